@@ -1,0 +1,96 @@
+//! Fresh directories through Rollbook's management API.
+
+use serde_json::{Value, json};
+
+use crate::http::Client;
+use crate::matching::{cut, pointer};
+
+/// The management API of one server. Errors are sentences for the report.
+pub struct Management {
+    client: Client,
+    base_url: String,
+    api_key: String,
+}
+
+/// A directory that was made for a flow.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    pub id: String,
+    pub base_url: String,
+    pub v1_base_url: String,
+    pub token: String,
+}
+
+impl Management {
+    /// `base_url` is where `/api/v1` hangs.
+    pub fn new(base_url: &str, api_key: &str) -> Self {
+        Self {
+            client: Client::new(),
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            api_key: api_key.to_owned(),
+        }
+    }
+
+    /// Makes an organization and returns its id.
+    pub fn organization_create(&self, name: &str) -> Result<String, String> {
+        let created = self.send("POST", "/organizations", Some(&json!({"name": name})))?;
+        text(&created, "/id")
+    }
+
+    pub fn organization_delete(&self, id: &str) -> Result<(), String> {
+        self.delete(&format!("/organizations/{id}"))
+    }
+
+    /// Makes a directory of a push kind (`scim.okta`).
+    pub fn directory_create(
+        &self,
+        organization_id: &str,
+        name: &str,
+        kind: &str,
+    ) -> Result<Directory, String> {
+        let body = json!({"organization_id": organization_id, "name": name, "kind": kind});
+        let created = self.send("POST", "/directories", Some(&body))?;
+        Ok(Directory {
+            id: text(&created, "/id")?,
+            base_url: text(&created, "/scim/base_url")?,
+            v1_base_url: text(&created, "/scim/v1_base_url")?,
+            token: text(&created, "/token/secret")?,
+        })
+    }
+
+    pub fn directory_delete(&self, id: &str) -> Result<(), String> {
+        self.delete(&format!("/directories/{id}"))
+    }
+
+    fn delete(&self, path: &str) -> Result<(), String> {
+        self.send("DELETE", path, None).map(drop)
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let request = format!("{method} /api/v1{path}");
+        let mut headers = vec![("Authorization".into(), format!("Bearer {}", self.api_key))];
+        if body.is_some() {
+            headers.push(("Content-Type".into(), "application/json".into()));
+        }
+        let url = format!("{}/api/v1{path}", self.base_url);
+        let answer = self
+            .client
+            .send(method, &url, &headers, body)
+            .map_err(|error| format!("{request}: {error}"))?;
+        if !(200..300).contains(&answer.status) {
+            return Err(format!(
+                "{request}: status {}: {}",
+                answer.status,
+                cut(&String::from_utf8_lossy(&answer.body))
+            ));
+        }
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+}
+
+fn text(value: &Value, at: &str) -> Result<String, String> {
+    pointer(value, at)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| format!("the management API answered without `{at}`"))
+}

@@ -1,0 +1,12 @@
+DROP TABLE event;
+DROP TABLE member_pending;
+DROP TABLE member;
+DROP TABLE resource_count;
+DROP TABLE resource_attr;
+DROP TABLE resource_unique;
+DROP TABLE resource;
+DROP TABLE api_key;
+DROP TABLE directory_token;
+DROP TABLE directory;
+DROP TABLE organization;
+DROP TABLE setting;

@@ -1,0 +1,317 @@
+//! Wiring: from a configuration to a running server, the same for the binary and for tests.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App as ActixApp, HttpServer, web};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::{Secret, SecretKind, hash};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, State};
+use crate::service::administer::{NewDirectory, NewOrganization};
+use crate::service::authenticate::FixedKey;
+use crate::service::{ApiAccess, Service};
+use crate::store::api_key::ApiKeyRow;
+use crate::store::{self, LaneSizes, Location, Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// A server that is ready to run.
+pub struct App {
+    pub service: Arc<Service>,
+    pub server: Server,
+    pub address: SocketAddr,
+    /// Set when this start was the first on an empty database.
+    pub first_start: Option<FirstStart>,
+    /// Held as long as the server runs: one server per data folder.
+    _lock: File,
+    local: PathBuf,
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // The next command must not talk to an address where nobody listens any more.
+        let _ = std::fs::remove_file(&self.local);
+    }
+}
+
+/// What the first start made; shown once.
+#[derive(Clone, Debug)]
+pub struct FirstStart {
+    pub base_url: String,
+    pub token: String,
+    /// `None` when the operator configured one.
+    pub api_key: Option<String>,
+}
+
+/// How commands on the same machine reach a running server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LocalAccess {
+    pub url: String,
+    pub key: String,
+}
+
+const LOCAL_FILE: &str = "local.json";
+const LOCK_FILE: &str = "lock";
+const FIRST_START_FILE: &str = "first-start.txt";
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn failed(what: &str) -> impl Fn(std::io::Error) -> StartError + '_ {
+    move |error| StartError(format!("{what}: {error}"))
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<String> for StartError {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+impl App {
+    /// Takes the data folder, brings the database up to date, binds the address and, on an empty
+    /// database, makes the first organization, directory, token and API key.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let lock = lock_data_dir(&config.data_dir)?;
+        let location = config.location()?;
+        let applied = store::migrate(&location)?;
+        if !applied.is_empty() {
+            tracing::info!(?applied, "the database was brought up to date");
+        }
+        let sizes =
+            LaneSizes { postgres_connections: config.postgres_connections, ..LaneSizes::default() };
+        let store = Store::open(&location, sizes)?;
+
+        let listener = TcpListener::bind(&config.listen)
+            .map_err(failed(&format!("cannot listen on {}", config.listen)))?;
+        let address = listener.local_addr().map_err(failed("no local address"))?;
+        let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+        let listen_url = format!("{scheme}://{address}");
+        let trimmed = config.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        let public_url = trimmed.clone().unwrap_or_else(|| listen_url.clone());
+
+        let local_key = Secret::generate(SecretKind::Api, &clock).text;
+        let mut fixed = vec![FixedKey::new("local", &local_key)];
+        fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
+        let service = Arc::new(Service::new(store, clock, public_url, fixed));
+        let first_start = first_start(&service, config.api_key.is_some()).await?;
+
+        let state = web::Data::new(State {
+            metrics: Metrics::new(&service.store),
+            service: Arc::clone(&service),
+            trusted_proxies: config.trusted_proxies.clone(),
+            trusted_hosts: config.trusted_hosts.clone(),
+            fixed_public_url: trimmed,
+            is_tls: config.tls_cert.is_some(),
+        });
+        let server = serve(config, listener, state)?;
+        let local = config.data_dir.join(LOCAL_FILE);
+        let access = LocalAccess { url: listen_url, key: local_key };
+        write_private(&local, &serde_json::to_vec(&access).unwrap_or_default())?;
+        Ok(Self { service, server, address, first_start, _lock: lock, local })
+    }
+
+    /// Serves until it is told to stop, then lets requests in flight finish.
+    pub async fn run(mut self) -> Result<(), StartError> {
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            if let Err(error) = service.purge_deleted_directories().await {
+                tracing::warn!(%error, "deleted directories are not purged yet");
+            }
+        });
+        (&mut self.server).await.map_err(failed("the server stopped"))
+    }
+}
+
+fn serve(
+    config: &Config,
+    listener: TcpListener,
+    state: web::Data<State>,
+) -> Result<Server, StartError> {
+    let mut server = HttpServer::new(move || {
+        ActixApp::new().app_data(state.clone()).wrap(from_fn(http::observe)).configure(http::routes)
+    })
+    .shutdown_timeout(config.stop_timeout);
+    if config.workers > 0 {
+        server = server.workers(config.workers);
+    }
+    let server = match (&config.tls_cert, &config.tls_key) {
+        (Some(cert), Some(key)) => server.listen_rustls_0_23(listener, tls(cert, key)?),
+        _ => server.listen(listener),
+    };
+    Ok(server.map_err(failed("cannot listen"))?.run())
+}
+
+fn tls(cert: &Path, key: &Path) -> Result<rustls::ServerConfig, StartError> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let unreadable = |path: &Path, error: String| {
+        StartError(format!("{} cannot be used: {error}", path.display()))
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert)
+        .map_err(|error| unreadable(cert, error.to_string()))?
+        .collect();
+    let chain = chain.map_err(|error| unreadable(cert, error.to_string()))?;
+    let key_der =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StartError(error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .map_err(|error| unreadable(cert, error.to_string()))
+}
+
+/// Takes the data folder for this process; a second one is refused.
+fn lock_data_dir(folder: &Path) -> Result<File, StartError> {
+    std::fs::create_dir_all(folder)
+        .map_err(failed(&format!("cannot make the data folder {}", folder.display())))?;
+    let path = folder.join(LOCK_FILE);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed(&format!("cannot open {}", path.display())))?;
+    file.try_lock().map_err(|_| {
+        StartError(format!("another server uses the data folder {}", folder.display()))
+    })?;
+    Ok(file)
+}
+
+/// The address and key of the server that holds the data folder, if one does.
+pub fn running_server(folder: &Path) -> Option<LocalAccess> {
+    let file = File::options().write(true).open(folder.join(LOCK_FILE)).ok()?;
+    if file.try_lock().is_ok() {
+        return None;
+    }
+    let text = std::fs::read(folder.join(LOCAL_FILE)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// On an empty database makes what an administrator needs to begin. The database decides which of
+/// several replicas does it.
+async fn first_start(
+    service: &Service,
+    has_api_key: bool,
+) -> Result<Option<FirstStart>, StartError> {
+    let claim = service.clock.id("start");
+    let wanted = claim.clone();
+    let holder: String = service
+        .store
+        .write("first_start", move |tx| tx.setting_put_once("first_start", &wanted))
+        .await
+        .map_err(StartError::from)?;
+    if holder != claim {
+        return Ok(None);
+    }
+    let operator = ApiAccess::operator();
+    let refused = |error: crate::service::ServiceError| StartError(error.to_string());
+    let organization = service
+        .organization_create(
+            &operator,
+            NewOrganization { name: "Default".into(), external_id: None },
+        )
+        .await
+        .map_err(refused)?;
+    let directory = service
+        .directory_create(
+            &operator,
+            NewDirectory {
+                organization_id: organization.id,
+                name: "Default".into(),
+                kind: "scim.generic".into(),
+                settings: None,
+                config: None,
+            },
+        )
+        .await
+        .map_err(refused)?;
+    let api_key = match has_api_key {
+        true => None,
+        false => Some(first_api_key(service).await?),
+    };
+    let token = directory.token.and_then(|token| token.secret).unwrap_or_default();
+    Ok(Some(FirstStart { base_url: directory.scim.base_url, token, api_key }))
+}
+
+async fn first_api_key(service: &Service) -> Result<String, StartError> {
+    let secret = Secret::generate(SecretKind::Api, &service.clock);
+    let row = ApiKeyRow {
+        id: secret.id,
+        name: "First start".into(),
+        suffix: secret.suffix,
+        hash: hash::hash(&secret.text),
+        scopes: r#"["read","webhooks","manage","ssf.manage"]"#.into(),
+        organization_ids: None,
+        expires: None,
+        created: service.clock.now_ms(),
+        last_used: None,
+    };
+    let stored: Result<(), StoreError> =
+        service.store.write("first_api_key", move |tx| tx.api_key_insert(&row)).await;
+    stored?;
+    Ok(secret.text)
+}
+
+impl FirstStart {
+    /// What is shown, or written where only the operator reads it.
+    pub fn text(&self) -> String {
+        let api_key = self.api_key.as_deref().unwrap_or("(the configured one)");
+        format!(
+            "SCIM base URL  {}\nSCIM token     {}\nAPI key        {api_key}\n",
+            self.base_url, self.token
+        )
+    }
+
+    /// Writes the text into the data folder, readable by the owner only.
+    pub fn keep(&self, folder: &Path) -> Result<PathBuf, StartError> {
+        let path = folder.join(FIRST_START_FILE);
+        write_private(&path, self.text().as_bytes())?;
+        Ok(path)
+    }
+}
+
+/// Writes a file that only its owner may read; it appears complete or not at all.
+fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let temporary = path.with_extension("new");
+    let error = |error| failed(&format!("cannot write {}", path.display()))(error);
+    let _ = std::fs::remove_file(&temporary);
+    let mut file =
+        File::options().create_new(true).write(true).mode(0o600).open(&temporary).map_err(error)?;
+    file.write_all(content).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    std::fs::rename(&temporary, path).map_err(error)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(error)
+}
+
+/// Brings the database up to date without serving; answers the migrations that were applied.
+pub fn migrate(config: &Config) -> Result<Vec<String>, StartError> {
+    let location: Location = config.location()?;
+    let _lock = lock_data_dir(&config.data_dir)?;
+    Ok(store::migrate(&location)?)
+}

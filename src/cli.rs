@@ -1,0 +1,348 @@
+//! The command line. Everything but `serve` and `migrate` speaks the management API: of the running
+//! server, or of one that is started for the one command on a local port.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+use crate::app::{self, App, LocalAccess, StartError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::telemetry;
+
+#[derive(Parser, Debug)]
+#[command(name = "rollbook", version, about = "A SCIM 2.0 server and directory-sync platform")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start the server
+    Serve,
+    /// Bring the database up to date and stop
+    Migrate,
+    /// Ask the running server whether it is ready
+    Health,
+    /// Customers
+    #[command(subcommand)]
+    Organization(Organization),
+    /// Connections to the directories of customers
+    #[command(subcommand)]
+    Directory(Directory),
+    /// Bearer tokens of a directory
+    #[command(subcommand)]
+    Token(Token),
+    /// Keys of the management and read APIs
+    #[command(subcommand)]
+    ApiKey(ApiKey),
+}
+
+#[derive(Subcommand, Debug)]
+enum Organization {
+    Create {
+        name: String,
+        /// Your own id of the customer
+        #[arg(long)]
+        external_id: Option<String>,
+    },
+    List,
+    Get {
+        id: String,
+    },
+    /// Remove an organization that has no directory
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum Directory {
+    /// Make a directory and its first token
+    Create {
+        name: String,
+        /// Id of the organization
+        #[arg(long)]
+        organization: String,
+        /// scim.generic, scim.okta, scim.entra, …
+        #[arg(long, default_value = "scim.generic")]
+        kind: String,
+    },
+    List {
+        #[arg(long)]
+        organization: Option<String>,
+    },
+    Get {
+        id: String,
+    },
+    /// Answer requests with 503 until it is resumed
+    Pause {
+        id: String,
+    },
+    /// Answer requests with 403 until it is resumed
+    Disable {
+        id: String,
+    },
+    Resume {
+        id: String,
+    },
+    /// Delete the directory and everything in it
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum Token {
+    /// Make another token; the ones before it stay valid
+    Create {
+        /// Id of the directory
+        directory: String,
+        /// 2031-01-01T00:00:00Z
+        #[arg(long)]
+        expires_at: Option<String>,
+        /// write or read
+        #[arg(long, default_value = "write")]
+        scope: String,
+    },
+    List {
+        directory: String,
+    },
+    Revoke {
+        directory: String,
+        token: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum ApiKey {
+    Create {
+        name: String,
+        /// read, webhooks, manage, ssf.manage
+        #[arg(long, value_delimiter = ',', default_value = "read")]
+        scopes: Vec<String>,
+        /// Limit the key to these organizations
+        #[arg(long, value_delimiter = ',')]
+        organizations: Option<Vec<String>>,
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
+    List,
+    Revoke {
+        id: String,
+    },
+}
+
+/// A call of the management API.
+struct Call {
+    method: &'static str,
+    path: String,
+    body: Option<Value>,
+}
+
+impl Call {
+    fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), body: None }
+    }
+
+    fn delete(path: impl Into<String>) -> Self {
+        Self { method: "DELETE", path: path.into(), body: None }
+    }
+
+    fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "POST", path: path.into(), body: Some(body) }
+    }
+
+    fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "PATCH", path: path.into(), body: Some(body) }
+    }
+}
+
+/// Runs the command of this process.
+pub fn run() -> Result<(), StartError> {
+    let cli = Cli::parse();
+    let config = Config::load()?;
+    match cli.command {
+        Command::Serve => {
+            telemetry::init_logs();
+            actix_web::rt::System::new().block_on(serve(&config))
+        }
+        Command::Migrate => {
+            let applied = app::migrate(&config)?;
+            print(&json!({"applied": applied}));
+            Ok(())
+        }
+        Command::Health => health(&config.data_dir),
+        other => {
+            let answer = perform(&config, &call(other))?;
+            if !answer.is_null() {
+                print(&answer);
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), StartError> {
+    let app = App::start(config, Clock::system()).await?;
+    tracing::info!(address = %app.address, "listening");
+    if let Some(first) = &app.first_start {
+        if std::io::stdout().is_terminal() {
+            show_first_start(&first.text());
+        } else {
+            let path = first.keep(&config.data_dir)?;
+            tracing::info!(path = %path.display(), "base URL, token and API key are in this file");
+        }
+    }
+    app.run().await
+}
+
+fn call(command: Command) -> Call {
+    match command {
+        Command::Organization(command) => organization(command),
+        Command::Directory(command) => directory(command),
+        Command::Token(command) => token(command),
+        Command::ApiKey(command) => api_key(command),
+        Command::Serve | Command::Migrate | Command::Health => Call::get("/health/live"),
+    }
+}
+
+fn organization(command: Organization) -> Call {
+    const PATH: &str = "/api/v1/organizations";
+    match command {
+        Organization::Create { name, external_id } => {
+            Call::post(PATH, json!({"name": name, "external_id": external_id}))
+        }
+        Organization::List => Call::get(PATH),
+        Organization::Get { id } => Call::get(format!("{PATH}/{id}")),
+        Organization::Delete { id } => Call::delete(format!("{PATH}/{id}")),
+    }
+}
+
+fn directory(command: Directory) -> Call {
+    const PATH: &str = "/api/v1/directories";
+    let state =
+        |id: String, state: &str| Call::patch(format!("{PATH}/{id}"), json!({"state": state}));
+    match command {
+        Directory::Create { name, organization, kind } => {
+            Call::post(PATH, json!({"organization_id": organization, "name": name, "kind": kind}))
+        }
+        Directory::List { organization: None } => Call::get(PATH),
+        Directory::List { organization: Some(id) } => {
+            Call::get(format!("{PATH}?organization_id={id}"))
+        }
+        Directory::Get { id } => Call::get(format!("{PATH}/{id}")),
+        Directory::Pause { id } => state(id, "paused"),
+        Directory::Disable { id } => state(id, "disabled"),
+        Directory::Resume { id } => state(id, "linked"),
+        Directory::Delete { id } => Call::delete(format!("{PATH}/{id}")),
+    }
+}
+
+fn token(command: Token) -> Call {
+    let path = |directory: &str| format!("/api/v1/directories/{directory}/tokens");
+    match command {
+        Token::Create { directory, expires_at, scope } => {
+            Call::post(path(&directory), json!({"expires_at": expires_at, "scope": scope}))
+        }
+        Token::List { directory } => Call::get(path(&directory)),
+        Token::Revoke { directory, token } => Call::delete(format!("{}/{token}", path(&directory))),
+    }
+}
+
+fn api_key(command: ApiKey) -> Call {
+    const PATH: &str = "/api/v1/api_keys";
+    match command {
+        ApiKey::Create { name, scopes, organizations, expires_at } => Call::post(
+            PATH,
+            json!({
+                "name": name,
+                "scopes": scopes,
+                "organization_ids": organizations,
+                "expires_at": expires_at,
+            }),
+        ),
+        ApiKey::List => Call::get(PATH),
+        ApiKey::Revoke { id } => Call::delete(format!("{PATH}/{id}")),
+    }
+}
+
+/// Sends the call to the running server, or to one that lives as long as the command.
+fn perform(config: &Config, call: &Call) -> Result<Value, StartError> {
+    if let Some(access) = app::running_server(&config.data_dir) {
+        return send(&access, call);
+    }
+    let mut config = config.clone();
+    // Answers name the address where the server will listen, not the one of this command.
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+    config.public_url.get_or_insert_with(|| format!("{scheme}://{}", config.listen));
+    config.listen = "127.0.0.1:0".to_owned();
+    config.workers = 1;
+    (config.tls_cert, config.tls_key) = (None, None);
+    actix_web::rt::System::new().block_on(async {
+        let app = App::start(&config, Clock::system()).await?;
+        if let Some(first) = &app.first_start {
+            first.keep(&config.data_dir)?;
+        }
+        let access = app::running_server(&config.data_dir)
+            .ok_or_else(|| StartError("the local server cannot be found".into()))?;
+        let handle = app.server.handle();
+        let (method, path, body) = (call.method, call.path.clone(), call.body.clone());
+        let sent = std::thread::spawn(move || send(&access, &Call { method, path, body }));
+        let serving = actix_web::rt::spawn(app.run());
+        let answer = actix_web::rt::task::spawn_blocking(move || sent.join()).await;
+        handle.stop(true).await;
+        let _ = serving.await;
+        match answer {
+            Ok(Ok(answer)) => answer,
+            _ => Err(StartError("the command could not be sent".into())),
+        }
+    })
+}
+
+fn send(access: &LocalAccess, call: &Call) -> Result<Value, StartError> {
+    let agent = local_agent();
+    let request = ureq::http::Request::builder()
+        .method(call.method)
+        .uri(format!("{}{}", access.url, call.path))
+        .header("Authorization", format!("Bearer {}", access.key))
+        .header("Content-Type", "application/json");
+    let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
+    let request = request.body(body).map_err(|error| StartError(error.to_string()))?;
+    let mut response = agent.run(request).map_err(|error| StartError(error.to_string()))?;
+    let status = response.status();
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let message = answer.get("message").and_then(Value::as_str).unwrap_or(&text);
+    Err(StartError(format!("{} ({status})", message.trim_end_matches('.'))))
+}
+
+/// A client for a server on this machine, whose certificate is for another name.
+fn local_agent() -> ureq::Agent {
+    let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
+    ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls).build().into()
+}
+
+fn health(folder: &Path) -> Result<(), StartError> {
+    let access = app::running_server(folder)
+        .ok_or_else(|| StartError("no server runs on this data folder".into()))?;
+    let answer = send(&access, &Call::get("/health/ready"))?;
+    print(&answer);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+fn print(value: &Value) {
+    println!("{value:#}");
+}
+
+#[expect(clippy::print_stdout, reason = "shown once, on a terminal")]
+fn show_first_start(text: &str) {
+    println!("\nThis is shown once:\n\n{text}");
+}

@@ -1,0 +1,111 @@
+//! The only source of time and of ids.
+//!
+//! Units of the store are run again when a transaction is; they take an [`Ids`] made before, which
+//! gives the same ids every time, and the time at which the request came.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ulid::Ulid;
+
+/// Time and ids of the process, or of a test. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Fixed(Arc<AtomicI64>),
+}
+
+impl Clock {
+    pub fn system() -> Self {
+        Self { source: Source::System }
+    }
+
+    /// A clock that stands still at `ms` until it is moved.
+    pub fn fixed(ms: i64) -> Self {
+        Self { source: Source::Fixed(Arc::new(AtomicI64::new(ms))) }
+    }
+
+    /// Moves a fixed clock; the system clock does not move.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Fixed(ms) = &self.source {
+            ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn now_ms(&self) -> i64 {
+        match &self.source {
+            Source::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            }
+            Source::Fixed(ms) => ms.load(Ordering::SeqCst),
+        }
+    }
+
+    /// A new id: prefix, `_` and 26 characters that sort by time.
+    pub fn id(&self, prefix: &str) -> String {
+        self.ids().next(prefix)
+    }
+
+    /// Ids for one unit.
+    pub fn ids(&self) -> Ids {
+        Ids { ms: u64::try_from(self.now_ms()).unwrap_or(0), random: random_u128() }
+    }
+
+    /// A number in `0..n` for spreading writers; not a secret.
+    pub fn slot(&self, n: i32) -> i32 {
+        let random = random_u128() & 0xFFFF;
+        i32::try_from(random).unwrap_or(0).rem_euclid(n.max(1))
+    }
+}
+
+/// A run of ids that is decided before it is used.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    ms: u64,
+    random: u128,
+}
+
+impl Ids {
+    /// The next id with that prefix. Ids of one run rise.
+    pub fn next(&mut self, prefix: &str) -> String {
+        let ulid = Ulid::from_parts(self.ms, self.random);
+        self.random = self.random.wrapping_add(1);
+        format!("{prefix}_{ulid}")
+    }
+}
+
+/// 80 random bits with the highest one clear, so that counting up does not wrap.
+fn random_u128() -> u128 {
+    let mut bytes = [0_u8; 16];
+    fill_random(&mut bytes);
+    u128::from_le_bytes(bytes) & ((1 << 79) - 1)
+}
+
+/// Fills the buffer from the operating system's generator.
+#[expect(clippy::expect_used, reason = "without randomness no secret or id is safe: stop")]
+pub fn fill_random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system provides randomness");
+}
+
+/// Measures how long something takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

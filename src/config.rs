@@ -1,0 +1,181 @@
+//! Configuration: `ROLLBOOK_*` environment variables over `rollbook.toml`. Unknown keys are errors.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::store::Location;
+
+/// The settings of a process. Each can be set as `ROLLBOOK_<NAME>` or as `<name>` in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on.
+    pub listen: String,
+    /// `sqlite://<path>` or `postgres://…`; without it `sqlite://<data dir>/rollbook.db`.
+    pub database_url: Option<String>,
+    /// Folder for the embedded database, generated keys and the lock.
+    pub data_dir: PathBuf,
+    /// Where clients reach the server, `https://scim.example.com`. Links in answers start with it.
+    pub public_url: Option<String>,
+    /// An API key with every scope; starts with `sk_` and has at least 32 characters.
+    pub api_key: Option<String>,
+    /// Certificate chain in PEM; with `tls_key` the server speaks HTTPS.
+    pub tls_cert: Option<PathBuf>,
+    /// Private key in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Networks of reverse proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Host names that a request may put into links when `public_url` is not set.
+    #[serde(deserialize_with = "list")]
+    pub trusted_hosts: Vec<String>,
+    /// Connections to PostgreSQL.
+    pub postgres_connections: usize,
+    /// Threads that serve HTTP; 0 means one per core.
+    pub workers: usize,
+    /// Seconds that requests in flight have to finish when the server stops.
+    pub stop_timeout: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            database_url: None,
+            data_dir: PathBuf::from("rollbook-data"),
+            public_url: None,
+            api_key: None,
+            tls_cert: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
+            trusted_hosts: Vec::new(),
+            postgres_connections: 16,
+            workers: 0,
+            stop_timeout: 30,
+        }
+    }
+}
+
+/// Variables with the prefix that are not settings of the server.
+const NOT_SETTINGS: [&str; 3] = ["log", "config", "test_postgres"];
+
+impl Config {
+    /// Reads file and environment. The file may be missing unless `ROLLBOOK_CONFIG` names it.
+    pub fn load() -> Result<Self, String> {
+        let named = std::env::var_os("ROLLBOOK_CONFIG").map(PathBuf::from);
+        if let Some(path) = named.as_deref().filter(|path| !path.is_file()) {
+            return Err(format!("the configuration file {} does not exist", path.display()));
+        }
+        Self::read(&named.unwrap_or_else(|| PathBuf::from("rollbook.toml")))
+    }
+
+    fn read(file: &Path) -> Result<Self, String> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if file.is_file() {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed("ROLLBOOK_").ignore(&NOT_SETTINGS))
+            .extract()
+            .map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.location()?;
+        if let Some(key) = &self.api_key {
+            if !key.starts_with("sk_") || key.len() < 32 {
+                return Err("api_key must start with sk_ and have at least 32 characters".into());
+            }
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err("tls_cert and tls_key belong together; one of them is missing".into());
+        }
+        if let Some(url) = &self.public_url {
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                return Err("public_url must start with http:// or https://".into());
+            }
+        }
+        if self.postgres_connections == 0 {
+            return Err("postgres_connections must be at least 1".into());
+        }
+        Ok(())
+    }
+
+    /// Where the data is.
+    pub fn location(&self) -> Result<Location, String> {
+        match &self.database_url {
+            Some(url) => Location::parse(url),
+            None => Ok(Location::Sqlite(self.data_dir.join("rollbook.db"))),
+        }
+    }
+}
+
+/// A list, or one text with commas as the environment gives it.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either<T> {
+        Text(String),
+        List(Vec<T>),
+    }
+    match Either::<T>::deserialize(deserializer)? {
+        Either::List(list) => Ok(list),
+        Either::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| part.parse().map_err(serde::de::Error::custom))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("rollbook.toml");
+        std::fs::write(&file, text).expect("written");
+        Config::read(&file)
+    }
+
+    #[test]
+    fn file_is_read_and_unknown_keys_are_refused() {
+        let config = read("listen = '0.0.0.0:80'\ntrusted_proxies = ['10.0.0.0/8']").expect("good");
+        assert_eq!(config.listen, "0.0.0.0:80");
+        assert_eq!(config.trusted_proxies.len(), 1);
+        let error = read("lisen = '0.0.0.0:80'").expect_err("unknown key");
+        assert!(error.contains("lisen") && error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn missing_file_means_defaults() {
+        let config = Config::read(Path::new("no/such/file.toml")).expect("defaults");
+        assert_eq!(config.listen, Config::default().listen);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for text in [
+            "database_url = 'mysql://x'",
+            "api_key = 'short'",
+            "tls_cert = 'a.pem'",
+            "public_url = 'example.com'",
+            "trusted_proxies = 'nowhere'",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

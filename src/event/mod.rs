@@ -1,0 +1,21 @@
+//! Events: what the app is told about a change. Built in the unit of the change and stored with it.
+
+pub mod model;
+
+pub use model::{GroupView, Subject, UserView, previous_attributes};
+
+/// The event words of the app-facing API.
+pub mod name {
+    pub const ACTIVATED: &str = "dsync.activated";
+    pub const DELETED: &str = "dsync.deleted";
+    pub const USER_CREATED: &str = "dsync.user.created";
+    pub const USER_UPDATED: &str = "dsync.user.updated";
+    pub const USER_DELETED: &str = "dsync.user.deleted";
+    pub const GROUP_CREATED: &str = "dsync.group.created";
+    pub const GROUP_UPDATED: &str = "dsync.group.updated";
+    pub const GROUP_DELETED: &str = "dsync.group.deleted";
+    pub const GROUP_USER_ADDED: &str = "dsync.group.user_added";
+    pub const GROUP_USER_REMOVED: &str = "dsync.group.user_removed";
+    pub const TOKEN_CREATED: &str = "dsync.token.created";
+    pub const TOKEN_REVOKED: &str = "dsync.token.revoked";
+}

@@ -1,0 +1,223 @@
+//! The normalised objects of the app-facing API: a directory user and a directory group, made from
+//! SCIM documents.
+
+use serde_json::{Value, json};
+
+use crate::scim::Object;
+use crate::scim::key::instant_text;
+
+/// The directory that an object belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'s> {
+    pub directory_id: &'s str,
+    pub organization_id: &'s str,
+    /// A user without addresses has the userName as e-mail if it looks like one.
+    pub email_from_user_name: bool,
+}
+
+/// A stored user, seen by the app.
+#[derive(Clone, Copy, Debug)]
+pub struct UserView<'u> {
+    pub id: &'u str,
+    pub doc: &'u Object,
+    /// What no schema knows.
+    pub extra: Option<&'u Object>,
+    pub active: bool,
+    pub created: i64,
+    pub modified: i64,
+}
+
+impl UserView<'_> {
+    /// The `directory_user` object without `groups`, as events carry it.
+    pub fn to_value(&self, subject: Subject<'_>) -> Value {
+        let text = |name: &str| self.doc.get(name).cloned().unwrap_or(Value::Null);
+        let name = |part: &str| {
+            self.doc.get("name").and_then(|n| n.get(part)).cloned().unwrap_or(Value::Null)
+        };
+        let emails = self.doc.get("emails").cloned().unwrap_or_else(|| json!([]));
+        json!({
+            "object": "directory_user",
+            "id": self.id,
+            "directory_id": subject.directory_id,
+            "organization_id": subject.organization_id,
+            "idp_id": idp_id(self.doc, self.id),
+            "email": self.email(subject),
+            "first_name": name("givenName"),
+            "last_name": name("familyName"),
+            "name": self.full_name(),
+            "emails": emails,
+            "job_title": text("title"),
+            "username": text("userName"),
+            "state": if self.active { "active" } else { "inactive" },
+            "raw_attributes": raw(self.doc, self.extra),
+            "custom_attributes": {},
+            "created_at": instant_text(self.created),
+            "updated_at": instant_text(self.modified),
+        })
+    }
+
+    /// The primary address, else the first one of type work, else of type home.
+    fn email(&self, subject: Subject<'_>) -> Value {
+        let addresses = self.doc.get("emails").and_then(Value::as_array);
+        let addresses = addresses.map_or(&[][..], Vec::as_slice);
+        let with = |wanted: &dyn Fn(&Value) -> bool| {
+            addresses.iter().find(|a| wanted(a)).and_then(|a| a.get("value")).cloned()
+        };
+        let of_type = |kind: &'static str| {
+            move |a: &Value| a.get("type").and_then(Value::as_str) == Some(kind)
+        };
+        let found = with(&|a| a.get("primary") == Some(&Value::Bool(true)))
+            .or_else(|| with(&of_type("work")))
+            .or_else(|| with(&of_type("home")));
+        let user_name = self.doc.get("userName").and_then(Value::as_str).unwrap_or_default();
+        match found {
+            Some(found) => found,
+            None if addresses.is_empty()
+                && subject.email_from_user_name
+                && looks_like_address(user_name) =>
+            {
+                user_name.into()
+            }
+            None => Value::Null,
+        }
+    }
+
+    fn full_name(&self) -> Value {
+        let part = |name: &str| self.doc.get("name")?.get(name)?.as_str().filter(|t| !t.is_empty());
+        if let Some(formatted) = part("formatted") {
+            return formatted.into();
+        }
+        let parts: Vec<&str> =
+            [part("givenName"), part("familyName")].into_iter().flatten().collect();
+        if !parts.is_empty() {
+            return parts.join(" ").into();
+        }
+        self.doc.get("displayName").cloned().unwrap_or(Value::Null)
+    }
+}
+
+/// A stored group, seen by the app.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupView<'g> {
+    pub id: &'g str,
+    pub doc: &'g Object,
+    pub extra: Option<&'g Object>,
+    pub created: i64,
+    pub modified: i64,
+}
+
+impl GroupView<'_> {
+    /// The `directory_group` object.
+    pub fn to_value(&self, subject: Subject<'_>) -> Value {
+        json!({
+            "object": "directory_group",
+            "id": self.id,
+            "idp_id": idp_id(self.doc, self.id),
+            "directory_id": subject.directory_id,
+            "organization_id": subject.organization_id,
+            "name": self.doc.get("displayName").cloned().unwrap_or(Value::Null),
+            "raw_attributes": raw(self.doc, self.extra),
+            "created_at": instant_text(self.created),
+            "updated_at": instant_text(self.modified),
+        })
+    }
+}
+
+/// The identity provider's own id: `externalId`, else the id.
+fn idp_id(doc: &Object, id: &str) -> Value {
+    doc.get("externalId").cloned().unwrap_or_else(|| id.into())
+}
+
+/// What the source sent: the document and what no schema knows.
+fn raw(doc: &Object, extra: Option<&Object>) -> Value {
+    let mut raw = doc.clone();
+    for (name, value) in extra.into_iter().flatten() {
+        raw.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    raw.into()
+}
+
+fn looks_like_address(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && domain.contains('.') && !text.contains(char::is_whitespace)
+    })
+}
+
+/// Old values of what changed between two objects; `None` when nothing did. Inside `raw_attributes`
+/// and `custom_attributes` only the changed keys; absent before is null; `updated_at` never counts.
+pub fn previous_attributes(old: &Value, new: &Value) -> Option<Value> {
+    let changed = changed_members(old.as_object()?, new.as_object()?, |name, old, new| {
+        let nested = matches!(name, "raw_attributes" | "custom_attributes");
+        match (nested, old, new) {
+            (true, Value::Object(old), Value::Object(new)) => {
+                changed_members(old, new, |_, old, _| Some(old.clone())).map(Value::Object)
+            }
+            _ => Some(old.clone()),
+        }
+    })?;
+    Some(Value::Object(changed))
+}
+
+fn changed_members(
+    old: &Object,
+    new: &Object,
+    describe: impl Fn(&str, &Value, &Value) -> Option<Value>,
+) -> Option<Object> {
+    let mut changed = Object::new();
+    let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
+    for name in names.filter(|name| *name != "updated_at") {
+        let (before, after) =
+            (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
+        if before != after {
+            if let Some(value) = describe(name, before, after) {
+                changed.insert(name.clone(), value);
+            }
+        }
+    }
+    (!changed.is_empty()).then_some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn previous_attributes_hold_exactly_what_changed() {
+        let old =
+            json!({"a": 1, "b": [1], "updated_at": "x", "raw_attributes": {"t": "A", "u": 1}});
+        let new = json!({"a": 1, "b": [2], "updated_at": "y",
+            "raw_attributes": {"t": "B", "u": 1, "n": true}, "added": 1});
+        let expected = json!({"b": [1], "raw_attributes": {"t": "A", "n": null}, "added": null});
+        assert_eq!(previous_attributes(&old, &new), Some(expected));
+        let only_time = json!({"a": 1, "b": [1], "updated_at": "z",
+            "raw_attributes": {"t": "A", "u": 1}});
+        assert_eq!(previous_attributes(&old, &only_time), None);
+    }
+
+    #[test]
+    fn email_is_primary_then_work_then_home() {
+        let subject =
+            Subject { directory_id: "d", organization_id: "o", email_from_user_name: true };
+        for (doc, expected) in [
+            (
+                json!({"emails": [{"value": "h", "type": "home"}, {"value": "w", "type": "work"}]}),
+                json!("w"),
+            ),
+            (
+                json!({"emails": [{"value": "w", "type": "work"}, {"value": "p", "primary": true}]}),
+                json!("p"),
+            ),
+            (
+                json!({"emails": [{"value": "o", "type": "other"}], "userName": "a@b.c"}),
+                Value::Null,
+            ),
+            (json!({"userName": "a@b.c"}), json!("a@b.c")),
+            (json!({"userName": "a b@b.c"}), Value::Null),
+        ] {
+            let doc = doc.as_object().expect("object").clone();
+            let view =
+                UserView { id: "u", doc: &doc, extra: None, active: true, created: 0, modified: 0 };
+            assert_eq!(view.to_value(subject)["email"], expected);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! One function per route: let in, read, call the use case, answer.
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{Answer, created, failed, json, manager, ok, parameters, query};
+use crate::http::State;
+use crate::http::error::HttpError;
+use crate::service::error::AdminError;
+
+pub(super) async fn organization_create(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let new = json(&request, payload).await?;
+    state.service.organization_create(&access, new).await.map(created).map_err(failed)
+}
+
+pub(super) async fn organization_list(request: HttpRequest, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    let page = parameters(&query(&request)?)?;
+    state.service.organization_list(&access, &page).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn organization_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.organization_get(&access, &id).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn organization_update(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let change = json(&request, payload).await?;
+    state.service.organization_update(&access, &id, change).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn organization_delete(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.organization_delete(&access, &id).await.map_err(failed)?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn directory_create(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let new = json(&request, payload).await?;
+    state.service.directory_create(&access, new).await.map(created).map_err(failed)
+}
+
+pub(super) async fn directory_list(request: HttpRequest, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    let query = query(&request)?;
+    let organization = query.get("organization_id").map(str::to_owned);
+    let page = parameters(&query)?;
+    state.service.directory_list(&access, organization, &page).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn directory_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.directory_get(&access, &id).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn directory_update(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let change = json(&request, payload).await?;
+    state.service.directory_update(&access, &id, change).await.map(ok).map_err(failed)
+}
+
+/// 202: the directory serves nothing any more; its rows are removed afterwards.
+pub(super) async fn directory_delete(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.directory_delete(&access, &id).await.map_err(failed)?;
+    let service = std::sync::Arc::clone(&state.service);
+    actix_web::rt::spawn(async move {
+        if let Err(error) = service.purge_deleted_directories().await {
+            tracing::warn!(%error, "a deleted directory is not purged yet; the next start goes on");
+        }
+    });
+    Ok(HttpResponse::Accepted().finish())
+}
+
+pub(super) async fn not_pullable(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.directory_get(&access, &id).await.map_err(failed)?;
+    let message = "A SCIM directory is pushed by its identity provider; it cannot be pulled.";
+    Err(HttpError::api(AdminError::new(409, "not_pullable", message)))
+}
+
+pub(super) async fn token_create(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let new = json(&request, payload).await?;
+    state.service.token_create(&access, &id, new).await.map(created).map_err(failed)
+}
+
+pub(super) async fn token_list(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let page = parameters(&query(&request)?)?;
+    state.service.token_list(&access, &id, &page).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn token_delete(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let (id, token) = path.into_inner();
+    state.service.token_delete(&access, &id, &token).await.map_err(failed)?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn api_key_create(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let new = json(&request, payload).await?;
+    state.service.api_key_create(&access, new).await.map(created).map_err(failed)
+}
+
+pub(super) async fn api_key_list(request: HttpRequest, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    let page = parameters(&query(&request)?)?;
+    state.service.api_key_list(&access, &page).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn api_key_delete(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.api_key_delete(&access, &id).await.map_err(failed)?;
+    Ok(HttpResponse::NoContent().finish())
+}

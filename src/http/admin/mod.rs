@@ -1,0 +1,153 @@
+//! The management API under `/api/v1`: organizations, directories, tokens, API keys.
+
+mod handlers;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::body::{self, Query};
+use super::error::{HttpError, Problem};
+use super::observe::RouteName;
+use super::{State, caller};
+use crate::scim::ScimError;
+use crate::service::administer::ListParameters;
+use crate::service::error::AdminError;
+use crate::service::{ApiAccess, ApiScope, ServiceError};
+
+use std::sync::Arc;
+
+/// Largest request body, in bytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    use handlers as h;
+    config.service(
+        web::scope("/api/v1")
+            .service(
+                methods("/organizations", "GET, POST")
+                    .get(h::organization_list)
+                    .post(h::organization_create),
+            )
+            .service(
+                methods("/organizations/{id}", "GET, PATCH, DELETE")
+                    .get(h::organization_get)
+                    .patch(h::organization_update)
+                    .delete(h::organization_delete),
+            )
+            .service(
+                methods("/directories", "GET, POST")
+                    .get(h::directory_list)
+                    .post(h::directory_create),
+            )
+            .service(
+                methods("/directories/{id}", "GET, PATCH, DELETE")
+                    .get(h::directory_get)
+                    .patch(h::directory_update)
+                    .delete(h::directory_delete),
+            )
+            .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
+            .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))
+            .service(
+                methods("/directories/{id}/tokens", "GET, POST")
+                    .get(h::token_list)
+                    .post(h::token_create),
+            )
+            .service(methods("/directories/{id}/tokens/{token}", "DELETE").delete(h::token_delete))
+            .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
+            .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),
+    );
+}
+
+/// A path with the methods it has; others are 405 with `Allow`.
+fn methods(path: &str, allowed: &'static str) -> Methods {
+    let refuse =
+        move || async move { Err::<HttpResponse, _>(HttpError::api(Problem::Method(allowed))) };
+    Methods(web::resource(path).default_service(web::to(refuse)))
+}
+
+/// Reads like the table it is.
+struct Methods(Resource);
+
+macro_rules! method {
+    ($name:ident) => {
+        fn $name<F, Args>(self, handler: F) -> Self
+        where
+            F: actix_web::Handler<Args>,
+            Args: actix_web::FromRequest + 'static,
+            F::Output: actix_web::Responder + 'static,
+        {
+            Self(self.0.route(web::$name().to(handler)))
+        }
+    };
+}
+
+impl Methods {
+    method!(get);
+    method!(post);
+    method!(patch);
+    method!(delete);
+}
+
+impl actix_web::dev::HttpServiceFactory for Methods {
+    fn register(self, config: &mut actix_web::dev::AppService) {
+        self.0.register(config);
+    }
+}
+
+type Answer = Result<HttpResponse, HttpError>;
+
+/// Lets in keys that manage.
+async fn manager(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>, HttpError> {
+    request.extensions_mut().insert(RouteName("management"));
+    let bearer = caller::bearer(request).map_err(HttpError::api)?;
+    let address = caller::address(request, state);
+    let access = state.service.api_access(bearer, address).await.map_err(HttpError::api)?;
+    if !access.scopes.contains(&ApiScope::Manage) {
+        let error = AdminError::new(403, "forbidden", "This API key lacks the scope \"manage\".");
+        return Err(HttpError::api(error));
+    }
+    Ok(access)
+}
+
+/// Reads a JSON body into its type; 422 names what does not fit.
+async fn json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<T, HttpError> {
+    let object = body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
+    serde_json::from_value(object.into()).map_err(|error| {
+        let message = format!("The request body does not fit: {error}.");
+        HttpError::api(AdminError::new(422, "invalid_request_parameters", message))
+    })
+}
+
+/// `limit`, `after` and `before`.
+fn parameters(query: &Query) -> Result<ListParameters, HttpError> {
+    let text = |name: &str| query.get(name).filter(|t| !t.is_empty()).map(str::to_owned);
+    let limit = text("limit").map(|limit| {
+        limit
+            .parse()
+            .map_err(|_| HttpError::api(AdminError::invalid("limit", "it must be a whole number.")))
+    });
+    Ok(ListParameters { limit: limit.transpose()?, after: text("after"), before: text("before") })
+}
+
+fn query(request: &HttpRequest) -> Result<Query, HttpError> {
+    Query::parse(request.query_string())
+        .map_err(|error: ScimError| HttpError::api(AdminError::invalid("query", error.detail)))
+}
+
+fn ok(value: impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(value)
+}
+
+fn created(value: impl Serialize) -> HttpResponse {
+    HttpResponse::Created().json(value)
+}
+
+/// Answers a use case of the management API.
+fn failed(error: ServiceError) -> HttpError {
+    HttpError::api(error)
+}

@@ -1,0 +1,119 @@
+//! Request bodies and query strings.
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, web};
+use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
+
+use crate::scim::{Object, ScimError};
+
+/// Reads the body up to `limit` bytes; 413 beyond it.
+pub(super) async fn read(
+    mut payload: web::Payload,
+    limit: usize,
+) -> Result<web::BytesMut, ScimError> {
+    let mut body = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            ScimError::invalid_syntax(format!("The request body could not be read: {error}."))
+        })?;
+        if body.len() + chunk.len() > limit {
+            return Err(ScimError::new(
+                413,
+                format!("The request body is larger than {limit} bytes, which is the limit."),
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads a JSON object (RFC 7644 §3.8, §8.1): `application/scim+json` or `application/json`.
+pub(super) async fn object(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<Object, ScimError> {
+    check_media_type(request)?;
+    let bytes = read(payload, limit).await?;
+    match serde_json::from_slice(&bytes) {
+        Ok(serde_json::Value::Object(object)) => Ok(object),
+        Ok(other) => Err(ScimError::invalid_syntax(format!(
+            "The request body must be a JSON object, but it is {}.",
+            crate::scim::resource::validate::describe(&other)
+        ))),
+        Err(error) => {
+            Err(ScimError::invalid_syntax(format!("The request body is not JSON: {error}.")))
+        }
+    }
+}
+
+fn check_media_type(request: &HttpRequest) -> Result<(), ScimError> {
+    let Some(header) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
+    let text = header.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let known = ["application/scim+json", "application/json"];
+    if essence.is_empty() || known.iter().any(|media| media.eq_ignore_ascii_case(essence)) {
+        return Ok(());
+    }
+    Err(ScimError::new(
+        415,
+        format!(
+            "The media type \"{}\" is not supported; send application/scim+json.",
+            essence.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
+        ),
+    ))
+}
+
+/// The parameters of a query string: names in any letter case, `+` and `%20` are spaces, empty
+/// pieces are passed over, unknown names too.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn parse(query: &str) -> Result<Self, ScimError> {
+        let pairs = query.split('&').filter(|piece| !piece.is_empty()).map(|piece| {
+            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+            Ok((decode(name)?, decode(value)?))
+        });
+        Ok(Self(pairs.collect::<Result<_, ScimError>>()?))
+    }
+
+    /// The first value of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+fn decode(text: &str) -> Result<String, ScimError> {
+    let spaced = text.replace('+', " ");
+    match percent_decode_str(&spaced).decode_utf8() {
+        Ok(decoded) => Ok(decoded.into_owned()),
+        Err(_) => {
+            Err(ScimError::invalid_value("The query string is not UTF-8 after percent-decoding."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_reads_what_clients_send() {
+        for (query, name, value) in [
+            ("filter=userName+eq+%22a%2Bb%22&", "filter", Some("userName eq \"a+b\"")),
+            ("startindex=0", "startIndex", Some("0")),
+            ("aadOptscim062020&count=1", "count", Some("1")),
+            ("aadOptscim062020&count=1", "aadOptscim062020", Some("")),
+            ("", "filter", None),
+            ("filter=", "filter", Some("")),
+        ] {
+            let query = Query::parse(query).expect("readable");
+            assert_eq!(query.get(name), value);
+        }
+        assert!(Query::parse("filter=%FF").is_err());
+    }
+}

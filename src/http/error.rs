@@ -1,0 +1,227 @@
+//! Errors as answers: the SCIM error body on SCIM paths, `{code, message, errors?}` elsewhere. The
+//! one place where failures of the server are logged.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use serde_json::{Value, json};
+
+use crate::scim::ScimError;
+use crate::service::error::AdminError;
+use crate::service::{AuthError, ServiceError};
+use crate::store::StoreError;
+
+/// Which error body an answer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surface {
+    Scim,
+    Api,
+}
+
+/// A failed request.
+#[derive(Debug)]
+pub(super) struct HttpError {
+    surface: Surface,
+    problem: Problem,
+}
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    Service(ServiceError),
+    Auth(AuthError),
+    /// 405 with the methods that are allowed.
+    Method(&'static str),
+    /// The directory is paused: come back later.
+    Paused,
+}
+
+impl HttpError {
+    pub(super) fn scim(problem: impl Into<Problem>) -> Self {
+        Self { surface: Surface::Scim, problem: problem.into() }
+    }
+
+    pub(super) fn api(problem: impl Into<Problem>) -> Self {
+        Self { surface: Surface::Api, problem: problem.into() }
+    }
+
+    pub(super) fn on(surface: Surface, problem: impl Into<Problem>) -> Self {
+        Self { surface, problem: problem.into() }
+    }
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<ScimError> for Problem {
+    fn from(error: ScimError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+impl std::fmt::Display for HttpError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.problem {
+            Problem::Service(error) => error.fmt(f),
+            Problem::Auth(AuthError::Refused(reason)) => f.write_str(reason),
+            Problem::Auth(AuthError::TooMany(_)) => f.write_str("too many failures"),
+            Problem::Auth(AuthError::Store(error)) => error.fmt(f),
+            Problem::Method(allowed) => write!(f, "allowed methods are {allowed}"),
+            Problem::Paused => f.write_str("the directory is paused"),
+        }
+    }
+}
+
+/// Seconds after which a refused request is worth another try.
+const RETRY_SECONDS: u64 = 1;
+
+/// Seconds that a paused directory asks for.
+const PAUSED_SECONDS: u64 = 3_600;
+
+impl ResponseError for HttpError {
+    fn status_code(&self) -> StatusCode {
+        let code = match &self.problem {
+            Problem::Service(ServiceError::Scim(error)) => error.status,
+            Problem::Service(ServiceError::Admin(error)) => error.status,
+            Problem::Service(ServiceError::Store(error))
+            | Problem::Auth(AuthError::Store(error)) => storage_status(error),
+            Problem::Auth(AuthError::Refused(_)) => 401,
+            Problem::Auth(AuthError::TooMany(_)) => 429,
+            Problem::Method(_) => 405,
+            Problem::Paused => 503,
+        };
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        if status.is_server_error() && !matches!(self.problem, Problem::Paused) {
+            tracing::error!(status = status.as_u16(), error = %self, "a request failed");
+        } else {
+            tracing::debug!(status = status.as_u16(), error = %self, "a request was refused");
+        }
+        let mut response = HttpResponse::build(status);
+        match &self.problem {
+            Problem::Auth(AuthError::Refused(_)) => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"rollbook\""));
+            }
+            Problem::Auth(AuthError::TooMany(seconds)) => {
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
+            }
+            Problem::Method(allowed) => {
+                response.insert_header((ALLOW, *allowed));
+            }
+            Problem::Paused => {
+                response.insert_header((RETRY_AFTER, PAUSED_SECONDS.to_string()));
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                response.insert_header((RETRY_AFTER, RETRY_SECONDS.to_string()));
+            }
+            _ => {}
+        }
+        match self.surface {
+            Surface::Scim => scim_body(&mut response, self.as_scim(status)),
+            Surface::Api => response.json(self.as_api(status)),
+        }
+    }
+}
+
+fn storage_status(error: &StoreError) -> u16 {
+    match error {
+        StoreError::Overloaded | StoreError::Unavailable(_) => 503,
+        StoreError::MissingReference => 409,
+        StoreError::Unique(_) => 409,
+        StoreError::Panicked(_) | StoreError::Database(_) => 500,
+    }
+}
+
+fn storage_sentence(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        503 => "The database is busy or cannot be reached; try again.",
+        409 => "Another request changed what this one refers to; try again.",
+        _ => "The server failed; the operator finds the reason in its log.",
+    }
+}
+
+impl HttpError {
+    fn as_scim(&self, status: StatusCode) -> ScimError {
+        match &self.problem {
+            Problem::Service(ServiceError::Scim(error)) => error.clone(),
+            _ => ScimError::new(status.as_u16(), self.sentence(status)),
+        }
+    }
+
+    fn as_api(&self, status: StatusCode) -> Value {
+        match &self.problem {
+            Problem::Service(ServiceError::Admin(error)) => {
+                let mut body = json!({"code": error.code, "message": error.message});
+                if let (false, Some(object)) = (error.errors.is_empty(), body.as_object_mut()) {
+                    let errors = error.errors.iter();
+                    let errors = errors.map(|(f, m)| json!({"field": f, "message": m})).collect();
+                    object.insert("errors".into(), errors);
+                }
+                body
+            }
+            _ => json!({"code": api_code(status), "message": self.sentence(status)}),
+        }
+    }
+
+    fn sentence(&self, status: StatusCode) -> String {
+        match &self.problem {
+            Problem::Service(ServiceError::Scim(error)) => error.detail.clone(),
+            Problem::Service(ServiceError::Admin(error)) => error.message.clone(),
+            Problem::Service(ServiceError::Store(_)) | Problem::Auth(AuthError::Store(_)) => {
+                storage_sentence(status).to_owned()
+            }
+            Problem::Auth(AuthError::Refused(reason)) => (*reason).to_owned(),
+            Problem::Auth(AuthError::TooMany(seconds)) => {
+                format!("Too many failed authentications; try again in {seconds} seconds.")
+            }
+            Problem::Method(allowed) => {
+                format!("This endpoint does not support the method; it supports {allowed}.")
+            }
+            Problem::Paused => "This directory is paused by its operator; try again later.".into(),
+        }
+    }
+}
+
+fn api_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "invalid_request",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "entity_not_found",
+        405 => "method_not_allowed",
+        409 => "conflict",
+        413 => "payload_too_large",
+        415 => "unsupported_media_type",
+        429 => "rate_limited",
+        503 => "unavailable",
+        _ => "server_error",
+    }
+}
+
+fn scim_body(response: &mut HttpResponseBuilder, error: ScimError) -> HttpResponse {
+    response.content_type("application/scim+json").body(error.body().to_string())
+}
+
+/// Nothing is served at this path.
+pub(super) async fn unknown_route(request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    let surface = if request.path().starts_with("/scim") { Surface::Scim } else { Surface::Api };
+    let what = ScimError::not_found("This path");
+    Err(HttpError::on(surface, what))
+}

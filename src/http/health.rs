@@ -1,0 +1,44 @@
+//! Health and metrics, for orchestrators and Prometheus.
+
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::State;
+use super::observe::RouteName;
+use crate::store::StoreError;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/health/live", web::get().to(live))
+        .route("/health/ready", web::get().to(ready))
+        .route("/metrics", web::get().to(metrics));
+}
+
+/// The process runs.
+async fn live(request: HttpRequest) -> HttpResponse {
+    request.extensions_mut().insert(RouteName("health_live"));
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// The database answers.
+async fn ready(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    request.extensions_mut().insert(RouteName("health_ready"));
+    let answer: Result<Option<String>, StoreError> =
+        state.service.store.get("ready", |tx| tx.setting_get("first_start")).await;
+    match answer {
+        Ok(_) => HttpResponse::Ok().json(json!({"status": "ok"})),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            HttpResponse::ServiceUnavailable()
+                .insert_header(("Retry-After", "1"))
+                .json(json!({"status": "unavailable"}))
+        }
+    }
+}
+
+async fn metrics(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    request.extensions_mut().insert(RouteName("metrics"));
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(state.metrics.render(&state.service.store))
+}

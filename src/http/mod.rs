@@ -1,0 +1,41 @@
+//! The HTTP surface: thin handlers that extract, call one use case and respond.
+//!
+//! [`scim`] serves identity providers, [`admin`] the management API, [`health`] orchestrators and
+//! Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
+
+pub mod admin;
+mod body;
+mod caller;
+mod error;
+mod health;
+mod observe;
+pub mod scim;
+
+use std::sync::Arc;
+
+use actix_web::web;
+
+use crate::service::Service;
+use crate::telemetry::Metrics;
+
+pub use observe::observe;
+
+/// What handlers share. Built once, outside the server's worker threads.
+pub struct State {
+    pub service: Arc<Service>,
+    pub metrics: Metrics,
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub trusted_hosts: Vec<String>,
+    /// Set when the operator fixed where clients reach the server.
+    pub fixed_public_url: Option<String>,
+    pub is_tls: bool,
+}
+
+/// All routes.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .configure(health::routes)
+        .configure(admin::routes)
+        .configure(scim::routes)
+        .default_service(web::to(error::unknown_route));
+}

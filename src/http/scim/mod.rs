@@ -1,0 +1,119 @@
+//! SCIM 2.0 for identity providers: `/scim/v2/{external_key}/…` and `/scim/v2/…`, where the token
+//! alone names the directory.
+
+mod discovery;
+mod resources;
+mod route;
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+
+use super::body::Query;
+use super::error::{HttpError, Problem};
+use super::observe::RouteName;
+use super::{State, caller};
+use crate::scim::ScimError;
+use crate::service::Access;
+use crate::service::authenticate::TokenScope;
+use crate::service::context::State as DirectoryState;
+use route::Target;
+
+const PREFIX: &str = "/scim/v2";
+
+const MEDIA_TYPE: &str = "application/scim+json";
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(web::scope(PREFIX).default_service(web::to(serve)));
+}
+
+/// A SCIM request whose caller is known.
+struct Call {
+    request: HttpRequest,
+    query: Query,
+    access: Arc<Access>,
+    /// The SCIM base URL of the directory, in front of every link.
+    base: String,
+}
+
+/// Every SCIM request: find the target, let the caller in, do it.
+async fn serve(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, HttpError> {
+    let tail = request.path().strip_prefix(PREFIX).unwrap_or_default();
+    let route = route::parse(tail);
+    request.extensions_mut().insert(RouteName(name(&route.target)));
+    let base = format!("{}{PREFIX}", caller::public_url(&request, &state));
+
+    // Facts about the server are readable without a token (RFC 7643 §5).
+    let anonymous = request.headers().get("authorization").is_none();
+    if route.target == Target::ServiceProviderConfig && anonymous {
+        return discovery::service_provider_config(request.method(), &base);
+    }
+    let access = authenticate(&request, &state, route.external_key.as_deref()).await?;
+    let base = format!("{base}/{}", access.directory.external_key);
+    let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
+    let call = Call { request, query, access, base };
+    match route.target {
+        Target::ServiceProviderConfig => {
+            discovery::service_provider_config(call.request.method(), &call.base)
+        }
+        Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
+            discovery::serve(&call, &route.target)
+        }
+        Target::Collection(endpoint) => {
+            resources::collection(&call, &state, &endpoint, payload).await
+        }
+        Target::Resource(endpoint, id) => {
+            resources::resource(&call, &state, &endpoint, &id, payload).await
+        }
+        Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
+    }
+}
+
+/// Lets the caller in: a good token, for the directory that the path names, in a state that serves,
+/// with the scope that the method needs. The token is checked before anything else is told.
+async fn authenticate(
+    request: &HttpRequest,
+    state: &State,
+    external_key: Option<&str>,
+) -> Result<Arc<Access>, HttpError> {
+    let address = caller::address(request, state);
+    let bearer = caller::bearer(request).map_err(HttpError::scim)?;
+    let access = state.service.directory_access(bearer, address).await.map_err(HttpError::scim)?;
+    let forbidden = |detail: &str| Err(HttpError::scim(ScimError::new(403, detail)));
+    if external_key.is_some_and(|key| key != access.directory.external_key) {
+        return forbidden("The token belongs to another directory than this URL.");
+    }
+    match access.directory.state {
+        DirectoryState::Paused => return Err(HttpError::scim(Problem::Paused)),
+        DirectoryState::Disabled => {
+            return forbidden("This directory is disabled by its operator.");
+        }
+        DirectoryState::Deleting => return forbidden("This directory is being deleted."),
+        _ => {}
+    }
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if writes && access.scope == TokenScope::Read {
+        return forbidden("This token may only read.");
+    }
+    Ok(access)
+}
+
+fn name(target: &Target) -> &'static str {
+    match target {
+        Target::ServiceProviderConfig => "scim_service_provider_config",
+        Target::Schemas | Target::Schema(_) => "scim_schemas",
+        Target::ResourceTypes | Target::ResourceType(_) => "scim_resource_types",
+        Target::Collection(endpoint) if endpoint.eq_ignore_ascii_case("Users") => "scim_users",
+        Target::Collection(endpoint) if endpoint.eq_ignore_ascii_case("Groups") => "scim_groups",
+        Target::Collection(_) => "scim_collection",
+        Target::Resource(endpoint, _) if endpoint.eq_ignore_ascii_case("Users") => "scim_user",
+        Target::Resource(endpoint, _) if endpoint.eq_ignore_ascii_case("Groups") => "scim_group",
+        Target::Resource(..) => "scim_resource",
+        Target::Unknown => "scim_unknown",
+    }
+}

@@ -1,0 +1,90 @@
+//! What a SCIM path names. Pure: text in, target out.
+//!
+//! Doubled and trailing slashes are passed over, letter case of endpoints does not matter, and the
+//! directory's key may stand in front (`/scim/v2/{external_key}/Users`).
+
+use percent_encoding::percent_decode_str;
+
+/// A path below `/scim/v2`, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The directory that the path names.
+    pub(super) external_key: Option<String>,
+    pub(super) target: Target,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    ServiceProviderConfig,
+    Schemas,
+    Schema(String),
+    ResourceTypes,
+    ResourceType(String),
+    /// `/Users`
+    Collection(String),
+    /// `/Users/{id}`
+    Resource(String, String),
+    Unknown,
+}
+
+/// Reads the path behind `/scim/v2`.
+pub(super) fn parse(tail: &str) -> Route {
+    let segments: Vec<String> = tail
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect();
+    let (external_key, rest) = match segments.split_first() {
+        Some((first, rest)) if is_external_key(first) => (Some(first.to_ascii_uppercase()), rest),
+        _ => (None, segments.as_slice()),
+    };
+    Route { external_key, target: target(rest) }
+}
+
+fn target(segments: &[String]) -> Target {
+    let is = |segment: &str, name: &str| segment.eq_ignore_ascii_case(name);
+    match segments {
+        [only] if is(only, "ServiceProviderConfig") => Target::ServiceProviderConfig,
+        [only] if is(only, "Schemas") => Target::Schemas,
+        [only] if is(only, "ResourceTypes") => Target::ResourceTypes,
+        [first, uri] if is(first, "Schemas") => Target::Schema(uri.clone()),
+        [first, name] if is(first, "ResourceTypes") => Target::ResourceType(name.clone()),
+        [endpoint] => Target::Collection(endpoint.clone()),
+        [endpoint, id] => Target::Resource(endpoint.clone(), id.clone()),
+        _ => Target::Unknown,
+    }
+}
+
+/// 26 characters of Crockford's base 32: no endpoint has that shape.
+fn is_external_key(segment: &str) -> bool {
+    segment.len() == 26
+        && segment.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                && !matches!(byte.to_ascii_uppercase(), b'I' | b'L' | b'O' | b'U')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_their_targets() {
+        let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        for (path, with_key, target) in [
+            ("/Users", false, Target::Collection("Users".into())),
+            ("/users/", false, Target::Collection("users".into())),
+            ("//Users//1", false, Target::Resource("Users".into(), "1".into())),
+            ("/01ARZ3NDEKTSV4RRFFQ69G5FAV/Groups", true, Target::Collection("Groups".into())),
+            ("/01arz3ndektsv4rrffq69g5fav/Schemas", true, Target::Schemas),
+            ("/Schemas/urn:a%3Ab", false, Target::Schema("urn:a:b".into())),
+            ("/serviceproviderconfig", false, Target::ServiceProviderConfig),
+            ("/Users/1/2", false, Target::Unknown),
+            ("", false, Target::Unknown),
+        ] {
+            let route = parse(path);
+            assert_eq!(route.target, target, "{path}");
+            assert_eq!(route.external_key.as_deref(), with_key.then_some(key), "{path}");
+        }
+    }
+}

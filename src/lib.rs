@@ -1,0 +1,44 @@
+//! Rollbook: a SCIM 2.0 server and directory-sync platform.
+//!
+//! Identity providers push over SCIM; every change becomes a stored resource and an event in one
+//! transaction; the company's app reads the events.
+//!
+//! # Layers
+//! Arrows point at what a module may import; `tests/it/layering.rs` holds the code to it.
+//!
+//! ```text
+//! scim, profile (pure)  ◀─ store ◀─ service ◀─ http ◀─ app, cli
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`scim`] | the protocol as pure functions: schemas, paths, filters, PATCH, validation, projection |
+//! | [`profile`] | provider behaviour as TOML, and the rewrites that a profile may switch on |
+//! | [`store`] | the only user of the database: lanes, units, statements, filters as SQL |
+//! | [`auth`] | bearer secrets: form, hashes, memory of verified ones |
+//! | [`event`] | what the app is told about a change |
+//! | [`service`] | use cases: provision, query, administer; no HTTP types, no SQL |
+//! | [`http`] | thin handlers: extract, one use case, respond |
+//! | [`app`], [`cli`], [`config`], [`telemetry`], [`clock`] | wiring |
+//!
+//! # Where to add what
+//! - A provider's quirk: a flow in `conformance/idp/<provider>/`, a flag in
+//!   `src/profile/data/default.toml`, a named rewrite in [`profile::rewrite`].
+//! - A statement: a function on [`store::Tx`] in the file of its noun.
+//! - A setting: a field of [`config::Config`], documented there.
+//! - A table: a pair of migrations of the same name in `migrations/`.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod http;
+pub mod profile;
+pub mod scim;
+pub mod service;
+pub mod store;
+pub mod telemetry;

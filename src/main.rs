@@ -1,0 +1,12 @@
+//! The `rollbook` binary; see `rollbook::cli`.
+
+#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
+fn main() -> std::process::ExitCode {
+    match rollbook::cli::run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rollbook: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

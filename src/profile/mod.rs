@@ -1,0 +1,205 @@
+//! Provider profiles: how one identity provider's SCIM client deviates, as data.
+//!
+//! A profile is a TOML file under `data/` that names only the flags in which it differs from
+//! `default.toml`. A directory's settings may override single flags. The flags either switch on
+//! rewrites of the request ([`rewrite`]) or choose between readings that the RFC leaves open; the
+//! strict core is the same for all.
+
+pub mod rewrite;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scim::filter::UnquotedValues;
+use crate::scim::list::NegativeCount;
+use crate::scim::patch::op::MissingSchemas;
+use crate::scim::patch::{PatchRules, UnknownPaths, UnmatchedReplace};
+use crate::scim::resource::{Rules, UnknownAttributes, UnknownSchemas};
+
+/// Keep what no schema knows beside the resource, or refuse the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unknown {
+    Keep,
+    Refuse,
+}
+
+/// Accept a deviation or refuse the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tolerance {
+    Accept,
+    Refuse,
+}
+
+/// What a PATCH with a value filter that matches nothing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmatched {
+    Create,
+    Refuse,
+}
+
+/// The answer to a PATCH of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatchReply {
+    /// 200 with the resource.
+    Resource,
+    /// 204.
+    NoContent,
+}
+
+/// The reading of a negative `count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NegativePage {
+    Zero,
+    Max,
+}
+
+/// All flags of a profile. `data/default.toml` documents each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a profile are switches by nature")]
+pub struct Profile {
+    pub boolean_text: bool,
+    pub complex_from_scalar: bool,
+    pub array_from_object: bool,
+    pub single_primary: bool,
+    pub legacy_urns: bool,
+    pub json_in_roles: bool,
+    pub display_name_from_name: bool,
+    pub email_from_user_name: bool,
+    pub unquoted_filter_values: bool,
+    pub retry_percent_decoded: bool,
+    pub group_display_name_unique: bool,
+    pub unknown_attributes: Unknown,
+    pub unknown_schemas: Unknown,
+    pub unknown_patch_paths: Unknown,
+    pub unknown_sort: Unknown,
+    pub unmatched_replace: Unmatched,
+    pub patch_without_schemas: Tolerance,
+    pub group_patch_reply: PatchReply,
+    pub negative_count: NegativePage,
+}
+
+const DEFAULT: &str = include_str!("data/default.toml");
+
+/// The shipped profiles that differ from the default one.
+const SHIPPED: [(&str, &str); 4] = [
+    ("default", ""),
+    ("rfc", include_str!("data/rfc.toml")),
+    ("entra", include_str!("data/entra.toml")),
+    ("okta", include_str!("data/okta.toml")),
+];
+
+/// Providers that have a directory kind `scim.<provider>`.
+pub const PROVIDERS: [&str; 15] = [
+    "generic",
+    "rfc",
+    "entra",
+    "okta",
+    "onelogin",
+    "jumpcloud",
+    "pingfederate",
+    "pingone",
+    "google",
+    "rippling",
+    "cyberark",
+    "oracle",
+    "keycloak",
+    "authentik",
+    "default",
+];
+
+impl Profile {
+    /// The profile of a provider with a directory's overrides on top. A provider without a profile
+    /// of its own has the default one. The error is a sentence that names the wrong key or value.
+    pub fn of(provider: &str, overrides: &toml::Table) -> Result<Self, String> {
+        let shipped = SHIPPED.iter().find(|(name, _)| *name == provider).map_or("", |(_, t)| *t);
+        let mut flags = table(DEFAULT);
+        flags.extend(table(shipped));
+        flags.extend(overrides.clone());
+        flags.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+
+    pub fn value_rules(&self) -> Rules {
+        Rules {
+            unknown_attributes: match self.unknown_attributes {
+                Unknown::Keep => UnknownAttributes::Keep,
+                Unknown::Refuse => UnknownAttributes::Refuse,
+            },
+            unknown_schemas: match self.unknown_schemas {
+                Unknown::Keep => UnknownSchemas::Drop,
+                Unknown::Refuse => UnknownSchemas::Refuse,
+            },
+        }
+    }
+
+    pub fn patch_rules(&self) -> PatchRules {
+        PatchRules {
+            values: self.value_rules(),
+            unknown_paths: match self.unknown_patch_paths {
+                Unknown::Keep => UnknownPaths::Skip,
+                Unknown::Refuse => UnknownPaths::Refuse,
+            },
+            unmatched_replace: match self.unmatched_replace {
+                Unmatched::Create => UnmatchedReplace::Create,
+                Unmatched::Refuse => UnmatchedReplace::Refuse,
+            },
+        }
+    }
+
+    pub fn missing_schemas(&self) -> MissingSchemas {
+        match self.patch_without_schemas {
+            Tolerance::Accept => MissingSchemas::Accept,
+            Tolerance::Refuse => MissingSchemas::Refuse,
+        }
+    }
+
+    pub fn unquoted_values(&self) -> UnquotedValues {
+        if self.unquoted_filter_values { UnquotedValues::Accept } else { UnquotedValues::Refuse }
+    }
+
+    pub fn negative_count(&self) -> NegativeCount {
+        match self.negative_count {
+            NegativePage::Zero => NegativeCount::Zero,
+            NegativePage::Max => NegativeCount::Max,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the files are compiled in and a test reads them")]
+fn table(text: &str) -> toml::Table {
+    text.parse().expect("shipped profiles are well formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_profile_is_complete_and_known() {
+        for provider in PROVIDERS {
+            Profile::of(provider, &toml::Table::new()).expect(provider);
+        }
+        for (name, _) in SHIPPED {
+            assert!(PROVIDERS.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn override_with_unknown_key_is_refused() {
+        let overrides = toml::Table::from_iter([("boolean_txt".to_owned(), true.into())]);
+        let message = Profile::of("okta", &overrides).expect_err("unknown key");
+        assert!(message.contains("boolean_txt") && message.contains("boolean_text"), "{message}");
+    }
+
+    #[test]
+    fn rfc_profile_has_no_leniency() {
+        let rfc = Profile::of("rfc", &toml::Table::new()).expect("shipped");
+        assert!(!rfc.boolean_text && !rfc.unquoted_filter_values && !rfc.single_primary);
+        assert_eq!(rfc.unmatched_replace, Unmatched::Refuse);
+        assert_eq!(rfc.unknown_schemas, Unknown::Refuse);
+    }
+}

@@ -1,0 +1,229 @@
+//! The rewrites that a profile may switch on: pure functions from what a client sent to what the
+//! strict core reads. Each has a name, which the request record shows with the path it touched.
+
+use serde_json::Value;
+
+use super::Profile;
+use crate::scim::patch::PatchOp;
+use crate::scim::schema::{Attribute, DataType, Resolution};
+use crate::scim::{Object, ResourceType, urn};
+
+/// One rewrite that fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fired {
+    pub rule: &'static str,
+    pub path: String,
+}
+
+/// Rewrites a POST or PUT body.
+pub fn representation(
+    body: &mut Object,
+    resource_type: &ResourceType,
+    profile: &Profile,
+) -> Vec<Fired> {
+    let mut rewriter = Rewriter { profile, fired: Vec::new() };
+    if profile.legacy_urns {
+        rewriter.legacy_urns(body, resource_type);
+    }
+    for (name, value) in body.iter_mut() {
+        rewriter.member(name, value, resource_type);
+    }
+    if profile.display_name_from_name && resource_type.name == "User" {
+        rewriter.display_name_from_name(body);
+    }
+    rewriter.fired
+}
+
+/// Rewrites the values of PATCH operations.
+pub fn patch(ops: &mut [PatchOp], resource_type: &ResourceType, profile: &Profile) -> Vec<Fired> {
+    let mut rewriter = Rewriter { profile, fired: Vec::new() };
+    for op in ops {
+        let Some(value) = &mut op.value else { continue };
+        let Some(path) = &op.path else {
+            if let Value::Object(members) = value {
+                for (name, value) in members.iter_mut() {
+                    rewriter.member(name, value, resource_type);
+                }
+            }
+            continue;
+        };
+        let Some(Resolution::Attribute(at)) = resource_type.resolve(&path.attr) else { continue };
+        let sub = path.sub.as_deref().and_then(|name| at.attribute.sub(name)).or(at.sub);
+        match sub {
+            Some(sub) => rewriter.value(sub, value, &path.to_string()),
+            None if path.filter.is_some() => {
+                rewriter.element(at.attribute, value, &path.to_string());
+            }
+            None => rewriter.value(at.attribute, value, &path.to_string()),
+        }
+    }
+    rewriter.fired
+}
+
+struct Rewriter<'p> {
+    profile: &'p Profile,
+    fired: Vec<Fired>,
+}
+
+impl Rewriter<'_> {
+    fn fire(&mut self, rule: &'static str, path: &str) {
+        self.fired.push(Fired { rule, path: path.to_owned() });
+    }
+
+    /// A top-level member: an attribute, an extension object, or a path as a name.
+    fn member(&mut self, name: &str, value: &mut Value, resource_type: &ResourceType) {
+        let Ok(path) = crate::scim::filter::parse_target_path(name) else { return };
+        match resource_type.resolve(&path.attr) {
+            Some(Resolution::Extension(extension)) => {
+                if let Value::Object(members) = value {
+                    for (inner, value) in members.iter_mut() {
+                        if let Some(attribute) = extension.0.attribute(inner) {
+                            self.value(attribute, value, &format!("{name}:{inner}"));
+                        }
+                    }
+                }
+            }
+            Some(Resolution::Attribute(at)) => {
+                let sub = path.sub.as_deref().and_then(|sub| at.attribute.sub(sub)).or(at.sub);
+                self.value(sub.unwrap_or(at.attribute), value, name);
+            }
+            None => {}
+        }
+    }
+
+    fn value(&mut self, attribute: &Attribute, value: &mut Value, path: &str) {
+        if !attribute.multi_valued {
+            return self.element(attribute, value, path);
+        }
+        if self.profile.array_from_object && value.is_object() {
+            *value = Value::Array(vec![value.take()]);
+            self.fire("array_from_object", path);
+        }
+        if let Value::Array(elements) = value {
+            for element in elements.iter_mut() {
+                self.element(attribute, element, path);
+            }
+            self.single_primary(elements, path);
+        }
+    }
+
+    fn element(&mut self, attribute: &Attribute, value: &mut Value, path: &str) {
+        if attribute.is_complex() {
+            self.complex_from_scalar(attribute, value, path);
+            self.json_in_roles(attribute, value, path);
+            if let Value::Object(members) = value {
+                for (name, member) in members.iter_mut() {
+                    if let Some(sub) = attribute.sub(name) {
+                        self.value(sub, member, &format!("{path}.{name}"));
+                    }
+                }
+            }
+        } else if attribute.data_type == DataType::Boolean {
+            self.boolean_text(value, path);
+        }
+    }
+
+    fn boolean_text(&mut self, value: &mut Value, path: &str) {
+        let boolean = match value {
+            Value::String(text) if text.eq_ignore_ascii_case("true") => true,
+            Value::String(text) if text.eq_ignore_ascii_case("false") => false,
+            _ => return,
+        };
+        if self.profile.boolean_text {
+            *value = boolean.into();
+            self.fire("boolean_text", path);
+        }
+    }
+
+    fn complex_from_scalar(&mut self, attribute: &Attribute, value: &mut Value, path: &str) {
+        if !self.profile.complex_from_scalar || attribute.value_sub().is_none() {
+            return;
+        }
+        if let (false, Value::Array(elements)) = (attribute.multi_valued, &mut *value) {
+            if elements.len() <= 1 {
+                *value = elements.pop().unwrap_or(Value::Null);
+                self.fire("complex_from_scalar", path);
+            }
+        }
+        match value {
+            Value::String(text) if text.is_empty() => {
+                *value = Value::Null;
+                self.fire("complex_from_scalar", path);
+            }
+            Value::String(_) | Value::Number(_) | Value::Bool(_) => {
+                *value = serde_json::json!({"value": value.take()});
+                self.fire("complex_from_scalar", path);
+            }
+            _ => {}
+        }
+    }
+
+    fn json_in_roles(&mut self, attribute: &Attribute, value: &mut Value, path: &str) {
+        if !self.profile.json_in_roles || attribute.name != "roles" {
+            return;
+        }
+        let text = value.get("value").and_then(Value::as_str).unwrap_or_default();
+        let Ok(Value::Object(mut role)) = serde_json::from_str(text) else { return };
+        if let (Some(display), None) = (role.shift_remove("displayName"), role.get("display")) {
+            role.insert("display".into(), display);
+        }
+        if let Some(primary) = value.get("primary") {
+            role.entry("primary").or_insert_with(|| primary.clone());
+        }
+        *value = Value::Object(role);
+        self.fire("json_in_roles", path);
+    }
+
+    fn single_primary(&mut self, elements: &mut [Value], path: &str) {
+        if !self.profile.single_primary {
+            return;
+        }
+        let primaries = elements
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .filter_map(|element| element.get_mut("primary"))
+            .filter(|primary| **primary == Value::Bool(true));
+        let mut cleared = false;
+        for primary in primaries.skip(1) {
+            *primary = false.into();
+            cleared = true;
+        }
+        if cleared {
+            self.fire("single_primary", path);
+        }
+    }
+
+    fn legacy_urns(&mut self, body: &mut Object, resource_type: &ResourceType) {
+        const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
+        const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0";
+        if let Some(Value::Array(uris)) = body.get_mut("schemas") {
+            for uri in uris {
+                let registered = match uri.as_str() {
+                    Some(CORE) => resource_type.schema.id.as_str(),
+                    Some(ENTERPRISE) => urn::ENTERPRISE_USER,
+                    _ => continue,
+                };
+                *uri = registered.into();
+                self.fired.push(Fired { rule: "legacy_urns", path: "schemas".into() });
+            }
+        }
+        if let Some(value) = body.shift_remove(ENTERPRISE) {
+            body.insert(urn::ENTERPRISE_USER.into(), value);
+            self.fire("legacy_urns", ENTERPRISE);
+        }
+    }
+
+    fn display_name_from_name(&mut self, body: &mut Object) {
+        let missing = body.get("displayName").and_then(Value::as_str).is_none_or(str::is_empty);
+        let part = |name: &str| body.get("name")?.get(name)?.as_str().filter(|t| !t.is_empty());
+        let composed = part("formatted").map(str::to_owned).or_else(|| {
+            let parts: Vec<&str> =
+                [part("givenName"), part("familyName")].into_iter().flatten().collect();
+            (!parts.is_empty()).then(|| parts.join(" "))
+        });
+        if let (true, Some(composed)) = (missing, composed) {
+            body.insert("displayName".into(), composed.into());
+            self.fire("display_name_from_name", "displayName");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Changes of a group's membership inside a PATCH or PUT.
+//!
+//! Members are rows, not part of the document: a change names the members that it touches and costs
+//! what it names, whatever the size of the group. The operations on `members` are taken out of the
+//! request, in order, and become [`MemberStep`]s; the rest of the request edits the document.
+
+use serde_json::Value;
+
+use super::op::{OpKind, PatchOp};
+use crate::scim::filter::{ElementFilter, Filter, resolve_element};
+use crate::scim::resource::validate::wrong_type;
+use crate::scim::schema::Attribute;
+use crate::scim::{Object, ResourceType, ScimError};
+
+/// One step of a membership change; values are member ids as the client sent them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MemberStep {
+    Add(Vec<String>),
+    Remove(Vec<String>),
+    /// Remove every member whose element matches a filter that is not just a list of ids.
+    RemoveMatching(Filter),
+    /// Exactly these.
+    Set(Vec<String>),
+}
+
+/// The net effect of the steps that name their members.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemberChange {
+    /// True when members that are not in `add` go, whoever they are.
+    pub only_added_stay: bool,
+    /// In the order of the request, each once.
+    pub add: Vec<String>,
+    pub remove: Vec<String>,
+}
+
+impl MemberChange {
+    /// Folds the steps; `None` when one needs the elements of the group to know what it means.
+    pub fn fold(steps: &[MemberStep]) -> Option<Self> {
+        let mut change = Self::default();
+        for step in steps {
+            match step {
+                MemberStep::Add(ids) => change.add(ids),
+                MemberStep::Remove(ids) => change.remove(ids),
+                MemberStep::Set(ids) => {
+                    change = Self { only_added_stay: true, ..Self::default() };
+                    change.add(ids);
+                }
+                MemberStep::RemoveMatching(_) => return None,
+            }
+        }
+        Some(change)
+    }
+
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        !self.only_added_stay && self.add.is_empty() && self.remove.is_empty()
+    }
+
+    fn add(&mut self, ids: &[String]) {
+        let wanted: std::collections::HashSet<&String> = ids.iter().collect();
+        self.remove.retain(|id| !wanted.contains(id));
+        let mut known: std::collections::HashSet<String> = self.add.iter().cloned().collect();
+        self.add.extend(ids.iter().filter(|id| known.insert((*id).clone())).cloned());
+    }
+
+    fn remove(&mut self, ids: &[String]) {
+        let unwanted: std::collections::HashSet<&String> = ids.iter().collect();
+        self.add.retain(|id| !unwanted.contains(id));
+        if !self.only_added_stay {
+            let mut known: std::collections::HashSet<String> =
+                self.remove.iter().cloned().collect();
+            self.remove.extend(ids.iter().filter(|id| known.insert((*id).clone())).cloned());
+        }
+    }
+}
+
+/// The members attribute of a resource type, if it has one.
+pub fn members_attribute(resource_type: &ResourceType) -> Option<&Attribute> {
+    (resource_type.name == "Group").then(|| resource_type.schema.attribute("members")).flatten()
+}
+
+/// The members of a POST or PUT body; `None` when it does not speak of them.
+pub fn of_representation(
+    body: &Object,
+    resource_type: &ResourceType,
+) -> Result<Option<Vec<String>>, ScimError> {
+    let Some(attribute) = members_attribute(resource_type) else { return Ok(None) };
+    match body.iter().find(|(name, _)| name.eq_ignore_ascii_case(&attribute.name)) {
+        Some((_, value)) => ids(value).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Takes the operations on `members` out of the request.
+pub fn split(
+    ops: Vec<PatchOp>,
+    resource_type: &ResourceType,
+) -> Result<(Vec<PatchOp>, Vec<MemberStep>), ScimError> {
+    let Some(attribute) = members_attribute(resource_type) else { return Ok((ops, Vec::new())) };
+    let mut rest = Vec::with_capacity(ops.len());
+    let mut steps = Vec::new();
+    for mut op in ops {
+        match &op.path {
+            None => {
+                if let Some(Value::Object(value)) = &mut op.value {
+                    if let Some(members) = take_members(value, attribute) {
+                        steps.extend(whole(op.kind, Some(&members))?);
+                    }
+                    if value.is_empty() {
+                        continue;
+                    }
+                }
+                rest.push(op);
+            }
+            Some(path) => {
+                let found = resource_type.resolve_attribute(&path.attr);
+                match found
+                    .filter(|at| at.extension.is_none() && at.attribute.name == attribute.name)
+                {
+                    Some(at) => {
+                        let sub = path.sub.as_deref().or(at.sub.map(|sub| sub.name.as_str()));
+                        steps.extend(step(&op, path.filter.as_ref(), sub, attribute)?);
+                    }
+                    None => rest.push(op),
+                }
+            }
+        }
+    }
+    Ok((rest, steps))
+}
+
+fn take_members(value: &mut Object, attribute: &Attribute) -> Option<Value> {
+    let name = value.keys().find(|name| name.eq_ignore_ascii_case(&attribute.name))?.clone();
+    value.shift_remove(&name)
+}
+
+fn step(
+    op: &PatchOp,
+    filter: Option<&Filter>,
+    sub: Option<&str>,
+    attribute: &Attribute,
+) -> Result<Vec<MemberStep>, ScimError> {
+    if let Some(sub) = sub {
+        return Err(ScimError::mutability(format!(
+            "The sub-attribute \"members.{sub}\" cannot be changed; add or remove whole members."
+        )));
+    }
+    let Some(filter) = filter else { return whole(op.kind, op.value.as_ref()) };
+    let condition: ElementFilter<'_> = resolve_element(filter, attribute)
+        .map_err(|error| ScimError::invalid_path(error.detail))?;
+    let remove = match condition.wanted_values() {
+        Some(ids) => MemberStep::Remove(ids),
+        None => MemberStep::RemoveMatching(filter.clone()),
+    };
+    match (op.kind, &op.value) {
+        (OpKind::Remove, _) => Ok(vec![remove]),
+        (_, Some(value)) => {
+            let add = MemberStep::Add(ids(value)?);
+            Ok(if op.kind == OpKind::Replace { vec![remove, add] } else { vec![add] })
+        }
+        (_, None) => Ok(Vec::new()),
+    }
+}
+
+fn whole(kind: OpKind, value: Option<&Value>) -> Result<Vec<MemberStep>, ScimError> {
+    Ok(match (kind, value) {
+        (OpKind::Remove, None | Some(Value::Null)) => vec![MemberStep::Set(Vec::new())],
+        // A list of members removes only those (RFC 7644 leaves it open; identity providers mean it).
+        (OpKind::Remove, Some(value)) => vec![MemberStep::Remove(ids(value)?)],
+        (OpKind::Add, Some(value)) => vec![MemberStep::Add(ids(value)?)],
+        (OpKind::Replace, Some(value)) => vec![MemberStep::Set(ids(value)?)],
+        (_, None) => Vec::new(),
+    })
+}
+
+/// The ids in a members value: objects with `value`, or with `$ref` alone, or bare strings.
+fn ids(value: &Value) -> Result<Vec<String>, ScimError> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(elements) => elements.iter().filter(|e| !e.is_null()).map(member_id).collect(),
+        one => Ok(vec![member_id(one)?]),
+    }
+}
+
+fn member_id(element: &Value) -> Result<String, ScimError> {
+    let text = match element {
+        Value::String(text) => Some(text.as_str()),
+        Value::Object(members) => {
+            let get = |wanted: &str| {
+                let found = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+                found.and_then(|(_, value)| value.as_str())
+            };
+            get("value").or_else(|| get("$ref").and_then(|uri| uri.rsplit('/').next()))
+        }
+        _ => None,
+    };
+    match text.map(str::trim) {
+        Some(id) if !id.is_empty() && !id.contains('\0') => Ok(id.to_owned()),
+        _ => {
+            Err(wrong_type("members", "a list of objects with a \"value\" that is an id", element))
+        }
+    }
+}

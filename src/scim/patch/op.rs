@@ -1,0 +1,148 @@
+//! The PATCH request body (RFC 7644 §3.5.2).
+
+use serde_json::Value;
+
+use crate::scim::filter::{TargetPath, parse_target_path};
+use crate::scim::resource::validate::describe;
+use crate::scim::{Object, ScimError, urn};
+
+/// Most operations in one request.
+pub const MAX_OPERATIONS: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpKind {
+    Add,
+    Remove,
+    Replace,
+}
+
+impl OpKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+/// One operation. `path` is parsed but not yet resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatchOp {
+    pub kind: OpKind,
+    pub path: Option<TargetPath>,
+    /// `None` when the member is missing; JSON null is `Some(Value::Null)`.
+    pub value: Option<Value>,
+}
+
+/// What a request without the PatchOp URI in `schemas` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingSchemas {
+    Accept,
+    Refuse,
+}
+
+/// Reads the body. Member names and `op` are accepted in any letter case.
+pub fn parse(body: &Object, missing: MissingSchemas) -> Result<Vec<PatchOp>, ScimError> {
+    check_schemas(member(body, "schemas"), missing)?;
+    let operations = match member(body, "operations") {
+        Some(Value::Array(operations)) if !operations.is_empty() => operations,
+        Some(Value::Array(_)) => {
+            return Err(ScimError::invalid_syntax(
+                "\"Operations\" is empty; a PATCH needs at least one operation.",
+            ));
+        }
+        Some(other) => {
+            return Err(ScimError::invalid_syntax(format!(
+                "\"Operations\" must be an array, but the request has {}.",
+                describe(other)
+            )));
+        }
+        None => {
+            return Err(ScimError::invalid_syntax("The PATCH request has no \"Operations\"."));
+        }
+    };
+    if operations.len() > MAX_OPERATIONS {
+        return Err(ScimError::new(
+            413,
+            format!(
+                "The request has {} operations; at most {MAX_OPERATIONS} are allowed.",
+                operations.len()
+            ),
+        ));
+    }
+    operations.iter().enumerate().map(|(index, op)| operation(index, op)).collect()
+}
+
+fn check_schemas(schemas: Option<&Value>, missing: MissingSchemas) -> Result<(), ScimError> {
+    let uris = match schemas {
+        None | Some(Value::Null) if missing == MissingSchemas::Accept => return Ok(()),
+        Some(Value::Array(uris)) => uris.as_slice(),
+        _ => &[],
+    };
+    let is_patch =
+        |uri: &Value| uri.as_str().is_some_and(|u| u.eq_ignore_ascii_case(urn::PATCH_OP));
+    if uris.iter().any(is_patch) {
+        return Ok(());
+    }
+    Err(ScimError::invalid_syntax(format!(
+        "\"schemas\" of a PATCH request must be [\"{}\"].",
+        urn::PATCH_OP
+    )))
+}
+
+fn member<'b>(object: &'b Object, name: &str) -> Option<&'b Value> {
+    object
+        .get(name)
+        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
+}
+
+fn operation(index: usize, op: &Value) -> Result<PatchOp, ScimError> {
+    let Value::Object(op) = op else {
+        return Err(ScimError::invalid_syntax(format!(
+            "Operations[{index}] must be an object, but it is {}.",
+            describe(op)
+        )));
+    };
+    let kind = match member(op, "op") {
+        Some(Value::String(word)) => match word.to_ascii_lowercase().as_str() {
+            "add" => OpKind::Add,
+            "remove" => OpKind::Remove,
+            "replace" => OpKind::Replace,
+            _ => return Err(unknown_op(index, &describe(&Value::from(word.as_str())))),
+        },
+        Some(other) => return Err(unknown_op(index, &describe(other))),
+        None => return Err(unknown_op(index, "no \"op\"")),
+    };
+    let path = match member(op, "path") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) if text.trim().is_empty() => None,
+        Some(Value::String(text)) => Some(parse_target_path(text)?),
+        Some(other) => {
+            return Err(ScimError::invalid_path(format!(
+                "The path of Operations[{index}] must be a string, but it is {}.",
+                describe(other)
+            )));
+        }
+    };
+    let value = member(op, "value").cloned();
+    if kind == OpKind::Remove && path.is_none() {
+        return Err(ScimError::no_target(format!(
+            "Operations[{index}] is a remove without a path; name the attribute to remove."
+        )));
+    }
+    if kind != OpKind::Remove && value.is_none() {
+        return Err(ScimError::invalid_value(format!(
+            "Operations[{index}] is {} {} without a value.",
+            if kind == OpKind::Add { "an" } else { "a" },
+            kind.as_str()
+        )));
+    }
+    Ok(PatchOp { kind, path, value })
+}
+
+fn unknown_op(index: usize, found: &str) -> ScimError {
+    ScimError::invalid_syntax(format!(
+        "Operations[{index}] has {found}, but \"op\" must be \"add\", \"remove\" or \"replace\"."
+    ))
+}

@@ -1,0 +1,70 @@
+//! What the path of an operation means for a resource type.
+
+use serde_json::Value;
+
+use crate::scim::filter::{TargetPath, parse_target_path};
+use crate::scim::schema::Resolution;
+use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
+
+/// A resolved path.
+pub(super) enum Target<'t> {
+    /// An extension as a whole.
+    Extension(&'t Schema),
+    /// An attribute, a sub-attribute, or the elements that a value filter selects.
+    Attribute { at: AttrRef<'t>, path: TargetPath },
+    /// Well formed, but no such attribute.
+    Unknown(String),
+}
+
+/// Finds the attribute that `path` names; its sub-attribute may stand before or after the filter.
+pub(super) fn resolve<'t>(
+    path: &TargetPath,
+    resource_type: &'t ResourceType,
+) -> Result<Target<'t>, ScimError> {
+    let at = match resource_type.resolve(&path.attr) {
+        Some(Resolution::Extension(extension)) if path.filter.is_none() => {
+            return Ok(Target::Extension(extension.0));
+        }
+        Some(Resolution::Attribute(at)) => at,
+        _ => return Ok(Target::Unknown(path.to_string())),
+    };
+    let Some(sub) = &path.sub else {
+        return Ok(Target::Attribute { at, path: path.clone() });
+    };
+    match at.attribute.sub(sub) {
+        Some(found) => {
+            Ok(Target::Attribute { at: AttrRef { sub: Some(found), ..at }, path: path.clone() })
+        }
+        None => Ok(Target::Unknown(path.to_string())),
+    }
+}
+
+/// The members of a path-less value as (path, value) pairs: attribute names, `name.givenName`,
+/// `URN:attribute` and whole extension objects, as RFC 7644 §3.5.2.1 and identity providers write
+/// them.
+pub(super) fn members_of_value(value: &Object) -> Result<Vec<(TargetPath, &Value)>, ScimError> {
+    value.iter().map(|(name, value)| Ok((parse_target_path(name)?, value))).collect()
+}
+
+/// The object that holds the attribute, if there is one.
+pub(super) fn container<'d>(document: &'d mut Object, at: &AttrRef<'_>) -> Option<&'d mut Object> {
+    match at.extension {
+        None => Some(document),
+        Some(schema) => document.get_mut(&schema.id)?.as_object_mut(),
+    }
+}
+
+/// The object that holds the attribute, made if it is missing.
+pub(super) fn container_or_new<'d>(document: &'d mut Object, at: &AttrRef<'_>) -> &'d mut Object {
+    let Some(schema) = at.extension else { return document };
+    object_or_new(document.entry(schema.id.clone()).or_insert(Value::Null))
+}
+
+/// The value as an object; anything else is replaced by an empty one.
+#[expect(clippy::expect_used, reason = "the line before makes it an object")]
+pub(super) fn object_or_new(value: &mut Value) -> &mut Object {
+    if !value.is_object() {
+        *value = Value::Object(Object::new());
+    }
+    value.as_object_mut().expect("made an object above")
+}

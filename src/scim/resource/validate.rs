@@ -1,0 +1,392 @@
+//! Checks what a client sent against the schema and spells it as the schema does
+//! (RFC 7643 §2, §7; RFC 7644 §3.3, §3.5).
+
+use serde_json::Value;
+
+use crate::scim::key;
+use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
+use crate::scim::{Object, ScimError};
+
+/// How an attribute that no schema defines is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownAttributes {
+    /// Kept apart in [`Notes::extra`]; not part of the resource.
+    Keep,
+    /// 400 `invalidValue`.
+    Refuse,
+}
+
+/// How a URI in `schemas` that the resource type does not have is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownSchemas {
+    /// Left out and noted.
+    Drop,
+    /// 400 `invalidValue` (RFC 7643 §3).
+    Refuse,
+}
+
+/// The choices that the RFC leaves to a service provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub unknown_attributes: UnknownAttributes,
+    pub unknown_schemas: UnknownSchemas,
+}
+
+/// What was understood but did not become part of the resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notes {
+    /// Paths of values that were left out.
+    pub ignored: Vec<String>,
+    /// Values that no schema knows, by the name that the client used.
+    pub extra: Object,
+}
+
+impl Notes {
+    fn ignore(&mut self, path: String) {
+        self.ignored.push(path);
+    }
+}
+
+/// Longest `userName`, `externalId` and `displayName`, in bytes: they are index keys.
+pub const MAX_KEY_BYTES: usize = 512;
+
+/// The attributes of a POST or PUT body, checked one by one, spelled as the schema spells them.
+///
+/// Read-only attributes are left out (RFC 7644 §3.3), `members` and `password` too: membership is
+/// not part of the document, and a password is accepted and dropped. The result still needs
+/// [`super::Document::canonical`].
+pub fn representation(
+    body: &Object,
+    resource_type: &ResourceType,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<Object, ScimError> {
+    let mut result = Object::new();
+    for (name, value) in body {
+        if name.eq_ignore_ascii_case("schemas") {
+            check_schemas(value, resource_type, rules, notes)?;
+        } else if let Some(attribute) = resource_type.attribute(name) {
+            insert_attribute(&mut result, attribute, value, "", rules, notes)?;
+        } else if let Some(extension) = resource_type.extension(name) {
+            let schema = &extension.schema;
+            let inner = match value {
+                Value::Object(inner) => inner,
+                Value::Null => continue,
+                other => return Err(wrong_type(&schema.id, "an object", other)),
+            };
+            let prefix = format!("{}:", schema.id);
+            let mut checked = Object::new();
+            for (inner_name, inner_value) in inner {
+                match schema.attribute(inner_name) {
+                    Some(attribute) => insert_attribute(
+                        &mut checked,
+                        attribute,
+                        inner_value,
+                        &prefix,
+                        rules,
+                        notes,
+                    )?,
+                    None => {
+                        let path = format!("{prefix}{inner_name}");
+                        unknown(&path, rules)?;
+                        notes.extra.insert(path.clone(), inner_value.clone());
+                        notes.ignore(path);
+                    }
+                }
+            }
+            insert_once(&mut result, &schema.id, checked.into())?;
+        } else {
+            unknown(name, rules)?;
+            if !name.eq_ignore_ascii_case("password") {
+                notes.extra.insert(name.clone(), value.clone());
+            }
+            notes.ignore(name.clone());
+        }
+    }
+    Ok(result)
+}
+
+fn insert_attribute(
+    into: &mut Object,
+    attribute: &Attribute,
+    value: &Value,
+    prefix: &str,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<(), ScimError> {
+    if attribute.mutability == Mutability::ReadOnly || is_kept_elsewhere(attribute) {
+        return Ok(());
+    }
+    let path = format!("{prefix}{}", attribute.name);
+    match attribute_value(attribute, value, &path, rules, notes)? {
+        Some(value) => insert_once(into, &attribute.name, value),
+        None => Ok(()),
+    }
+}
+
+/// `password` is never stored; `members` are rows of their own.
+pub(crate) fn is_kept_elsewhere(attribute: &Attribute) -> bool {
+    matches!(attribute.name.as_str(), "password" | "members")
+}
+
+fn insert_once(into: &mut Object, name: &str, value: Value) -> Result<(), ScimError> {
+    match into.insert(name.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => Err(ScimError::invalid_syntax(format!(
+            "The attribute \"{name}\" stands twice in the request, in different letter case."
+        ))),
+    }
+}
+
+fn unknown(path: &str, rules: Rules) -> Result<(), ScimError> {
+    match rules.unknown_attributes {
+        UnknownAttributes::Keep => Ok(()),
+        UnknownAttributes::Refuse => Err(ScimError::invalid_value(format!(
+            "The attribute \"{path}\" is not defined by the schemas of this resource type."
+        ))),
+    }
+}
+
+fn check_schemas(
+    value: &Value,
+    resource_type: &ResourceType,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<(), ScimError> {
+    let uris = match value {
+        Value::Array(uris) => uris,
+        Value::Null => return Ok(()),
+        other => return Err(wrong_type("schemas", "an array of URIs", other)),
+    };
+    for uri in uris {
+        let Value::String(uri) = uri else {
+            return Err(wrong_type("schemas", "an array of URIs", uri));
+        };
+        if resource_type.is_base(uri) || resource_type.extension(uri).is_some() {
+            continue;
+        }
+        match rules.unknown_schemas {
+            UnknownSchemas::Drop => notes.ignore(format!("schemas[\"{uri}\"]")),
+            UnknownSchemas::Refuse => {
+                let mut known = vec![resource_type.schema.id.as_str()];
+                known.extend(resource_type.extensions.iter().map(|e| e.schema.id.as_str()));
+                return Err(ScimError::invalid_value(format!(
+                    "The attribute \"schemas\" names \"{uri}\", which the resource type {} does \
+                     not have; allowed are {}.",
+                    resource_type.name,
+                    known.join(", ")
+                )));
+            }
+        }
+    }
+    let base_missing =
+        !uris.iter().any(|uri| uri.as_str().is_some_and(|uri| resource_type.is_base(uri)));
+    if base_missing && !uris.is_empty() && rules.unknown_schemas == UnknownSchemas::Refuse {
+        return Err(ScimError::invalid_value(format!(
+            "The attribute \"schemas\" must contain \"{}\".",
+            resource_type.schema.id
+        )));
+    }
+    Ok(())
+}
+
+/// The value of an attribute, checked and spelled; `None` when it means unassigned
+/// (RFC 7643 §2.5).
+pub fn attribute_value(
+    attribute: &Attribute,
+    value: &Value,
+    path: &str,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    if !attribute.multi_valued {
+        return single_value(attribute, value, path, rules, notes);
+    }
+    let elements = match value {
+        Value::Null => return Ok(None),
+        Value::Array(elements) => elements,
+        other => return Err(wrong_type(path, "an array", other)),
+    };
+    let mut checked: Vec<Value> = Vec::with_capacity(elements.len());
+    for element in elements {
+        if let Some(element) = single_value(attribute, element, path, rules, notes)? {
+            // The same value twice is stored once (RFC 7643 §2.4).
+            if !checked.contains(&element) {
+                checked.push(element);
+            }
+        }
+    }
+    Ok((!checked.is_empty()).then_some(Value::Array(checked)))
+}
+
+/// One value of an attribute: the value of a singular one, or one element of a multi-valued one.
+pub fn single_value(
+    attribute: &Attribute,
+    value: &Value,
+    path: &str,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    match attribute.data_type {
+        DataType::Complex => complex_value(attribute, value, path, rules, notes),
+        _ => simple_value(attribute, value, path),
+    }
+}
+
+fn complex_value(
+    attribute: &Attribute,
+    value: &Value,
+    path: &str,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
+    let Value::Object(members) = value else {
+        return Err(wrong_type(path, "an object", value));
+    };
+    let mut found = Object::new();
+    for (name, member) in members {
+        let Some(sub) = attribute.sub(name) else {
+            let unknown_path = format!("{path}.{name}");
+            unknown(&unknown_path, rules)?;
+            notes.ignore(unknown_path);
+            continue;
+        };
+        if sub.mutability == Mutability::ReadOnly {
+            continue;
+        }
+        let sub_path = format!("{path}.{}", sub.name);
+        if let Some(member) = attribute_value(sub, member, &sub_path, rules, notes)? {
+            insert_once(&mut found, &sub.name, member)?;
+        }
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let mut ordered = Object::new();
+    for sub in &attribute.sub_attributes {
+        match found.shift_remove(&sub.name) {
+            Some(member) => {
+                ordered.insert(sub.name.clone(), member);
+            }
+            None if sub.required && sub.mutability != Mutability::ReadOnly => {
+                return Err(ScimError::invalid_value(format!(
+                    "The sub-attribute \"{path}.{}\" is required.",
+                    sub.name
+                )));
+            }
+            None => {}
+        }
+    }
+    Ok(Some(Value::Object(ordered)))
+}
+
+fn simple_value(
+    attribute: &Attribute,
+    value: &Value,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let expected = expectation(attribute.data_type);
+    let refused = || wrong_type(path, expected, value);
+    match attribute.data_type {
+        DataType::String => {
+            let text = checked_text(value, path, expected)?;
+            Ok(Some(canonical_text(attribute, text).into()))
+        }
+        DataType::Boolean => value.as_bool().map(|b| Some(b.into())).ok_or_else(refused),
+        // `1e2` and `4.0` are fractions by form (RFC 7643 §2.3.4).
+        DataType::Integer => match value.is_i64() || value.is_u64() {
+            true => Ok(Some(value.clone())),
+            false => Err(refused()),
+        },
+        DataType::Decimal => match value.is_number() {
+            true => Ok(Some(value.clone())),
+            false => Err(refused()),
+        },
+        DataType::DateTime => {
+            let text = checked_text(value, path, expected)?;
+            key::instant_ms(text).ok_or_else(refused)?;
+            Ok(Some(text.into()))
+        }
+        DataType::Binary => {
+            let text = checked_text(value, path, expected)?;
+            if key::is_base64(text) { Ok(Some(text.into())) } else { Err(refused()) }
+        }
+        DataType::Reference => {
+            let text = checked_text(value, path, expected)?;
+            if text.is_empty() {
+                return Ok(None);
+            }
+            let is_uri = !text.chars().any(|c| c.is_whitespace() || "<>\"{}|\\^`".contains(c));
+            if is_uri { Ok(Some(text.into())) } else { Err(refused()) }
+        }
+        DataType::Complex => Err(refused()),
+    }
+}
+
+fn expectation(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::String => "a string",
+        DataType::Boolean => "true or false",
+        DataType::Decimal => "a number",
+        DataType::Integer => "a whole number",
+        DataType::DateTime => "a date and time such as \"2021-06-25T19:07:33Z\"",
+        DataType::Binary => "base64 text",
+        DataType::Reference => "a URI",
+        DataType::Complex => "an object",
+    }
+}
+
+/// Text without control characters; tab and line breaks are part of addresses.
+fn checked_text<'v>(value: &'v Value, path: &str, expected: &str) -> Result<&'v str, ScimError> {
+    let text = value.as_str().ok_or_else(|| wrong_type(path, expected, value))?;
+    let control = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'));
+    if let Some(control) = control {
+        return Err(ScimError::invalid_value(format!(
+            "The attribute \"{path}\" contains the control character U+{:04X}, which is not \
+             allowed.",
+            u32::from(control)
+        )));
+    }
+    if matches!(path, "userName" | "externalId" | "displayName") && text.len() > MAX_KEY_BYTES {
+        return Err(ScimError::invalid_value(format!(
+            "The attribute \"{path}\" is {} bytes long; at most {MAX_KEY_BYTES} are allowed.",
+            text.len()
+        )));
+    }
+    Ok(text)
+}
+
+/// The schema's spelling of a canonical value (RFC 7643 §2.4), else the text as it came.
+fn canonical_text(attribute: &Attribute, text: &str) -> String {
+    if attribute.case_exact {
+        return text.to_owned();
+    }
+    let canonical = attribute.canonical_values.iter().find(|c| c.eq_ignore_ascii_case(text));
+    canonical.map_or_else(|| text.to_owned(), Clone::clone)
+}
+
+/// 400 `invalidValue` that names the attribute, what was found and what is allowed.
+pub fn wrong_type(path: &str, expected: &str, found: &Value) -> ScimError {
+    ScimError::invalid_value(format!(
+        "The attribute \"{path}\" must be {expected}, but the request has {}.",
+        describe(found)
+    ))
+}
+
+/// What a JSON value is, for an error detail. Values are cut, and objects are not shown.
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => format!("the boolean {b}"),
+        Value::Number(n) => format!("the number {n}"),
+        Value::String(text) => {
+            let shown: String = text.chars().take(40).filter(|c| !c.is_control()).collect();
+            format!("the string \"{shown}\"")
+        }
+        Value::Array(_) => "an array".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}

@@ -1,0 +1,215 @@
+//! The resource types and schemas that a directory knows, and the look-up of names in them.
+
+use std::sync::Arc;
+
+use super::{Attribute, Schema};
+use crate::scim::path::{AttrPath, AttrRef};
+use crate::scim::urn;
+
+/// An extension of a resource type (RFC 7643 §6, `schemaExtensions`).
+#[derive(Clone, Debug)]
+pub struct Extension {
+    pub schema: Arc<Schema>,
+    pub required: bool,
+}
+
+/// A resource type: its endpoint, base schema and extensions (RFC 7643 §6).
+#[derive(Clone, Debug)]
+pub struct ResourceType {
+    pub name: String,
+    /// The path segment with its slash, `/Users`.
+    pub endpoint: String,
+    pub description: String,
+    /// The prefix of the ids that are given to its resources, `directory_user`.
+    pub id_prefix: String,
+    pub schema: Arc<Schema>,
+    pub extensions: Vec<Extension>,
+    common: Arc<Schema>,
+}
+
+/// What a name means for a resource type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Resolution<'t> {
+    Attribute(AttrRef<'t>),
+    /// The path names a whole extension (`urn:…:enterprise:2.0:User`).
+    Extension(ExtensionRef<'t>),
+}
+
+/// A whole extension object, named by its URI.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtensionRef<'t>(pub &'t Schema);
+
+impl PartialEq for ExtensionRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl ResourceType {
+    /// The extension with that URI, in any letter case.
+    pub fn extension(&self, uri: &str) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(uri))
+    }
+
+    /// True for the URI of the base schema.
+    pub fn is_base(&self, uri: &str) -> bool {
+        self.schema.id.eq_ignore_ascii_case(uri)
+    }
+
+    /// A top-level attribute: of the base schema, or common to all types (`schemas`, `id`,
+    /// `externalId`, `meta`).
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.schema.attribute(name).or_else(|| self.common.attribute(name))
+    }
+
+    /// The common attributes of RFC 7643 §3.1, which every type has.
+    pub fn common(&self) -> &Schema {
+        &self.common
+    }
+
+    /// What the path means here (RFC 7644 §3.10).
+    ///
+    /// A name without a URI is looked up in the base schema, then among the common attributes, then
+    /// in the extensions if exactly one of them defines it. Letter case never matters.
+    pub fn resolve(&self, path: &AttrPath) -> Option<Resolution<'_>> {
+        let Some(prefix) = &path.schema else {
+            return match self.attribute(&path.name) {
+                Some(attribute) => with_sub(None, attribute, path.sub.as_deref()),
+                None => self.resolve_in_any_extension(path),
+            };
+        };
+        if self.is_base(prefix) {
+            return with_sub(None, self.attribute(&path.name)?, path.sub.as_deref());
+        }
+        if let Some(extension) = self.extension(prefix) {
+            let attribute = extension.schema.attribute(&path.name)?;
+            return with_sub(Some(&*extension.schema), attribute, path.sub.as_deref());
+        }
+        // The last colon stood inside the URI: the path names a schema, or is the legacy dot form.
+        let whole = format!("{prefix}:{}", path.name);
+        if self.is_base(&whole) {
+            return with_sub(None, self.attribute(path.sub.as_deref()?)?, None);
+        }
+        let extension = self.extension(&whole)?;
+        match path.sub.as_deref() {
+            None => Some(Resolution::Extension(ExtensionRef(&extension.schema))),
+            Some(name) => {
+                with_sub(Some(&*extension.schema), extension.schema.attribute(name)?, None)
+            }
+        }
+    }
+
+    fn resolve_in_any_extension(&self, path: &AttrPath) -> Option<Resolution<'_>> {
+        let mut found = self.extensions.iter().filter_map(|extension| {
+            Some((&*extension.schema, extension.schema.attribute(&path.name)?))
+        });
+        let (schema, attribute) = found.next()?;
+        match found.next() {
+            Some(_) => None,
+            None => with_sub(Some(schema), attribute, path.sub.as_deref()),
+        }
+    }
+
+    /// Like [`ResourceType::resolve`], for places where only an attribute makes sense.
+    pub fn resolve_attribute(&self, path: &AttrPath) -> Option<AttrRef<'_>> {
+        match self.resolve(path)? {
+            Resolution::Attribute(found) => Some(found),
+            Resolution::Extension(_) => None,
+        }
+    }
+}
+
+fn with_sub<'t>(
+    extension: Option<&'t Schema>,
+    attribute: &'t Attribute,
+    sub: Option<&str>,
+) -> Option<Resolution<'t>> {
+    let sub = match sub {
+        None => None,
+        Some(name) => Some(attribute.sub(name)?),
+    };
+    Some(Resolution::Attribute(AttrRef { extension, attribute, sub }))
+}
+
+/// The resource types of a directory. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    types: Vec<Arc<ResourceType>>,
+}
+
+impl Registry {
+    /// User with the Enterprise extension, and Group: what RFC 7643 defines.
+    pub fn builtin() -> Self {
+        let common = Arc::new(parse(include_str!("builtin/common.json")));
+        let user = Arc::new(parse(include_str!("builtin/user.json")));
+        let enterprise = Arc::new(parse(include_str!("builtin/enterprise_user.json")));
+        let group = Arc::new(parse(include_str!("builtin/group.json")));
+        let types = vec![
+            Arc::new(ResourceType {
+                name: "User".into(),
+                endpoint: "/Users".into(),
+                description: user.description.clone(),
+                id_prefix: "directory_user".into(),
+                schema: user,
+                extensions: vec![Extension { schema: enterprise, required: false }],
+                common: Arc::clone(&common),
+            }),
+            Arc::new(ResourceType {
+                name: "Group".into(),
+                endpoint: "/Groups".into(),
+                description: group.description.clone(),
+                id_prefix: "directory_group".into(),
+                schema: group,
+                extensions: Vec::new(),
+                common,
+            }),
+        ];
+        Self { types }
+    }
+
+    pub fn types(&self) -> &[Arc<ResourceType>] {
+        &self.types
+    }
+
+    /// The type with that name (`User`), in any letter case.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<ResourceType>> {
+        self.types.iter().find(|t| t.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The type served at that path segment (`Users`), in any letter case.
+    pub fn by_endpoint(&self, segment: &str) -> Option<&Arc<ResourceType>> {
+        self.types.iter().find(|t| {
+            t.endpoint.strip_prefix('/').is_some_and(|name| name.eq_ignore_ascii_case(segment))
+        })
+    }
+
+    /// Every schema once: base schemas first, then extensions, in the order of the types.
+    pub fn schemas(&self) -> Vec<Arc<Schema>> {
+        let mut schemas: Vec<Arc<Schema>> = Vec::new();
+        let bases = self.types.iter().map(|t| &t.schema);
+        let extensions = self.types.iter().flat_map(|t| t.extensions.iter().map(|e| &e.schema));
+        for schema in bases.chain(extensions) {
+            if !schemas.iter().any(|known| known.id == schema.id) {
+                schemas.push(Arc::clone(schema));
+            }
+        }
+        schemas
+    }
+
+    /// The User type; every directory has it.
+    #[expect(clippy::expect_used, reason = "`builtin` puts it there and nothing removes types")]
+    pub fn user(&self) -> &Arc<ResourceType> {
+        self.by_name("User").expect("every registry has User")
+    }
+
+    /// True when the URI names the base schema or an extension of any type.
+    pub fn knows(&self, uri: &str) -> bool {
+        self.types.iter().any(|t| t.is_base(uri) || t.extension(uri).is_some())
+            || uri.eq_ignore_ascii_case(urn::SCHEMA)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the files are compiled in and a test reads them")]
+fn parse(text: &str) -> Schema {
+    serde_json::from_str(text).expect("built-in schemas are well formed")
+}

@@ -1,0 +1,135 @@
+//! API keys of the management and read APIs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::token::expiry;
+use super::{ListPage, ListParameters, check_name};
+use crate::auth::{Secret, SecretKind, hash};
+use crate::scim::key::instant_text;
+use crate::service::error::AdminError;
+use crate::service::{ApiAccess, ApiScope, Service, ServiceError};
+use crate::store::StoreError;
+use crate::store::api_key::ApiKeyRow;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ApiKeyView {
+    pub id: String,
+    pub name: String,
+    /// Shown once, when the key is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    pub suffix: String,
+    pub scopes: Value,
+    pub organization_ids: Option<Value>,
+    pub expires_at: Option<String>,
+    pub last_used_at: Option<String>,
+    pub created_at: String,
+}
+
+impl From<ApiKeyRow> for ApiKeyView {
+    fn from(row: ApiKeyRow) -> Self {
+        let json = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        Self {
+            scopes: json(&row.scopes),
+            organization_ids: row.organization_ids.as_deref().map(json),
+            id: row.id,
+            name: row.name,
+            secret: None,
+            suffix: row.suffix,
+            expires_at: row.expires.map(instant_text),
+            last_used_at: row.last_used.map(instant_text),
+            created_at: instant_text(row.created),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewApiKey {
+    pub name: String,
+    pub scopes: Vec<ApiScope>,
+    #[serde(default)]
+    pub organization_ids: Option<Vec<String>>,
+    #[serde(default)]
+    pub expires_at: Option<String>,
+}
+
+/// Keys that reach only some organizations do not manage keys.
+fn refuse_limited(access: &ApiAccess) -> Result<(), AdminError> {
+    match access.organization_ids {
+        None => Ok(()),
+        Some(_) => Err(AdminError::new(
+            403,
+            "forbidden",
+            "This API key is limited to certain organizations and cannot manage API keys.",
+        )),
+    }
+}
+
+impl Service {
+    pub async fn api_key_create(
+        &self,
+        access: &ApiAccess,
+        new: NewApiKey,
+    ) -> Result<ApiKeyView, ServiceError> {
+        refuse_limited(access)?;
+        check_name(&new.name)?;
+        if new.scopes.is_empty() {
+            let message = "name at least one of read, webhooks, manage, ssf.manage.";
+            return Err(AdminError::invalid("scopes", message).into());
+        }
+        let now = self.clock.now_ms();
+        let secret = Secret::generate(SecretKind::Api, &self.clock);
+        let text = |value: Result<Value, _>| value.map(|v: Value| v.to_string());
+        let row = ApiKeyRow {
+            id: secret.id,
+            name: new.name,
+            suffix: secret.suffix,
+            hash: hash::hash(&secret.text),
+            scopes: text(serde_json::to_value(&new.scopes)).unwrap_or_default(),
+            organization_ids: new.organization_ids.clone().map(|ids| Value::from(ids).to_string()),
+            expires: expiry(new.expires_at.as_deref(), now)?,
+            created: now,
+            last_used: None,
+        };
+        let stored = row.clone();
+        self.store
+            .write("api_key_create", move |tx| {
+                for id in new.organization_ids.iter().flatten() {
+                    if tx.organization_get(id)?.is_none() {
+                        let message = format!("\"{id}\" names no organization.");
+                        return Err(AdminError::invalid("organization_ids", message).into());
+                    }
+                }
+                Ok::<_, ServiceError>(tx.api_key_insert(&stored)?)
+            })
+            .await?;
+        Ok(ApiKeyView { secret: Some(secret.text), ..row.into() })
+    }
+
+    pub async fn api_key_list(
+        &self,
+        access: &ApiAccess,
+        parameters: &ListParameters,
+    ) -> Result<ListPage<ApiKeyView>, ServiceError> {
+        refuse_limited(access)?;
+        let range = parameters.range()?;
+        let reading = range.clone();
+        let rows: Result<Vec<ApiKeyRow>, StoreError> =
+            self.store.get("api_key_list", move |tx| tx.api_key_list(&reading)).await;
+        Ok(ListPage::of(&range, rows?, |row| &row.id).map(Into::into))
+    }
+
+    pub async fn api_key_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
+        refuse_limited(access)?;
+        let id = id.to_owned();
+        let removed: Result<bool, StoreError> =
+            self.store.write("api_key_delete", move |tx| tx.api_key_delete(&id)).await;
+        if !removed? {
+            return Err(AdminError::not_found("The API key").into());
+        }
+        self.forget_access();
+        Ok(())
+    }
+}

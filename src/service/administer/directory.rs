@@ -1,0 +1,364 @@
+//! Directories: created with their first token, changed, and deleted in two steps.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::token::issue;
+use super::{ListPage, ListParameters, TokenView, check_name};
+use crate::auth::{Secret, SecretKind, hash};
+use crate::event::name;
+use crate::profile::Profile;
+use crate::scim::key::instant_text;
+use crate::service::authenticate::TokenScope;
+use crate::service::context::{Kind, Settings, State};
+use crate::service::error::AdminError;
+use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::directory::DirectoryRow;
+use crate::store::event::NewEvent;
+use crate::store::token::TokenRow;
+use crate::store::{StoreError, Tx};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct DirectoryView {
+    pub id: String,
+    pub organization_id: String,
+    pub external_key: String,
+    pub name: String,
+    pub kind: String,
+    pub state: String,
+    pub scim: ScimUrls,
+    pub settings: Value,
+    pub last_request_at: Option<String>,
+    pub last_sync_at: Option<String>,
+    pub last_sync_counts: Option<Value>,
+    pub last_error: Option<String>,
+    pub created_at: String,
+    pub updated_at: String,
+    /// Only in the answer to a create.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenView>,
+}
+
+/// What an administrator pastes into the identity provider.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScimUrls {
+    pub base_url: String,
+    pub v1_base_url: String,
+}
+
+impl DirectoryView {
+    fn of(row: DirectoryRow, public_url: &str) -> Self {
+        let key = &row.external_key;
+        Self {
+            scim: ScimUrls {
+                base_url: format!("{public_url}/scim/v2/{key}"),
+                v1_base_url: format!("{public_url}/scim/v1/{key}"),
+            },
+            settings: serde_json::from_str(&row.settings).unwrap_or_else(|_| json!({})),
+            last_request_at: row.last_request.map(instant_text),
+            last_sync_at: None,
+            last_sync_counts: None,
+            last_error: None,
+            created_at: instant_text(row.created),
+            updated_at: instant_text(row.modified),
+            id: row.id,
+            organization_id: row.organization_id,
+            external_key: row.external_key,
+            name: row.name,
+            kind: row.kind,
+            state: row.state,
+            token: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDirectory {
+    pub organization_id: String,
+    pub name: String,
+    pub kind: String,
+    #[serde(default)]
+    pub settings: Option<Value>,
+    #[serde(default)]
+    pub config: Option<Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryChange {
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub state: Option<String>,
+    #[serde(default)]
+    pub settings: Option<Value>,
+    #[serde(default)]
+    pub config: Option<Value>,
+}
+
+pub(super) fn missing() -> ServiceError {
+    AdminError::not_found("The directory").into()
+}
+
+/// Reads settings and tries them: what is stored is known to work.
+fn checked_settings(settings: Option<&Value>, provider: &str) -> Result<String, AdminError> {
+    let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
+    let settings: Settings = serde_json::from_value(value.clone())
+        .map_err(|error| AdminError::invalid("settings", format!("{error}.")))?;
+    Profile::of(provider, &settings.profile)
+        .map_err(|error| AdminError::invalid("settings.profile", format!("{error}.")))?;
+    Ok(value.to_string())
+}
+
+fn refuse_config(config: Option<&Value>) -> Result<(), AdminError> {
+    match config {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::Object(members)) if members.is_empty() => Ok(()),
+        Some(_) => Err(AdminError::invalid("config", "a SCIM directory has no configuration.")),
+    }
+}
+
+impl Service {
+    pub async fn directory_create(
+        &self,
+        access: &ApiAccess,
+        new: NewDirectory,
+    ) -> Result<DirectoryView, ServiceError> {
+        check_name(&new.name)?;
+        let kind = Kind::parse(&new.kind).map_err(|e| AdminError::invalid("kind", e))?;
+        let settings = checked_settings(new.settings.as_ref(), kind.provider)?;
+        refuse_config(new.config.as_ref())?;
+        if !access.reaches(&new.organization_id) {
+            return Err(AdminError::not_found("The organization").into());
+        }
+        let (now, ids) = (self.clock.now_ms(), self.clock.ids());
+        let id = self.clock.id("directory");
+        let external_key = id.rsplit('_').next().unwrap_or_default().to_owned();
+        let secret = Secret::generate(SecretKind::Directory, &self.clock);
+        let token = TokenRow {
+            id: secret.id.clone(),
+            directory_key: 0,
+            suffix: secret.suffix.clone(),
+            hash: hash::hash(&secret.text),
+            scope: TokenScope::Write.as_str().to_owned(),
+            user_id: None,
+            expires: None,
+            created: now,
+            last_used: None,
+        };
+        let shown = token.clone();
+        let row: DirectoryRow = self
+            .store
+            .write("directory_create", move |tx| {
+                let mut ids = ids.clone();
+                let organization = tx
+                    .organization_get(&new.organization_id)?
+                    .ok_or_else(|| ServiceError::from(AdminError::not_found("The organization")))?;
+                let key = tx.directory_insert(&crate::store::directory::NewDirectory {
+                    organization_key: organization.key,
+                    id: id.clone(),
+                    external_key: external_key.clone(),
+                    name: new.name.clone(),
+                    kind: new.kind.clone(),
+                    state: State::Linked.as_str().to_owned(),
+                    settings: settings.clone(),
+                    config: "{}".to_owned(),
+                    now,
+                })?;
+                let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
+                tx.event_append(
+                    key,
+                    &NewEvent {
+                        id: ids.next("event"),
+                        event: name::ACTIVATED,
+                        resource_id: row.id.clone(),
+                        data: activated(&row).to_string(),
+                        created: now,
+                    },
+                )?;
+                issue(tx, &row, &TokenRow { directory_key: key, ..token.clone() }, &mut ids, now)?;
+                Ok::<_, ServiceError>(row)
+            })
+            .await?;
+        let mut view = DirectoryView::of(row, &self.public_url);
+        view.token = Some(TokenView::with_secret(shown, secret.text));
+        Ok(view)
+    }
+
+    /// The directory's row, if the key may see it.
+    pub(super) async fn directory_row(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<DirectoryRow, ServiceError> {
+        let wanted = id.to_owned();
+        let row: Result<Option<DirectoryRow>, StoreError> =
+            self.store.get("directory_get", move |tx| tx.directory_get(&wanted)).await;
+        row?.filter(|row| access.reaches(&row.organization_id)).ok_or_else(missing)
+    }
+
+    pub async fn directory_get(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<DirectoryView, ServiceError> {
+        Ok(DirectoryView::of(self.directory_row(access, id).await?, &self.public_url))
+    }
+
+    /// Directories, newest first. A key that is limited to organizations must name one of them.
+    pub async fn directory_list(
+        &self,
+        access: &ApiAccess,
+        organization_id: Option<String>,
+        parameters: &ListParameters,
+    ) -> Result<ListPage<DirectoryView>, ServiceError> {
+        let range = parameters.range()?;
+        let organization_id = match (&access.organization_ids, organization_id) {
+            (None, wanted) => wanted,
+            (Some(allowed), Some(wanted)) if allowed.contains(&wanted) => Some(wanted),
+            (Some(allowed), None) if allowed.len() == 1 => allowed.first().cloned(),
+            (Some(_), _) => {
+                let message = "this API key is limited; name one of its organizations.";
+                return Err(AdminError::invalid("organization_id", message).into());
+            }
+        };
+        let reading = range.clone();
+        let rows: Result<Vec<DirectoryRow>, StoreError> = self
+            .store
+            .get("directory_list", move |tx| {
+                tx.directory_list(organization_id.as_deref(), &reading)
+            })
+            .await;
+        let page = ListPage::of(&range, rows?, |row| &row.id);
+        Ok(page.map(|row| DirectoryView::of(row, &self.public_url)))
+    }
+
+    pub async fn directory_update(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        change: DirectoryChange,
+    ) -> Result<DirectoryView, ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        if let Some(name) = &change.name {
+            check_name(name)?;
+        }
+        refuse_config(change.config.as_ref())?;
+        let state = match change.state.as_deref() {
+            None => None,
+            Some(word @ ("linked" | "paused" | "disabled")) => Some(word.to_owned()),
+            Some(other) => {
+                let message = format!("it is \"{other}\"; allowed are linked, paused, disabled.");
+                return Err(AdminError::invalid("state", message).into());
+            }
+        };
+        let settings = match &change.settings {
+            None => None,
+            some => {
+                let kind = Kind::parse(&row.kind).map_err(|e| AdminError::invalid("kind", e))?;
+                Some(checked_settings(some.as_ref(), kind.provider)?)
+            }
+        };
+        let now = self.clock.now_ms();
+        let row: DirectoryRow = self
+            .store
+            .write("directory_update", move |tx| {
+                let locked = tx.directory_lock_exclusive(row.key)?;
+                if locked.as_deref().is_none_or(|state| state == "deleting") {
+                    return Err(missing());
+                }
+                let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                tx.directory_update(
+                    row.key,
+                    change.name.as_ref().unwrap_or(&row.name),
+                    state.as_ref().unwrap_or(&row.state),
+                    settings.as_ref().unwrap_or(&row.settings),
+                    &row.config,
+                    now,
+                )?;
+                tx.directory_by_key(row.key)?.ok_or_else(missing)
+            })
+            .await?;
+        self.forget_access();
+        Ok(DirectoryView::of(row, &self.public_url))
+    }
+
+    /// Begins the deletion: tokens die and the one event is written at once; the rows go later, see
+    /// [`Service::purge_deleted_directories`].
+    pub async fn directory_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        let (now, ids) = (self.clock.now_ms(), self.clock.ids());
+        self.store
+            .write("directory_deleting", move |tx| {
+                let state = tx.directory_lock_exclusive(row.key)?.ok_or_else(missing)?;
+                if state == State::Deleting.as_str() {
+                    return Ok(());
+                }
+                let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                let deleting = State::Deleting.as_str();
+                tx.directory_update(row.key, &row.name, deleting, &row.settings, &row.config, now)?;
+                tx.token_delete_all(row.key)?;
+                tx.event_append(
+                    row.key,
+                    &NewEvent {
+                        id: ids.clone().next("event"),
+                        event: name::DELETED,
+                        resource_id: row.id.clone(),
+                        data: deleted(&row).to_string(),
+                        created: now,
+                    },
+                )?;
+                Ok::<_, ServiceError>(())
+            })
+            .await?;
+        self.forget_access();
+        Ok(())
+    }
+}
+
+/// `type` of the app-facing API.
+fn app_type(kind: &str) -> &str {
+    match kind {
+        "scim.okta" => "okta scim v2.0",
+        "scim.entra" => "azure scim v2.0",
+        "scim.onelogin" => "onelogin scim v2.0",
+        "scim.jumpcloud" => "jump cloud scim v2.0",
+        "scim.pingfederate" => "pingfederate scim v2.0",
+        "scim.rippling" => "rippling scim v2.0",
+        "scim.cyberark" => "cyberark scim v2.0",
+        "scim.generic" => "generic scim v2.0",
+        other => other,
+    }
+}
+
+fn activated(row: &DirectoryRow) -> Value {
+    let mut data = deleted(row);
+    if let Some(object) = data.as_object_mut() {
+        object.insert("external_key".into(), row.external_key.clone().into());
+        object.insert("domains".into(), json!([]));
+    }
+    data
+}
+
+fn deleted(row: &DirectoryRow) -> Value {
+    let state = State::parse(&row.state).unwrap_or(State::Error);
+    json!({
+        "object": "directory",
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "type": app_type(&row.kind),
+        "state": state.in_events(),
+        "name": row.name,
+        "created_at": instant_text(row.created),
+        "updated_at": instant_text(row.modified),
+    })
+}
+
+/// Locks the directory for a change of its tokens.
+pub(super) fn lock(tx: &mut Tx<'_>, key: i64) -> Result<(), ServiceError> {
+    match tx.directory_share(key)?.as_deref() {
+        None | Some("deleting") => Err(missing()),
+        Some(_) => Ok(()),
+    }
+}

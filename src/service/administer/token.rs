@@ -1,0 +1,193 @@
+//! Directory tokens: several live at once, so that they can be rotated without an outage.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{ListPage, ListParameters, directory};
+use crate::auth::{Secret, SecretKind, hash};
+use crate::clock::Ids;
+use crate::event::name;
+use crate::scim::key::{instant_ms, instant_text};
+use crate::service::authenticate::TokenScope;
+use crate::service::error::AdminError;
+use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::directory::DirectoryRow;
+use crate::store::event::NewEvent;
+use crate::store::token::TokenRow;
+use crate::store::{StoreError, Tx};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenView {
+    pub id: String,
+    /// Shown once, when the token is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    pub suffix: String,
+    pub scope: String,
+    pub user_id: Option<String>,
+    pub expires_at: Option<String>,
+    pub last_used_at: Option<String>,
+    pub created_at: String,
+}
+
+impl From<TokenRow> for TokenView {
+    fn from(row: TokenRow) -> Self {
+        Self {
+            id: row.id,
+            secret: None,
+            suffix: row.suffix,
+            scope: row.scope,
+            user_id: row.user_id,
+            expires_at: row.expires.map(instant_text),
+            last_used_at: row.last_used.map(instant_text),
+            created_at: instant_text(row.created),
+        }
+    }
+}
+
+impl TokenView {
+    pub(super) fn with_secret(row: TokenRow, secret: String) -> Self {
+        Self { secret: Some(secret), ..row.into() }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    #[serde(default)]
+    pub scope: Option<TokenScope>,
+    #[serde(default)]
+    pub user_id: Option<String>,
+}
+
+/// Reads an expiry, which lies in the future.
+pub(super) fn expiry(text: Option<&str>, now: i64) -> Result<Option<i64>, AdminError> {
+    let Some(text) = text else { return Ok(None) };
+    match instant_ms(text) {
+        Some(ms) if ms > now => Ok(Some(ms)),
+        Some(_) => Err(AdminError::invalid("expires_at", "it lies in the past.")),
+        None => {
+            let message = "it must be a date and time such as \"2031-01-01T00:00:00Z\".";
+            Err(AdminError::invalid("expires_at", message))
+        }
+    }
+}
+
+/// Stores the token and its event.
+pub(super) fn issue(
+    tx: &mut Tx<'_>,
+    directory: &DirectoryRow,
+    token: &TokenRow,
+    ids: &mut Ids,
+    now: i64,
+) -> Result<(), StoreError> {
+    tx.token_insert(token)?;
+    note(tx, directory, token, name::TOKEN_CREATED, ids, now)
+}
+
+fn note(
+    tx: &mut Tx<'_>,
+    directory: &DirectoryRow,
+    token: &TokenRow,
+    event: &'static str,
+    ids: &mut Ids,
+    now: i64,
+) -> Result<(), StoreError> {
+    let data = json!({
+        "object": "directory_token",
+        "id": token.id,
+        "directory_id": directory.id,
+        "organization_id": directory.organization_id,
+        "token_suffix": token.suffix,
+        "created_at": instant_text(token.created),
+    });
+    let new = NewEvent {
+        id: ids.next("event"),
+        event,
+        resource_id: token.id.clone(),
+        data: data.to_string(),
+        created: now,
+    };
+    tx.event_append(directory.key, &new)
+}
+
+impl Service {
+    pub async fn token_create(
+        &self,
+        access: &ApiAccess,
+        directory_id: &str,
+        new: NewToken,
+    ) -> Result<TokenView, ServiceError> {
+        let row = self.directory_row(access, directory_id).await?;
+        let now = self.clock.now_ms();
+        let secret = Secret::generate(SecretKind::Directory, &self.clock);
+        let token = TokenRow {
+            id: secret.id,
+            directory_key: row.key,
+            suffix: secret.suffix,
+            hash: hash::hash(&secret.text),
+            scope: new.scope.unwrap_or(TokenScope::Write).as_str().to_owned(),
+            user_id: new.user_id.clone(),
+            expires: expiry(new.expires_at.as_deref(), now)?,
+            created: now,
+            last_used: None,
+        };
+        let (ids, stored) = (self.clock.ids(), token.clone());
+        self.store
+            .write("token_create", move |tx| {
+                directory::lock(tx, row.key)?;
+                if let Some(user) = &stored.user_id {
+                    if tx.resource_get(row.key, "User", user)?.is_none() {
+                        let message = "it names no user of this directory.";
+                        return Err(AdminError::invalid("user_id", message).into());
+                    }
+                }
+                issue(tx, &row, &stored, &mut ids.clone(), now)?;
+                Ok::<_, ServiceError>(())
+            })
+            .await?;
+        Ok(TokenView::with_secret(token, secret.text))
+    }
+
+    pub async fn token_list(
+        &self,
+        access: &ApiAccess,
+        directory_id: &str,
+        parameters: &ListParameters,
+    ) -> Result<ListPage<TokenView>, ServiceError> {
+        let range = parameters.range()?;
+        let row = self.directory_row(access, directory_id).await?;
+        let reading = range.clone();
+        let rows: Result<Vec<TokenRow>, StoreError> =
+            self.store.get("token_list", move |tx| tx.token_list(row.key, &reading)).await;
+        Ok(ListPage::of(&range, rows?, |row| &row.id).map(Into::into))
+    }
+
+    /// Revokes the token: dead here at once, everywhere within seconds.
+    pub async fn token_delete(
+        &self,
+        access: &ApiAccess,
+        directory_id: &str,
+        token_id: &str,
+    ) -> Result<(), ServiceError> {
+        let row = self.directory_row(access, directory_id).await?;
+        let (id, now, ids) = (token_id.to_owned(), self.clock.now_ms(), self.clock.ids());
+        self.store
+            .write("token_delete", move |tx| {
+                directory::lock(tx, row.key)?;
+                let token = tx.token_get(&id)?.filter(|token| token.directory_key == row.key);
+                let missing = || ServiceError::from(AdminError::not_found("The token"));
+                let token = token.ok_or_else(missing)?;
+                if !tx.token_delete(row.key, &id)? {
+                    return Err(missing());
+                }
+                note(tx, &row, &token, name::TOKEN_REVOKED, &mut ids.clone(), now)?;
+                Ok(())
+            })
+            .await?;
+        self.forget_access();
+        Ok(())
+    }
+}

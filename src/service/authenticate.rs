@@ -1,0 +1,311 @@
+//! What a bearer secret opens.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use super::context::Directory;
+use super::{Service, ServiceError};
+use crate::auth::verified::Remembered;
+use crate::auth::{Presented, SecretKind, hash, secret};
+use crate::store::StoreError;
+use crate::store::api_key::ApiKeyRow;
+use crate::store::directory::DirectoryRow;
+use crate::store::token::TokenRow;
+
+/// Hashes that may wait for a free thread.
+pub const MAX_WAITING: usize = 256;
+
+/// How often the last use of a secret is written down, in milliseconds.
+const USED_EVERY_MS: i64 = 60_000;
+
+/// What a directory token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScope {
+    Read,
+    Write,
+}
+
+impl TokenScope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// What a directory token opens.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub directory: Arc<Directory>,
+    pub token_id: String,
+    pub scope: TokenScope,
+    /// The user that the token was issued for, for `/Me`.
+    pub user_id: Option<String>,
+    expires: Option<i64>,
+    last_used: Option<i64>,
+}
+
+/// Scopes of API keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiScope {
+    #[serde(rename = "read")]
+    Read,
+    #[serde(rename = "webhooks")]
+    Webhooks,
+    #[serde(rename = "manage")]
+    Manage,
+    #[serde(rename = "ssf.manage")]
+    SsfManage,
+}
+
+/// What an API key opens.
+#[derive(Clone, Debug)]
+pub struct ApiAccess {
+    pub key_id: String,
+    pub scopes: Vec<ApiScope>,
+    /// The organizations it is limited to; `None` means all.
+    pub organization_ids: Option<Vec<String>>,
+    expires: Option<i64>,
+    last_used: Option<i64>,
+}
+
+impl ApiAccess {
+    /// Every scope and every organization: the operator of this machine.
+    pub fn operator() -> Self {
+        Self::fixed("operator")
+    }
+
+    fn fixed(name: &str) -> Self {
+        Self {
+            key_id: name.to_owned(),
+            scopes: vec![ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage],
+            organization_ids: None,
+            expires: None,
+            last_used: None,
+        }
+    }
+
+    /// True when the key may see things of that organization.
+    pub fn reaches(&self, organization_id: &str) -> bool {
+        self.organization_ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id == organization_id))
+    }
+}
+
+/// A key that is not in the database.
+pub struct FixedKey {
+    digest: [u8; 32],
+    name: &'static str,
+}
+
+impl FixedKey {
+    pub fn new(name: &'static str, text: &str) -> Self {
+        Self { digest: secret::digest(text), name }
+    }
+}
+
+/// Why a request is not let in.
+#[derive(Debug)]
+pub enum AuthError {
+    /// No credentials, or wrong ones.
+    Refused(&'static str),
+    /// Too many failures; seconds to wait.
+    TooMany(u64),
+    Store(StoreError),
+}
+
+impl From<StoreError> for AuthError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+const UNKNOWN: &str = "The bearer token is not valid, has expired or was revoked.";
+
+impl Service {
+    /// The directory that a token opens.
+    pub async fn directory_access(
+        &self,
+        bearer: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Access>, AuthError> {
+        let presented = match Presented::parse(bearer) {
+            Some(presented) if presented.kind == SecretKind::Directory => presented,
+            Some(_) => {
+                return Err(AuthError::Refused(
+                    "This is an API key; SCIM needs a directory token, which starts with rbd_.",
+                ));
+            }
+            None => return self.refuse(None, address),
+        };
+        let now = self.clock.now_ms();
+        let digest = presented.digest();
+        let generation = self.tokens.generation();
+        let known = match self.tokens.get(&digest, now) {
+            Some(Remembered::Fresh(access)) if !expired(access.expires, now) => return Ok(access),
+            Some(Remembered::Fresh(_)) => return self.refuse(None, address),
+            Some(Remembered::Stale(_)) => true,
+            None => false,
+        };
+        if let (false, Some(wait)) =
+            (known, self.failures.blocked(Some(&presented.id), address, now))
+        {
+            return Err(AuthError::TooMany(wait));
+        }
+        let id = presented.id.clone();
+        let found = self.store.read("token_get", move |tx| {
+            let Some(token) = tx.token_get(&id)? else { return Ok(None) };
+            let directory = tx.directory_by_key(token.directory_key)?;
+            Ok::<_, StoreError>(directory.map(|directory| (token, directory)))
+        });
+        let Some((token, row)) = found.await? else {
+            self.tokens.forget(&digest);
+            return self.refuse(None, address);
+        };
+        if !known && !self.verify(presented.text, &token.hash).await? {
+            return self.refuse(Some(&presented.id), address);
+        }
+        if expired(token.expires, now) || row.state == "deleting" {
+            return self.refuse(None, address);
+        }
+        let access = Arc::new(self.access(&token, &row));
+        self.note_use(&access, now);
+        self.tokens.put(digest, Arc::clone(&access), now, generation);
+        Ok(access)
+    }
+
+    fn access(&self, token: &TokenRow, row: &DirectoryRow) -> Access {
+        Access {
+            directory: Arc::new(Directory::from_row(row, &self.registry)),
+            token_id: token.id.clone(),
+            scope: if token.scope == "read" { TokenScope::Read } else { TokenScope::Write },
+            user_id: token.user_id.clone(),
+            expires: token.expires,
+            last_used: token.last_used,
+        }
+    }
+
+    /// What an API key opens.
+    pub async fn api_access(
+        &self,
+        bearer: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<ApiAccess>, AuthError> {
+        let digest = secret::digest(bearer);
+        let fixed = self.fixed_keys.iter().find(|key| bool::from(key.digest.ct_eq(&digest)));
+        if let Some(key) = fixed {
+            return Ok(Arc::new(ApiAccess::fixed(key.name)));
+        }
+        let presented = match Presented::parse(bearer) {
+            Some(presented) if presented.kind == SecretKind::Api => presented,
+            Some(_) => {
+                return Err(AuthError::Refused(
+                    "This is a directory token; this API needs an API key, which starts with sk_.",
+                ));
+            }
+            None => return self.refuse(None, address),
+        };
+        let now = self.clock.now_ms();
+        let generation = self.api_keys.generation();
+        let known = match self.api_keys.get(&digest, now) {
+            Some(Remembered::Fresh(access)) if !expired(access.expires, now) => return Ok(access),
+            Some(Remembered::Fresh(_)) => return self.refuse(None, address),
+            Some(Remembered::Stale(_)) => true,
+            None => false,
+        };
+        if let (false, Some(wait)) =
+            (known, self.failures.blocked(Some(&presented.id), address, now))
+        {
+            return Err(AuthError::TooMany(wait));
+        }
+        let id = presented.id.clone();
+        let found: Result<Option<ApiKeyRow>, StoreError> =
+            self.store.get("api_key_get", move |tx| tx.api_key_get(&id)).await;
+        let Some(row) = found? else {
+            self.api_keys.forget(&digest);
+            return self.refuse(None, address);
+        };
+        if !known && !self.verify(presented.text, &row.hash).await? {
+            return self.refuse(Some(&presented.id), address);
+        }
+        if expired(row.expires, now) {
+            return self.refuse(None, address);
+        }
+        let access = Arc::new(ApiAccess {
+            key_id: row.id.clone(),
+            scopes: serde_json::from_str(&row.scopes).unwrap_or_default(),
+            organization_ids: row
+                .organization_ids
+                .as_deref()
+                .map(|ids| serde_json::from_str(ids).unwrap_or_default()),
+            expires: row.expires,
+            last_used: row.last_used,
+        });
+        if access.last_used.is_none_or(|used| now - used > USED_EVERY_MS) {
+            let (store, id) = (self.store.clone(), row.id);
+            tokio::spawn(async move {
+                let noted: Result<(), StoreError> =
+                    store.write("api_key_used", move |tx| tx.api_key_used(&id, now)).await;
+                noted.unwrap_or_else(|error| tracing::debug!(%error, "last use is not noted"));
+            });
+        }
+        self.api_keys.put(digest, Arc::clone(&access), now, generation);
+        Ok(access)
+    }
+
+    /// Runs argon2 on a thread that may block, a few at a time.
+    async fn verify(&self, text: &str, stored: &str) -> Result<bool, AuthError> {
+        // Waiting requests hold no thread; a flood of them is turned away.
+        let busy = || AuthError::Store(StoreError::Overloaded);
+        let permit =
+            tokio::time::timeout(std::time::Duration::from_secs(5), self.hashing.acquire());
+        let _permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let (text, stored) = (text.to_owned(), stored.to_owned());
+        tokio::task::spawn_blocking(move || hash::verify(&text, &stored)).await.map_err(|_| busy())
+    }
+
+    fn refuse<T>(&self, id: Option<&str>, address: Option<IpAddr>) -> Result<T, AuthError> {
+        self.failures.count(id, address, self.clock.now_ms());
+        Err(AuthError::Refused(UNKNOWN))
+    }
+
+    /// Writes the last use down now and then, outside the request.
+    fn note_use(&self, access: &Access, now: i64) {
+        if access.last_used.is_some_and(|used| now - used <= USED_EVERY_MS) {
+            return;
+        }
+        let (store, id, key) = (self.store.clone(), access.token_id.clone(), access.directory.key);
+        tokio::spawn(async move {
+            let noted: Result<(), StoreError> = store
+                .write("token_used", move |tx| {
+                    tx.token_used(&id, now)?;
+                    tx.directory_seen(key, now)
+                })
+                .await;
+            noted.unwrap_or_else(|error| tracing::debug!(%error, "last use is not noted"));
+        });
+    }
+
+    /// Makes every process-local memory of tokens and directories be read again.
+    pub(crate) fn forget_access(&self) {
+        self.tokens.expire_all();
+        self.api_keys.expire_all();
+    }
+}
+
+fn expired(expires: Option<i64>, now: i64) -> bool {
+    expires.is_some_and(|at| at <= now)
+}
+
+impl From<ServiceError> for AuthError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Store(error) => Self::Store(error),
+            other => Self::Store(StoreError::Unavailable(other.to_string())),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A directory as the use cases see it: its row, its profile and its settings, understood.
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::{PROVIDERS, Profile};
+use crate::scim::{Registry, ResourceType, ScimError};
+use crate::store::directory::DirectoryRow;
+
+use std::sync::Arc;
+
+/// The state of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Validating,
+    Linked,
+    InvalidCredentials,
+    Error,
+    Paused,
+    Disabled,
+    Deleting,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Validating => "validating",
+            Self::Linked => "linked",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::Error => "error",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Validating,
+            Self::Linked,
+            Self::InvalidCredentials,
+            Self::Error,
+            Self::Paused,
+            Self::Disabled,
+            Self::Deleting,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+
+    /// The word in events, where directories are active or inactive.
+    pub fn in_events(self) -> &'static str {
+        match self {
+            Self::Validating => "validating",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::Linked | Self::Error => "active",
+            Self::Paused | Self::Disabled => "inactive",
+            Self::Deleting => "deleting",
+        }
+    }
+}
+
+/// The settings of a directory; unknown keys are refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Overrides of single profile flags.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub profile: toml::Table,
+}
+
+/// What kinds of directories there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind<'k> {
+    /// `entra` of `scim.entra`.
+    pub provider: &'k str,
+}
+
+impl<'k> Kind<'k> {
+    /// Reads `scim.<provider>`; the error lists what is allowed.
+    pub fn parse(text: &'k str) -> Result<Self, String> {
+        match text.strip_prefix("scim.") {
+            Some(provider) if PROVIDERS.contains(&provider) => Ok(Self { provider }),
+            _ => {
+                let known: Vec<String> = PROVIDERS.iter().map(|p| format!("scim.{p}")).collect();
+                Err(format!(
+                    "\"{text}\" is not a directory kind; allowed are {}.",
+                    known.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+/// A directory, ready to serve requests.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    pub key: i64,
+    pub id: String,
+    pub organization_id: String,
+    pub external_key: String,
+    pub state: State,
+    pub profile: Arc<Profile>,
+    pub registry: Registry,
+}
+
+impl Directory {
+    /// Reads the row. A stored profile override that this version no longer knows falls back to the
+    /// provider's profile, with a log line: a directory must go on working after an upgrade.
+    pub fn from_row(row: &DirectoryRow, registry: &Registry) -> Self {
+        let settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
+        let provider = Kind::parse(&row.kind).map_or("default", |kind| kind.provider);
+        let profile = Profile::of(provider, &settings.profile).or_else(|error| {
+            tracing::warn!(directory = row.id, error, "profile overrides are not understood");
+            Profile::of(provider, &toml::Table::new())
+        });
+        Self {
+            key: row.key,
+            id: row.id.clone(),
+            organization_id: row.organization_id.clone(),
+            external_key: row.external_key.clone(),
+            state: State::parse(&row.state).unwrap_or(State::Error),
+            profile: Arc::new(profile.unwrap_or_else(|_| shipped_default())),
+            registry: registry.clone(),
+        }
+    }
+
+    /// The type served at a path segment.
+    pub fn resource_type(&self, segment: &str) -> Result<&Arc<ResourceType>, ScimError> {
+        self.registry
+            .by_endpoint(segment)
+            .ok_or_else(|| ScimError::not_found(&format!("The endpoint \"/{segment}\"")))
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the shipped default profile is compiled in and tested")]
+fn shipped_default() -> Profile {
+    Profile::of("default", &toml::Table::new()).expect("the default profile is complete")
+}

@@ -1,0 +1,106 @@
+//! Discovery: what this server and this directory can do (RFC 7644 §4, RFC 7643 §5 to §7).
+
+use serde_json::{Value, json};
+
+use crate::scim::list::PageLimits;
+use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
+
+/// Largest request body, in bytes.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// `/ServiceProviderConfig`: facts about the server, the same for every directory.
+pub fn service_provider_config(base: &str) -> Value {
+    json!({
+        "schemas": [urn::SERVICE_PROVIDER_CONFIG],
+        "patch": {"supported": true},
+        "bulk": {"supported": false, "maxOperations": 1, "maxPayloadSize": MAX_BODY_BYTES},
+        "filter": {"supported": true, "maxResults": PageLimits::default().max},
+        "changePassword": {"supported": false},
+        "sort": {"supported": true},
+        "etag": {"supported": true},
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "A directory token in the Authorization header (RFC 6750)",
+            "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
+            "primary": true,
+        }],
+        "meta": {
+            "resourceType": "ServiceProviderConfig",
+            "location": format!("{base}/ServiceProviderConfig"),
+        },
+    })
+}
+
+/// `/Schemas`.
+pub fn schemas(registry: &Registry, base: &str) -> Value {
+    list(registry.schemas().iter().map(|schema| schema_value(schema, base)).collect())
+}
+
+/// `/Schemas/{urn}`, in any letter case.
+pub fn schema(registry: &Registry, uri: &str, base: &str) -> Result<Value, ScimError> {
+    let schemas = registry.schemas();
+    let found = schemas.iter().find(|schema| schema.id.eq_ignore_ascii_case(uri));
+    match found {
+        Some(schema) => Ok(schema_value(schema, base)),
+        None => Err(ScimError::not_found("The schema")),
+    }
+}
+
+/// `/ResourceTypes`.
+pub fn resource_types(registry: &Registry, base: &str) -> Value {
+    list(registry.types().iter().map(|t| resource_type_value(t, base)).collect())
+}
+
+/// `/ResourceTypes/{name}`, in any letter case.
+pub fn resource_type(registry: &Registry, name: &str, base: &str) -> Result<Value, ScimError> {
+    match registry.by_name(name) {
+        Some(found) => Ok(resource_type_value(found, base)),
+        None => Err(ScimError::not_found("The resource type")),
+    }
+}
+
+fn schema_value(schema: &Schema, base: &str) -> Value {
+    json!({
+        "schemas": [urn::SCHEMA],
+        "id": schema.id,
+        "name": schema.name,
+        "description": schema.description,
+        "attributes": schema.attributes,
+        "meta": {
+            "resourceType": "Schema",
+            "location": format!("{base}/Schemas/{}", schema.id),
+        },
+    })
+}
+
+fn resource_type_value(resource_type: &ResourceType, base: &str) -> Value {
+    let extensions: Vec<Value> = resource_type
+        .extensions
+        .iter()
+        .map(|e| json!({"schema": e.schema.id, "required": e.required}))
+        .collect();
+    json!({
+        "schemas": [urn::RESOURCE_TYPE],
+        "id": resource_type.name,
+        "name": resource_type.name,
+        "endpoint": resource_type.endpoint,
+        "description": resource_type.description,
+        "schema": resource_type.schema.id,
+        "schemaExtensions": extensions,
+        "meta": {
+            "resourceType": "ResourceType",
+            "location": format!("{base}/ResourceTypes/{}", resource_type.name),
+        },
+    })
+}
+
+fn list(resources: Vec<Value>) -> Value {
+    json!({
+        "schemas": [urn::LIST_RESPONSE],
+        "totalResults": resources.len(),
+        "startIndex": 1,
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    })
+}

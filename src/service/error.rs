@@ -1,0 +1,98 @@
+//! The failure of a use case: refused by the protocol, or by the storage.
+
+use crate::scim::ScimError;
+use crate::store::{StoreError, UniqueRule, UnitError};
+
+#[derive(Debug)]
+pub enum ServiceError {
+    Scim(ScimError),
+    Store(StoreError),
+    /// A refusal of the management API.
+    Admin(AdminError),
+}
+
+/// A refusal of the management API: HTTP status, a code for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminError {
+    pub status: u16,
+    pub code: &'static str,
+    pub message: String,
+    /// (field, what is wrong with it)
+    pub errors: Vec<(String, String)>,
+}
+
+impl AdminError {
+    pub fn not_found(what: &str) -> Self {
+        Self::new(404, "entity_not_found", format!("{what} was not found."))
+    }
+
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), errors: Vec::new() }
+    }
+
+    /// 422 for one field.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            status: 422,
+            code: "invalid_request_parameters",
+            message: format!("The field \"{field}\" is not valid: {message}"),
+            errors: vec![(field.to_owned(), message)],
+        }
+    }
+}
+
+impl From<ScimError> for ServiceError {
+    fn from(error: ScimError) -> Self {
+        Self::Scim(error)
+    }
+}
+
+impl From<AdminError> for ServiceError {
+    fn from(error: AdminError) -> Self {
+        Self::Admin(error)
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    /// A violated uniqueness rule is the client's; everything else is ours.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unique(UniqueRule::UserName) => Self::Scim(ScimError::uniqueness(
+                "The attribute \"userName\" has a value that another user of this directory has; \
+                 it must be unique, ignoring letter case.",
+            )),
+            StoreError::Unique(UniqueRule::Scoped) => Self::Scim(ScimError::uniqueness(
+                "The attribute \"displayName\" has a value that another group of this directory \
+                 has; this directory's profile wants it to be unique, ignoring letter case.",
+            )),
+            StoreError::Unique(UniqueRule::OrganizationExternalId) => Self::Admin(AdminError::new(
+                409,
+                "external_id_taken",
+                "Another organization has this external_id.",
+            )),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl UnitError for ServiceError {
+    fn into_storage(self) -> Result<StoreError, Self> {
+        match self {
+            Self::Store(error) => Ok(error),
+            own => Err(own),
+        }
+    }
+}
+
+impl std::fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Scim(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Admin(error) => write!(f, "{} {}: {}", error.status, error.code, error.message),
+        }
+    }
+}
+
+impl std::error::Error for ServiceError {}

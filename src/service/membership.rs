@@ -1,0 +1,146 @@
+//! Changes of a group's members inside a unit that has locked the group's row.
+
+use serde_json::json;
+
+use super::ServiceError;
+use super::context::Directory;
+use crate::scim::filter::resolve_element;
+use crate::scim::patch::members::members_attribute;
+use crate::scim::patch::{MemberChange, MemberStep};
+use crate::scim::{ResourceType, ScimError};
+use crate::store::Tx;
+use crate::store::member::{Candidate, MemberRow};
+
+/// How many ids go into one statement.
+const CHUNK: usize = 1_000;
+
+/// What really changed, by member key.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) removed: Vec<i64>,
+    pub(super) added: Vec<i64>,
+}
+
+impl Outcome {
+    pub(super) fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+}
+
+/// Applies the steps. Members that are to be added and are not in the directory refuse the request;
+/// members that are to be removed and are not there are passed over.
+pub(super) fn apply(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    resource_type: &ResourceType,
+    group_key: i64,
+    steps: &[MemberStep],
+) -> Result<Outcome, ServiceError> {
+    let change = match MemberChange::fold(steps) {
+        Some(change) => change,
+        None => fold_with_elements(tx, directory, resource_type, group_key, steps)?,
+    };
+    let mut outcome = Outcome::default();
+    if change.is_empty() {
+        return Ok(outcome);
+    }
+    let wanted = candidates(tx, directory, &change.add)?;
+    refuse_unknown(&change.add, &wanted)?;
+    let wanted: Vec<i64> = wanted.into_iter().map(|candidate| candidate.key).collect();
+    if change.only_added_stay {
+        outcome.removed = tx.member_remove_others(directory.key, group_key, &wanted)?;
+    } else {
+        let unwanted: Vec<i64> = candidates(tx, directory, &change.remove)?
+            .into_iter()
+            .map(|candidate| candidate.key)
+            .collect();
+        for keys in unwanted.chunks(CHUNK) {
+            outcome.removed.extend(tx.member_remove(directory.key, group_key, keys)?);
+        }
+    }
+    for keys in wanted.chunks(CHUNK) {
+        outcome.added.extend(tx.member_add(directory.key, group_key, keys)?);
+    }
+    outcome.removed.sort_unstable();
+    outcome.added.sort_unstable();
+    Ok(outcome)
+}
+
+fn candidates(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    ids: &[String],
+) -> Result<Vec<Candidate>, ServiceError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        found.extend(tx.member_candidates(directory.key, chunk)?);
+    }
+    Ok(found)
+}
+
+fn refuse_unknown(ids: &[String], found: &[Candidate]) -> Result<(), ServiceError> {
+    if ids.len() == found.len() {
+        return Ok(());
+    }
+    let known: std::collections::HashSet<&str> = found.iter().map(|c| c.id.as_str()).collect();
+    let unknown: Vec<&str> =
+        ids.iter().map(String::as_str).filter(|id| !known.contains(id)).collect();
+    let shown: Vec<String> = unknown
+        .iter()
+        .take(5)
+        .map(|id| format!("\"{}\"", id.chars().take(80).collect::<String>()))
+        .collect();
+    let more = unknown.len().saturating_sub(shown.len());
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(ScimError::invalid_value(format!(
+        "The attribute \"members\" names {}{rest}, which is no id of a resource in this directory.",
+        shown.join(", ")
+    ))
+    .into())
+}
+
+/// A filter over members other than by id needs to see them; the steps are then played through on
+/// the list as it is.
+fn fold_with_elements(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    resource_type: &ResourceType,
+    group_key: i64,
+    steps: &[MemberStep],
+) -> Result<MemberChange, ServiceError> {
+    let attribute = members_attribute(resource_type)
+        .ok_or_else(|| ScimError::invalid_path("This resource type has no members."))?;
+    let mut rows: Vec<MemberRow> = Vec::new();
+    loop {
+        let after = rows.last().map_or(0, |row| row.key);
+        let page = tx.member_list(directory.key, group_key, after, 10_000)?;
+        let last = page.is_empty();
+        rows.extend(page);
+        if last {
+            break;
+        }
+    }
+    let mut plain = Vec::with_capacity(steps.len());
+    for step in steps {
+        match step {
+            MemberStep::RemoveMatching(filter) => {
+                let condition = resolve_element(filter, attribute)
+                    .map_err(|error| ScimError::invalid_path(error.detail))?;
+                let ids = rows
+                    .iter()
+                    .filter(|row| condition.matches(&element(row)))
+                    .map(|row| row.id.clone())
+                    .collect();
+                plain.push(MemberStep::Remove(ids));
+            }
+            other => plain.push(other.clone()),
+        }
+    }
+    MemberChange::fold(&plain)
+        .ok_or_else(|| ScimError::invalid_path("The members filter cannot be resolved.").into())
+}
+
+/// A member as a filter sees it.
+fn element(row: &MemberRow) -> serde_json::Value {
+    json!({"value": row.id, "type": row.resource_type, "display": row.display})
+}

@@ -1,0 +1,68 @@
+//! Use cases. No HTTP types and no SQL: handlers call these functions, these call the store.
+//!
+//! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
+//! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
+//! what a bearer secret opens.
+
+pub mod administer;
+pub mod authenticate;
+pub mod context;
+pub mod discovery;
+pub mod error;
+mod membership;
+pub mod provision;
+pub mod purge;
+pub mod query;
+mod record;
+pub mod render;
+
+use std::sync::Arc;
+
+pub use authenticate::{Access, ApiAccess, ApiScope, AuthError};
+pub use context::Directory;
+pub use error::ServiceError;
+
+use crate::auth::{Failures, Verified};
+use crate::clock::Clock;
+use crate::scim::Registry;
+use crate::store::Store;
+
+/// Everything that the use cases need. Built once and shared.
+pub struct Service {
+    pub store: Store,
+    pub clock: Clock,
+    /// The schemas that every directory has.
+    pub registry: Registry,
+    /// Where clients reach the server, without a trailing slash; used when the request does not say.
+    pub public_url: String,
+    pub(crate) tokens: Verified<Arc<Access>>,
+    pub(crate) api_keys: Verified<Arc<ApiAccess>>,
+    pub(crate) failures: Failures,
+    pub(crate) hashing: tokio::sync::Semaphore,
+    /// Keys that are not in the database: the one from the configuration and the local one.
+    pub(crate) fixed_keys: Vec<authenticate::FixedKey>,
+}
+
+/// Hashes computed at the same time; more wait, and beyond [`authenticate::MAX_WAITING`] are refused.
+const HASHING_THREADS: usize = 2;
+
+impl Service {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        public_url: String,
+        fixed_keys: Vec<authenticate::FixedKey>,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            registry: Registry::builtin(),
+            public_url,
+            tokens: Verified::default(),
+            api_keys: Verified::default(),
+            failures: Failures::default(),
+            hashing: tokio::sync::Semaphore::new(HASHING_THREADS),
+            fixed_keys,
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Create, replace, patch and delete (RFC 7644 §3.3, §3.5, §3.6), for every resource type alike.
+//!
+//! What can be computed without the database is computed before the unit: rewriting, validation,
+//! patching, index keys. The unit locks the row, checks that it still has the version that was
+//! computed from, and writes; if another writer was faster it computes again on what it has locked,
+//! so no update is lost and every request ends.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::authenticate::Access;
+use super::context::Directory;
+use super::membership;
+use super::record::{Recorder, object};
+use super::{Service, ServiceError};
+use crate::event::name;
+use crate::profile::rewrite;
+use crate::scim::patch::{self, MemberStep, members, op};
+use crate::scim::resource::meta::Condition;
+use crate::scim::resource::{Columns, Document, Notes, doc, extract, validate};
+use crate::scim::{Object, ResourceType, ScimError};
+use crate::store::resource::{ResourceContent, ResourceRow};
+use crate::store::{StoreError, Tx};
+
+/// Largest `extra`, in bytes of JSON; beyond it nothing unknown is kept.
+const MAX_EXTRA_BYTES: usize = 64 * 1024;
+
+/// Scope of unique group names in `resource_unique`.
+const GROUP_NAME: &str = "group.displayName";
+
+/// Where a change happens.
+#[derive(Clone)]
+struct Site {
+    directory: Arc<Directory>,
+    resource_type: Arc<ResourceType>,
+    id: String,
+    now: i64,
+    ids: crate::clock::Ids,
+    slot: i32,
+}
+
+/// What an edit makes of a document.
+struct Edit {
+    document: Document,
+    extra: Object,
+    members: Vec<MemberStep>,
+}
+
+impl Service {
+    fn site(&self, access: &Access, resource_type: &Arc<ResourceType>, id: String) -> Site {
+        Site {
+            directory: Arc::clone(&access.directory),
+            resource_type: Arc::clone(resource_type),
+            id,
+            now: self.clock.now_ms(),
+            ids: self.clock.ids(),
+            slot: self.clock.slot(16),
+        }
+    }
+
+    /// POST: stores a new resource.
+    pub async fn create(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        mut body: Object,
+    ) -> Result<ResourceRow, ServiceError> {
+        let profile = &access.directory.profile;
+        rewrite::representation(&mut body, resource_type, profile);
+        let members = members::of_representation(&body, resource_type)?.unwrap_or_default();
+        let mut notes = Notes::default();
+        let mut attributes =
+            validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
+        default_active(&mut attributes, resource_type, true);
+        let site = self.site(access, resource_type, self.clock.id(&resource_type.id_prefix));
+        let document = Document::canonical(attributes, &site.id, resource_type)?;
+        let content = content(&document, &notes.extra, resource_type)?;
+        let steps = vec![MemberStep::Set(members)];
+        self.store.write("resource_create", move |tx| site.create(tx, &content, &steps)).await
+    }
+
+    /// PUT: replaces the resource. Attributes that are left out are cleared, but `active` and what
+    /// the client cannot have seen keep their values: nobody gains or loses access by an omission.
+    pub async fn replace(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        condition: Option<Condition>,
+        mut body: Object,
+    ) -> Result<ResourceRow, ServiceError> {
+        let profile = &access.directory.profile;
+        rewrite::representation(&mut body, resource_type, profile);
+        let members = members::of_representation(&body, resource_type)?.unwrap_or_default();
+        let mut notes = Notes::default();
+        let attributes =
+            validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
+        let (rt, id_text) = (Arc::clone(resource_type), id.to_owned());
+        let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
+            let old = object(&row.doc);
+            let mut new = attributes.clone();
+            doc::keep_unseen(&mut new, &old, &rt);
+            default_active(&mut new, &rt, row.active);
+            refuse_immutable_changes(&old, &new, &rt)?;
+            Ok(Edit {
+                document: Document::canonical(new, &id_text, &rt)?,
+                extra: notes.extra.clone(),
+                members: vec![MemberStep::Set(members.clone())],
+            })
+        };
+        self.update(self.site(access, resource_type, id.to_owned()), condition, edit).await
+    }
+
+    /// PATCH: applies the operations, all or none.
+    pub async fn patch(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        condition: Option<Condition>,
+        body: &Object,
+    ) -> Result<ResourceRow, ServiceError> {
+        let profile = Arc::clone(&access.directory.profile);
+        let mut ops = op::parse(body, profile.missing_schemas())?;
+        rewrite::patch(&mut ops, resource_type, &profile);
+        let (ops, members) = members::split(ops, resource_type)?;
+        let rt = Arc::clone(resource_type);
+        let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
+            let document = Document::stored(object(&row.doc));
+            let extra = row.extra.as_deref().map(object).unwrap_or_default();
+            let mut notes = Notes { extra, ..Notes::default() };
+            let document = match ops.is_empty() {
+                true => document,
+                false => patch::apply(&document, &ops, &rt, profile.patch_rules(), &mut notes)?,
+            };
+            Ok(Edit { document, extra: notes.extra, members: members.clone() })
+        };
+        self.update(self.site(access, resource_type, id.to_owned()), condition, edit).await
+    }
+
+    async fn update(
+        &self,
+        site: Site,
+        condition: Option<Condition>,
+        edit: impl Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + 'static,
+    ) -> Result<ResourceRow, ServiceError> {
+        let reading = site.clone();
+        let found: Result<_, StoreError> =
+            self.store.get("resource_get", move |tx| reading.get(tx)).await;
+        let row = found?.ok_or_else(|| site.missing())?;
+        check(condition.as_ref(), &row)?;
+        let prepared = Prepared::of(&row, edit(&row)?, &site.resource_type)?;
+        if prepared.changes_nothing(&row) {
+            return Ok(row);
+        }
+        self.store
+            .write("resource_update", move |tx| {
+                site.share_directory(tx)?;
+                let row = site.lock(tx)?.ok_or_else(|| site.missing())?;
+                check(condition.as_ref(), &row)?;
+                if row.version == prepared.version {
+                    return site.update(tx, &row, &prepared);
+                }
+                let again = Prepared::of(&row, edit(&row)?, &site.resource_type)?;
+                site.update(tx, &row, &again)
+            })
+            .await
+    }
+
+    /// DELETE: the resource, its memberships and its keys are gone at once.
+    pub async fn delete(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        condition: Option<Condition>,
+    ) -> Result<(), ServiceError> {
+        let site = self.site(access, resource_type, id.to_owned());
+        self.store
+            .write("resource_delete", move |tx| {
+                site.share_directory(tx)?;
+                let row = site.get(tx)?.ok_or_else(|| site.missing())?;
+                check(condition.as_ref(), &row)?;
+                site.delete(tx, &row, condition.as_ref())
+            })
+            .await
+    }
+}
+
+/// A computed change, with the version that it was computed from.
+struct Prepared {
+    version: i64,
+    content: ResourceContent,
+    old_columns: Columns,
+    members: Vec<MemberStep>,
+}
+
+impl Prepared {
+    fn of(
+        row: &ResourceRow,
+        edit: Edit,
+        resource_type: &ResourceType,
+    ) -> Result<Self, ServiceError> {
+        let old = Document::stored(object(&row.doc));
+        Ok(Self {
+            version: row.version,
+            content: content(&edit.document, &edit.extra, resource_type)?,
+            old_columns: extract::columns(&old, resource_type)?,
+            members: edit.members,
+        })
+    }
+
+    fn same_content(&self, row: &ResourceRow) -> bool {
+        self.content.doc == row.doc && self.content.extra == row.extra
+    }
+
+    fn changes_nothing(&self, row: &ResourceRow) -> bool {
+        self.members.is_empty() && self.same_content(row)
+    }
+}
+
+impl Site {
+    fn missing(&self) -> ServiceError {
+        let id: String = self.id.chars().take(80).collect();
+        ScimError::not_found(&format!("{} \"{id}\"", self.resource_type.name)).into()
+    }
+
+    fn get(&self, tx: &mut Tx<'_>) -> Result<Option<ResourceRow>, StoreError> {
+        tx.resource_get(self.directory.key, &self.resource_type.name, &self.id)
+    }
+
+    fn lock(&self, tx: &mut Tx<'_>) -> Result<Option<ResourceRow>, StoreError> {
+        tx.resource_lock(self.directory.key, &self.resource_type.name, &self.id)
+    }
+
+    /// Keeps the directory from being deleted while the unit runs.
+    fn share_directory(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
+        match tx.directory_share(self.directory.key)?.as_deref() {
+            None | Some("deleting") => {
+                Err(ScimError::new(403, "This directory is being deleted.").into())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn recorder(&self) -> Recorder<'_> {
+        Recorder { directory: &self.directory, ids: self.ids.clone(), now: self.now }
+    }
+
+    fn is_user(&self) -> bool {
+        self.resource_type.name == "User"
+    }
+
+    fn create(
+        &self,
+        tx: &mut Tx<'_>,
+        content: &ResourceContent,
+        members: &[MemberStep],
+    ) -> Result<ResourceRow, ServiceError> {
+        let directory_key = self.directory.key;
+        self.share_directory(tx)?;
+        let rt = &self.resource_type;
+        let key = tx.resource_insert(directory_key, &rt.name, &self.id, content, self.now)?;
+        self.claim_name(tx, key, content)?;
+        tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
+        let members = membership::apply(tx, &self.directory, rt, key, members)?;
+        let row = ResourceRow {
+            key,
+            id: self.id.clone(),
+            resource_type: rt.name.clone(),
+            active: content.columns.active,
+            doc: content.doc.clone(),
+            extra: content.extra.clone(),
+            version: 1,
+            created: self.now,
+            modified: self.now,
+        };
+        let mut recorder = self.recorder();
+        recorder.created(tx, &row)?;
+        recorder.members(tx, name::GROUP_USER_ADDED, &row, &members.added)?;
+        tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
+        Ok(row)
+    }
+
+    fn update(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        prepared: &Prepared,
+    ) -> Result<ResourceRow, ServiceError> {
+        let (directory_key, rt) = (self.directory.key, &self.resource_type);
+        let content = &prepared.content;
+        let rewrites = !prepared.same_content(row);
+        if rewrites {
+            // The row is locked and its version was compared: this cannot miss.
+            let written =
+                tx.resource_update(directory_key, row.key, row.version, content, self.now)?;
+            if !written {
+                return Err(StoreError::MissingReference.into());
+            }
+            if prepared.old_columns.display_key != content.columns.display_key {
+                tx.unique_release(directory_key, GROUP_NAME, row.key)?;
+                self.claim_name(tx, row.key, content)?;
+            }
+            let (old, new) = (&prepared.old_columns.attributes, &content.columns.attributes);
+            tx.attribute_keys_change(directory_key, row.key, old, new)?;
+        }
+        let members = membership::apply(tx, &self.directory, rt, row.key, &prepared.members)?;
+        if !rewrites && members.is_empty() {
+            return Ok(row.clone());
+        }
+        if !rewrites {
+            tx.resource_touch(directory_key, row.key, self.now)?;
+        }
+        let new = ResourceRow {
+            active: content.columns.active,
+            doc: content.doc.clone(),
+            extra: content.extra.clone(),
+            version: row.version + 1,
+            modified: self.now,
+            ..row.clone()
+        };
+        let mut recorder = self.recorder();
+        recorder.updated(tx, row, &new)?;
+        recorder.members(tx, name::GROUP_USER_REMOVED, &new, &members.removed)?;
+        recorder.members(tx, name::GROUP_USER_ADDED, &new, &members.added)?;
+        if row.active != new.active {
+            // In a fixed order, so that two units never wait for each other's counters.
+            let mut deltas = [(row.active, -1), (new.active, 1)];
+            deltas.sort_unstable();
+            for (active, delta) in deltas {
+                tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
+            }
+        }
+        Ok(new)
+    }
+
+    fn delete(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        condition: Option<&Condition>,
+    ) -> Result<(), ServiceError> {
+        let directory_key = self.directory.key;
+        // Groups are locked before the member; if it joined another group meanwhile, again.
+        let groups = loop {
+            let groups = tx.membership_groups(directory_key, row.key)?;
+            tx.membership_lock_groups(directory_key, &groups)?;
+            if !tx.resource_lock_for_delete(directory_key, row.key)? {
+                return Err(self.missing());
+            }
+            if tx.membership_groups(directory_key, row.key)? == groups {
+                break groups;
+            }
+        };
+        let row = self.get(tx)?.ok_or_else(|| self.missing())?;
+        check(condition, &row)?;
+        let mut recorder = self.recorder();
+        let mut group_rows = tx.resource_rows(directory_key, &groups)?;
+        group_rows.sort_unstable_by_key(|group| group.key);
+        if self.is_user() {
+            recorder.left(tx, &row, &group_rows)?;
+        }
+        recorder.deleted(tx, &row)?;
+        for group in &groups {
+            tx.resource_touch(directory_key, *group, self.now)?;
+        }
+        let columns = extract::columns(&Document::stored(object(&row.doc)), &self.resource_type)?;
+        tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
+        tx.membership_delete_all(directory_key, row.key)?;
+        tx.resource_delete(directory_key, row.key)?;
+        tx.count_add(directory_key, &self.resource_type.name, row.active, self.slot, -1)?;
+        Ok(())
+    }
+
+    /// Group names are unique where the profile says so; the database decides.
+    fn claim_name(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+        content: &ResourceContent,
+    ) -> Result<(), StoreError> {
+        let unique = self.directory.profile.group_display_name_unique;
+        match &content.columns.display_key {
+            Some(name) if unique && self.resource_type.name == "Group" => {
+                tx.unique_claim(self.directory.key, GROUP_NAME, name, key)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check(condition: Option<&Condition>, row: &ResourceRow) -> Result<(), ServiceError> {
+    match condition {
+        Some(condition) if !condition.holds_for(row.version) => Err(ScimError::new(
+            412,
+            format!(
+                "The resource has version W/\"{}\", which If-Match does not name; read it again.",
+                row.version
+            ),
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn content(
+    document: &Document,
+    extra: &Object,
+    resource_type: &ResourceType,
+) -> Result<ResourceContent, ServiceError> {
+    let text = |name: &str| document.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
+    let mut extra = (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string());
+    if extra.as_ref().is_some_and(|text| text.len() > MAX_EXTRA_BYTES) {
+        extra = None;
+    }
+    Ok(ResourceContent {
+        columns: extract::columns(document, resource_type)?,
+        display: text("displayName").or_else(|| text("userName")),
+        doc: document.to_json(),
+        extra,
+    })
+}
+
+/// `active` is always part of a user: a filter must find what an answer shows.
+fn default_active(attributes: &mut Object, resource_type: &ResourceType, active: bool) {
+    if resource_type.attribute("active").is_some() {
+        attributes.entry("active").or_insert_with(|| active.into());
+    }
+}
+
+/// An immutable attribute that has a value keeps it; leaving it out of a PUT is no change.
+fn refuse_immutable_changes(
+    old: &Object,
+    new: &Object,
+    resource_type: &ResourceType,
+) -> Result<(), ScimError> {
+    use crate::scim::schema::Mutability;
+    for attribute in &resource_type.schema.attributes {
+        let (before, after) = (old.get(&attribute.name), new.get(&attribute.name));
+        let changed = before.is_some() && after.is_some() && before != after;
+        if attribute.mutability == Mutability::Immutable && changed {
+            return Err(ScimError::mutability(format!(
+                "The attribute \"{}\" is immutable and already has another value.",
+                attribute.name
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Events of a change, appended in its unit, in the order that the contract fixes.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::context::Directory;
+use crate::clock::Ids;
+use crate::event::{GroupView, Subject, UserView, name, previous_attributes};
+use crate::scim::Object;
+use crate::store::event::NewEvent;
+use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, Tx};
+
+/// How many member rows are read at a time for their events.
+const CHUNK: usize = 500;
+
+/// Appends the events of one unit.
+pub(super) struct Recorder<'r> {
+    pub(super) directory: &'r Directory,
+    pub(super) ids: Ids,
+    pub(super) now: i64,
+}
+
+impl Recorder<'_> {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            directory_id: &self.directory.id,
+            organization_id: &self.directory.organization_id,
+            email_from_user_name: self.directory.profile.email_from_user_name,
+        }
+    }
+
+    /// The row as the app sees it; `None` for types that the app does not know.
+    fn view(&self, row: &ResourceRow) -> Option<Value> {
+        let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+        match row.resource_type.as_str() {
+            "User" => {
+                let view = UserView {
+                    id: &row.id,
+                    doc: &doc,
+                    extra: extra.as_ref(),
+                    active: row.active,
+                    created: row.created,
+                    modified: row.modified,
+                };
+                Some(view.to_value(self.subject()))
+            }
+            "Group" => {
+                let view = GroupView {
+                    id: &row.id,
+                    doc: &doc,
+                    extra: extra.as_ref(),
+                    created: row.created,
+                    modified: row.modified,
+                };
+                Some(view.to_value(self.subject()))
+            }
+            _ => None,
+        }
+    }
+
+    fn append(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        resource_id: &str,
+        data: &Value,
+    ) -> Result<(), StoreError> {
+        let new = NewEvent {
+            id: self.ids.next("event"),
+            event,
+            resource_id: resource_id.to_owned(),
+            data: data.to_string(),
+            created: self.now,
+        };
+        tx.event_append(self.directory.key, &new)
+    }
+
+    pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
+        let event =
+            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
+        match self.view(row) {
+            Some(data) => self.append(tx, event, &row.id, &data),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing when nothing that the app sees has changed.
+    pub(super) fn updated(
+        &mut self,
+        tx: &mut Tx<'_>,
+        old: &ResourceRow,
+        new: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        let event =
+            if new.resource_type == "User" { name::USER_UPDATED } else { name::GROUP_UPDATED };
+        let (Some(before), Some(mut data)) = (self.view(old), self.view(new)) else {
+            return Ok(());
+        };
+        let Some(previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        if let Some(object) = data.as_object_mut() {
+            object.insert("previous_attributes".into(), previous);
+        }
+        self.append(tx, event, &new.id, &data)
+    }
+
+    pub(super) fn deleted(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
+        let event =
+            if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
+        match self.view(row) {
+            Some(data) => self.append(tx, event, &row.id, &data),
+            None => Ok(()),
+        }
+    }
+
+    /// One event per user; groups as members make none.
+    pub(super) fn members(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        group: &ResourceRow,
+        member_keys: &[i64],
+    ) -> Result<(), StoreError> {
+        let Some(group_view) = self.view(group) else { return Ok(()) };
+        for keys in member_keys.chunks(CHUNK) {
+            let rows = tx.resource_rows(self.directory.key, keys)?;
+            let by_key: HashMap<i64, ResourceRow> =
+                rows.into_iter().map(|row| (row.key, row)).collect();
+            for row in keys.iter().filter_map(|key| by_key.get(key)) {
+                self.member(tx, event, &group_view, &group.id, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The user leaves every one of the groups.
+    pub(super) fn left(
+        &mut self,
+        tx: &mut Tx<'_>,
+        user: &ResourceRow,
+        groups: &[ResourceRow],
+    ) -> Result<(), StoreError> {
+        for group in groups {
+            if let Some(view) = self.view(group) {
+                self.member(tx, name::GROUP_USER_REMOVED, &view, &group.id, user)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        group_view: &Value,
+        group_id: &str,
+        member: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if member.resource_type != "User" {
+            return Ok(());
+        }
+        let Some(user) = self.view(member) else { return Ok(()) };
+        let data = json!({
+            "directory_id": self.directory.id,
+            "user": user,
+            "group": group_view,
+        });
+        self.append(tx, event, group_id, &data)
+    }
+}
+
+/// Stored JSON back as an object; what is stored was one.
+pub(super) fn object(text: &str) -> Object {
+    serde_json::from_str(text).unwrap_or_default()
+}

@@ -1,0 +1,83 @@
+//! Connections to either database.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, MultiConnection, PgConnection, SqliteConnection};
+
+use super::error::StoreError;
+
+/// A connection to one of the two databases; every statement is written once for both.
+#[derive(MultiConnection)]
+pub(super) enum AnyConn {
+    Sqlite(SqliteConnection),
+    Pg(PgConnection),
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    Sqlite(PathBuf),
+    /// A connection URL that libpq understands.
+    Postgres(String),
+}
+
+impl Location {
+    /// Reads `sqlite://<path>`, `postgres://…` or `postgresql://…`.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return Ok(Self::Sqlite(PathBuf::from(path)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        Err("the database URL must start with sqlite:// or postgres://".to_owned())
+    }
+}
+
+/// What a SQLite connection is for; it decides the size of its page cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+/// How long a SQLite connection waits for a lock held by another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a SQLite file. `auto_vacuum` takes effect only before the first table is made.
+pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError> {
+    let text = path.to_str().ok_or_else(|| {
+        StoreError::Unavailable("the path of the database file is not UTF-8".to_owned())
+    })?;
+    let mut conn = SqliteConnection::establish(text)
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let cache_kib = match role {
+        Role::Writer => 32 * 1024,
+        Role::Reader => 4 * 1024,
+    };
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {busy};
+         PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -{cache_kib};",
+        busy = BUSY_TIMEOUT.as_millis(),
+    ))?;
+    Ok(AnyConn::Sqlite(conn))
+}
+
+/// Opens a connection to PostgreSQL.
+pub(super) fn open_postgres(url: &str) -> Result<AnyConn, StoreError> {
+    let mut conn =
+        PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    conn.batch_execute(
+        "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = '30s'",
+    )?;
+    Ok(AnyConn::Pg(conn))
+}

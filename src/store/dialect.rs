@@ -1,0 +1,107 @@
+//! What differs between the two databases. The only place that asks which one a connection is.
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::result::QueryResult;
+use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::conn::AnyConn;
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub(super) fn of(conn: &AnyConn) -> Self {
+        match conn {
+            AnyConn::Sqlite(_) => Self::Sqlite,
+            AnyConn::Pg(_) => Self::Postgres,
+        }
+    }
+
+    /// The text for this database.
+    pub(super) fn pick<'t>(self, sqlite: &'t str, postgres: &'t str) -> &'t str {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
+/// Starts a transaction that may write. SQLite takes the write lock at once, so that the first
+/// statement decides about waiting and none fails in the middle.
+pub(super) fn begin_write(conn: &mut AnyConn) -> QueryResult<()> {
+    match conn {
+        AnyConn::Sqlite(inner) => {
+            AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")
+        }
+        AnyConn::Pg(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN"),
+    }
+}
+
+/// Starts a transaction in which every statement sees the same state.
+pub(super) fn begin_snapshot(conn: &mut AnyConn) -> QueryResult<()> {
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN"),
+        AnyConn::Pg(inner) => AnsiTransactionManager::begin_transaction_sql(
+            inner,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        ),
+    }
+}
+
+/// Starts a savepoint inside the open transaction.
+pub(super) fn begin_savepoint(conn: &mut AnyConn) -> QueryResult<()> {
+    <AnyConn as Connection>::TransactionManager::begin_transaction(conn)
+}
+
+/// Commits the innermost transaction or releases the savepoint.
+pub(super) fn commit(conn: &mut AnyConn) -> QueryResult<()> {
+    <AnyConn as Connection>::TransactionManager::commit_transaction(conn)
+}
+
+/// Rolls back the innermost transaction or savepoint.
+pub(super) fn rollback(conn: &mut AnyConn) -> QueryResult<()> {
+    <AnyConn as Connection>::TransactionManager::rollback_transaction(conn)
+}
+
+/// Brings the tables to the newest version. On PostgreSQL an advisory lock lets one process do it.
+pub(super) fn migrate(conn: &mut AnyConn) -> Result<Vec<String>, String> {
+    match conn {
+        AnyConn::Sqlite(inner) => run_sqlite(inner),
+        AnyConn::Pg(inner) => {
+            let lock = |inner: &mut PgConnection, call: &str| {
+                inner.batch_execute(call).map_err(|error| error.to_string())
+            };
+            lock(inner, "SELECT pg_advisory_lock(7226350173411265)")?;
+            let applied = run_postgres(inner);
+            lock(inner, "SELECT pg_advisory_unlock(7226350173411265)")?;
+            applied
+        }
+    }
+}
+
+fn run_sqlite(conn: &mut SqliteConnection) -> Result<Vec<String>, String> {
+    let applied = conn.run_pending_migrations(SQLITE).map_err(|error| error.to_string())?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+fn run_postgres(conn: &mut PgConnection) -> Result<Vec<String>, String> {
+    let applied = conn.run_pending_migrations(POSTGRES).map_err(|error| error.to_string())?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// Takes every migration back, newest first.
+pub(super) fn revert_all(conn: &mut AnyConn) -> Result<(), String> {
+    match conn {
+        AnyConn::Sqlite(inner) => inner.revert_all_migrations(SQLITE),
+        AnyConn::Pg(inner) => inner.revert_all_migrations(POSTGRES),
+    }
+    .map(|_| ())
+    .map_err(|error| error.to_string())
+}

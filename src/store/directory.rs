@@ -1,0 +1,196 @@
+//! Directories: the tenant boundary of every SCIM resource.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::sql::{Bind, Tx};
+use super::{ListRange, StoreError};
+
+#[derive(Clone, Debug, Queryable)]
+pub struct DirectoryRow {
+    pub key: i64,
+    pub id: String,
+    pub organization_id: String,
+    pub external_key: String,
+    pub name: String,
+    pub kind: String,
+    pub state: String,
+    /// JSON object.
+    pub settings: String,
+    /// JSON object; connector configuration.
+    pub config: String,
+    pub created: i64,
+    pub modified: i64,
+    pub last_request: Option<i64>,
+}
+
+type Sql =
+    (BigInt, Text, Text, Text, Text, Text, Text, Text, Text, BigInt, BigInt, Nullable<BigInt>);
+
+/// What a new directory starts with.
+#[derive(Clone, Debug)]
+pub struct NewDirectory {
+    pub organization_key: i64,
+    pub id: String,
+    pub external_key: String,
+    pub name: String,
+    pub kind: String,
+    pub state: String,
+    pub settings: String,
+    pub config: String,
+    pub now: i64,
+}
+
+const COLUMNS: &str = "SELECT d.key, d.id, o.id, d.external_key, d.name, d.kind, d.state, \
+     d.settings, d.config, d.created, d.modified, d.last_request \
+     FROM directory d JOIN organization o ON o.key = d.organization_key";
+
+impl Tx<'_> {
+    pub fn directory_insert(&mut self, new: &NewDirectory) -> Result<i64, StoreError> {
+        let key = self.row::<BigInt, i64>(
+            "INSERT INTO directory (organization_key, id, external_key, name, kind, state, \
+             settings, config, created, modified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             RETURNING key",
+            &[
+                Bind::Int(new.organization_key),
+                Bind::Text(&new.id),
+                Bind::Text(&new.external_key),
+                Bind::Text(&new.name),
+                Bind::Text(&new.kind),
+                Bind::Text(&new.state),
+                Bind::Text(&new.settings),
+                Bind::Text(&new.config),
+                Bind::Int(new.now),
+                Bind::Int(new.now),
+            ],
+        )?;
+        key.ok_or(StoreError::MissingReference)
+    }
+
+    pub fn directory_get(&mut self, id: &str) -> Result<Option<DirectoryRow>, StoreError> {
+        self.row::<Sql, _>(&format!("{COLUMNS} WHERE d.id = ?"), &[Bind::Text(id)])
+    }
+
+    pub fn directory_by_key(&mut self, key: i64) -> Result<Option<DirectoryRow>, StoreError> {
+        self.row::<Sql, _>(&format!("{COLUMNS} WHERE d.key = ?"), &[Bind::Int(key)])
+    }
+
+    /// Directories in the order of their ids, of one organization or of all.
+    pub fn directory_list(
+        &mut self,
+        organization_id: Option<&str>,
+        range: &ListRange,
+    ) -> Result<Vec<DirectoryRow>, StoreError> {
+        let (condition, order, cursor) = range.sql_on("d.id");
+        let text = format!(
+            "{COLUMNS} WHERE {condition} AND (? IS NULL OR o.id = ?) ORDER BY {order} LIMIT ?"
+        );
+        // PostgreSQL cannot guess the type of a bare `? IS NULL`.
+        let text = match self.dialect {
+            super::dialect::Dialect::Sqlite => text,
+            super::dialect::Dialect::Postgres => {
+                text.replace("(? IS NULL", "(CAST(? AS TEXT) IS NULL")
+            }
+        };
+        self.rows::<Sql, _>(
+            &text,
+            &[
+                Bind::Text(cursor),
+                Bind::OptText(organization_id),
+                Bind::OptText(organization_id),
+                Bind::Int(range.limit),
+            ],
+        )
+    }
+
+    /// Keys of directories in that state.
+    pub fn directory_keys_in_state(&mut self, state: &str) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT key FROM directory WHERE state = ? ORDER BY key",
+            &[Bind::Text(state)],
+        )
+    }
+
+    pub fn directory_update(
+        &mut self,
+        key: i64,
+        name: &str,
+        state: &str,
+        settings: &str,
+        config: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE directory SET name = ?, state = ?, settings = ?, config = ?, modified = ? \
+             WHERE key = ?",
+            &[
+                Bind::Text(name),
+                Bind::Text(state),
+                Bind::Text(settings),
+                Bind::Text(config),
+                Bind::Int(now),
+                Bind::Int(key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Takes the directory for this unit: `None` when it is gone or being deleted. Writers share
+    /// it; [`Tx::directory_lock_exclusive`] excludes them.
+    pub fn directory_share(&mut self, key: i64) -> Result<Option<String>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT state FROM directory WHERE key = ?",
+            "SELECT state FROM directory WHERE key = ? FOR KEY SHARE",
+        );
+        self.row::<Text, String>(text, &[Bind::Int(key)])
+    }
+
+    /// Waits for every unit that writes into the directory and keeps new ones out.
+    pub fn directory_lock_exclusive(&mut self, key: i64) -> Result<Option<String>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT state FROM directory WHERE key = ?",
+            "SELECT state FROM directory WHERE key = ? FOR UPDATE",
+        );
+        self.row::<Text, String>(text, &[Bind::Int(key)])
+    }
+
+    /// Notes when the directory was last talked to.
+    pub fn directory_seen(&mut self, key: i64, now: i64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE directory SET last_request = ? WHERE key = ?",
+            &[Bind::Int(now), Bind::Int(key)],
+        )?;
+        Ok(())
+    }
+
+    /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
+    /// removed. Zero means that only the directory itself is left.
+    pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
+        const TABLES: [(&str, &str); 7] = [
+            ("member", "group_key, member_key"),
+            ("member_pending", "group_key, value"),
+            ("resource_unique", "scope, key"),
+            ("resource_attr", "path_id, key, resource_key, ordinal"),
+            ("resource", "key"),
+            ("resource_count", "resource_type, active, slot"),
+            ("directory_token", "id"),
+        ];
+        for (table, columns) in TABLES {
+            let text = format!(
+                "DELETE FROM {table} WHERE directory_key = ? AND ({columns}) IN \
+                 (SELECT {columns} FROM {table} WHERE directory_key = ? LIMIT ?)"
+            );
+            let binds = [Bind::Int(key), Bind::Int(key), Bind::Int(limit)];
+            let removed = self.execute(&text, &binds)?;
+            if removed > 0 {
+                return Ok(removed);
+            }
+        }
+        Ok(0)
+    }
+
+    pub fn directory_delete(&mut self, key: i64) -> Result<(), StoreError> {
+        self.execute("DELETE FROM directory WHERE key = ?", &[Bind::Int(key)])?;
+        Ok(())
+    }
+}

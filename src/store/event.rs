@@ -1,0 +1,64 @@
+//! The event log: written in the unit of the change that it reports.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Text};
+
+use super::StoreError;
+use super::sql::{Bind, Tx};
+
+/// An event to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    pub id: String,
+    /// `dsync.user.created`, …
+    pub event: &'static str,
+    pub resource_id: String,
+    /// The `data` member as compact JSON.
+    pub data: String,
+    pub created: i64,
+}
+
+/// A stored event.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct EventRow {
+    pub key: i64,
+    pub id: String,
+    pub event: String,
+    pub resource_id: String,
+    pub data: String,
+    pub created: i64,
+}
+
+impl Tx<'_> {
+    /// Appends the event. The key is taken by this statement, while the unit already holds the lock
+    /// of the resource, so the keys of one resource rise in the order of its changes.
+    pub fn event_append(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO event (directory_key, id, event, resource_id, data, created) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+            &[
+                Bind::Int(directory_key),
+                Bind::Text(&new.id),
+                Bind::Text(new.event),
+                Bind::Text(&new.resource_id),
+                Bind::Text(&new.data),
+                Bind::Int(new.created),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Events of a directory by key, oldest first.
+    pub fn event_list(
+        &mut self,
+        directory_key: i64,
+        after_key: i64,
+        limit: i64,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.rows::<(BigInt, Text, Text, Text, Text, BigInt), _>(
+            "SELECT key, id, event, resource_id, data, created FROM event \
+             WHERE directory_key = ? AND key > ? ORDER BY key LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
+        )
+    }
+}

@@ -1,0 +1,137 @@
+//! Lanes: threads that own connections and run units one after another.
+//!
+//! A unit is a closure that runs in one transaction; it may be run again, so it has no effect but
+//! on the database. Callers wait on a channel, never a worker thread on a database.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crossbeam_channel::Sender;
+use tokio::sync::oneshot;
+
+use super::error::{StoreError, UnitError};
+use super::metrics::StoreMetrics;
+use super::sql::Tx;
+
+/// What a unit needs around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// One statement; no transaction around it.
+    Get,
+    /// Several statements that see one state.
+    Read,
+    /// A transaction that writes.
+    Write,
+}
+
+/// How a unit ended, seen from the lane.
+pub(super) enum Ended {
+    /// Keep what it did.
+    Done,
+    /// Undo what it did; the connection is sound.
+    Refused,
+    /// The storage failed; the connection is suspect.
+    Broken(StoreError),
+}
+
+/// A unit in a queue, without its types.
+pub(super) trait Unit: Send {
+    fn name(&self) -> &'static str;
+    fn mode(&self) -> Mode;
+    /// Runs it once and keeps the result until [`Unit::answer`] or the next run.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ended;
+    /// Gives the kept result to the caller. After a write this comes after the commit.
+    fn answer(self: Box<Self>);
+    /// Tells the caller that nothing was stored.
+    fn fail(self: Box<Self>, error: StoreError);
+}
+
+struct TypedUnit<F, T, E> {
+    name: &'static str,
+    mode: Mode,
+    work: F,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Unit for TypedUnit<F, T, E>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: UnitError,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
+        let work = &mut self.work;
+        // A panic in one unit must not take the lane down; what it did is rolled back.
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
+        let Ok(result) = outcome else { return Ended::Broken(StoreError::Panicked(self.name)) };
+        let error = match result {
+            Ok(value) => {
+                self.result = Some(Ok(value));
+                return Ended::Done;
+            }
+            Err(error) => error,
+        };
+        let own = match error.into_storage() {
+            Ok(storage) if storage.is_refusal() => E::from(storage),
+            Ok(storage) => return Ended::Broken(storage),
+            Err(own) => own,
+        };
+        self.result = Some(Err(own));
+        Ended::Refused
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(result) = self.result {
+            // A caller that has gone away is not an error.
+            let _ = self.reply.send(result);
+        }
+    }
+
+    fn fail(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Err(E::from(error)));
+    }
+}
+
+/// The sending end of a lane.
+#[derive(Clone)]
+pub(super) struct Lane {
+    pub(super) sender: Sender<Box<dyn Unit>>,
+    pub(super) metrics: StoreMetrics,
+}
+
+impl Lane {
+    /// Queues the unit and waits for its answer. A full queue refuses at once.
+    pub(super) async fn run<T, E>(
+        &self,
+        name: &'static str,
+        mode: Mode,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        let (reply, answer) = oneshot::channel();
+        let unit = Box::new(TypedUnit { name, mode, work, result: None, reply });
+        if self.sender.try_send(unit).is_err() {
+            self.metrics.overloaded.inc();
+            return Err(StoreError::Overloaded.into());
+        }
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unavailable("the lane has stopped".to_owned()).into()),
+        }
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.sender.len()
+    }
+}

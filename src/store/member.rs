@@ -1,0 +1,222 @@
+//! Memberships as rows. A change names the members it touches; the list of a group is never loaded
+//! for it.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+
+use super::StoreError;
+use super::resource::key_list;
+use super::sql::{Bind, Tx};
+
+/// A resource that can be a member.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Candidate {
+    pub key: i64,
+    pub id: String,
+    pub resource_type: String,
+}
+
+/// A member as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct MemberRow {
+    pub key: i64,
+    pub id: String,
+    pub resource_type: String,
+    pub display: Option<String>,
+}
+
+/// A group that a resource is in.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct MembershipRow {
+    pub group_key: i64,
+    pub group_id: String,
+    pub display: Option<String>,
+    /// 1 for a direct membership.
+    pub depth: i32,
+}
+
+/// How far nested groups are followed.
+const MAX_DEPTH: i32 = 10;
+
+impl Tx<'_> {
+    /// Finds resources by id and keeps them from being deleted until the unit ends. Ids that are
+    /// not in this directory are missing from the answer.
+    pub fn member_candidates(
+        &mut self,
+        directory_key: i64,
+        ids: &[String],
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.key, r.id, r.resource_type FROM json_each(?) j \
+             JOIN resource r ON r.id = j.value WHERE r.directory_key = ?",
+            "SELECT r.key, r.id, r.resource_type FROM resource r WHERE r.id IN \
+             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
+             AND r.directory_key = ? ORDER BY r.key FOR KEY SHARE",
+        );
+        let list = serde_json::Value::from(ids).to_string();
+        self.rows::<(BigInt, Text, Text), _>(text, &[Bind::Owned(list), Bind::Int(directory_key)])
+    }
+
+    /// Adds members and answers the keys of those that were not there.
+    pub fn member_add(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let text = self.dialect.pick(
+            "INSERT INTO member (directory_key, group_key, member_key) \
+             SELECT ?, ?, j.value FROM json_each(?) j WHERE true \
+             ON CONFLICT DO NOTHING RETURNING member_key",
+            "INSERT INTO member (directory_key, group_key, member_key) \
+             SELECT ?, ?, CAST(j.value AS BIGINT) \
+             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             ON CONFLICT DO NOTHING RETURNING member_key",
+        );
+        self.rows::<BigInt, i64>(
+            text,
+            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keys))],
+        )
+    }
+
+    /// Removes members and answers the keys of those that were there.
+    pub fn member_remove(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM member WHERE directory_key = ? AND group_key = ? \
+             AND member_key IN (SELECT value FROM json_each(?)) RETURNING member_key",
+            "DELETE FROM member WHERE directory_key = ? AND group_key = ? AND member_key IN \
+             (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) RETURNING member_key",
+        );
+        self.rows::<BigInt, i64>(
+            text,
+            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keys))],
+        )
+    }
+
+    /// Removes every member but those and answers the keys of the removed ones.
+    pub fn member_remove_others(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        keep: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM member WHERE directory_key = ? AND group_key = ? \
+             AND member_key NOT IN (SELECT value FROM json_each(?)) RETURNING member_key",
+            "DELETE FROM member WHERE directory_key = ? AND group_key = ? AND member_key NOT IN \
+             (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) RETURNING member_key",
+        );
+        self.rows::<BigInt, i64>(
+            text,
+            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keep))],
+        )
+    }
+
+    /// Members of a group by key, beyond `after_key`.
+    pub fn member_list(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        after_key: i64,
+        limit: i64,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        self.rows::<(BigInt, Text, Text, Nullable<Text>), _>(
+            "SELECT r.key, r.id, r.resource_type, r.display FROM member m \
+             JOIN resource r ON r.directory_key = m.directory_key AND r.key = m.member_key \
+             WHERE m.directory_key = ? AND m.group_key = ? AND m.member_key > ? \
+             ORDER BY m.member_key LIMIT ?",
+            &[
+                Bind::Int(directory_key),
+                Bind::Int(group_key),
+                Bind::Int(after_key),
+                Bind::Int(limit),
+            ],
+        )
+    }
+
+    /// The groups that a resource is in, directly (depth 1) or through other groups.
+    pub fn membership_list(
+        &mut self,
+        directory_key: i64,
+        member_key: i64,
+    ) -> Result<Vec<MembershipRow>, StoreError> {
+        self.rows::<(BigInt, Text, Nullable<Text>, Integer), _>(
+            "WITH RECURSIVE up (group_key, depth) AS ( \
+                 SELECT m.group_key, 1 FROM member m \
+                 WHERE m.directory_key = ? AND m.member_key = ? \
+                 UNION \
+                 SELECT m.group_key, up.depth + 1 FROM up \
+                 JOIN member m ON m.directory_key = ? AND m.member_key = up.group_key \
+                 WHERE up.depth < ?) \
+             SELECT r.key, r.id, r.display, CAST(MIN(up.depth) AS INTEGER) FROM up \
+             JOIN resource r ON r.directory_key = ? AND r.key = up.group_key \
+             WHERE r.key <> ? GROUP BY r.key, r.id, r.display ORDER BY r.key",
+            &[
+                Bind::Int(directory_key),
+                Bind::Int(member_key),
+                Bind::Int(directory_key),
+                Bind::Small(MAX_DEPTH),
+                Bind::Int(directory_key),
+                Bind::Int(member_key),
+            ],
+        )
+    }
+
+    /// Keys of the groups that a resource is in directly, by key. `lock` takes their rows in that
+    /// order, which is the order of every unit that touches several groups.
+    pub fn membership_groups(
+        &mut self,
+        directory_key: i64,
+        member_key: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT group_key FROM member WHERE directory_key = ? AND member_key = ? \
+             ORDER BY group_key",
+            &[Bind::Int(directory_key), Bind::Int(member_key)],
+        )
+    }
+
+    /// Locks group rows in key order.
+    pub fn membership_lock_groups(
+        &mut self,
+        directory_key: i64,
+        group_keys: &[i64],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "SELECT key FROM resource WHERE key IN (SELECT value FROM json_each(?)) \
+             AND directory_key = ?",
+            "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
+             ORDER BY key FOR NO KEY UPDATE",
+        );
+        self.rows::<BigInt, i64>(
+            text,
+            &[Bind::Owned(key_list(group_keys)), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Ends every membership of a resource and every membership in it.
+    pub fn membership_delete_all(
+        &mut self,
+        directory_key: i64,
+        key: i64,
+    ) -> Result<(), StoreError> {
+        let binds = [Bind::Int(directory_key), Bind::Int(key)];
+        for text in [
+            "DELETE FROM member WHERE directory_key = ? AND member_key = ?",
+            "DELETE FROM member WHERE directory_key = ? AND group_key = ?",
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ?",
+        ] {
+            self.execute(text, &binds)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,450 @@
+//! Filters as SQL: what the database can decide, and whether anything is left to decide.
+//!
+//! A plan's predicate selects every match and perhaps more; `exact` says that there is no more.
+//! Otherwise the evaluator of [`crate::scim::filter`] decides over the rows that the predicate
+//! selects. SQL text is put together from constants only; values are bound.
+
+use crate::scim::filter::{CompareOp, Comparison, Operand, Resolved};
+use crate::scim::resource::extract::{IndexedPath, MAX_INDEX_BYTES};
+use crate::scim::{AttrRef, ResourceType};
+
+use super::dialect::Dialect;
+use super::sql::Bind;
+
+/// A filter, or the absence of one, for the database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub predicate: Predicate,
+    /// True when the predicate selects exactly the matches.
+    pub exact: bool,
+}
+
+impl Plan {
+    /// Every resource of the type.
+    pub fn all() -> Self {
+        Self { predicate: Predicate::All, exact: true }
+    }
+
+    fn undecided() -> Self {
+        Self { predicate: Predicate::All, exact: false }
+    }
+
+    fn exact(predicate: Predicate) -> Self {
+        Self { predicate, exact: true }
+    }
+}
+
+/// A condition on rows of `resource`, known to both databases.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predicate {
+    All,
+    Nothing,
+    And(Vec<Predicate>),
+    Or(Vec<Predicate>),
+    Text {
+        column: TextColumn,
+        op: CompareOp,
+        key: String,
+        negated: bool,
+    },
+    TextPresent {
+        column: TextColumn,
+        present: bool,
+    },
+    Instant {
+        column: InstantColumn,
+        op: CompareOp,
+        ms: i64,
+    },
+    Active(bool),
+    /// The resource has an index entry that equals the key or starts with it.
+    Indexed {
+        path: IndexedPath,
+        op: CompareOp,
+        key: String,
+        negated: bool,
+    },
+    IndexedPresent {
+        path: IndexedPath,
+        present: bool,
+    },
+    /// A group with that direct member.
+    HasMember {
+        id: String,
+        negated: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextColumn {
+    Id,
+    UserName,
+    Display,
+    ExternalId,
+}
+
+impl TextColumn {
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            Self::Id => "r.id",
+            Self::UserName => "r.user_name_key",
+            Self::Display => "r.display_key",
+            Self::ExternalId => "r.external_id",
+        }
+    }
+
+    /// The column that holds the attribute's comparison key, if one does.
+    pub fn of(attr: &AttrRef<'_>, resource_type: &ResourceType) -> Option<Self> {
+        if attr.extension.is_some() || attr.sub.is_some() {
+            return None;
+        }
+        match attr.attribute.name.as_str() {
+            "id" => Some(Self::Id),
+            "externalId" => Some(Self::ExternalId),
+            "userName" if resource_type.name == "User" => Some(Self::UserName),
+            // Only where it is required is it kept as a key: see `extract::columns`.
+            "displayName" if attr.attribute.required => Some(Self::Display),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstantColumn {
+    Created,
+    LastModified,
+}
+
+impl InstantColumn {
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            Self::Created => "r.created",
+            Self::LastModified => "r.modified",
+        }
+    }
+
+    /// The column that holds `meta.created` or `meta.lastModified`.
+    pub fn of(attr: &AttrRef<'_>) -> Option<Self> {
+        match (attr.attribute.name.as_str(), attr.sub?.name.as_str()) {
+            ("meta", "created") => Some(Self::Created),
+            ("meta", "lastModified") => Some(Self::LastModified),
+            _ => None,
+        }
+    }
+}
+
+/// Index entries of this length or more may be cut: only the evaluator knows.
+const SURE_BYTES: usize = MAX_INDEX_BYTES - 4;
+
+/// Compiles a resolved filter.
+pub fn compile(filter: &Resolved<'_>, resource_type: &ResourceType) -> Plan {
+    build(filter, resource_type, false)
+}
+
+/// `negated` pushes a `not` down to the leaves, where null columns are spelled out.
+fn build(filter: &Resolved<'_>, resource_type: &ResourceType, negated: bool) -> Plan {
+    match filter {
+        Resolved::Not(inner) => build(inner, resource_type, !negated),
+        Resolved::And(parts) | Resolved::Or(parts) => {
+            let plans: Vec<Plan> =
+                parts.iter().map(|part| build(part, resource_type, negated)).collect();
+            let is_and = matches!(filter, Resolved::And(_)) != negated;
+            if is_and { both(plans) } else { either(plans) }
+        }
+        Resolved::Present(attr) => present(attr, resource_type, negated),
+        Resolved::Compare(comparison) => compare(comparison, resource_type, negated),
+        Resolved::Element { attr, filter } => {
+            // An element that must have a certain value is found by that value; the other
+            // conditions are about the same element, which the index does not know.
+            let path = IndexedPath::by_name(&format!("{}.value", attr.full_name()));
+            match (negated, path, filter.required_value()) {
+                (false, Some(path), Some(key)) => Plan {
+                    predicate: Predicate::Indexed {
+                        path,
+                        op: CompareOp::Eq,
+                        key: crate::scim::resource::extract::index_key(&key).to_owned(),
+                        negated,
+                    },
+                    exact: false,
+                },
+                _ => Plan::undecided(),
+            }
+        }
+    }
+}
+
+fn both(plans: Vec<Plan>) -> Plan {
+    let exact = plans.iter().all(|plan| plan.exact);
+    let parts: Vec<Predicate> =
+        plans.into_iter().map(|plan| plan.predicate).filter(|p| *p != Predicate::All).collect();
+    Plan { predicate: Predicate::And(parts), exact }
+}
+
+fn either(plans: Vec<Plan>) -> Plan {
+    if plans.iter().any(|plan| plan.predicate == Predicate::All && !plan.exact) {
+        return Plan::undecided();
+    }
+    let exact = plans.iter().all(|plan| plan.exact);
+    Plan { predicate: Predicate::Or(plans.into_iter().map(|plan| plan.predicate).collect()), exact }
+}
+
+fn present(attr: &AttrRef<'_>, resource_type: &ResourceType, negated: bool) -> Plan {
+    let present = !negated;
+    if let Some(column) = TextColumn::of(attr, resource_type) {
+        return Plan::exact(Predicate::TextPresent { column, present });
+    }
+    let always = InstantColumn::of(attr).is_some()
+        || (attr.extension.is_none()
+            && matches!(attr.attribute.name.as_str(), "schemas" | "meta")
+            && attr.sub.is_none());
+    if always {
+        return Plan::exact(if present { Predicate::All } else { Predicate::Nothing });
+    }
+    match indexed_path(attr) {
+        // An empty text has an index entry but is not present.
+        Some(path) if present => {
+            Plan { predicate: Predicate::IndexedPresent { path, present }, exact: false }
+        }
+        _ => Plan::undecided(),
+    }
+}
+
+fn indexed_path(attr: &AttrRef<'_>) -> Option<IndexedPath> {
+    let named = AttrRef { sub: attr.sub.or_else(|| attr.attribute.value_sub()), ..*attr };
+    IndexedPath::by_name(&named.full_name())
+}
+
+fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: bool) -> Plan {
+    let Comparison { attr, op, value } = comparison;
+    // `ne` is `not eq`, for unassigned attributes too.
+    let (op, negated) = match op {
+        CompareOp::Ne => (CompareOp::Eq, !negated),
+        other => (*other, negated),
+    };
+    match value {
+        Operand::Null => present(attr, resource_type, !negated),
+        Operand::Text(key) => text(attr, op, key, resource_type, negated),
+        Operand::Instant(ms) => match InstantColumn::of(attr) {
+            Some(column) => Plan::exact(match (op, negated) {
+                (CompareOp::Eq, true) => Predicate::Or(vec![
+                    Predicate::Instant { column, op: CompareOp::Lt, ms: *ms },
+                    Predicate::Instant { column, op: CompareOp::Gt, ms: *ms },
+                ]),
+                (op, true) => Predicate::Instant { column, op: opposite(op), ms: *ms },
+                (op, false) => Predicate::Instant { column, op, ms: *ms },
+            }),
+            None => Plan::undecided(),
+        },
+        Operand::Bool(wanted)
+            if attr.attribute.name == "active" && resource_type.name == "User" =>
+        {
+            Plan::exact(Predicate::Active(*wanted != negated))
+        }
+        _ => Plan::undecided(),
+    }
+}
+
+fn text(
+    attr: &AttrRef<'_>,
+    op: CompareOp,
+    key: &str,
+    resource_type: &ResourceType,
+    negated: bool,
+) -> Plan {
+    if let Some(column) = TextColumn::of(attr, resource_type) {
+        return match op {
+            CompareOp::Ew => Plan::undecided(),
+            // An empty prefix or part matches every present value.
+            CompareOp::Sw | CompareOp::Co if key.is_empty() => Plan::undecided(),
+            op => Plan::exact(Predicate::Text { column, op, key: key.to_owned(), negated }),
+        };
+    }
+    let is_value = attr.extension.is_none()
+        && attr.sub.is_none_or(|sub| sub.name == "value")
+        && op == CompareOp::Eq;
+    if is_value && attr.attribute.name == "members" && resource_type.name == "Group" {
+        return Plan::exact(Predicate::HasMember { id: key.to_owned(), negated });
+    }
+    let Some(path) = indexed_path(attr) else { return Plan::undecided() };
+    let supported = matches!(op, CompareOp::Eq | CompareOp::Sw);
+    if !supported || key.is_empty() || key.len() >= SURE_BYTES {
+        return Plan::undecided();
+    }
+    Plan::exact(Predicate::Indexed { path, op, key: key.to_owned(), negated })
+}
+
+fn opposite(op: CompareOp) -> CompareOp {
+    match op {
+        CompareOp::Gt => CompareOp::Le,
+        CompareOp::Ge => CompareOp::Lt,
+        CompareOp::Lt => CompareOp::Ge,
+        CompareOp::Le => CompareOp::Gt,
+        other => other,
+    }
+}
+
+/// A condition as SQL text and its values.
+#[derive(Debug, Default)]
+pub(super) struct Condition {
+    pub(super) text: String,
+    pub(super) binds: Vec<Bind<'static>>,
+    /// Number of leaves: few leaves mean few forms of text.
+    pub(super) leaves: usize,
+}
+
+/// Renders the predicate; the text always stands in parentheses of its own.
+pub(super) fn render(predicate: &Predicate, directory_key: i64, dialect: Dialect) -> Condition {
+    let mut condition = Condition::default();
+    condition.push(predicate, directory_key, dialect);
+    condition
+}
+
+impl Condition {
+    fn push(&mut self, predicate: &Predicate, directory_key: i64, dialect: Dialect) {
+        self.leaves += 1;
+        match predicate {
+            Predicate::All => self.text.push_str("(1 = 1)"),
+            Predicate::Nothing => self.text.push_str("(1 = 0)"),
+            Predicate::And(parts) => self.join(parts, " AND ", "(1 = 1)", directory_key, dialect),
+            Predicate::Or(parts) => self.join(parts, " OR ", "(1 = 0)", directory_key, dialect),
+            Predicate::Text { column, op, key, negated } => {
+                self.text_condition(column.sql(), *op, key, *negated, dialect);
+            }
+            Predicate::TextPresent { column, present } => {
+                let (column, empty) = (column.sql(), if *present { "<> ''" } else { "= ''" });
+                let null = if *present { "IS NOT NULL AND" } else { "IS NULL OR" };
+                self.text.push_str(&format!("({column} {null} {column} {empty})"));
+            }
+            Predicate::Instant { column, op, ms } => {
+                self.text.push_str(&format!("({} {} ?)", column.sql(), symbol(*op)));
+                self.binds.push(Bind::Int(*ms));
+            }
+            Predicate::Active(active) => {
+                self.text.push_str("(r.active = ?)");
+                self.binds.push(Bind::Bool(*active));
+            }
+            Predicate::Indexed { path, op, key, negated } => {
+                let not = if *negated { "NOT " } else { "" };
+                self.text.push_str(&format!(
+                    "(r.key {not}IN (SELECT a.resource_key FROM resource_attr a \
+                     WHERE a.directory_key = ? AND a.path_id = ? AND "
+                ));
+                self.binds.push(Bind::Int(directory_key));
+                self.binds.push(Bind::Small(path.id()));
+                self.text_condition("a.key", *op, key, false, dialect);
+                self.text.push_str("))");
+            }
+            Predicate::IndexedPresent { path, present } => {
+                let not = if *present { "" } else { "NOT " };
+                self.text.push_str(&format!(
+                    "({not}EXISTS (SELECT 1 FROM resource_attr a WHERE a.directory_key = ? \
+                     AND a.path_id = ? AND a.resource_key = r.key))"
+                ));
+                self.binds.push(Bind::Int(directory_key));
+                self.binds.push(Bind::Small(path.id()));
+            }
+            Predicate::HasMember { id, negated } => {
+                let not = if *negated { "NOT " } else { "" };
+                self.text.push_str(&format!(
+                    "(r.key {not}IN (SELECT m.group_key FROM member m JOIN resource o \
+                     ON o.directory_key = m.directory_key AND o.key = m.member_key \
+                     WHERE m.directory_key = ? AND o.id = ? AND o.directory_key = ?))"
+                ));
+                self.binds.push(Bind::Int(directory_key));
+                self.binds.push(Bind::Owned(id.clone()));
+                self.binds.push(Bind::Int(directory_key));
+            }
+        }
+    }
+
+    fn join(
+        &mut self,
+        parts: &[Predicate],
+        word: &str,
+        empty: &str,
+        directory_key: i64,
+        dialect: Dialect,
+    ) {
+        if parts.is_empty() {
+            self.text.push_str(empty);
+            return;
+        }
+        self.text.push('(');
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                self.text.push_str(word);
+            }
+            self.push(part, directory_key, dialect);
+        }
+        self.text.push(')');
+    }
+
+    fn text_condition(
+        &mut self,
+        column: &str,
+        op: CompareOp,
+        key: &str,
+        negated: bool,
+        dialect: Dialect,
+    ) {
+        let (condition, binds) = match op {
+            CompareOp::Sw => match prefix_end(key) {
+                Some(end) => (
+                    format!("({column} >= ? AND {column} < ?)"),
+                    vec![Bind::Owned(key.to_owned()), Bind::Owned(end)],
+                ),
+                None => (format!("({column} >= ?)"), vec![Bind::Owned(key.to_owned())]),
+            },
+            CompareOp::Co => {
+                let find = dialect.pick("instr", "strpos");
+                (format!("({find}({column}, ?) > 0)"), vec![Bind::Owned(key.to_owned())])
+            }
+            op => (format!("({column} {} ?)", symbol(op)), vec![Bind::Owned(key.to_owned())]),
+        };
+        if negated {
+            self.text.push_str(&format!("({column} IS NULL OR NOT {condition})"));
+        } else {
+            self.text.push_str(&condition);
+        }
+        self.binds.extend(binds);
+    }
+}
+
+fn symbol(op: CompareOp) -> &'static str {
+    match op {
+        CompareOp::Ne => "<>",
+        CompareOp::Gt => ">",
+        CompareOp::Ge => ">=",
+        CompareOp::Lt => "<",
+        CompareOp::Le => "<=",
+        CompareOp::Eq | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => "=",
+    }
+}
+
+/// The smallest text that is greater than every text starting with `prefix`, in code point order.
+fn prefix_end(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // The range of surrogates is no character.
+        let next =
+            if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(u32::from(last) + 1) };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_end_bounds_the_prefix() {
+        assert_eq!(prefix_end("ab").as_deref(), Some("ac"));
+        assert_eq!(prefix_end("a\u{D7FF}").as_deref(), Some("a\u{E000}"));
+        assert_eq!(prefix_end("a\u{10FFFF}").as_deref(), Some("b"));
+        assert_eq!(prefix_end("\u{10FFFF}"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The PostgreSQL lane: threads with a connection each, fed by one queue.
+
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+
+use super::conn::{AnyConn, open_postgres};
+use super::dialect;
+use super::error::StoreError;
+use super::exec::{Ended, Mode, Unit};
+use super::metrics::StoreMetrics;
+use super::sql::Tx;
+
+/// How often a unit is run when the database asks for another try.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Runs units until every sender is gone.
+pub(super) fn run_loop(url: &str, queue: &Receiver<Box<dyn Unit>>, metrics: &StoreMetrics) {
+    let mut conn: Option<AnyConn> = None;
+    while let Ok(mut unit) = queue.recv() {
+        let started = Instant::now();
+        match run_unit(url, &mut conn, &mut *unit, metrics) {
+            Ok(()) => unit.answer(),
+            Err(error) => unit.fail(error),
+        }
+        metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+    }
+}
+
+fn run_unit(
+    url: &str,
+    conn: &mut Option<AnyConn>,
+    unit: &mut dyn Unit,
+    metrics: &StoreMetrics,
+) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        let fresh = conn.is_none();
+        let Fault { error, committing } = match try_unit(url, conn, unit) {
+            Ok(()) => return Ok(()),
+            Err(fault) => fault,
+        };
+        *conn = None;
+        // A connection that broke while idle says so at the first statement: once more on a new
+        // one. After a commit whose answer was lost nobody knows; the caller is told, not guessed.
+        let lost = matches!(error, StoreError::Unavailable(_)) && !fresh && !committing;
+        if attempt >= MAX_ATTEMPTS || !(error.is_retryable() || lost) {
+            return Err(error);
+        }
+        metrics.retries.inc();
+        tracing::debug!(unit = unit.name(), %error, attempt, "a unit runs again");
+        attempt += 1;
+    }
+}
+
+struct Fault {
+    error: StoreError,
+    /// True when the failure came from the commit itself.
+    committing: bool,
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self { error, committing: false }
+    }
+}
+
+impl From<diesel::result::Error> for Fault {
+    fn from(error: diesel::result::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+fn try_unit(url: &str, slot: &mut Option<AnyConn>, unit: &mut dyn Unit) -> Result<(), Fault> {
+    let conn = match slot {
+        Some(conn) => conn,
+        None => slot.insert(open_postgres(url)?),
+    };
+    match unit.mode() {
+        Mode::Get => {}
+        Mode::Read => dialect::begin_snapshot(conn)?,
+        Mode::Write => dialect::begin_write(conn)?,
+    }
+    match (unit.run(&mut Tx::new(conn)), unit.mode()) {
+        (Ended::Broken(error), _) => Err(error.into()),
+        (_, Mode::Get) => Ok(()),
+        (Ended::Done, _) => {
+            dialect::commit(conn).map_err(|error| Fault { error: error.into(), committing: true })
+        }
+        (Ended::Refused, _) => Ok(dialect::rollback(conn)?),
+    }
+}

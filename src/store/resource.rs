@@ -1,0 +1,324 @@
+//! Resources: one row each, with its keys, its index entries and the running totals.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use super::StoreError;
+use super::sql::{Bind, Tx};
+use crate::scim::resource::{AttributeKey, Columns};
+
+/// A resource as it is stored. `doc` is canonical JSON without `meta`, `groups` and `members`.
+#[derive(Clone, Debug, Queryable)]
+pub struct ResourceRow {
+    pub key: i64,
+    pub id: String,
+    pub resource_type: String,
+    pub active: bool,
+    pub doc: String,
+    pub extra: Option<String>,
+    pub version: i64,
+    pub created: i64,
+    pub modified: i64,
+}
+
+pub(super) type ResourceSql =
+    (BigInt, Text, Text, Bool, Text, Nullable<Text>, BigInt, BigInt, BigInt);
+
+/// The columns of [`ResourceRow`] for an alias `r`.
+pub(super) const RESOURCE_COLUMNS: &str =
+    "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified";
+
+/// What is written of a resource.
+#[derive(Clone, Debug)]
+pub struct ResourceContent {
+    pub columns: Columns,
+    /// What member and group lists show.
+    pub display: Option<String>,
+    pub doc: String,
+    pub extra: Option<String>,
+}
+
+impl Tx<'_> {
+    pub fn resource_get(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<ResourceRow>, StoreError> {
+        self.row::<ResourceSql, _>(
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             AND r.resource_type = ?",
+            &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
+        )
+    }
+
+    /// Like [`Tx::resource_get`], and keeps other units from changing the row until this one ends.
+    pub fn resource_lock(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<ResourceRow>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             AND r.resource_type = ?",
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             AND r.resource_type = ? FOR NO KEY UPDATE",
+        );
+        self.row::<ResourceSql, _>(
+            text,
+            &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
+        )
+    }
+
+    /// Locks a row against every other unit, also those that only refer to it: before a DELETE.
+    pub fn resource_lock_for_delete(
+        &mut self,
+        directory_key: i64,
+        key: i64,
+    ) -> Result<bool, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT key FROM resource WHERE directory_key = ? AND key = ?",
+            "SELECT key FROM resource WHERE directory_key = ? AND key = ? FOR UPDATE",
+        );
+        let found = self.row::<BigInt, i64>(text, &[Bind::Int(directory_key), Bind::Int(key)])?;
+        Ok(found.is_some())
+    }
+
+    /// Inserts the row and answers its key. A taken userName is [`StoreError::Unique`].
+    pub fn resource_insert(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+        id: &str,
+        content: &ResourceContent,
+        now: i64,
+    ) -> Result<i64, StoreError> {
+        let columns = &content.columns;
+        let key = self.row::<BigInt, i64>(
+            "INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \
+             display, external_id, active, doc, extra, version, created, modified) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) RETURNING key",
+            &[
+                Bind::Int(directory_key),
+                Bind::Text(id),
+                Bind::Text(resource_type),
+                Bind::OptText(columns.user_name_key.as_deref()),
+                Bind::OptText(columns.display_key.as_deref()),
+                Bind::OptText(content.display.as_deref()),
+                Bind::OptText(columns.external_id.as_deref()),
+                Bind::Bool(columns.active),
+                Bind::Text(&content.doc),
+                Bind::OptText(content.extra.as_deref()),
+                Bind::Int(now),
+                Bind::Int(now),
+            ],
+        )?;
+        key.ok_or(StoreError::MissingReference)
+    }
+
+    /// Writes new content if the row still has the version that it was computed from; false if not.
+    pub fn resource_update(
+        &mut self,
+        directory_key: i64,
+        key: i64,
+        from_version: i64,
+        content: &ResourceContent,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        let columns = &content.columns;
+        let changed = self.execute(
+            "UPDATE resource SET user_name_key = ?, display_key = ?, display = ?, \
+             external_id = ?, active = ?, doc = ?, extra = ?, version = version + 1, modified = ? \
+             WHERE directory_key = ? AND key = ? AND version = ?",
+            &[
+                Bind::OptText(columns.user_name_key.as_deref()),
+                Bind::OptText(columns.display_key.as_deref()),
+                Bind::OptText(content.display.as_deref()),
+                Bind::OptText(columns.external_id.as_deref()),
+                Bind::Bool(columns.active),
+                Bind::Text(&content.doc),
+                Bind::OptText(content.extra.as_deref()),
+                Bind::Int(now),
+                Bind::Int(directory_key),
+                Bind::Int(key),
+                Bind::Int(from_version),
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Moves the version of a row whose members changed; the unit has locked the row.
+    pub fn resource_touch(
+        &mut self,
+        directory_key: i64,
+        key: i64,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE resource SET version = version + 1, modified = ? \
+             WHERE directory_key = ? AND key = ?",
+            &[Bind::Int(now), Bind::Int(directory_key), Bind::Int(key)],
+        )?;
+        Ok(())
+    }
+
+    pub fn resource_delete(&mut self, directory_key: i64, key: i64) -> Result<(), StoreError> {
+        let binds = [Bind::Int(directory_key), Bind::Int(key)];
+        self.execute(
+            "DELETE FROM resource_unique WHERE directory_key = ? AND resource_key = ?",
+            &binds,
+        )?;
+        self.execute("DELETE FROM resource WHERE directory_key = ? AND key = ?", &binds)?;
+        Ok(())
+    }
+
+    /// Rows by key, in no order; keys that are gone are missing.
+    pub fn resource_rows(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.dialect.pick(
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified FROM json_each(?) j JOIN resource r ON r.key = j.value \
+             WHERE r.directory_key = ?",
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
+        );
+        self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
+    }
+
+    /// Replaces the index entries that changed.
+    pub fn attribute_keys_change(
+        &mut self,
+        directory_key: i64,
+        resource_key: i64,
+        old: &[AttributeKey],
+        new: &[AttributeKey],
+    ) -> Result<(), StoreError> {
+        let binds = |entry: &AttributeKey| {
+            [
+                Bind::Int(directory_key),
+                Bind::Small(entry.path.id()),
+                Bind::Owned(entry.key.clone()),
+                Bind::Int(resource_key),
+                Bind::Small(entry.ordinal),
+            ]
+        };
+        for gone in old.iter().filter(|entry| !new.contains(entry)) {
+            self.execute(
+                "DELETE FROM resource_attr WHERE directory_key = ? AND path_id = ? AND key = ? \
+                 AND resource_key = ? AND ordinal = ?",
+                &binds(gone),
+            )?;
+        }
+        for added in new.iter().filter(|entry| !old.contains(entry)) {
+            self.execute(
+                "INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal) \
+                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                &binds(added),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Claims a value that must be unique in its scope; a taken one is [`StoreError::Unique`].
+    pub fn unique_claim(
+        &mut self,
+        directory_key: i64,
+        scope: &str,
+        key: &str,
+        resource_key: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO resource_unique (directory_key, scope, key, resource_key) \
+             VALUES (?, ?, ?, ?)",
+            &[
+                Bind::Int(directory_key),
+                Bind::Text(scope),
+                Bind::Text(key),
+                Bind::Int(resource_key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Gives up what the resource holds in that scope.
+    pub fn unique_release(
+        &mut self,
+        directory_key: i64,
+        scope: &str,
+        resource_key: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM resource_unique WHERE directory_key = ? AND resource_key = ? \
+             AND scope = ?",
+            &[Bind::Int(directory_key), Bind::Int(resource_key), Bind::Text(scope)],
+        )?;
+        Ok(())
+    }
+
+    /// Adds to the running total. `slot` spreads writers on PostgreSQL over several rows.
+    pub fn count_add(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+        active: bool,
+        slot: i32,
+        delta: i64,
+    ) -> Result<(), StoreError> {
+        let slot = match self.dialect {
+            super::dialect::Dialect::Sqlite => 0,
+            super::dialect::Dialect::Postgres => slot,
+        };
+        self.execute(
+            "INSERT INTO resource_count (directory_key, resource_type, active, slot, n) \
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT (directory_key, resource_type, active, slot) \
+             DO UPDATE SET n = resource_count.n + excluded.n",
+            &[
+                Bind::Int(directory_key),
+                Bind::Text(resource_type),
+                Bind::Bool(active),
+                Bind::Small(slot),
+                Bind::Int(delta),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The running total of a type.
+    pub fn count_total(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+    ) -> Result<i64, StoreError> {
+        let total = self.row::<BigInt, i64>(
+            "SELECT CAST(COALESCE(SUM(n), 0) AS BIGINT) FROM resource_count \
+             WHERE directory_key = ? AND resource_type = ?",
+            &[Bind::Int(directory_key), Bind::Text(resource_type)],
+        )?;
+        Ok(total.unwrap_or(0))
+    }
+}
+
+/// Keys as a JSON array: one value for a statement whose text does not depend on their number.
+pub(super) fn key_list(keys: &[i64]) -> String {
+    let mut text = String::with_capacity(keys.len() * 8 + 2);
+    text.push('[');
+    for (index, key) in keys.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&key.to_string());
+    }
+    text.push(']');
+    text
+}

@@ -1,0 +1,147 @@
+//! Statements: constant SQL text with `?` for values, typed rows out.
+//!
+//! diesel's query builder cannot say `ON CONFLICT`, `FOR UPDATE`, `RETURNING` or a conditional
+//! update on the enum of two backends, so statements are written out. The text is constant, values
+//! are always bound, and the prepared statement is kept per connection under its text.
+
+use std::marker::PhantomData;
+
+use diesel::RunQueryDsl;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_dsl::methods::{ExecuteDsl, LoadQuery};
+use diesel::result::QueryResult;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+
+use super::conn::{AnyConn, MultiBackend};
+use super::dialect::Dialect;
+use super::error::StoreError;
+
+/// A value of a statement.
+#[derive(Clone, Debug)]
+pub(super) enum Bind<'v> {
+    Int(i64),
+    OptInt(Option<i64>),
+    Small(i32),
+    Bool(bool),
+    Text(&'v str),
+    OptText(Option<&'v str>),
+    Owned(String),
+}
+
+/// Whether a prepared statement is kept for the next use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Prepared,
+    /// For text whose variety a client decides: keeping every form would grow without bound.
+    No,
+}
+
+pub(super) struct Statement<'q, Row> {
+    text: &'q str,
+    binds: &'q [Bind<'q>],
+    keep: Keep,
+    row: PhantomData<Row>,
+}
+
+impl<Row> QueryFragment<MultiBackend> for Statement<'_, Row> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
+        if self.keep == Keep::No {
+            out.unsafe_to_cache_prepared();
+        }
+        let mut binds = self.binds.iter();
+        for (index, part) in self.text.split('?').enumerate() {
+            if index > 0 {
+                match binds.next() {
+                    Some(Bind::Int(v)) => out.push_bind_param::<BigInt, _>(v)?,
+                    Some(Bind::OptInt(v)) => out.push_bind_param::<Nullable<BigInt>, _>(v)?,
+                    Some(Bind::Small(v)) => out.push_bind_param::<Integer, _>(v)?,
+                    Some(Bind::Bool(v)) => out.push_bind_param::<Bool, _>(v)?,
+                    Some(Bind::Text(v)) => out.push_bind_param::<Text, &str>(v)?,
+                    Some(Bind::OptText(v)) => {
+                        out.push_bind_param::<Nullable<Text>, Option<&str>>(v)?;
+                    }
+                    Some(Bind::Owned(v)) => out.push_bind_param::<Text, String>(v)?,
+                    None => {
+                        return Err(diesel::result::Error::QueryBuilderError(
+                            "a statement has more places than values".into(),
+                        ));
+                    }
+                }
+            }
+            out.push_sql(part);
+        }
+        Ok(())
+    }
+}
+
+impl<Row> QueryId for Statement<'_, Row> {
+    type QueryId = ();
+    // The cache goes by the text, which differs between statements of the same type.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Row> Query for Statement<'_, Row> {
+    type SqlType = Row;
+}
+
+impl<Row> RunQueryDsl<AnyConn> for Statement<'_, Row> {}
+
+/// The connection inside a unit. Everything that a unit does goes through it.
+pub struct Tx<'c> {
+    pub(super) conn: &'c mut AnyConn,
+    pub(super) dialect: Dialect,
+}
+
+impl<'c> Tx<'c> {
+    pub(super) fn new(conn: &'c mut AnyConn) -> Self {
+        let dialect = Dialect::of(conn);
+        Self { conn, dialect }
+    }
+
+    /// All rows of a query; `Sql` gives the SQL types of a row of `Out`.
+    pub(super) fn rows<Sql, Out>(
+        &mut self,
+        text: &str,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<Out>, StoreError>
+    where
+        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+    {
+        let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<Sql> };
+        Ok(statement.load(self.conn)?)
+    }
+
+    /// Like [`Tx::rows`] for text that a client's filter shapes.
+    pub(super) fn rows_unprepared<Sql, Out>(
+        &mut self,
+        text: &str,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<Out>, StoreError>
+    where
+        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+    {
+        let statement = Statement { text, binds, keep: Keep::No, row: PhantomData::<Sql> };
+        Ok(statement.load(self.conn)?)
+    }
+
+    /// The only row of a query, if there is one.
+    pub(super) fn row<Sql, Out>(
+        &mut self,
+        text: &str,
+        binds: &[Bind<'_>],
+    ) -> Result<Option<Out>, StoreError>
+    where
+        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+    {
+        Ok(self.rows::<Sql, Out>(text, binds)?.into_iter().next())
+    }
+
+    /// Runs a statement and answers how many rows it changed.
+    pub(super) fn execute(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError>
+    where
+        for<'q> Statement<'q, ()>: ExecuteDsl<AnyConn, MultiBackend>,
+    {
+        let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<()> };
+        Ok(statement.execute(self.conn)?)
+    }
+}

@@ -1,0 +1,190 @@
+//! The SQLite lanes: one writer with group commit, readers, and the checkpoint thread.
+//!
+//! The writer drains waiting units into one `BEGIN IMMEDIATE … COMMIT`, each in a savepoint, and
+//! answers every caller after the commit. A failure that is not confined to one unit ends the batch
+//! at once: SQLite may already have rolled everything back without the driver noticing, and later
+//! statements would then commit one by one. The connection is replaced and the other units run
+//! again, one per transaction; only the faulty one is refused.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use diesel::connection::SimpleConnection;
+
+use super::conn::{AnyConn, Role, open_sqlite};
+use super::dialect;
+use super::error::StoreError;
+use super::exec::{Ended, Mode, Unit};
+use super::metrics::StoreMetrics;
+use super::sql::Tx;
+
+/// Most units in one transaction.
+const MAX_BATCH: usize = 256;
+
+/// Log size from which a passive checkpoint copies pages back.
+const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Log size from which a checkpoint waits for readers and truncates.
+const TRUNCATE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// A connection that is opened when needed and thrown away when suspect.
+struct Slot {
+    path: PathBuf,
+    role: Role,
+    conn: Option<AnyConn>,
+}
+
+impl Slot {
+    fn get(&mut self) -> Result<&mut AnyConn, StoreError> {
+        if self.conn.is_none() {
+            self.conn = Some(open_sqlite(&self.path, self.role)?);
+        }
+        self.conn.as_mut().ok_or_else(|| StoreError::Unavailable("no connection".to_owned()))
+    }
+
+    fn discard(&mut self) {
+        self.conn = None;
+    }
+}
+
+/// Runs the writer until every sender is gone.
+pub(super) fn write_loop(
+    path: &Path,
+    conn: AnyConn,
+    queue: &Receiver<Box<dyn Unit>>,
+    metrics: &StoreMetrics,
+) {
+    let mut slot = Slot { path: path.to_owned(), role: Role::Writer, conn: Some(conn) };
+    while let Ok(first) = queue.recv() {
+        let mut batch = vec![first];
+        while batch.len() < MAX_BATCH {
+            match queue.try_recv() {
+                Ok(unit) => batch.push(unit),
+                Err(_) => break,
+            }
+        }
+        metrics.batch_units.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        let started = Instant::now();
+        run_batch(&mut slot, batch, metrics);
+        metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+    }
+}
+
+fn run_batch(slot: &mut Slot, mut batch: Vec<Box<dyn Unit>>, metrics: &StoreMetrics) {
+    if batch.len() == 1 {
+        if let Some(unit) = batch.pop() {
+            run_alone(slot, unit);
+        }
+        return;
+    }
+    match try_batch(slot, &mut batch) {
+        Ok(()) => batch.into_iter().for_each(|unit| unit.answer()),
+        Err((faulty, error)) => {
+            slot.discard();
+            metrics.aborted_batches.inc();
+            tracing::warn!(%error, units = batch.len(), "a batch was ended; its units run alone");
+            if let Some(index) = faulty {
+                batch.remove(index).fail(error);
+            }
+            for unit in batch {
+                metrics.retries.inc();
+                run_alone(slot, unit);
+            }
+        }
+    }
+}
+
+/// Runs all units in one transaction. The error names the unit that broke it, if one did.
+fn try_batch(
+    slot: &mut Slot,
+    batch: &mut [Box<dyn Unit>],
+) -> Result<(), (Option<usize>, StoreError)> {
+    let outside = |error: StoreError| (None, error);
+    let conn = slot.get().map_err(outside)?;
+    dialect::begin_write(conn).map_err(|error| outside(error.into()))?;
+    for (index, unit) in batch.iter_mut().enumerate() {
+        let inside = |error: diesel::result::Error| (Some(index), StoreError::from(error));
+        dialect::begin_savepoint(conn).map_err(inside)?;
+        match unit.run(&mut Tx::new(conn)) {
+            Ended::Done => dialect::commit(conn).map_err(inside)?,
+            Ended::Refused => dialect::rollback(conn).map_err(inside)?,
+            Ended::Broken(error) => return Err((Some(index), error)),
+        }
+    }
+    dialect::commit(conn).map_err(|error| outside(error.into()))
+}
+
+/// Runs one unit in a transaction of its own.
+fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>) {
+    let outcome = slot.get().and_then(|conn| {
+        dialect::begin_write(conn)?;
+        match unit.run(&mut Tx::new(conn)) {
+            Ended::Done => dialect::commit(conn)?,
+            Ended::Refused => dialect::rollback(conn)?,
+            Ended::Broken(error) => return Err(error),
+        }
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => unit.answer(),
+        Err(error) => {
+            slot.discard();
+            unit.fail(error);
+        }
+    }
+}
+
+/// Runs a reader until every sender is gone.
+pub(super) fn read_loop(path: &Path, queue: &Receiver<Box<dyn Unit>>) {
+    let mut slot = Slot { path: path.to_owned(), role: Role::Reader, conn: None };
+    while let Ok(mut unit) = queue.recv() {
+        let outcome = slot.get().and_then(|conn| {
+            let snapshot = unit.mode() == Mode::Read;
+            if snapshot {
+                dialect::begin_snapshot(conn)?;
+            }
+            let ended = unit.run(&mut Tx::new(conn));
+            match (snapshot, ended) {
+                (_, Ended::Broken(error)) => Err(error),
+                (true, _) => Ok(dialect::rollback(conn)?),
+                (false, _) => Ok(()),
+            }
+        });
+        match outcome {
+            Ok(()) => unit.answer(),
+            Err(error) => {
+                slot.discard();
+                unit.fail(error);
+            }
+        }
+    }
+}
+
+/// Copies the write-ahead log back into the database until `stop` is closed.
+pub(super) fn checkpoint_loop(path: &Path, stop: &Receiver<()>) {
+    let mut slot = Slot { path: path.to_owned(), role: Role::Reader, conn: None };
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    let size = || std::fs::metadata(&log).map_or(0, |meta| meta.len());
+    let mut checkpointed = 0;
+    while stop.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+        let bytes = size();
+        // A log that was copied back is written again from its start without growing: what matters
+        // then is growth beyond the last size seen, and a truncation when it became too large.
+        let statement = if bytes >= TRUNCATE_BYTES {
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        } else if bytes >= CHECKPOINT_BYTES && bytes != checkpointed {
+            "PRAGMA wal_checkpoint(PASSIVE)"
+        } else {
+            continue;
+        };
+        let outcome = slot.get().and_then(|conn| Ok(conn.batch_execute(statement)?));
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "a checkpoint failed");
+            slot.discard();
+        }
+        checkpointed = size();
+    }
+}

@@ -1,0 +1,98 @@
+//! Logs and metrics.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::store::Store;
+
+/// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
+/// comes from `ROLLBOOK_LOG`, `info` by default.
+pub fn init_logs() {
+    let filter = EnvFilter::try_from_env("ROLLBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, as tests do, keeps the first logger.
+    let _ = if std::io::stderr().is_terminal() {
+        builder.try_init()
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).try_init()
+    };
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabels {
+    lane: &'static str,
+}
+
+/// From a tenth of a millisecond to 13 seconds.
+fn latency_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_1, 2.0, 18))
+}
+
+/// The metrics of a process, in the format that Prometheus reads.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    latency: Family<RouteLabels, Histogram>,
+    queues: Family<LaneLabels, Gauge>,
+}
+
+impl Metrics {
+    pub fn new(store: &Store) -> Self {
+        let mut registry = Registry::with_prefix("rollbook");
+        let requests = Family::default();
+        let latency = Family::new_with_constructor(latency_histogram as fn() -> Histogram);
+        let queues = Family::default();
+        registry.register("http_requests", "Requests by route and status", requests.clone());
+        registry.register("http_request_seconds", "Seconds to answer", latency.clone());
+        registry.register("store_queue", "Units that wait for a lane", queues.clone());
+        store.metrics().register(&mut registry);
+        Self { registry, requests, latency, queues }
+    }
+
+    /// Counts an answered request.
+    pub fn request(
+        &self,
+        route: &'static str,
+        method: &'static str,
+        status: u16,
+        elapsed: Duration,
+    ) {
+        self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+        self.latency.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    }
+
+    /// The text of `/metrics`.
+    pub fn render(&self, store: &Store) -> String {
+        for (lane, depth) in store.queue_depths() {
+            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+            self.queues.get_or_create(&LaneLabels { lane }).set(depth);
+        }
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            let _ = writeln!(text, "# encoding failed");
+        }
+        text
+    }
+}
