@@ -1,0 +1,1 @@
+//! The layers: what a module may import.

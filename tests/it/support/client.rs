@@ -1,0 +1,158 @@
+//! An HTTP client that keeps what tests look at: status, headers, body.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+/// Sends requests to one base URL with one bearer secret.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+    pub base: String,
+    pub bearer: Option<String>,
+    media_type: &'static str,
+}
+
+/// An answer. `body` is null when there is none.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub text: String,
+    pub body: Value,
+}
+
+impl Client {
+    pub fn new(base: &str, bearer: &str, media_type: &'static str) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
+        Self { agent, base: base.to_owned(), bearer: Some(bearer.to_owned()), media_type }
+    }
+
+    /// The same client with another secret, or none.
+    pub fn with_bearer(&self, bearer: Option<&str>) -> Self {
+        Self { bearer: bearer.map(str::to_owned), ..self.clone() }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], None)
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> Answer {
+        self.send("POST", path, &[], Some(body.to_string()))
+    }
+
+    pub fn put(&self, path: &str, body: Value) -> Answer {
+        self.send("PUT", path, &[], Some(body.to_string()))
+    }
+
+    pub fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send("PATCH", path, &[], Some(body.to_string()))
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], None)
+    }
+
+    /// A list filtered by `filter`, percent-encoded here.
+    pub fn filter(&self, path: &str, filter: &str) -> Answer {
+        self.get(&format!("{path}?filter={}", encode(filter)))
+    }
+
+    /// Any request; a header given here replaces the usual one.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
+        let mut request =
+            ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if let (Some(bearer), false) = (&self.bearer, given("authorization")) {
+            request = request.header("Authorization", format!("Bearer {bearer}"));
+        }
+        if body.is_some() && !given("content-type") {
+            request = request.header("Content-Type", self.media_type);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = match body {
+            Some(body) => self.agent.run(request.body(body).expect("a request")),
+            None => self.agent.run(request.body(()).expect("a request")),
+        };
+        let mut response = response.expect("the server answers");
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
+            .collect();
+        let status = response.status().as_u16();
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(256 * 1024 * 1024)
+            .read_to_string()
+            .expect("a body in UTF-8");
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status, headers, text, body }
+    }
+}
+
+impl Answer {
+    /// Fails the test unless the status is this one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Fails the test unless this is a SCIM error with that status and word, and gives its detail.
+    #[track_caller]
+    pub fn expect_scim_error(self, status: u16, scim_type: Option<&str>) -> String {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(
+            self.body["schemas"],
+            serde_json::json!(["urn:ietf:params:scim:api:messages:2.0:Error"]),
+            "{}",
+            self.text
+        );
+        assert_eq!(self.body["status"], status.to_string(), "{}", self.text);
+        assert_eq!(self.body["scimType"].as_str(), scim_type, "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/scim+json"));
+        let detail = self.body["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(!detail.is_empty());
+        detail
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    #[track_caller]
+    pub fn id(&self) -> String {
+        self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.text)).to_owned()
+    }
+
+    #[track_caller]
+    pub fn total(&self) -> u64 {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.body["totalResults"].as_u64().expect("a number")
+    }
+
+    /// The ids of a list, in its order.
+    pub fn ids(&self) -> Vec<String> {
+        let resources = self.body["Resources"].as_array().expect("a list");
+        resources.iter().filter_map(|r| r["id"].as_str()).map(str::to_owned).collect()
+    }
+}
+
+/// Percent-encodes everything that is not unreserved.
+pub fn encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
