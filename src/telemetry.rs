@@ -83,9 +83,9 @@ impl Metrics {
         self.latency.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
     }
 
-    /// The text of `/metrics`.
-    pub fn render(&self, store: &Store) -> String {
-        for (lane, depth) in store.queue_depths() {
+    /// The text of `/metrics`, with the units that wait by lane.
+    pub fn render(&self, queue_depths: [(&'static str, usize); 3]) -> String {
+        for (lane, depth) in queue_depths {
             let depth = i64::try_from(depth).unwrap_or(i64::MAX);
             self.queues.get_or_create(&LaneLabels { lane }).set(depth);
         }

@@ -7,9 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
 use crate::scim::ScimError;
-use crate::service::error::AdminError;
+use crate::service::error::{AdminError, Trouble};
 use crate::service::{AuthError, ServiceError};
-use crate::store::StoreError;
 
 /// Which error body an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +97,11 @@ impl ResponseError for HttpError {
             Problem::Service(ServiceError::Scim(error)) => error.status,
             Problem::Service(ServiceError::Admin(error)) => error.status,
             Problem::Service(ServiceError::Store(error))
-            | Problem::Auth(AuthError::Store(error)) => storage_status(error),
+            | Problem::Auth(AuthError::Store(error)) => match Trouble::from(error) {
+                Trouble::Unavailable => 503,
+                Trouble::Conflict => 409,
+                Trouble::Fault => 500,
+            },
             Problem::Auth(AuthError::Refused(_)) => 401,
             Problem::Auth(AuthError::TooMany(_)) => 429,
             Problem::Method(_) => 405,
@@ -137,15 +140,6 @@ impl ResponseError for HttpError {
             Surface::Scim => scim_body(&mut response, self.as_scim(status)),
             Surface::Api => response.json(self.as_api(status)),
         }
-    }
-}
-
-fn storage_status(error: &StoreError) -> u16 {
-    match error {
-        StoreError::Overloaded | StoreError::Unavailable(_) => 503,
-        StoreError::MissingReference => 409,
-        StoreError::Unique(_) => 409,
-        StoreError::Panicked(_) | StoreError::Database(_) => 500,
     }
 }
 

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::State;
 use super::observe::RouteName;
-use crate::store::StoreError;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -23,10 +22,8 @@ async fn live(request: HttpRequest) -> HttpResponse {
 /// The database answers.
 async fn ready(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     request.extensions_mut().insert(RouteName("health_ready"));
-    let answer: Result<Option<String>, StoreError> =
-        state.service.store.get("ready", |tx| tx.setting_get("first_start")).await;
-    match answer {
-        Ok(_) => HttpResponse::Ok().json(json!({"status": "ok"})),
+    match state.service.check_database().await {
+        Ok(()) => HttpResponse::Ok().json(json!({"status": "ok"})),
         Err(error) => {
             tracing::warn!(%error, "not ready");
             HttpResponse::ServiceUnavailable()
@@ -40,5 +37,5 @@ async fn metrics(request: HttpRequest, state: web::Data<State>) -> HttpResponse 
     request.extensions_mut().insert(RouteName("metrics"));
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(state.metrics.render(&state.service.store))
+        .body(state.metrics.render(state.service.queue_depths()))
 }

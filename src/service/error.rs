@@ -3,6 +3,27 @@
 use crate::scim::ScimError;
 use crate::store::{StoreError, UniqueRule, UnitError};
 
+/// What a storage failure means for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing was done; another try may succeed.
+    Unavailable,
+    /// Another request was in the way.
+    Conflict,
+    /// A fault of the server.
+    Fault,
+}
+
+impl From<&StoreError> for Trouble {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Overloaded | StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::MissingReference | StoreError::Unique(_) => Self::Conflict,
+            StoreError::Panicked(_) | StoreError::Database(_) => Self::Fault,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub enum ServiceError {
     Scim(ScimError),

@@ -25,7 +25,7 @@ pub use error::ServiceError;
 use crate::auth::{Failures, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Everything that the use cases need. Built once and shared.
 pub struct Service {
@@ -41,6 +41,21 @@ pub struct Service {
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Keys that are not in the database: the one from the configuration and the local one.
     pub(crate) fixed_keys: Vec<authenticate::FixedKey>,
+}
+
+impl Service {
+    /// Fails when the database does not answer.
+    pub async fn check_database(&self) -> Result<(), ServiceError> {
+        let answer: Result<Option<String>, StoreError> =
+            self.store.get("ready", |tx| tx.setting_get("first_start")).await;
+        answer?;
+        Ok(())
+    }
+
+    /// Units that wait, by lane.
+    pub fn queue_depths(&self) -> [(&'static str, usize); 3] {
+        self.store.queue_depths()
+    }
 }
 
 /// Hashes computed at the same time; more wait, and beyond [`authenticate::MAX_WAITING`] are refused.

@@ -64,10 +64,6 @@ pub enum Predicate {
         key: String,
         negated: bool,
     },
-    IndexedPresent {
-        path: IndexedPath,
-        present: bool,
-    },
     /// A group with that direct member.
     HasMember {
         id: String,
@@ -125,9 +121,9 @@ impl InstantColumn {
 
     /// The column that holds `meta.created` or `meta.lastModified`.
     pub fn of(attr: &AttrRef<'_>) -> Option<Self> {
-        match (attr.attribute.name.as_str(), attr.sub?.name.as_str()) {
-            ("meta", "created") => Some(Self::Created),
-            ("meta", "lastModified") => Some(Self::LastModified),
+        match (attr.extension, attr.attribute.name.as_str(), attr.sub?.name.as_str()) {
+            (None, "meta", "created") => Some(Self::Created),
+            (None, "meta", "lastModified") => Some(Self::LastModified),
             _ => None,
         }
     }
@@ -200,13 +196,8 @@ fn present(attr: &AttrRef<'_>, resource_type: &ResourceType, negated: bool) -> P
     if always {
         return Plan::exact(if present { Predicate::All } else { Predicate::Nothing });
     }
-    match indexed_path(attr) {
-        // An empty text has an index entry but is not present.
-        Some(path) if present => {
-            Plan { predicate: Predicate::IndexedPresent { path, present }, exact: false }
-        }
-        _ => Plan::undecided(),
-    }
+    // An element of `emails` can be present without a value, so the index proves nothing here.
+    Plan::undecided()
 }
 
 fn indexed_path(attr: &AttrRef<'_>) -> Option<IndexedPath> {
@@ -235,13 +226,16 @@ fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: b
             }),
             None => Plan::undecided(),
         },
-        Operand::Bool(wanted)
-            if attr.attribute.name == "active" && resource_type.name == "User" =>
-        {
+        Operand::Bool(wanted) if is_active(attr, resource_type) => {
             Plan::exact(Predicate::Active(*wanted != negated))
         }
         _ => Plan::undecided(),
     }
+}
+
+/// `active` of a user: the row has it as a column, and every user has a value.
+fn is_active(attr: &AttrRef<'_>, resource_type: &ResourceType) -> bool {
+    attr.extension.is_none() && attr.attribute.name == "active" && resource_type.name == "User"
 }
 
 fn text(
@@ -333,15 +327,6 @@ impl Condition {
                 self.binds.push(Bind::Small(path.id()));
                 self.text_condition("a.key", *op, key, false, dialect);
                 self.text.push_str("))");
-            }
-            Predicate::IndexedPresent { path, present } => {
-                let not = if *present { "" } else { "NOT " };
-                self.text.push_str(&format!(
-                    "({not}EXISTS (SELECT 1 FROM resource_attr a WHERE a.directory_key = ? \
-                     AND a.path_id = ? AND a.resource_key = r.key))"
-                ));
-                self.binds.push(Bind::Int(directory_key));
-                self.binds.push(Bind::Small(path.id()));
             }
             Predicate::HasMember { id, negated } => {
                 let not = if *negated { "NOT " } else { "" };

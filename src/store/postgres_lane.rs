@@ -1,7 +1,5 @@
 //! The PostgreSQL lane: threads with a connection each, fed by one queue.
 
-use std::time::Instant;
-
 use crossbeam_channel::Receiver;
 
 use super::conn::{AnyConn, open_postgres};
@@ -10,6 +8,7 @@ use super::error::StoreError;
 use super::exec::{Ended, Mode, Unit};
 use super::metrics::StoreMetrics;
 use super::sql::Tx;
+use crate::clock::Stopwatch;
 
 /// How often a unit is run when the database asks for another try.
 const MAX_ATTEMPTS: u32 = 5;
@@ -18,7 +17,7 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(super) fn run_loop(url: &str, queue: &Receiver<Box<dyn Unit>>, metrics: &StoreMetrics) {
     let mut conn: Option<AnyConn> = None;
     while let Ok(mut unit) = queue.recv() {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         match run_unit(url, &mut conn, &mut *unit, metrics) {
             Ok(()) => unit.answer(),
             Err(error) => unit.fail(error),

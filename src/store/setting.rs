@@ -1,11 +1,23 @@
 //! Facts about the database as a whole.
 
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 
 use super::StoreError;
 use super::sql::{Bind, Tx};
 
 impl Tx<'_> {
+    /// Lets the SQLite file grow by that many pages and no more, on the connection of the writer
+    /// until it is replaced: how a test fills the disk.
+    pub fn limit_growth(&mut self, pages: i64) -> Result<(), StoreError> {
+        let count = self.row::<BigInt, i64>("PRAGMA page_count", &[])?.unwrap_or(0);
+        // A pragma takes no bound values; the number is ours.
+        self.rows_unprepared::<BigInt, i64>(
+            &format!("PRAGMA max_page_count = {}", count + pages),
+            &[],
+        )?;
+        Ok(())
+    }
+
     pub fn setting_get(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         self.row::<Text, String>("SELECT value FROM setting WHERE name = ?", &[Bind::Text(name)])
     }

@@ -7,7 +7,7 @@
 //! again, one per transaction; only the faulty one is refused.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use diesel::connection::SimpleConnection;
@@ -18,6 +18,7 @@ use super::error::StoreError;
 use super::exec::{Ended, Mode, Unit};
 use super::metrics::StoreMetrics;
 use super::sql::Tx;
+use crate::clock::Stopwatch;
 
 /// Most units in one transaction.
 const MAX_BATCH: usize = 256;
@@ -65,7 +66,7 @@ pub(super) fn write_loop(
             }
         }
         metrics.batch_units.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        let started = Instant::now();
+        let started = Stopwatch::start();
         run_batch(&mut slot, batch, metrics);
         metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
     }

@@ -52,6 +52,16 @@ macro_rules! providers {
 }
 
 providers![
-    authentik, cyberark, entra, google, jumpcloud, keycloak, okta, onelogin, oracle, pingfederate,
-    pingone, rippling,
+    authentik,
+    cyberark,
+    entra,
+    google,
+    jumpcloud,
+    keycloak,
+    okta,
+    onelogin,
+    oracle,
+    pingfederate,
+    pingone,
+    rippling,
 ];

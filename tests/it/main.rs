@@ -6,6 +6,7 @@
 mod flows;
 mod http;
 mod layering;
+mod process;
 mod service;
 mod store;
 mod support;

@@ -1,164 +1,13 @@
-//! One comparison: does the literal fit the attribute, and does a value match it.
+//! Values against an operand: comparing, and what counts as present.
 
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use super::ast::{CompareOp, Literal};
-use super::token::number_of;
-use crate::scim::ScimError;
-use crate::scim::key::{instant_ms, part_key, text_key};
+use super::ast::CompareOp;
+use super::operand::{Operand, is_case_exact};
+use crate::scim::key::{instant_ms, text_key};
 use crate::scim::schema::{Attribute, DataType};
-
-/// The right-hand side of a comparison in the form in which values are compared.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Operand {
-    /// Only with `eq` and `ne`.
-    Null,
-    /// Only with `eq` and `ne`.
-    Bool(bool),
-    Integer(i64),
-    Decimal(f64),
-    /// The comparison key for the attribute's `caseExact`. With `co`, `sw` and `ew` it may begin or
-    /// end with white space.
-    Text(String),
-    /// Milliseconds since 1970 UTC.
-    Instant(i64),
-}
-
-/// The operand, and the literal as a JSON value of the attribute's type.
-pub(super) type Fitted = (Operand, Value);
-
-/// Checks that operator and literal fit the attribute's type; `name` is for the error detail.
-pub(super) fn fit(
-    leaf: &Attribute,
-    name: &str,
-    op: CompareOp,
-    literal: &Literal,
-) -> Result<Fitted, ScimError> {
-    let misfit = |allowed: &str| {
-        Err(ScimError::invalid_filter(format!(
-            "The attribute \"{name}\" of type {} cannot be compared with {literal}; allowed is \
-             {allowed}.",
-            leaf.data_type.as_str()
-        )))
-    };
-    if is_null(leaf, literal) {
-        check_operator(name, "null", op, &[CompareOp::Eq, CompareOp::Ne])?;
-        return Ok((Operand::Null, Value::Null));
-    }
-    check_operator(name, leaf.data_type.as_str(), op, operators(leaf.data_type))?;
-    let text = match literal {
-        Literal::Text(text) | Literal::Bare(text) => Some(text.as_str()),
-        Literal::Null | Literal::Bool(_) | Literal::Number(_) => None,
-    };
-    match leaf.data_type {
-        DataType::String | DataType::Reference | DataType::Binary => match text {
-            Some(text) => Ok((Operand::Text(operand_key(leaf, op, text)), text.into())),
-            None => misfit(&format!("a string in quotation marks, such as \"{literal}\"")),
-        },
-        DataType::Boolean => match (literal, text) {
-            (Literal::Bool(value), _) => Ok((Operand::Bool(*value), (*value).into())),
-            (_, Some(text)) if text.eq_ignore_ascii_case("true") => {
-                Ok((Operand::Bool(true), true.into()))
-            }
-            (_, Some(text)) if text.eq_ignore_ascii_case("false") => {
-                Ok((Operand::Bool(false), false.into()))
-            }
-            _ => misfit("true or false"),
-        },
-        DataType::Integer => match number(literal).and_then(|number| number.as_i64()) {
-            Some(value) => Ok((Operand::Integer(value), value.into())),
-            None => misfit("a whole number of 64 bits"),
-        },
-        DataType::Decimal => match number(literal) {
-            Some(number) => match number.as_f64() {
-                Some(value) => Ok((Operand::Decimal(value), Value::Number(number))),
-                None => misfit("a number"),
-            },
-            None => misfit("a number"),
-        },
-        DataType::DateTime => match text.and_then(|text| Some((instant_ms(text)?, text))) {
-            Some((ms, text)) => Ok((Operand::Instant(ms), text.into())),
-            None => misfit("a date and time such as \"2021-06-25T19:07:33Z\""),
-        },
-        DataType::Complex => Err(ScimError::invalid_filter(format!(
-            "The attribute \"{name}\" is complex and cannot be compared; name one of its \
-             sub-attributes, such as \"{name}.{}\".",
-            leaf.sub_attributes.first().map_or("value", |sub| sub.name.as_str())
-        ))),
-    }
-}
-
-/// `null`, or the same word without quotation marks where no text is expected.
-fn is_null(leaf: &Attribute, literal: &Literal) -> bool {
-    match literal {
-        Literal::Null => true,
-        Literal::Bare(text) => {
-            let is_text = matches!(leaf.data_type, DataType::String | DataType::Reference);
-            !is_text && text.eq_ignore_ascii_case("null")
-        }
-        Literal::Bool(_) | Literal::Number(_) | Literal::Text(_) => false,
-    }
-}
-
-fn number(literal: &Literal) -> Option<Number> {
-    match literal {
-        Literal::Number(number) => Some(number.clone()),
-        Literal::Bare(text) => number_of(text),
-        Literal::Null | Literal::Bool(_) | Literal::Text(_) => None,
-    }
-}
-
-/// What makes sense for the type (RFC 7644 §3.4.2.2, Table 3). Complex attributes are refused later,
-/// with a better sentence.
-fn operators(data_type: DataType) -> &'static [CompareOp] {
-    use CompareOp::{Co, Eq, Ew, Ge, Gt, Le, Lt, Ne, Sw};
-    match data_type {
-        DataType::String | DataType::Reference | DataType::Complex => &CompareOp::ALL,
-        DataType::Binary => &[Eq, Ne, Co, Sw, Ew],
-        DataType::Boolean => &[Eq, Ne],
-        DataType::Integer | DataType::Decimal | DataType::DateTime => &[Eq, Ne, Gt, Ge, Lt, Le],
-    }
-}
-
-fn check_operator(
-    name: &str,
-    kind: &str,
-    op: CompareOp,
-    allowed: &[CompareOp],
-) -> Result<(), ScimError> {
-    if allowed.contains(&op) {
-        return Ok(());
-    }
-    let words: Vec<&str> = allowed.iter().map(|op| op.as_str()).collect();
-    Err(ScimError::invalid_filter(format!(
-        "The operator {} cannot be used with \"{name}\" and {kind}; allowed are {}.",
-        op.as_str(),
-        words.join(", ")
-    )))
-}
-
-fn operand_key(leaf: &Attribute, op: CompareOp, text: &str) -> String {
-    let case_exact = is_case_exact(leaf);
-    match op {
-        // Keys have no white space at their ends; elsewhere in the operand it counts.
-        CompareOp::Sw if !case_exact => part_key(text, false).trim_start().to_owned(),
-        CompareOp::Ew if !case_exact => part_key(text, false).trim_end().to_owned(),
-        CompareOp::Co => part_key(text, case_exact),
-        _ => text_key(text, case_exact),
-    }
-}
-
-/// `caseExact` as far as the schema decides it: references and binary values always are
-/// (RFC 7643 §2.3.6, §2.3.7), schema URIs are not.
-fn is_case_exact(leaf: &Attribute) -> bool {
-    match leaf.data_type {
-        _ if leaf.name == "schemas" => false,
-        DataType::Reference | DataType::Binary => true,
-        _ => leaf.case_exact,
-    }
-}
 
 /// True when any of the values matches; for `ne`, when none is equal.
 ///
@@ -241,5 +90,70 @@ pub(super) fn values_of_sub<'v>(element: &'v Value, sub: &Attribute) -> &'v [Val
             std::slice::from_ref(&NOT_PRIMARY)
         }
         _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::operand::fit;
+    use super::super::operand::tests::{attribute, number, text};
+    use super::*;
+
+    #[test]
+    fn values_that_match() {
+        let big = json!(u64::MAX);
+        let table = [
+            ("string", "eq", text("ANN "), json!("Ann"), true),
+            ("string", "co", text("n b"), json!("Ann B"), true),
+            ("string", "co", text(" b"), json!("Ann B"), true),
+            ("string", "sw", text("ann "), json!("Anna"), false),
+            ("string", "sw", text(" ann"), json!("Anna"), true),
+            ("string", "ew", text(" na"), json!("Anna"), false),
+            ("string", "gt", text("A"), json!("b"), true),
+            ("string", "le", text("é"), json!("z"), true),
+            ("string", "eq", text("x"), json!(5), false),
+            ("reference", "eq", text("A"), json!("a"), false),
+            ("integer", "gt", number("9"), json!(10), true),
+            ("integer", "le", number("9"), json!(10), false),
+            ("integer", "gt", number("9"), big.clone(), true),
+            ("integer", "lt", number("9"), big, false),
+            ("decimal", "ge", number("1.5"), json!(1.5), true),
+            ("decimal", "eq", number("2"), json!(2.0), true),
+            (
+                "dateTime",
+                "eq",
+                text("2021-06-25T19:07:33+02:00"),
+                json!("2021-06-25T17:07:33Z"),
+                true,
+            ),
+            (
+                "dateTime",
+                "lt",
+                text("2021-06-25T19:07:33.1550001Z"),
+                json!("2021-06-25T19:07:33.155Z"),
+                false,
+            ),
+            ("dateTime", "gt", text("2021-06-25T19:07:33Z"), json!("soon"), false),
+        ];
+        for (data_type, word, literal, value, expected) in table {
+            let attribute = attribute(data_type, false);
+            let op = CompareOp::ALL.into_iter().find(|op| op.as_str() == word).unwrap();
+            let (operand, _) = fit(&attribute, "a", op, &literal).unwrap();
+            let found = matches(&attribute, op, &operand, [&value].into_iter());
+            assert_eq!(found, expected, "{value} {word} {literal}");
+        }
+    }
+
+    #[test]
+    fn presence() {
+        for absent in [json!(null), json!(""), json!([]), json!({}), json!([null, {"a": ""}])] {
+            assert!(!is_present(&absent), "{absent}");
+        }
+        for present in [json!(false), json!(0), json!(" "), json!([0]), json!({"a": {"b": false}})]
+        {
+            assert!(is_present(&present), "{present}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::ast::{CompareOp, Filter};
-use super::compare::{Operand, fit, is_present, matches, values_of_sub};
+use super::compare::{is_present, matches, values_of_sub};
+use super::operand::{Operand, fit};
 use super::resolve::never_returned;
 use crate::scim::schema::{Attribute, Mutability, Returned};
 use crate::scim::{AttrPath, ScimError};
@@ -235,5 +236,138 @@ impl Condition<'_> {
             Part::Whole(_) => std::slice::from_ref(element),
         };
         matches(self.part.leaf(), self.op, &self.operand, values.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{UnquotedValues, parse_filter};
+    use super::*;
+
+    fn rooms() -> Attribute {
+        let sub = |name: &str, data_type: &str, mutability: &str, returned: &str| {
+            json!({
+                "name": name, "type": data_type, "multiValued": false, "description": "",
+                "required": false, "caseExact": false, "mutability": mutability,
+                "returned": returned, "uniqueness": "none"
+            })
+        };
+        let mut rooms = sub("rooms", "complex", "readWrite", "default");
+        rooms["multiValued"] = true.into();
+        rooms["subAttributes"] = json!([
+            sub("value", "string", "readWrite", "default"),
+            sub("type", "string", "readWrite", "default"),
+            sub("number", "integer", "readWrite", "default"),
+            sub("primary", "boolean", "readWrite", "default"),
+            sub("floor", "integer", "readOnly", "default"),
+            sub("code", "string", "writeOnly", "never")
+        ]);
+        serde_json::from_value(rooms).unwrap()
+    }
+
+    fn tags() -> Attribute {
+        serde_json::from_value(json!({
+            "name": "tags", "type": "string", "multiValued": true, "description": "",
+            "required": false, "caseExact": false, "mutability": "readWrite",
+            "returned": "default", "uniqueness": "none"
+        }))
+        .unwrap()
+    }
+
+    fn element_filter<'t>(text: &str, attribute: &'t Attribute) -> ElementFilter<'t> {
+        let filter = parse_filter(text, UnquotedValues::Refuse).unwrap();
+        resolve_element(&filter, attribute).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn elements_match() {
+        let rooms = rooms();
+        let element = json!({"value": "R1", "type": "Office", "number": 12});
+        for (text, expected) in [
+            ("value eq \"r1\" and number gt 11", true),
+            ("TYPE eq \"office\"", true),
+            ("primary eq false", true),
+            ("primary ne true", true),
+            ("primary pr", false),
+            ("primary eq null", true),
+            ("floor ne 3", true),
+            ("not (number le 12)", false),
+            ("type sw \"x\" or number eq 12", true),
+        ] {
+            assert_eq!(element_filter(text, &rooms).matches(&element), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn value_of_a_simple_attribute_is_the_element() {
+        let tags = tags();
+        let filter = element_filter("value eq \"A\" or value sw \"b\"", &tags);
+        assert!(filter.matches(&json!("a")) && filter.matches(&json!("Bc")));
+        assert!(!filter.matches(&json!("c")));
+        assert!(element_filter("value pr", &tags).matches(&json!("x")));
+        assert_eq!(element_filter("value eq \"A\"", &tags).seed(), None);
+        let wanted = element_filter("value eq \"A\"", &tags).wanted_values();
+        assert_eq!(wanted, Some(vec!["A".to_owned()]));
+        let other = parse_filter("type pr", UnquotedValues::Refuse).unwrap();
+        assert!(resolve_element(&other, &tags).is_err());
+    }
+
+    #[test]
+    fn never_returned_sub_attributes_are_refused() {
+        let filter = parse_filter("code sw \"1\"", UnquotedValues::Refuse).unwrap();
+        assert_eq!(
+            resolve_element(&filter, &rooms()).unwrap_err().detail,
+            "The attribute \"rooms.code\" is never returned and cannot be used in a filter."
+        );
+    }
+
+    #[test]
+    fn seeds() {
+        let rooms = rooms();
+        let table = [
+            ("type eq \"Work\"", Some(json!({"type": "Work"}))),
+            (
+                "Type eq \"work\" and primary eq \"True\" and number eq 3",
+                Some(json!({"type": "work", "primary": true, "number": 3})),
+            ),
+            ("type eq \"a\" and value eq null", Some(json!({"type": "a"}))),
+            ("type eq \"a\" and type eq \"a\"", Some(json!({"type": "a"}))),
+            ("type eq \"a\" and type eq \"b\"", None),
+            ("type eq \"a\" or type eq \"b\"", None),
+            ("not (type eq \"a\")", None),
+            ("type eq \"a\" and value pr", None),
+            ("type ne \"a\"", None),
+            ("type sw \"a\"", None),
+            ("floor eq 3", None),
+        ];
+        for (text, expected) in table {
+            let seed = element_filter(text, &rooms).seed();
+            let seed = seed.map(|pairs| Value::Object(pairs.into_iter().collect()));
+            assert_eq!(seed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn wanted_and_required_values() {
+        let rooms = rooms();
+        let table = [
+            ("value eq \"R1\"", Some(vec!["R1"]), Some("r1")),
+            ("value eq \"R1\" or Value eq \"R2\"", Some(vec!["R1", "R2"]), None),
+            ("value eq \"R1\" and type pr", None, Some("r1")),
+            ("value eq \"R1\" or type pr", None, None),
+            ("value ne \"R1\"", None, None),
+            ("value eq null", None, None),
+            ("type eq \"R1\"", None, None),
+        ];
+        for (text, wanted, required) in table {
+            let filter = element_filter(text, &rooms);
+            let found = filter.wanted_values();
+            let found =
+                found.as_ref().map(|ids| ids.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(found, wanted, "{text}");
+            assert_eq!(filter.required_value(), required, "{text}");
+        }
     }
 }

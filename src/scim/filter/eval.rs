@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::ast::CompareOp;
-use super::compare::{Operand, each, is_present, matches, values_of_sub};
+use super::compare::{each, is_present, matches, values_of_sub};
 use super::element::ElementFilter;
+use super::operand::Operand;
 use crate::scim::{AttrRef, Object};
 
 /// A filter whose every name was found in the resource type and whose literals fit the types of
@@ -95,4 +96,130 @@ fn attribute_is_present(attr: &AttrRef<'_>, doc: &Object) -> bool {
         None => is_present(element),
         Some(sub) => element.get(&sub.name).is_some_and(is_present),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{UnquotedValues, parse_filter, resolve};
+    use super::*;
+    use crate::scim::Registry;
+
+    fn document() -> Object {
+        let document = json!({
+            "schemas": [
+                "urn:ietf:params:scim:schemas:core:2.0:User",
+                "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+            ],
+            "id": "directory_user_01",
+            "externalId": "Ext1",
+            "userName": "BJensen",
+            "name": {"givenName": "Barbara", "familyName": "Jose\u{301}"},
+            "title": "",
+            "active": true,
+            "emails": [
+                {"value": "b@work.example", "type": "work", "primary": true},
+                {"value": "b@home.example", "type": "home"}
+            ],
+            "groups": [{"value": "directory_group_01", "display": "Staff"}],
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {
+                "department": "Sales",
+                "manager": {"value": "directory_user_02"}
+            },
+            "meta": {
+                "resourceType": "User",
+                "lastModified": "2021-06-25T19:07:33.155Z",
+                "location": "https://scim.example/v2/Users/directory_user_01"
+            }
+        });
+        document.as_object().cloned().unwrap()
+    }
+
+    fn matches(text: &str) -> bool {
+        matches_with(text, UnquotedValues::Refuse)
+    }
+
+    fn matches_with(text: &str, unquoted: UnquotedValues) -> bool {
+        let registry = Registry::builtin();
+        let filter = parse_filter(text, unquoted).unwrap();
+        resolve(&filter, registry.user())
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+            .matches(&document())
+    }
+
+    #[test]
+    fn filters_that_match() {
+        for text in [
+            "userName eq \"bjensen\"",
+            "name.familyName eq \"JOS\u{c9}\"",
+            "urn:ietf:params:scim:schemas:core:2.0:User:userName sw \"bj\"",
+            "externalId eq \"Ext1\"",
+            "externalId ne \"ext1\"",
+            "id eq \"directory_user_01\" and manager eq \"directory_user_02\"",
+            "meta.resourceType eq \"User\"",
+            "meta.lastModified gt \"2021-06-25T21:07:33.154+02:00\"",
+            "active eq true and (meta.lastModified ge \"2021-06-25T19:07:33.1550000Z\")",
+            "active eq \"True\"",
+            "emails eq \"B@HOME.example\"",
+            "emails.type eq \"work\"",
+            "emails[type eq \"home\" and value co \"@home\"]",
+            "emails[type eq \"work\"].value eq \"b@work.example\"",
+            "emails[primary eq \"False\" and type eq \"home\"]",
+            "emails.primary eq false",
+            "emails[not (primary pr)]",
+            "emails[type ne \"work\"]",
+            "not (emails.type ne \"work\")",
+            "title eq null and not (title pr) and title eq \"\"",
+            "nickName ne \"x\" and nickName eq null and name ne null",
+            "emails pr and name pr and name.givenName pr",
+            "schemas eq \"URN:ietf:params:scim:schemas:core:2.0:user\"",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq \"sales\"",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department eq \"sales\"",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value pr",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User pr",
+            "manager[value eq \"directory_user_02\"]",
+            "groups.display eq \"staff\"",
+            "groups eq \"directory_group_01\"",
+            "userName eq \"x\" and title pr or active eq true",
+        ] {
+            assert!(matches(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn unquoted_values_are_read_by_type() {
+        for (text, expected) in [
+            ("userName eq bjensen", true),
+            ("active eq TRUE", true),
+            ("active ne null", true),
+            ("name eq null", false),
+            ("nickName eq null", false),
+            ("nickName ne null", true),
+            ("meta.lastModified eq 2021-06-25T19:07:33.155Z", true),
+        ] {
+            assert_eq!(matches_with(text, UnquotedValues::Accept), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn filters_that_do_not_match() {
+        for text in [
+            "userName eq \"jensen\"",
+            "externalId eq \"ext1\"",
+            "id eq \"DIRECTORY_USER_01\"",
+            "active ne true",
+            "emails ne \"b@home.example\"",
+            "emails[type eq \"work\" and value co \"@home\"]",
+            "emails[type eq \"home\"].value eq \"b@work.example\"",
+            "emails[primary eq false and primary eq true]",
+            "phoneNumbers pr or phoneNumbers.primary eq false or phoneNumbers[primary eq false]",
+            "nickName eq \"\" or nickName gt \"\" or nickName co \"\"",
+            "meta.location eq \"https://scim.example/V2/Users/directory_user_01\"",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:costCenter pr",
+            "userName eq \"bjensen\" and (title pr or active eq false)",
+        ] {
+            assert!(!matches(text), "{text}");
+        }
+    }
 }

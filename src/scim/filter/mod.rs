@@ -26,16 +26,18 @@ mod ast;
 mod compare;
 mod element;
 mod eval;
+mod grammar;
 #[cfg(test)]
 mod laws;
+mod operand;
 mod parse;
 mod resolve;
 mod token;
 
 pub use ast::{CompareOp, Filter, Literal};
-pub use compare::Operand;
 pub use element::{ElementFilter, resolve_element};
 pub use eval::{Comparison, Resolved};
+pub use operand::Operand;
 pub use parse::{
     MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TargetPath, UnquotedValues, parse_attr_path, parse_filter,
     parse_target_path,

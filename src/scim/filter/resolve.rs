@@ -1,9 +1,9 @@
 //! From names to attributes: what a filter says about one resource type.
 
 use super::ast::Filter;
-use super::compare::fit;
 use super::element::resolve_element;
 use super::eval::{Comparison, Resolved};
+use super::operand::fit;
 use crate::scim::schema::{Resolution, Returned};
 use crate::scim::{AttrPath, AttrRef, ResourceType, Schema, ScimError};
 
@@ -82,4 +82,71 @@ pub(super) fn never_returned(name: &str) -> ScimError {
     ScimError::invalid_filter(format!(
         "The attribute \"{name}\" is never returned and cannot be used in a filter."
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{UnquotedValues, parse_filter};
+    use super::*;
+    use crate::scim::{Registry, ScimType};
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        let table = [
+            ("foo eq \"x\"", "The resource type \"User\" has no attribute \"foo\"."),
+            ("name.foo pr", "The resource type \"User\" has no attribute \"name.foo\"."),
+            ("urn:x:2.0 pr", "The resource type \"User\" has no attribute \"urn:x:2.0\"."),
+            ("a pr or members pr", "The resource type \"User\" has no attribute \"a\"."),
+            (
+                "not (name eq \"x\")",
+                "The attribute \"name\" is complex and cannot be compared; name one of its \
+                 sub-attributes, such as \"name.formatted\".",
+            ),
+            (
+                "password pr",
+                "The attribute \"password\" is never returned and cannot be used in a filter.",
+            ),
+            (
+                "urn:ietf:params:scim:schemas:core:2.0:User:Password sw \"a\"",
+                "The attribute \"password\" is never returned and cannot be used in a filter.",
+            ),
+            (
+                "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User eq null",
+                "\"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\" names a whole \
+                 extension, which can only be followed by pr; name one of its attributes.",
+            ),
+            (
+                "emails.type[value pr]",
+                "The sub-attribute \"emails.type\" cannot be followed by square brackets; name the \
+                 attribute before them and \"type\" inside.",
+            ),
+            (
+                "userName[value eq \"x\"]",
+                "The attribute \"userName\" has a single value of type string and cannot be followed \
+                 by square brackets.",
+            ),
+            ("emails[foo pr]", "The attribute \"emails\" has no sub-attribute \"foo\"."),
+            (
+                "emails[emails.type pr]",
+                "The attribute \"emails\" has no sub-attribute \"emails.type\".",
+            ),
+            (
+                "active gt true",
+                "The operator gt cannot be used with the attribute \"active\" of type boolean; allowed \
+                 are eq, ne and pr.",
+            ),
+            (
+                "userName eq 5",
+                "The attribute \"userName\" of type string cannot be compared with 5; allowed is a \
+                 string in quotation marks, such as \"5\".",
+            ),
+        ];
+        let registry = Registry::builtin();
+        for (text, detail) in table {
+            let filter = parse_filter(text, UnquotedValues::Refuse).unwrap();
+            let error = resolve(&filter, registry.user()).expect_err(text);
+            assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidFilter)));
+            assert_eq!(error.detail, detail, "{text}");
+        }
+    }
 }

@@ -168,12 +168,21 @@ pub(super) fn operator(input: &str) -> Parsed<'_, Option<CompareOp>> {
             CompareOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word)).map(Some)
         }
     };
-    terminated(map_opt(alpha1, named), peek(end_of_word)).parse(input)
+    let (rest, op) = map_opt(alpha1, named).parse(input)?;
+    before_end_of_word(rest, "a space after the operator")?;
+    Ok((rest, op))
 }
 
 /// White space, a closing bracket or the end of the text.
 fn end_of_word(input: &str) -> Parsed<'_, &str> {
     alt((multispace1, tag(")"), tag("]"), eof)).parse(input)
+}
+
+fn before_end_of_word<'a>(rest: &'a str, expected: &'static str) -> Parsed<'a, ()> {
+    match end_of_word(rest) {
+        Ok(_) => Ok((rest, ())),
+        Err(_) => refuse(rest, expected),
+    }
 }
 
 pub(super) const LITERAL: &str = "a quoted string, a number, true, false or null";
@@ -210,10 +219,8 @@ fn quoted(input: &str) -> Parsed<'_, Literal> {
     let string = recognize(delimited(char('"'), many0_count(character), char('"')));
     let text = |json: &str| serde_json::from_str::<String>(json).ok().filter(|s| !s.contains('\0'));
     let (rest, text) = expect(STRING, map_opt(string, text))(input)?;
-    match peek(end_of_word).parse(rest) {
-        Ok(_) => Ok((rest, Literal::Text(text))),
-        Err(_) => refuse(rest, "a space or a closing bracket after the string"),
-    }
+    before_end_of_word(rest, "a space or a closing bracket after the string")?;
+    Ok((rest, Literal::Text(text)))
 }
 
 /// The number that the whole text is.

@@ -73,6 +73,9 @@ impl ResourceType {
     /// in the extensions if exactly one of them defines it. Letter case never matters.
     pub fn resolve(&self, path: &AttrPath) -> Option<Resolution<'_>> {
         let Some(prefix) = &path.schema else {
+            if let Some(extension) = self.extension(&path.name) {
+                return Some(Resolution::Extension(ExtensionRef(&extension.schema)));
+            }
             return match self.attribute(&path.name) {
                 Some(attribute) => with_sub(None, attribute, path.sub.as_deref()),
                 None => self.resolve_in_any_extension(path),

@@ -1,1 +1,5 @@
-//! Tests of `service`.
+//! Use cases under concurrency, and their events.
+
+mod concurrent;
+mod cost;
+mod events;

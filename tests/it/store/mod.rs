@@ -1,1 +1,6 @@
-//! Tests of `store`.
+//! The store: what commits, what does not, and in which order.
+
+mod batch;
+mod event_order;
+mod migrations;
+mod plan;

@@ -32,8 +32,12 @@ impl Database {
         }
     }
 
-    pub fn is_postgres(&self) -> bool {
-        self.postgres.is_some()
+    /// Lets PostgreSQL learn about the rows, as it does by itself after a while.
+    pub fn analyze(&self) {
+        if self.postgres.is_some() {
+            let mut conn = PgConnection::establish(&self.url()).expect("the database");
+            conn.batch_execute("ANALYZE").expect("statistics");
+        }
     }
 
     /// The URL for `ROLLBOOK_DATABASE_URL`.

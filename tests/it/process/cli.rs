@@ -1,0 +1,78 @@
+//! Commands, with and without a running server.
+
+use serde_json::Value;
+
+use super::{Server, run};
+
+fn json(output: &std::process::Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+/// The life of a directory by command.
+fn life_of_a_directory(folder: &std::path::Path) {
+    let organization =
+        json(&run(folder, &["organization", "create", "Example", "--external-id", "e1"]));
+    assert_eq!(organization["external_id"], "e1");
+    let id = text(&organization["id"]);
+    let directory = json(&run(
+        folder,
+        &["directory", "create", "Okta", "--organization", &id, "--kind", "scim.okta"],
+    ));
+    assert!(text(&directory["token"]["secret"]).starts_with("rbd_"));
+    let directory_id = text(&directory["id"]);
+    let token = json(&run(folder, &["token", "create", &directory_id, "--scope", "read"]));
+    assert_eq!(token["scope"], "read");
+    let tokens = json(&run(folder, &["token", "list", &directory_id]));
+    assert_eq!(tokens["data"].as_array().expect("a list").len(), 2);
+    let revoked = run(folder, &["token", "revoke", &directory_id, &text(&token["id"])]);
+    assert!(revoked.status.success());
+    let paused = json(&run(folder, &["directory", "pause", &directory_id]));
+    assert_eq!(paused["state"], "paused");
+    let resumed = json(&run(folder, &["directory", "resume", &directory_id]));
+    assert_eq!(resumed["state"], "linked");
+    let key = json(&run(folder, &["api-key", "create", "Reader", "--scopes", "read,webhooks"]));
+    assert!(text(&key["secret"]).starts_with("sk_"));
+    assert!(run(folder, &["directory", "delete", &directory_id]).status.success());
+}
+
+#[test]
+fn commands_work_without_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    life_of_a_directory(folder.path());
+}
+
+#[test]
+fn commands_reach_the_running_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path());
+    life_of_a_directory(folder.path());
+    assert_eq!(json(&run(folder.path(), &["health"]))["status"], "ok");
+    assert!(server.stop());
+    assert!(!run(folder.path(), &["health"]).status.success());
+}
+
+#[test]
+fn refusal_is_told_in_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = run(
+        folder.path(),
+        &["directory", "create", "X", "--organization", "org_x", "--kind", "scim.nobody"],
+    );
+    assert!(!output.status.success());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("scim.nobody") && message.contains("scim.okta"), "{message}");
+}
+
+#[test]
+fn migrate_says_what_it_did() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let applied = json(&run(folder.path(), &["migrate"]));
+    assert!(!applied["applied"].as_array().expect("a list").is_empty());
+    let nothing = json(&run(folder.path(), &["migrate"]));
+    assert!(nothing["applied"].as_array().expect("a list").is_empty());
+}

@@ -1,0 +1,77 @@
+//! The event-order rule: an event gets its number while the resource's lock is held, so two changes
+//! of one resource are never reported in the wrong order, whoever waited for whom.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection, PgConnection};
+use serde_json::json;
+
+use crate::support::{Database, TestApp, patch, user};
+
+#[derive(QueryableByName)]
+struct Key {
+    #[diesel(sql_type = BigInt)]
+    key: i64,
+}
+
+/// Another session changes the user and holds its lock while a PATCH waits for it. The other session
+/// then appends its event and commits; the event of the PATCH must come after it.
+#[test]
+fn change_that_waited_for_a_lock_is_reported_later() {
+    let app = TestApp::start(Database::postgres());
+    let id = app.scim.post("/Users", user("ada@example.com")).expect(201).id();
+    let mut other = PgConnection::establish(&app.database.url()).expect("a second session");
+    other.batch_execute("BEGIN").expect("a transaction");
+    diesel::sql_query("UPDATE resource SET version = version + 1 WHERE id = $1")
+        .bind::<Text, _>(&id)
+        .execute(&mut other)
+        .expect("the lock");
+
+    let waiting = std::thread::spawn({
+        let (scim, path) = (app.scim.clone(), format!("/Users/{id}"));
+        move || {
+            let ops = json!([{"op": "replace", "path": "title", "value": "second"}]);
+            scim.patch(&path, patch(ops))
+        }
+    });
+    wait_until_someone_waits(&app);
+    let first: Key = diesel::sql_query(
+        "INSERT INTO event (directory_key, id, event, resource_id, data, created) \
+         SELECT directory_key, 'event_first', 'dsync.user.updated', id, '{}', 0 \
+         FROM resource WHERE id = $1 RETURNING key",
+    )
+    .bind::<Text, _>(&id)
+    .get_result(&mut other)
+    .expect("the first event");
+    other.batch_execute("COMMIT").expect("the first change commits");
+
+    waiting.join().expect("no panic").expect(200);
+    let second: Key = diesel::sql_query(
+        "SELECT key FROM event WHERE resource_id = $1 AND event = 'dsync.user.updated' \
+         AND id <> 'event_first'",
+    )
+    .bind::<Text, _>(&id)
+    .get_result(&mut other)
+    .expect("the second event");
+    assert!(second.key > first.key, "{} came before {}", second.key, first.key);
+    let answer = app.scim.get(&format!("/Users/{id}")).expect(200);
+    assert_eq!(answer.body["meta"]["version"], "W/\"3\"", "no update was lost");
+}
+
+/// Returns when a session of this database waits for a lock; the lock is held until then.
+fn wait_until_someone_waits(app: &TestApp) {
+    let mut conn = PgConnection::establish(&app.database.url()).expect("a third session");
+    loop {
+        let waiting: Key = diesel::sql_query(
+            "SELECT COUNT(*) AS key FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .get_result(&mut conn)
+        .expect("the statistics");
+        if waiting.key > 0 {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
