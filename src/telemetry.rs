@@ -62,7 +62,8 @@ impl Metrics {
     pub fn new(store: &Store) -> Self {
         let mut registry = Registry::with_prefix("rollbook");
         let requests = Family::default();
-        let latency = Family::new_with_constructor(latency_histogram as fn() -> Histogram);
+        let new_histogram: fn() -> Histogram = latency_histogram;
+        let latency = Family::new_with_constructor(new_histogram);
         let queues = Family::default();
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());

@@ -168,11 +168,10 @@ fn changed_members(
     for name in names.filter(|name| *name != "updated_at") {
         let (before, after) =
             (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
-        if before != after {
-            if let Some(value) = describe(name, before, after) {
+        if before != after
+            && let Some(value) = describe(name, before, after) {
                 changed.insert(name.clone(), value);
             }
-        }
     }
     (!changed.is_empty()).then_some(changed)
 }

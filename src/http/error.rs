@@ -137,7 +137,7 @@ impl ResponseError for HttpError {
             _ => {}
         }
         match self.surface {
-            Surface::Scim => scim_body(&mut response, self.as_scim(status)),
+            Surface::Scim => scim_body(&mut response, &self.as_scim(status)),
             Surface::Api => response.json(self.as_api(status)),
         }
     }
@@ -209,7 +209,7 @@ fn api_code(status: StatusCode) -> &'static str {
     }
 }
 
-fn scim_body(response: &mut HttpResponseBuilder, error: ScimError) -> HttpResponse {
+fn scim_body(response: &mut HttpResponseBuilder, error: &ScimError) -> HttpResponse {
     response.content_type("application/scim+json").body(error.body().to_string())
 }
 

@@ -139,12 +139,11 @@ impl Rewriter<'_> {
         if !self.profile.complex_from_scalar || attribute.value_sub().is_none() {
             return;
         }
-        if let (false, Value::Array(elements)) = (attribute.multi_valued, &mut *value) {
-            if elements.len() <= 1 {
+        if let (false, Value::Array(elements)) = (attribute.multi_valued, &mut *value)
+            && elements.len() <= 1 {
                 *value = elements.pop().unwrap_or(Value::Null);
                 self.fire("complex_from_scalar", path);
             }
-        }
         match value {
             Value::String(text) if text.is_empty() => {
                 *value = Value::Null;

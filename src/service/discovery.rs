@@ -34,7 +34,9 @@ pub fn service_provider_config(base: &str) -> Value {
 
 /// `/Schemas`.
 pub fn schemas(registry: &Registry, base: &str) -> Value {
-    list(registry.schemas().iter().map(|schema| schema_value(schema, base)).collect())
+    let schemas: Vec<Value> =
+        registry.schemas().iter().map(|schema| schema_value(schema, base)).collect();
+    list(&schemas)
 }
 
 /// `/Schemas/{urn}`, in any letter case.
@@ -49,7 +51,9 @@ pub fn schema(registry: &Registry, uri: &str, base: &str) -> Result<Value, ScimE
 
 /// `/ResourceTypes`.
 pub fn resource_types(registry: &Registry, base: &str) -> Value {
-    list(registry.types().iter().map(|t| resource_type_value(t, base)).collect())
+    let types: Vec<Value> =
+        registry.types().iter().map(|t| resource_type_value(t, base)).collect();
+    list(&types)
 }
 
 /// `/ResourceTypes/{name}`, in any letter case.
@@ -95,7 +99,7 @@ fn resource_type_value(resource_type: &ResourceType, base: &str) -> Value {
     })
 }
 
-fn list(resources: Vec<Value>) -> Value {
+fn list(resources: &[Value]) -> Value {
     json!({
         "schemas": [urn::LIST_RESPONSE],
         "totalResults": resources.len(),

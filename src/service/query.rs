@@ -99,17 +99,28 @@ impl Relations {
             true => tx.membership_list(directory_key, row.key)?,
             false => Vec::new(),
         };
-        let mut members: Vec<MemberRow> = Vec::new();
-        while self.members {
-            let after = members.last().map_or(0, |member| member.key);
-            let page = tx.member_list(directory_key, row.key, after, MEMBERS)?;
-            let complete = i64::try_from(page.len()).unwrap_or(i64::MAX) < MEMBERS;
-            members.extend(page);
-            if complete {
-                break;
-            }
-        }
+        let members = match self.members {
+            true => all_members(tx, directory_key, row.key)?,
+            false => Vec::new(),
+        };
         Ok(Found { row, groups, members })
+    }
+}
+
+fn all_members(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+    group_key: i64,
+) -> Result<Vec<MemberRow>, StoreError> {
+    let mut members: Vec<MemberRow> = Vec::new();
+    loop {
+        let after = members.last().map_or(0, |member| member.key);
+        let page = tx.member_list(directory_key, group_key, after, MEMBERS)?;
+        let complete = i64::try_from(page.len()).unwrap_or(i64::MAX) < MEMBERS;
+        members.extend(page);
+        if complete {
+            return Ok(members);
+        }
     }
 }
 
@@ -187,11 +198,10 @@ impl Service {
         let text = request.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = text.map(|t| parse_filter(t, profile.unquoted_values())).transpose()?;
         let listed = self.list_by(access, resource_type, request, filter.clone()).await?;
-        if listed.total == 0 && profile.retry_percent_decoded {
-            if let Some(decoded) = filter.as_ref().and_then(percent_decoded) {
+        if listed.total == 0 && profile.retry_percent_decoded
+            && let Some(decoded) = filter.as_ref().and_then(percent_decoded) {
                 return self.list_by(access, resource_type, request, Some(decoded)).await;
             }
-        }
         Ok(listed)
     }
 

@@ -158,7 +158,7 @@ fn build(filter: &Resolved<'_>, resource_type: &ResourceType, negated: bool) -> 
                     predicate: Predicate::Indexed {
                         path,
                         op: CompareOp::Eq,
-                        key: crate::scim::resource::extract::index_key(&key).to_owned(),
+                        key: crate::scim::resource::extract::index_key(key).to_owned(),
                         negated,
                     },
                     exact: false,

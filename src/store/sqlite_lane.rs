@@ -80,7 +80,7 @@ fn run_batch(slot: &mut Slot, mut batch: Vec<Box<dyn Unit>>, metrics: &StoreMetr
         return;
     }
     match try_batch(slot, &mut batch) {
-        Ok(()) => batch.into_iter().for_each(|unit| unit.answer()),
+        Ok(()) => batch.into_iter().for_each(Unit::answer),
         Err((faulty, error)) => {
             slot.discard();
             metrics.aborted_batches.inc();

@@ -3,6 +3,16 @@
 //! Test names are statements. A test that runs on both databases is a function of a `&TestApp`,
 //! named in `on_both_databases!`; its two runs end in `::sqlite` and `::postgres`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    unreachable_pub,
+    reason = "a test that panics has failed, and the support module is its own small library"
+)]
+
 mod flows;
 mod http;
 mod layering;

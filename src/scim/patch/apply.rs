@@ -62,9 +62,9 @@ impl<'e> Editor<'e> {
     fn operation(&mut self, op: &PatchOp) -> Result<(), ScimError> {
         if let Some(path) = &op.path {
             let resource_type = self.resource_type;
-            return match target::resolve(path, resource_type)? {
+            return match target::resolve(path, resource_type) {
                 Target::Extension(schema) => self.extension(op.kind, schema, op.value.as_ref()),
-                Target::Attribute { at, path } => {
+                Target::Attribute(at) => {
                     self.attribute(op.kind, at, path.filter.as_ref(), op.value.as_ref())
                 }
                 Target::Unknown(path) => self.unknown(op.kind, path, op.value.as_ref()),
@@ -84,9 +84,9 @@ impl<'e> Editor<'e> {
     /// because clients send back what they were shown.
     fn members_of_value(&mut self, kind: OpKind, members: &Object) -> Result<(), ScimError> {
         for (path, value) in target::members_of_value(members)? {
-            match target::resolve(&path, self.resource_type)? {
+            match target::resolve(&path, self.resource_type) {
                 Target::Extension(schema) => self.extension(kind, schema, Some(value))?,
-                Target::Attribute { at, path } => {
+                Target::Attribute(at) => {
                     let read_only = at.attribute.mutability == Mutability::ReadOnly;
                     if !read_only && at.attribute.name != "schemas" {
                         self.attribute(kind, at, path.filter.as_ref(), Some(value))?;
@@ -479,11 +479,10 @@ fn one_primary(elements: &mut [Value], touched: &[usize]) {
         return;
     }
     for (index, element) in elements.iter_mut().enumerate() {
-        if !touched.contains(&index) && is_primary(element) {
-            if let Value::Object(members) = element {
+        if !touched.contains(&index) && is_primary(element)
+            && let Value::Object(members) = element {
                 members.insert("primary".into(), false.into());
             }
-        }
     }
 }
 

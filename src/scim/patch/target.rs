@@ -10,32 +10,25 @@ use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
 pub(super) enum Target<'t> {
     /// An extension as a whole.
     Extension(&'t Schema),
-    /// An attribute, a sub-attribute, or the elements that a value filter selects.
-    Attribute { at: AttrRef<'t>, path: TargetPath },
+    /// An attribute or sub-attribute; the path's filter, if it has one, selects elements of it.
+    Attribute(AttrRef<'t>),
     /// Well formed, but no such attribute.
     Unknown(String),
 }
 
 /// Finds the attribute that `path` names; its sub-attribute may stand before or after the filter.
-pub(super) fn resolve<'t>(
-    path: &TargetPath,
-    resource_type: &'t ResourceType,
-) -> Result<Target<'t>, ScimError> {
+pub(super) fn resolve<'t>(path: &TargetPath, resource_type: &'t ResourceType) -> Target<'t> {
     let at = match resource_type.resolve(&path.attr) {
         Some(Resolution::Extension(extension)) if path.filter.is_none() => {
-            return Ok(Target::Extension(extension.0));
+            return Target::Extension(extension.0);
         }
         Some(Resolution::Attribute(at)) => at,
-        _ => return Ok(Target::Unknown(path.to_string())),
+        _ => return Target::Unknown(path.to_string()),
     };
-    let Some(sub) = &path.sub else {
-        return Ok(Target::Attribute { at, path: path.clone() });
-    };
-    match at.attribute.sub(sub) {
-        Some(found) => {
-            Ok(Target::Attribute { at: AttrRef { sub: Some(found), ..at }, path: path.clone() })
-        }
-        None => Ok(Target::Unknown(path.to_string())),
+    match path.sub.as_deref().map(|sub| at.attribute.sub(sub)) {
+        None => Target::Attribute(at),
+        Some(Some(sub)) => Target::Attribute(AttrRef { sub: Some(sub), ..at }),
+        Some(None) => Target::Unknown(path.to_string()),
     }
 }
 
