@@ -89,16 +89,19 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.location()?;
         if let Some(key) = &self.api_key
-            && (!key.starts_with("sk_") || key.len() < 32) {
-                return Err("api_key must start with sk_ and have at least 32 characters".into());
-            }
+            && (!key.starts_with("sk_") || key.len() < 32)
+        {
+            return Err("api_key must start with sk_ and have at least 32 characters".into());
+        }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err("tls_cert and tls_key belong together; one of them is missing".into());
         }
         if let Some(url) = &self.public_url
-            && !url.starts_with("http://") && !url.starts_with("https://") {
-                return Err("public_url must start with http:// or https://".into());
-            }
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            return Err("public_url must start with http:// or https://".into());
+        }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
         }

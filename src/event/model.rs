@@ -169,9 +169,10 @@ fn changed_members(
         let (before, after) =
             (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
         if before != after
-            && let Some(value) = describe(name, before, after) {
-                changed.insert(name.clone(), value);
-            }
+            && let Some(value) = describe(name, before, after)
+        {
+            changed.insert(name.clone(), value);
+        }
     }
     (!changed.is_empty()).then_some(changed)
 }

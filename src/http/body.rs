@@ -90,6 +90,10 @@ impl Query {
 fn decode(text: &str) -> Result<String, ScimError> {
     let spaced = text.replace('+', " ");
     match percent_decode_str(&spaced).decode_utf8() {
+        // No text in the database contains U+0000, and PostgreSQL takes none.
+        Ok(decoded) if decoded.contains('\0') => Err(ScimError::invalid_value(
+            "The query string contains the character U+0000, which is not allowed.",
+        )),
         Ok(decoded) => Ok(decoded.into_owned()),
         Err(_) => {
             Err(ScimError::invalid_value("The query string is not UTF-8 after percent-decoding."))
@@ -115,5 +119,6 @@ mod tests {
             assert_eq!(query.get(name), value);
         }
         assert!(Query::parse("filter=%FF").is_err());
+        assert!(Query::parse("filter=%00").is_err());
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HOST};
+use ipnet::IpNet;
 
 use super::State;
 use crate::service::AuthError;
@@ -22,35 +23,38 @@ pub(super) fn bearer(request: &HttpRequest) -> Result<&str, AuthError> {
 
 /// The client's address. Forwarding headers count only when every hop behind them is trusted.
 pub(super) fn address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
-    let trusted = |address: &IpAddr| state.trusted_proxies.iter().any(|net| net.contains(address));
-    if !trusted(&peer) {
-        return Some(peer);
-    }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = match (header("x-forwarded-for"), header("forwarded")) {
-        (Some(list), _) => list.split(',').filter_map(parse_hop).collect(),
-        (None, Some(list)) => list
-            .split(',')
-            .filter_map(|hop| {
-                hop.split(';').find_map(|pair| {
-                    let (name, value) = pair.trim().split_once('=')?;
-                    name.eq_ignore_ascii_case("for").then(|| parse_hop(value)).flatten()
-                })
-            })
-            .collect(),
-        (None, None) => Vec::new(),
-    };
-    // From the nearest hop outwards, the first that is not a proxy of ours is the client.
-    hops.iter()
-        .rev()
-        .find(|hop| !trusted(hop))
-        .copied()
-        .or_else(|| hops.first().copied())
-        .or(Some(peer))
+    let peer = request.peer_addr()?.ip();
+    let forwarded = (header("x-forwarded-for"), header("forwarded"));
+    Some(client(peer, forwarded, &state.trusted_proxies))
 }
 
-fn parse_hop(text: &str) -> Option<IpAddr> {
+/// From the nearest hop outwards, the first that is not a trusted proxy. `forwarded` are the values
+/// of `X-Forwarded-For` and `Forwarded` (RFC 7239).
+fn client(peer: IpAddr, forwarded: (Option<&str>, Option<&str>), trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let hops: Vec<IpAddr> = match forwarded {
+        (Some(list), _) => list.split(',').filter_map(hop).collect(),
+        (None, Some(list)) => list.split(',').filter_map(forwarded_for).collect(),
+        (None, None) => Vec::new(),
+    };
+    let outermost = hops.first().copied();
+    hops.iter().rev().find(|hop| !is_trusted(hop)).copied().or(outermost).unwrap_or(peer)
+}
+
+/// `for=` of one element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("for").then(|| hop(value)).flatten()
+    })
+}
+
+/// An address with or without port, brackets and quotes.
+fn hop(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
     if let Ok(address) = text.parse() {
         return Some(address);
@@ -68,18 +72,52 @@ pub(super) fn public_url(request: &HttpRequest, state: &State) -> String {
         return url.clone();
     }
     let host = request.headers().get(HOST).and_then(|value| value.to_str().ok());
-    let host = host.filter(|host| {
-        let name = host.rsplit_once(':').map_or(*host, |(name, _)| name);
-        state
-            .trusted_hosts
-            .iter()
-            .any(|t| t.eq_ignore_ascii_case(name) || t.eq_ignore_ascii_case(host))
-    });
-    match host {
-        Some(host) => {
-            let scheme = if state.is_tls { "https" } else { "http" };
-            format!("{scheme}://{host}")
-        }
+    match host.filter(|host| is_trusted_host(host, &state.trusted_hosts)) {
+        Some(host) => format!("{}://{host}", if state.is_tls { "https" } else { "http" }),
         None => state.service.public_url.clone(),
+    }
+}
+
+/// True for a trusted name, with or without a port.
+fn is_trusted_host(host: &str, trusted: &[String]) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    trusted.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarded_addresses_count_only_behind_trusted_proxies() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network")];
+        for (peer, list, forwarded, expected) in [
+            ("203.0.113.9", Some("198.51.100.1"), None, "203.0.113.9"),
+            ("10.0.0.1", Some("198.51.100.1"), None, "198.51.100.1"),
+            ("10.0.0.1", Some("6.6.6.6, 198.51.100.1, 10.0.0.2"), None, "198.51.100.1"),
+            ("10.0.0.1", None, Some("for=198.51.100.1;proto=https"), "198.51.100.1"),
+            ("10.0.0.1", None, Some("For=\"[2001:db8::1]:443\""), "2001:db8::1"),
+            ("10.0.0.1", Some("garbage"), None, "10.0.0.1"),
+            ("10.0.0.1", Some("10.0.0.7"), None, "10.0.0.7"),
+            ("10.0.0.1", None, None, "10.0.0.1"),
+        ] {
+            let peer = peer.parse().expect("an address");
+            let found = client(peer, (list, forwarded), &trusted);
+            assert_eq!(found.to_string(), expected, "{list:?} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn host_is_believed_only_by_name() {
+        let trusted = ["scim.example.com".to_owned()];
+        for (host, expected) in [
+            ("scim.example.com", true),
+            ("SCIM.example.com:8443", true),
+            ("evil.example.com", false),
+            ("scim.example.com.evil.com", false),
+            ("", false),
+        ] {
+            assert_eq!(is_trusted_host(host, &trusted), expected, "{host}");
+        }
     }
 }

@@ -9,14 +9,11 @@ use subtle::ConstantTimeEq;
 use super::context::Directory;
 use super::{Service, ServiceError};
 use crate::auth::verified::Remembered;
-use crate::auth::{Presented, SecretKind, hash, secret};
+use crate::auth::{Presented, SecretKind, Verified, hash, secret};
 use crate::store::StoreError;
 use crate::store::api_key::ApiKeyRow;
 use crate::store::directory::DirectoryRow;
 use crate::store::token::TokenRow;
-
-/// Hashes that may wait for a free thread.
-pub const MAX_WAITING: usize = 256;
 
 /// How often the last use of a secret is written down, in milliseconds.
 const USED_EVERY_MS: i64 = 60_000;
@@ -126,6 +123,16 @@ impl From<StoreError> for AuthError {
 
 const UNKNOWN: &str = "The bearer token is not valid, has expired or was revoked.";
 
+/// What the memory says about a secret before the database is asked.
+enum Recalled<A> {
+    Open(Arc<A>),
+    /// The state must be read; `known` secrets need no hash again.
+    Ask {
+        known: bool,
+        generation: u64,
+    },
+}
+
 impl Service {
     /// The directory that a token opens.
     pub async fn directory_access(
@@ -133,29 +140,15 @@ impl Service {
         bearer: &str,
         address: Option<IpAddr>,
     ) -> Result<Arc<Access>, AuthError> {
-        let presented = match Presented::parse(bearer) {
-            Some(presented) if presented.kind == SecretKind::Directory => presented,
-            Some(_) => {
-                return Err(AuthError::Refused(
-                    "This is an API key; SCIM needs a directory token, which starts with rbd_.",
-                ));
-            }
-            None => return self.refuse(None, address),
-        };
+        const OTHER: &str =
+            "This is an API key; SCIM needs a directory token, which starts with rbd_.";
+        let presented = self.presented(bearer, SecretKind::Directory, OTHER, address)?;
         let now = self.clock.now_ms();
-        let digest = presented.digest();
-        let generation = self.tokens.generation();
-        let known = match self.tokens.get(&digest, now) {
-            Some(Remembered::Fresh(access)) if !expired(access.expires, now) => return Ok(access),
-            Some(Remembered::Fresh(_)) => return self.refuse(None, address),
-            Some(Remembered::Stale(_)) => true,
-            None => false,
+        let recalled = self.recall(&self.tokens, &presented, address, now, |a| a.expires)?;
+        let (known, generation) = match recalled {
+            Recalled::Open(access) => return Ok(access),
+            Recalled::Ask { known, generation } => (known, generation),
         };
-        if let (false, Some(wait)) =
-            (known, self.failures.blocked(Some(&presented.id), address, now))
-        {
-            return Err(AuthError::TooMany(wait));
-        }
         let id = presented.id.clone();
         let found = self.store.read("token_get", move |tx| {
             let Some(token) = tx.token_get(&id)? else { return Ok(None) };
@@ -163,7 +156,7 @@ impl Service {
             Ok::<_, StoreError>(directory.map(|directory| (token, directory)))
         });
         let Some((token, row)) = found.await? else {
-            self.tokens.forget(&digest);
+            self.tokens.forget(&presented.digest());
             return self.refuse(None, address);
         };
         if !known && !self.verify(presented.text, &token.hash).await? {
@@ -174,8 +167,46 @@ impl Service {
         }
         let access = Arc::new(self.access(&token, &row));
         self.note_use(&access, now);
-        self.tokens.put(digest, Arc::clone(&access), now, generation);
+        self.tokens.put(presented.digest(), Arc::clone(&access), now, generation);
         Ok(access)
+    }
+
+    /// A secret of the right form and kind.
+    fn presented<'b>(
+        &self,
+        bearer: &'b str,
+        kind: SecretKind,
+        other: &'static str,
+        address: Option<IpAddr>,
+    ) -> Result<Presented<'b>, AuthError> {
+        match Presented::parse(bearer) {
+            Some(presented) if presented.kind == kind => Ok(presented),
+            Some(_) => Err(AuthError::Refused(other)),
+            None => self.refuse(None, address),
+        }
+    }
+
+    /// Looks a secret up in memory; one that is not there and fails too often goes no further.
+    fn recall<A>(
+        &self,
+        memory: &Verified<Arc<A>>,
+        presented: &Presented<'_>,
+        address: Option<IpAddr>,
+        now: i64,
+        expires: impl Fn(&A) -> Option<i64>,
+    ) -> Result<Recalled<A>, AuthError> {
+        let generation = memory.generation();
+        match memory.get(&presented.digest(), now) {
+            Some(Remembered::Fresh(access)) if expired(expires(&access), now) => {
+                self.refuse(None, address)
+            }
+            Some(Remembered::Fresh(access)) => Ok(Recalled::Open(access)),
+            Some(Remembered::Stale(_)) => Ok(Recalled::Ask { known: true, generation }),
+            None => match self.failures.blocked(Some(&presented.id), address, now) {
+                Some(wait) => Err(AuthError::TooMany(wait)),
+                None => Ok(Recalled::Ask { known: false, generation }),
+            },
+        }
     }
 
     fn access(&self, token: &TokenRow, row: &DirectoryRow) -> Access {
@@ -200,28 +231,15 @@ impl Service {
         if let Some(key) = fixed {
             return Ok(Arc::new(ApiAccess::fixed(key.name)));
         }
-        let presented = match Presented::parse(bearer) {
-            Some(presented) if presented.kind == SecretKind::Api => presented,
-            Some(_) => {
-                return Err(AuthError::Refused(
-                    "This is a directory token; this API needs an API key, which starts with sk_.",
-                ));
-            }
-            None => return self.refuse(None, address),
-        };
+        const OTHER: &str =
+            "This is a directory token; this API needs an API key, which starts with sk_.";
+        let presented = self.presented(bearer, SecretKind::Api, OTHER, address)?;
         let now = self.clock.now_ms();
-        let generation = self.api_keys.generation();
-        let known = match self.api_keys.get(&digest, now) {
-            Some(Remembered::Fresh(access)) if !expired(access.expires, now) => return Ok(access),
-            Some(Remembered::Fresh(_)) => return self.refuse(None, address),
-            Some(Remembered::Stale(_)) => true,
-            None => false,
+        let recalled = self.recall(&self.api_keys, &presented, address, now, |a| a.expires)?;
+        let (known, generation) = match recalled {
+            Recalled::Open(access) => return Ok(access),
+            Recalled::Ask { known, generation } => (known, generation),
         };
-        if let (false, Some(wait)) =
-            (known, self.failures.blocked(Some(&presented.id), address, now))
-        {
-            return Err(AuthError::TooMany(wait));
-        }
         let id = presented.id.clone();
         let found: Result<Option<ApiKeyRow>, StoreError> =
             self.store.get("api_key_get", move |tx| tx.api_key_get(&id)).await;
@@ -259,11 +277,9 @@ impl Service {
 
     /// Runs argon2 on a thread that may block, a few at a time.
     async fn verify(&self, text: &str, stored: &str) -> Result<bool, AuthError> {
-        // Waiting requests hold no thread; a flood of them is turned away.
         let busy = || AuthError::Store(StoreError::Overloaded);
-        let permit =
-            tokio::time::timeout(std::time::Duration::from_secs(5), self.hashing.acquire());
-        let _permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let _place = self.hashing_queue.try_acquire().map_err(|_| busy())?;
+        let _turn = self.hashing.acquire().await.map_err(|_| busy())?;
         let (text, stored) = (text.to_owned(), stored.to_owned());
         tokio::task::spawn_blocking(move || hash::verify(&text, &stored)).await.map_err(|_| busy())
     }

@@ -51,8 +51,7 @@ pub fn schema(registry: &Registry, uri: &str, base: &str) -> Result<Value, ScimE
 
 /// `/ResourceTypes`.
 pub fn resource_types(registry: &Registry, base: &str) -> Value {
-    let types: Vec<Value> =
-        registry.types().iter().map(|t| resource_type_value(t, base)).collect();
+    let types: Vec<Value> = registry.types().iter().map(|t| resource_type_value(t, base)).collect();
     list(&types)
 }
 

@@ -38,7 +38,10 @@ pub struct Service {
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
+    /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
+    /// Hashes that may be computed or wait for it.
+    pub(crate) hashing_queue: tokio::sync::Semaphore,
     /// Keys that are not in the database: the one from the configuration and the local one.
     pub(crate) fixed_keys: Vec<authenticate::FixedKey>,
 }
@@ -58,8 +61,11 @@ impl Service {
     }
 }
 
-/// Hashes computed at the same time; more wait, and beyond [`authenticate::MAX_WAITING`] are refused.
+/// Hashes computed at the same time.
 const HASHING_THREADS: usize = 2;
+
+/// Hashes computed or waiting; more are refused, so that a flood of tokens holds no memory.
+const MAX_HASHING: usize = 256;
 
 impl Service {
     pub fn new(
@@ -77,6 +83,7 @@ impl Service {
             api_keys: Verified::default(),
             failures: Failures::default(),
             hashing: tokio::sync::Semaphore::new(HASHING_THREADS),
+            hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
     }

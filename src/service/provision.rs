@@ -68,7 +68,7 @@ impl Service {
     ) -> Result<ResourceRow, ServiceError> {
         let profile = &access.directory.profile;
         rewrite::representation(&mut body, resource_type, profile);
-        let members = members::of_representation(&body, resource_type)?.unwrap_or_default();
+        let members = members::of_representation(&body, resource_type)?;
         let mut notes = Notes::default();
         let mut attributes =
             validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
@@ -76,7 +76,7 @@ impl Service {
         let site = self.site(access, resource_type, self.clock.id(&resource_type.id_prefix));
         let document = Document::canonical(attributes, &site.id, resource_type)?;
         let content = content(&document, &notes.extra, resource_type)?;
-        let steps = vec![MemberStep::Set(members)];
+        let steps: Vec<MemberStep> = members.map(MemberStep::Add).into_iter().collect();
         self.store.write("resource_create", move |tx| site.create(tx, &content, &steps)).await
     }
 
@@ -92,7 +92,7 @@ impl Service {
     ) -> Result<ResourceRow, ServiceError> {
         let profile = &access.directory.profile;
         rewrite::representation(&mut body, resource_type, profile);
-        let members = members::of_representation(&body, resource_type)?.unwrap_or_default();
+        let members = replaced_members(&body, resource_type)?;
         let mut notes = Notes::default();
         let attributes =
             validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
@@ -106,7 +106,7 @@ impl Service {
             Ok(Edit {
                 document: Document::canonical(new, &id_text, &rt)?,
                 extra: notes.extra.clone(),
-                members: vec![MemberStep::Set(members.clone())],
+                members: members.clone(),
             })
         };
         self.update(self.site(access, resource_type, id.to_owned()), condition, edit).await
@@ -421,6 +421,18 @@ fn content(
         doc: document.to_json(),
         extra,
     })
+}
+
+/// A PUT of a group sets exactly the members that it lists; one that lists none empties the group.
+fn replaced_members(
+    body: &Object,
+    resource_type: &ResourceType,
+) -> Result<Vec<MemberStep>, ScimError> {
+    if members::members_attribute(resource_type).is_none() {
+        return Ok(Vec::new());
+    }
+    let ids = members::of_representation(body, resource_type)?.unwrap_or_default();
+    Ok(vec![MemberStep::Set(ids)])
 }
 
 /// `active` is always part of a user: a filter must find what an answer shows.

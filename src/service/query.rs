@@ -198,10 +198,12 @@ impl Service {
         let text = request.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = text.map(|t| parse_filter(t, profile.unquoted_values())).transpose()?;
         let listed = self.list_by(access, resource_type, request, filter.clone()).await?;
-        if listed.total == 0 && profile.retry_percent_decoded
-            && let Some(decoded) = filter.as_ref().and_then(percent_decoded) {
-                return self.list_by(access, resource_type, request, Some(decoded)).await;
-            }
+        if listed.total == 0
+            && profile.retry_percent_decoded
+            && let Some(decoded) = filter.as_ref().and_then(percent_decoded)
+        {
+            return self.list_by(access, resource_type, request, Some(decoded)).await;
+        }
         Ok(listed)
     }
 

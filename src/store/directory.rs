@@ -83,15 +83,8 @@ impl Tx<'_> {
     ) -> Result<Vec<DirectoryRow>, StoreError> {
         let (condition, order, cursor) = range.sql_on("d.id");
         let text = format!(
-            "{COLUMNS} WHERE {condition} AND (? IS NULL OR o.id = ?) ORDER BY {order} LIMIT ?"
+            "{COLUMNS} WHERE {condition} AND (CAST(? AS TEXT) IS NULL OR o.id = ?) ORDER BY {order} LIMIT ?"
         );
-        // PostgreSQL cannot guess the type of a bare `? IS NULL`.
-        let text = match self.dialect {
-            super::dialect::Dialect::Sqlite => text,
-            super::dialect::Dialect::Postgres => {
-                text.replace("(? IS NULL", "(CAST(? AS TEXT) IS NULL")
-            }
-        };
         self.rows::<Sql, _>(
             &text,
             &[

@@ -56,8 +56,8 @@ impl Tx<'_> {
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let condition = render(predicate, directory_key, self.dialect);
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
-             AND r.resource_type = ? AND {} ORDER BY {} LIMIT ? OFFSET ?",
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {} AND {} ORDER BY {} LIMIT ? OFFSET ?",
+            predicate.scope(self.dialect),
             condition.text,
             order.sql()
         );
@@ -83,8 +83,8 @@ impl Tx<'_> {
         }
         let condition = render(predicate, directory_key, self.dialect);
         let text = format!(
-            "SELECT COUNT(*) FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? \
-             AND {}",
+            "SELECT COUNT(*) FROM resource r WHERE {} AND {}",
+            predicate.scope(self.dialect),
             condition.text
         );
         let mut binds = scope(directory_key, resource_type);
@@ -108,9 +108,10 @@ impl Tx<'_> {
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let condition = render(predicate, directory_key, self.dialect);
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
-             AND r.resource_type = ? AND {} AND r.key > ? ORDER BY r.key LIMIT ?",
-            condition.text
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {} AND {} AND {} ORDER BY r.key LIMIT ?",
+            predicate.scope(self.dialect),
+            condition.text,
+            predicate.beyond(self.dialect)
         );
         let mut binds = scope(directory_key, resource_type);
         binds.extend(condition.binds);
@@ -134,8 +135,8 @@ impl Tx<'_> {
         let mut binds = scope(directory_key, resource_type);
         binds.extend(condition.binds);
         let query = format!(
-            "SELECT r.key FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? \
-             AND {} ORDER BY r.key LIMIT 100",
+            "SELECT r.key FROM resource r WHERE {} AND {} ORDER BY r.key LIMIT 100",
+            predicate.scope(self.dialect),
             condition.text
         );
         match self.dialect {

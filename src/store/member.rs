@@ -1,5 +1,9 @@
 //! Memberships as rows. A change names the members it touches; the list of a group is never loaded
 //! for it.
+//!
+//! SQLite keeps no statistics and takes a directory for small: left to itself it walks all of its
+//! resources to find the few that a list names. `CROSS JOIN` fixes the order of its loops; to
+//! PostgreSQL it is an ordinary join.
 
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
@@ -48,7 +52,7 @@ impl Tx<'_> {
     ) -> Result<Vec<Candidate>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type FROM json_each(?) j \
-             JOIN resource r ON r.id = j.value WHERE r.directory_key = ?",
+             CROSS JOIN resource r WHERE r.id = j.value AND r.directory_key = ?",
             "SELECT r.key, r.id, r.resource_type FROM resource r WHERE r.id IN \
              (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
              AND r.directory_key = ? ORDER BY r.key FOR KEY SHARE",
@@ -128,9 +132,9 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<MemberRow>, StoreError> {
         self.rows::<(BigInt, Text, Text, Nullable<Text>), _>(
-            "SELECT r.key, r.id, r.resource_type, r.display FROM member m \
-             JOIN resource r ON r.directory_key = m.directory_key AND r.key = m.member_key \
-             WHERE m.directory_key = ? AND m.group_key = ? AND m.member_key > ? \
+            "SELECT r.key, r.id, r.resource_type, r.display FROM member m CROSS JOIN resource r \
+             WHERE r.directory_key = m.directory_key AND r.key = m.member_key \
+             AND m.directory_key = ? AND m.group_key = ? AND m.member_key > ? \
              ORDER BY m.member_key LIMIT ?",
             &[
                 Bind::Int(directory_key),
@@ -152,12 +156,12 @@ impl Tx<'_> {
                  SELECT m.group_key, 1 FROM member m \
                  WHERE m.directory_key = ? AND m.member_key = ? \
                  UNION \
-                 SELECT m.group_key, up.depth + 1 FROM up \
-                 JOIN member m ON m.directory_key = ? AND m.member_key = up.group_key \
-                 WHERE up.depth < ?) \
+                 SELECT m.group_key, up.depth + 1 FROM up CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.member_key = up.group_key \
+                 AND up.depth < ?) \
              SELECT r.key, r.id, r.display, CAST(MIN(up.depth) AS INTEGER) FROM up \
-             JOIN resource r ON r.directory_key = ? AND r.key = up.group_key \
-             WHERE r.key <> ? GROUP BY r.key, r.id, r.display ORDER BY r.key",
+             CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
+             AND r.key <> ? GROUP BY r.key, r.id, r.display ORDER BY r.key",
             &[
                 Bind::Int(directory_key),
                 Bind::Int(member_key),
@@ -191,7 +195,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let text = self.dialect.pick(
             "SELECT key FROM resource WHERE key IN (SELECT value FROM json_each(?)) \
-             AND directory_key = ?",
+             AND +directory_key = ?",
             "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
              jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
              ORDER BY key FOR NO KEY UPDATE",

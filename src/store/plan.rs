@@ -277,6 +277,46 @@ fn opposite(op: CompareOp) -> CompareOp {
     }
 }
 
+impl Predicate {
+    /// True when the predicate names its resources by key, through another table.
+    fn names_keys(&self) -> bool {
+        match self {
+            Self::Indexed { negated, .. } | Self::HasMember { negated, .. } => !negated,
+            Self::And(parts) => parts.iter().any(Self::names_keys),
+            Self::Or(parts) => !parts.is_empty() && parts.iter().all(Self::names_keys),
+            _ => false,
+        }
+    }
+
+    /// True when an index other than the walk by key finds the resources.
+    fn is_driven(&self) -> bool {
+        match self {
+            Self::Text { op, negated, .. } => !negated && *op != CompareOp::Co,
+            Self::And(parts) => parts.iter().any(Self::is_driven),
+            Self::Or(parts) => !parts.is_empty() && parts.iter().all(Self::is_driven),
+            other => other.names_keys(),
+        }
+    }
+
+    /// The condition that continues a walk by key. It must not tempt SQLite to walk all directories
+    /// by key where the predicate has an index of its own.
+    pub(super) fn beyond(&self, dialect: Dialect) -> &'static str {
+        match (dialect, self.is_driven()) {
+            (Dialect::Sqlite, true) => "+r.key > ?",
+            _ => "r.key > ?",
+        }
+    }
+
+    /// The condition on directory and type, which wraps every predicate. Where the predicate names
+    /// keys, SQLite must not walk the directory instead: a `+` hides a column from its indexes.
+    pub(super) fn scope(&self, dialect: Dialect) -> &'static str {
+        match (dialect, self.names_keys()) {
+            (Dialect::Sqlite, true) => "+r.directory_key = ? AND +r.resource_type = ?",
+            _ => "r.directory_key = ? AND r.resource_type = ?",
+        }
+    }
+}
+
 /// A condition as SQL text and its values.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
@@ -331,9 +371,9 @@ impl Condition {
             Predicate::HasMember { id, negated } => {
                 let not = if *negated { "NOT " } else { "" };
                 self.text.push_str(&format!(
-                    "(r.key {not}IN (SELECT m.group_key FROM member m JOIN resource o \
-                     ON o.directory_key = m.directory_key AND o.key = m.member_key \
-                     WHERE m.directory_key = ? AND o.id = ? AND o.directory_key = ?))"
+                    "(r.key {not}IN (SELECT m.group_key FROM resource o CROSS JOIN member m \
+                     WHERE m.directory_key = ? AND m.member_key = o.key \
+                     AND o.id = ? AND o.directory_key = ?))"
                 ));
                 self.binds.push(Bind::Int(directory_key));
                 self.binds.push(Bind::Owned(id.clone()));

@@ -187,8 +187,8 @@ impl Tx<'_> {
         }
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified FROM json_each(?) j JOIN resource r ON r.key = j.value \
-             WHERE r.directory_key = ?",
+             r.modified FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
+             AND r.directory_key = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
              r.modified FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
              JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",

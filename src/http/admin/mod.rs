@@ -6,12 +6,13 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::body::{self, Query};
 use super::error::{HttpError, Problem};
 use super::observe::RouteName;
 use super::{State, caller};
-use crate::scim::ScimError;
+use crate::scim::{Object, ScimError};
 use crate::service::administer::ListParameters;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope, ServiceError};
@@ -108,6 +109,10 @@ async fn manager(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>,
         let error = AdminError::new(403, "forbidden", "This API key lacks the scope \"manage\".");
         return Err(HttpError::api(error));
     }
+    // No id contains U+0000, and PostgreSQL would not even look.
+    if request.match_info().iter().any(|(_, part)| part.contains("%00") || part.contains('\0')) {
+        return Err(HttpError::api(AdminError::not_found("This path")));
+    }
     Ok(access)
 }
 
@@ -117,10 +122,32 @@ async fn json<T: DeserializeOwned>(
     payload: web::Payload,
 ) -> Result<T, HttpError> {
     let object = body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
+    refuse_nul(&object)?;
     serde_json::from_value(object.into()).map_err(|error| {
         let message = format!("The request body does not fit: {error}.");
         HttpError::api(AdminError::new(422, "invalid_request_parameters", message))
     })
+}
+
+/// No text in the database contains U+0000; escaped in JSON it would reach it.
+fn refuse_nul(object: &Object) -> Result<(), HttpError> {
+    fn contains_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(elements) => elements.iter().any(contains_nul),
+            Value::Object(members) => {
+                members.iter().any(|(name, value)| name.contains('\0') || contains_nul(value))
+            }
+            _ => false,
+        }
+    }
+    match object.iter().find(|(name, value)| name.contains('\0') || contains_nul(value)) {
+        Some((name, _)) => {
+            let field = name.replace('\0', "");
+            Err(HttpError::api(AdminError::invalid(&field, "it contains the character U+0000.")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// `limit`, `after` and `before`.

@@ -49,6 +49,7 @@ fn target(segments: &[String]) -> Target {
         [only] if is(only, "ResourceTypes") => Target::ResourceTypes,
         [first, uri] if is(first, "Schemas") => Target::Schema(uri.clone()),
         [first, name] if is(first, "ResourceTypes") => Target::ResourceType(name.clone()),
+        segments if segments.iter().any(|s| s.contains(char::is_control)) => Target::Unknown,
         [endpoint] => Target::Collection(endpoint.clone()),
         [endpoint, id] => Target::Resource(endpoint.clone(), id.clone()),
         _ => Target::Unknown,
@@ -80,6 +81,7 @@ mod tests {
             ("/Schemas/urn:a%3Ab", false, Target::Schema("urn:a:b".into())),
             ("/serviceproviderconfig", false, Target::ServiceProviderConfig),
             ("/Users/1/2", false, Target::Unknown),
+            ("/Users/a%00b", false, Target::Unknown),
             ("", false, Target::Unknown),
         ] {
             let route = parse(path);

@@ -139,10 +139,11 @@ impl Service {
             .write("token_create", move |tx| {
                 directory::lock(tx, row.key)?;
                 if let Some(user) = &stored.user_id
-                    && tx.resource_get(row.key, "User", user)?.is_none() {
-                        let message = "it names no user of this directory.";
-                        return Err(AdminError::invalid("user_id", message).into());
-                    }
+                    && tx.resource_get(row.key, "User", user)?.is_none()
+                {
+                    let message = "it names no user of this directory.";
+                    return Err(AdminError::invalid("user_id", message).into());
+                }
                 issue(tx, &row, &stored, &mut ids.clone(), now)?;
                 Ok::<_, ServiceError>(())
             })
