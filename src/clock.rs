@@ -3,8 +3,8 @@
 //! Units of the store are run again when a transaction is; they take an [`Ids`] made before, which
 //! gives the same ids every time, and the time at which the request came.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ulid::Ulid;
@@ -13,6 +13,8 @@ use ulid::Ulid;
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
+    /// The last id given out: ids of one process rise, also within a millisecond.
+    last: Arc<Mutex<Ids>>,
 }
 
 #[derive(Clone, Debug)]
@@ -23,12 +25,16 @@ enum Source {
 
 impl Clock {
     pub fn system() -> Self {
-        Self { source: Source::System }
+        Self::of(Source::System)
     }
 
     /// A clock that stands still at `ms` until it is moved.
     pub fn fixed(ms: i64) -> Self {
-        Self { source: Source::Fixed(Arc::new(AtomicI64::new(ms))) }
+        Self::of(Source::Fixed(Arc::new(AtomicI64::new(ms))))
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, last: Arc::new(Mutex::new(Ids { ms: 0, random: 0 })) }
     }
 
     /// Moves a fixed clock; the system clock does not move.
@@ -52,7 +58,12 @@ impl Clock {
 
     /// A new id: prefix, `_` and 26 characters that sort by time.
     pub fn id(&self, prefix: &str) -> String {
-        self.ids().next(prefix)
+        let fresh = self.ids();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if fresh.ms > last.ms {
+            *last = fresh;
+        }
+        last.next(prefix)
     }
 
     /// Ids for one unit.
@@ -107,5 +118,26 @@ impl Stopwatch {
 
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_rise_within_a_millisecond() {
+        let clock = Clock::fixed(1_750_000_000_000);
+        let ids: Vec<String> = (0..100).map(|_| clock.id("x")).collect();
+        assert!(ids.is_sorted());
+        clock.advance(Duration::from_millis(1));
+        assert!(clock.id("x") > ids[99]);
+    }
+
+    #[test]
+    fn ids_of_a_unit_are_the_same_when_it_runs_again() {
+        let ids = Clock::system().ids();
+        let run = |mut ids: Ids| [ids.next("event"), ids.next("event")];
+        assert_eq!(run(ids.clone()), run(ids));
     }
 }

@@ -1,16 +1,22 @@
 //! Health and metrics, for orchestrators and Prometheus.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 use serde_json::json;
 
 use super::State;
+use super::error::{HttpError, Problem};
 use super::observe::RouteName;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/health/live", web::get().to(live))
-        .route("/health/ready", web::get().to(ready))
-        .route("/metrics", web::get().to(metrics));
+        .service(read_only("/health/live").route(web::get().to(live)))
+        .service(read_only("/health/ready").route(web::get().to(ready)))
+        .service(read_only("/metrics").route(web::get().to(metrics)));
+}
+
+fn read_only(path: &str) -> Resource {
+    let refuse = || async { Err::<HttpResponse, _>(HttpError::api(Problem::Method("GET"))) };
+    web::resource(path).default_service(web::to(refuse))
 }
 
 /// The process runs.

@@ -6,6 +6,8 @@
 //! strict core is the same for all.
 
 pub mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +122,14 @@ impl Profile {
         let mut flags = table(DEFAULT);
         flags.extend(table(shipped));
         flags.extend(overrides.clone());
-        flags.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+        // JSON says more about a wrong value than TOML does.
+        let flags = serde_json::to_value(flags).map_err(|error| error.to_string())?;
+        serde_path_to_error::deserialize(flags).map_err(|error| {
+            match (error.path().to_string(), error.inner()) {
+                (path, inner) if path == "." => inner.to_string(),
+                (flag, inner) => format!("{flag}: {inner}"),
+            }
+        })
     }
 
     pub fn value_rules(&self) -> Rules {

@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use super::Profile;
+use crate::scim::filter::{TargetPath, parse_target_path};
 use crate::scim::patch::PatchOp;
+use crate::scim::patch::op::member;
 use crate::scim::schema::{Attribute, DataType, Resolution};
 use crate::scim::{Object, ResourceType, urn};
 
@@ -39,22 +41,16 @@ pub fn patch(ops: &mut [PatchOp], resource_type: &ResourceType, profile: &Profil
     let mut rewriter = Rewriter { profile, fired: Vec::new() };
     for op in ops {
         let Some(value) = &mut op.value else { continue };
-        let Some(path) = &op.path else {
-            if let Value::Object(members) = value {
+        match (&op.path, value) {
+            (None, Value::Object(members)) => {
                 for (name, value) in members.iter_mut() {
                     rewriter.member(name, value, resource_type);
                 }
             }
-            continue;
-        };
-        let Some(Resolution::Attribute(at)) = resource_type.resolve(&path.attr) else { continue };
-        let sub = path.sub.as_deref().and_then(|name| at.attribute.sub(name)).or(at.sub);
-        match sub {
-            Some(sub) => rewriter.value(sub, value, &path.to_string()),
-            None if path.filter.is_some() => {
-                rewriter.element(at.attribute, value, &path.to_string());
+            (None, _) => {}
+            (Some(path), value) => {
+                rewriter.target(path, value, resource_type, &path.to_string());
             }
-            None => rewriter.value(at.attribute, value, &path.to_string()),
         }
     }
     rewriter.fired
@@ -72,22 +68,43 @@ impl Rewriter<'_> {
 
     /// A top-level member: an attribute, an extension object, or a path as a name.
     fn member(&mut self, name: &str, value: &mut Value, resource_type: &ResourceType) {
-        let Ok(path) = crate::scim::filter::parse_target_path(name) else { return };
-        match resource_type.resolve(&path.attr) {
-            Some(Resolution::Extension(extension)) => {
-                if let Value::Object(members) = value {
-                    for (inner, value) in members.iter_mut() {
-                        if let Some(attribute) = extension.0.attribute(inner) {
-                            self.value(attribute, value, &format!("{name}:{inner}"));
-                        }
+        if let Ok(path) = parse_target_path(name) {
+            self.target(&path, value, resource_type, name);
+        }
+    }
+
+    /// The value of what `path` names; `shown` is how the client wrote it.
+    fn target(
+        &mut self,
+        path: &TargetPath,
+        value: &mut Value,
+        resource_type: &ResourceType,
+        shown: &str,
+    ) {
+        match (resource_type.resolve(&path.attr), value) {
+            (Some(Resolution::Extension(extension)), Value::Object(members)) => {
+                for (inner, value) in members.iter_mut() {
+                    if let Some(attribute) = extension.0.attribute(inner) {
+                        self.value(attribute, value, &format!("{shown}:{inner}"));
                     }
                 }
             }
-            Some(Resolution::Attribute(at)) => {
+            (Some(Resolution::Attribute(at)), value) => {
                 let sub = path.sub.as_deref().and_then(|sub| at.attribute.sub(sub)).or(at.sub);
-                self.value(sub.unwrap_or(at.attribute), value, name);
+                let attribute = sub.unwrap_or(at.attribute);
+                let filtered = path.filter.is_some();
+                match value {
+                    // An array of one stands for its element.
+                    Value::Array(elements) if filtered && sub.is_none_or(|s| !s.multi_valued) => {
+                        for element in elements {
+                            self.element(attribute, element, shown);
+                        }
+                    }
+                    value if filtered && sub.is_none() => self.element(attribute, value, shown),
+                    value => self.value(attribute, value, shown),
+                }
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -139,22 +156,22 @@ impl Rewriter<'_> {
         if !self.profile.complex_from_scalar || attribute.value_sub().is_none() {
             return;
         }
+        let mut changed = false;
         if let (false, Value::Array(elements)) = (attribute.multi_valued, &mut *value)
-            && elements.len() <= 1 {
-                *value = elements.pop().unwrap_or(Value::Null);
-                self.fire("complex_from_scalar", path);
-            }
+            && elements.len() <= 1
+        {
+            *value = elements.pop().unwrap_or(Value::Null);
+            changed = true;
+        }
         match value {
-            Value::String(text) if text.is_empty() => {
-                *value = Value::Null;
-                self.fire("complex_from_scalar", path);
-            }
+            Value::String(text) if text.is_empty() => *value = Value::Null,
             Value::String(_) | Value::Number(_) | Value::Bool(_) => {
                 *value = serde_json::json!({"value": value.take()});
-                self.fire("complex_from_scalar", path);
             }
+            _ if !changed => return,
             _ => {}
         }
+        self.fire("complex_from_scalar", path);
     }
 
     fn json_in_roles(&mut self, attribute: &Attribute, value: &mut Value, path: &str) {
@@ -180,8 +197,9 @@ impl Rewriter<'_> {
         let primaries = elements
             .iter_mut()
             .filter_map(Value::as_object_mut)
-            .filter_map(|element| element.get_mut("primary"))
-            .filter(|primary| **primary == Value::Bool(true));
+            .flat_map(Object::iter_mut)
+            .filter(|(name, value)| name.eq_ignore_ascii_case("primary") && **value == true)
+            .map(|(_, primary)| primary);
         let mut cleared = false;
         for primary in primaries.skip(1) {
             *primary = false.into();
@@ -213,14 +231,16 @@ impl Rewriter<'_> {
     }
 
     fn display_name_from_name(&mut self, body: &mut Object) {
-        let missing = body.get("displayName").and_then(Value::as_str).is_none_or(str::is_empty);
-        let part = |name: &str| body.get("name")?.get(name)?.as_str().filter(|t| !t.is_empty());
+        let missing = member(body, "displayName").and_then(Value::as_str).is_none_or(str::is_empty);
+        let name = member(body, "name").and_then(Value::as_object);
+        let part = |part: &str| member(name?, part)?.as_str().filter(|text| !text.is_empty());
         let composed = part("formatted").map(str::to_owned).or_else(|| {
             let parts: Vec<&str> =
                 [part("givenName"), part("familyName")].into_iter().flatten().collect();
             (!parts.is_empty()).then(|| parts.join(" "))
         });
         if let (true, Some(composed)) = (missing, composed) {
+            body.retain(|name, _| !name.eq_ignore_ascii_case("displayName"));
             body.insert("displayName".into(), composed.into());
             self.fire("display_name_from_name", "displayName");
         }

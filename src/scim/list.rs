@@ -80,9 +80,10 @@ impl SortOrder {
         match text.map(str::to_ascii_lowercase).as_deref() {
             None | Some("" | "ascending") => Ok(Self::Ascending),
             Some("descending") => Ok(Self::Descending),
-            Some(_) => Err(ScimError::invalid_value(
-                "The parameter \"sortOrder\" must be \"ascending\" or \"descending\".",
-            )),
+            Some(other) => Err(ScimError::invalid_value(format!(
+                "The parameter \"sortOrder\" must be \"ascending\" or \"descending\", but it is \"{}\".",
+                other.chars().take(40).collect::<String>()
+            ))),
         }
     }
 }

@@ -3,9 +3,11 @@
 //! A document is served as it is stored, without parsing it, unless attributes are selected.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::query::{Found, Listed};
 use super::record::object;
+use crate::scim::resource::meta::etag;
 use crate::scim::resource::{Meta, Projection};
 use crate::scim::schema::Returned;
 use crate::scim::{Object, ResourceType, urn};
@@ -73,6 +75,27 @@ fn push_resource(
     text.push_str(&Value::Object(shown).to_string());
 }
 
+/// The entity tag of the representation that shows these relations.
+pub fn tag(found: &Found) -> String {
+    etag(found.row.version, related(found).as_deref())
+}
+
+/// A digest of the groups that a user is in: joining and leaving does not move the user's version.
+fn related(found: &Found) -> Option<String> {
+    if found.groups.is_empty() {
+        return None;
+    }
+    let mut digest = Sha256::new();
+    for group in &found.groups {
+        for part in [group.group_id.as_str(), group.display.as_deref().unwrap_or_default()] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        digest.update(group.depth.to_le_bytes());
+    }
+    Some(digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// The whole resource as an object, before projection.
 pub fn object_of(found: &Found, resource_type: &ResourceType, base: &str) -> Object {
     let mut document = object(&found.row.doc);
@@ -129,6 +152,7 @@ fn computed(found: &Found, resource_type: &ResourceType, base: &str) -> Vec<(&'s
         created: row.created,
         last_modified: row.modified,
         version: row.version,
+        related: related(found),
         location: location(base, resource_type, &row.id),
     };
     values.push(("meta", meta.to_value()));

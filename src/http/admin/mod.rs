@@ -123,9 +123,15 @@ async fn json<T: DeserializeOwned>(
 ) -> Result<T, HttpError> {
     let object = body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
     refuse_nul(&object)?;
-    serde_json::from_value(object.into()).map_err(|error| {
-        let message = format!("The request body does not fit: {error}.");
-        HttpError::api(AdminError::new(422, "invalid_request_parameters", message))
+    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.into_inner());
+        HttpError::api(match path.as_str() {
+            "." => {
+                let message = format!("The request body does not fit: {inner}.");
+                AdminError::new(422, "invalid_request_parameters", message)
+            }
+            field => AdminError::invalid(field, format!("{inner}.")),
+        })
     })
 }
 

@@ -5,29 +5,23 @@ use actix_web::http::Method;
 use serde_json::Value;
 
 use super::route::Target;
-use super::{Call, HttpError, MEDIA_TYPE, Problem};
-use crate::scim::{ScimError, ScimType};
+use super::{Call, HttpError, MEDIA_TYPE, Problem, Query};
+use crate::scim::ScimError;
 use crate::service::discovery;
 
 const READ_ONLY: &str = "GET, HEAD";
 
 pub(super) fn service_provider_config(
     method: &Method,
+    query: &Query,
     base: &str,
 ) -> Result<HttpResponse, HttpError> {
-    refuse_writes(method)?;
+    refuse_writes_and_filters(method, query)?;
     Ok(answer(&discovery::service_provider_config(base)))
 }
 
 pub(super) fn serve(call: &Call, target: &Target) -> Result<HttpResponse, HttpError> {
-    refuse_writes(call.request.method())?;
-    if call.query.get("filter").is_some_and(|filter| !filter.trim().is_empty()) {
-        return Err(HttpError::scim(ScimError {
-            status: 403,
-            scim_type: Some(ScimType::InvalidFilter),
-            detail: "Discovery endpoints cannot be filtered (RFC 7644 §4).".into(),
-        }));
-    }
+    refuse_writes_and_filters(call.request.method(), &call.query)?;
     let (registry, base) = (&call.access.directory.registry, call.base.as_str());
     let value = match target {
         Target::Schema(uri) => discovery::schema(registry, uri, base),
@@ -38,11 +32,18 @@ pub(super) fn serve(call: &Call, target: &Target) -> Result<HttpResponse, HttpEr
     Ok(answer(&value.map_err(HttpError::scim)?))
 }
 
-fn refuse_writes(method: &Method) -> Result<(), HttpError> {
-    match *method {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => Err(HttpError::scim(Problem::Method(READ_ONLY))),
+/// RFC 7644 §4: discovery is read-only, and a filter on it is forbidden.
+fn refuse_writes_and_filters(method: &Method, query: &Query) -> Result<(), HttpError> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(HttpError::scim(Problem::Method(READ_ONLY)));
     }
+    if query.get("filter").is_some_and(|filter| !filter.trim().is_empty()) {
+        return Err(HttpError::scim(ScimError::new(
+            403,
+            "Discovery endpoints cannot be filtered (RFC 7644 §4).",
+        )));
+    }
+    Ok(())
 }
 
 fn answer(value: &Value) -> HttpResponse {

@@ -51,7 +51,8 @@ async fn serve(
     // Facts about the server are readable without a token (RFC 7643 §5).
     let anonymous = request.headers().get("authorization").is_none();
     if route.target == Target::ServiceProviderConfig && anonymous {
-        return discovery::service_provider_config(request.method(), &base);
+        let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
+        return discovery::service_provider_config(request.method(), &query, &base);
     }
     let access = authenticate(&request, &state, route.external_key.as_deref()).await?;
     let base = format!("{base}/{}", access.directory.external_key);
@@ -59,7 +60,7 @@ async fn serve(
     let call = Call { request, query, access, base };
     match route.target {
         Target::ServiceProviderConfig => {
-            discovery::service_provider_config(call.request.method(), &call.base)
+            discovery::service_provider_config(call.request.method(), &call.query, &call.base)
         }
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
             discovery::serve(&call, &route.target)

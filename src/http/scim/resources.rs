@@ -91,12 +91,17 @@ async fn get(
 ) -> Result<HttpResponse, HttpError> {
     let projection = projection(call, resource_type)?;
     let found = state.service.get(&call.access, resource_type, id, &projection).await?;
-    // Names of other resources in the answer change without a new version of this one.
-    let self_contained = found.groups.is_empty() && found.members.is_empty();
-    let unchanged = condition(call, &IF_NONE_MATCH)
-        .is_some_and(|condition| condition.holds_for(found.row.version));
-    if self_contained && unchanged {
-        let tag = etag(found.row.version);
+    let unchanged = condition(call, &IF_NONE_MATCH).is_some_and(|condition| {
+        let shows = |name| resource_type.attribute(name).is_some() && projection.wants(name);
+        match (shows("groups"), found.members.is_empty()) {
+            // Names of members change without a new version of the group.
+            (_, false) => false,
+            (true, true) => condition.names(&render::tag(&found)),
+            (false, true) => condition.holds_for(found.row.version),
+        }
+    });
+    if unchanged {
+        let tag = render::tag(&found);
         return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
     }
     Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
@@ -143,7 +148,7 @@ async fn patch(
     let (service, condition) = (&state.service, condition(call, &IF_MATCH));
     let row = service.patch(&call.access, resource_type, id, condition, &body).await?;
     if answers_without_body(call, state, resource_type, &projection, row.key).await? {
-        let tag = etag(row.version);
+        let tag = etag(row.version, None);
         return Ok(HttpResponse::NoContent().insert_header((ETAG, tag)).finish());
     }
     let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
@@ -189,7 +194,7 @@ fn show(
 ) -> HttpResponse {
     response
         .content_type(MEDIA_TYPE)
-        .insert_header((ETAG, etag(found.row.version)))
+        .insert_header((ETAG, render::tag(found)))
         .body(render::resource(found, resource_type, projection, &call.base))
 }
 
@@ -203,8 +208,9 @@ fn projection(call: &Call, resource_type: &ResourceType) -> Result<Projection, H
 }
 
 fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
-    let value = call.request.headers().get(header)?.to_str().ok()?;
-    Some(Condition::parse(value))
+    let value = call.request.headers().get(header)?;
+    // A tag that cannot be read names no version: the condition stands and does not hold.
+    Some(Condition::parse(value.to_str().unwrap_or_default()))
 }
 
 async fn read(call: &Call, payload: web::Payload) -> Result<Object, HttpError> {

@@ -6,11 +6,11 @@ use super::op::{OpKind, PatchOp};
 use super::target::{self, Target};
 use super::{PatchRules, target::object_or_new};
 use crate::scim::filter::{ElementFilter, Filter, resolve_element};
-use crate::scim::resource::doc::is_primary;
+use crate::scim::resource::elements::{is_primary, join};
 use crate::scim::resource::validate::{
     attribute_value, describe, is_kept_elsewhere, single_value, wrong_type,
 };
-use crate::scim::resource::{Document, Notes};
+use crate::scim::resource::{Document, Notes, Rules, UnknownAttributes, UnknownSchemas};
 use crate::scim::schema::{Attribute, Mutability};
 use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
 
@@ -87,8 +87,7 @@ impl<'e> Editor<'e> {
             match target::resolve(&path, self.resource_type) {
                 Target::Extension(schema) => self.extension(kind, schema, Some(value))?,
                 Target::Attribute(at) => {
-                    let read_only = at.attribute.mutability == Mutability::ReadOnly;
-                    if !read_only && at.attribute.name != "schemas" {
+                    if !is_read_only(&at) {
                         self.attribute(kind, at, path.filter.as_ref(), Some(value))?;
                     }
                 }
@@ -110,15 +109,8 @@ impl<'e> Editor<'e> {
                 self.resource_type.name
             )));
         }
-        match (kind, value) {
-            (OpKind::Remove, _) | (_, None | Some(Value::Null)) => {
-                self.notes.extra.shift_remove(&path);
-            }
-            (_, Some(value)) => {
-                self.notes.extra.insert(path.clone(), value.clone());
-            }
-        }
-        self.notes.ignored.push(path);
+        let removed = kind == OpKind::Remove;
+        self.notes.keep(path, value.filter(|_| !removed).unwrap_or(&Value::Null));
         Ok(())
     }
 
@@ -130,7 +122,14 @@ impl<'e> Editor<'e> {
     ) -> Result<(), ScimError> {
         let members = match (kind, value) {
             (OpKind::Remove, _) | (_, None | Some(Value::Null)) => {
-                self.object.shift_remove(&schema.id);
+                if let Some(Value::Object(old)) = self.object.shift_remove(&schema.id) {
+                    for (attribute, old) in
+                        schema.attributes.iter().filter_map(|a| Some((a, old.get(&a.name)?)))
+                    {
+                        let path = format!("{}:{}", schema.id, attribute.name);
+                        refuse_immutable_change(attribute, old, None, &path)?;
+                    }
+                }
                 return Ok(());
             }
             (_, Some(Value::Object(members))) => members,
@@ -156,32 +155,53 @@ impl<'e> Editor<'e> {
         filter: Option<&Filter>,
         value: Option<&Value>,
     ) -> Result<(), ScimError> {
-        self.refuse_read_only(&at)?;
-        if is_kept_elsewhere(at.attribute) || at.attribute.name == "schemas" {
-            // `schemas` follows from the content, and a password is accepted and dropped.
-            return Ok(());
-        }
-        if kind == OpKind::Remove {
-            return self.remove(&at, filter, value);
-        }
-        let value = value.unwrap_or(&Value::Null);
-        match (filter, at.sub) {
-            (Some(filter), _) => self.set_matching(kind, &at, filter, value),
-            (None, Some(sub)) => self.set_sub(&at, sub, value),
-            (None, None) => self.set_whole(kind, &at, value),
-        }
-    }
-
-    fn refuse_read_only(&self, at: &AttrRef<'_>) -> Result<(), ScimError> {
-        let read_only = at.attribute.mutability == Mutability::ReadOnly
-            || at.sub.is_some_and(|sub| sub.mutability == Mutability::ReadOnly);
-        if read_only {
+        if is_read_only(&at) {
             return Err(ScimError::mutability(format!(
                 "The attribute \"{}\" is read-only.",
                 at.full_name()
             )));
         }
-        Ok(())
+        if is_kept_elsewhere(at.attribute) || at.attribute.name == "schemas" {
+            // `schemas` follows from the content, and a password is accepted and dropped.
+            return Ok(());
+        }
+        let before = match at.attribute.mutability {
+            Mutability::Immutable => self.value_of(&at).cloned(),
+            _ => None,
+        };
+        let value = value.unwrap_or(&Value::Null);
+        match (kind, filter, at.sub) {
+            (OpKind::Remove, _, _) => self.remove(&at, filter, value)?,
+            (_, Some(filter), _) => self.set_matching(kind, &at, filter, value)?,
+            (_, None, Some(sub)) => self.set_sub(&at, sub, value)?,
+            (_, None, None) => self.set_whole(kind, &at, value)?,
+        }
+        self.drop_empties(&at);
+        match before {
+            Some(old) => {
+                refuse_immutable_change(at.attribute, &old, self.value_of(&at), &at.full_name())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn value_of(&self, at: &AttrRef<'_>) -> Option<&Value> {
+        match at.extension {
+            None => self.object.get(&at.attribute.name),
+            Some(schema) => self.object.get(&schema.id)?.get(&at.attribute.name),
+        }
+    }
+
+    /// What an operation has emptied is unassigned for the next one.
+    fn drop_empties(&mut self, at: &AttrRef<'_>) {
+        let Some(object) = target::container(&mut self.object, at) else { return };
+        let Some(slot) = object.get_mut(&at.attribute.name) else { return };
+        if let Value::Array(elements) = slot {
+            elements.retain(|element| !is_empty(element));
+        }
+        if is_empty(slot) {
+            object.shift_remove(&at.attribute.name);
+        }
     }
 
     fn set_whole(
@@ -200,41 +220,18 @@ impl<'e> Editor<'e> {
             value
         };
         let checked = attribute_value(attribute, value, &path, self.rules.values, self.notes)?;
-        let Some(checked) = checked else {
-            // Adding nothing changes nothing; replacing by nothing unassigns (RFC 7643 §2.5).
-            let is_empty_add = kind == OpKind::Add && attribute.multi_valued;
-            return if is_empty_add { Ok(()) } else { self.unassign(at) };
-        };
         let slot = target::container_or_new(&mut self.object, at)
             .entry(attribute.name.clone())
             .or_insert(Value::Null);
-        match (attribute.multi_valued, checked) {
-            (true, Value::Array(new)) => {
-                if kind == OpKind::Replace {
-                    refuse_immutable_change(
-                        attribute,
-                        slot,
-                        Some(&Value::Array(new.clone())),
-                        &path,
-                    )?;
-                    *slot = Value::Array(new);
-                } else {
-                    append(slot, new);
-                }
+        match (checked, value) {
+            (Some(Value::Array(new)), _) if kind == OpKind::Add => append(attribute, slot, new),
+            (checked, Value::Object(sent)) if !attribute.multi_valued => {
+                merge(attribute, object_or_new(slot), sent, as_object(checked), &path)?;
             }
-            (false, Value::Object(new)) => merge(attribute, object_or_new(slot), new, &path)?,
-            (_, new) => {
-                refuse_immutable_change(attribute, slot, Some(&new), &path)?;
-                *slot = new;
-            }
-        }
-        // A null sub-attribute unassigns it; `attribute_value` leaves nulls out.
-        if let (false, Value::Object(sent)) = (attribute.multi_valued, value) {
-            for (name, _) in sent.iter().filter(|(_, v)| v.is_null()) {
-                if let (Some(sub), Value::Object(slot)) = (attribute.sub(name), &mut *slot) {
-                    slot.shift_remove(&sub.name);
-                }
-            }
+            (Some(new), _) => *slot = new,
+            // Adding nothing changes nothing; replacing by nothing unassigns (RFC 7643 §2.5).
+            (None, _) if kind == OpKind::Add && attribute.multi_valued => {}
+            (None, _) => *slot = Value::Null,
         }
         Ok(())
     }
@@ -256,7 +253,7 @@ impl<'e> Editor<'e> {
             return set_member(object_or_new(slot), sub, checked, &path);
         }
         if !slot.is_array() {
-            *slot = Value::Array(vec![Value::Object(Object::new())]);
+            *slot = Value::Array(vec![Value::Null]);
         }
         match slot.as_array_mut().map(Vec::as_mut_slice) {
             Some([only]) => set_member(object_or_new(only), sub, checked, &path),
@@ -289,7 +286,16 @@ impl<'e> Editor<'e> {
             Some(sub) => attribute_value(sub, value, &path, self.rules.values, self.notes)?,
             None => single_value(attribute, value, &path, self.rules.values, self.notes)?,
         };
-        let seed = condition.seed();
+        let seed = match condition.seed() {
+            // Checked and spelled like what a client sends as a value.
+            Some(seed) => {
+                let seed = Value::Object(seed.into_iter().collect());
+                let path = AttrRef { sub: None, ..*at }.full_name();
+                let seed = single_value(attribute, &seed, &path, self.rules.values, self.notes)?;
+                Some(seed.unwrap_or_default())
+            }
+            None => None,
+        };
         let slot = target::container_or_new(&mut self.object, at)
             .entry(attribute.name.clone())
             .or_insert(Value::Null);
@@ -305,32 +311,33 @@ impl<'e> Editor<'e> {
         if touched.is_empty() {
             let refused =
                 kind == OpKind::Replace && self.rules.unmatched_replace == UnmatchedReplace::Refuse;
-            let Some(seed) = seed.filter(|_| !refused) else {
+            let Some(seed) = seed.as_ref().filter(|_| !refused) else {
                 return Err(ScimError::no_target(format!(
                     "No value of \"{}\" matches [{filter}].",
                     attribute.name
                 )));
             };
             touched.push(elements.len());
-            elements.push(Value::Object(seed.into_iter().collect()));
+            elements.push(seed.clone());
         }
         for index in &touched {
             let Some(element) = elements.get_mut(*index) else { continue };
             match (at.sub, &checked) {
                 (Some(sub), new) => set_member(object_or_new(element), sub, new.clone(), &path)?,
-                (None, Some(Value::Object(new))) => {
-                    let mut fresh = Object::new();
-                    if kind == OpKind::Replace {
-                        // What the filter asks for stays true of the element.
-                        fresh.extend(condition.seed().unwrap_or_default());
-                        fresh.extend(new.clone());
-                        *element = Value::Object(fresh);
-                    } else {
-                        merge(attribute, object_or_new(element), new.clone(), &path)?;
-                    }
+                (None, Some(Value::Object(new))) if kind == OpKind::Replace => {
+                    // What the filter asks for stays true of the element.
+                    let asked = |name: &str| seed.as_ref().is_some_and(|s| s.get(name).is_some());
+                    let element = object_or_new(element);
+                    element.retain(|name, _| asked(name));
+                    element.extend(new.clone());
                 }
-                (None, Some(new)) => *element = new.clone(),
-                (None, None) => *element = Value::Null,
+                (None, new) => match (kind, value) {
+                    (OpKind::Add, Value::Object(sent)) => {
+                        let new = as_object(new.clone());
+                        merge(attribute, object_or_new(element), sent, new, &path)?;
+                    }
+                    _ => *element = new.clone().unwrap_or_default(),
+                },
             }
         }
         one_primary(elements, &touched);
@@ -342,23 +349,25 @@ impl<'e> Editor<'e> {
         &mut self,
         at: &AttrRef<'_>,
         filter: Option<&Filter>,
-        value: Option<&Value>,
+        value: &Value,
     ) -> Result<(), ScimError> {
         let attribute = at.attribute;
-        if attribute.required && filter.is_none() && at.sub.is_none() {
+        let required = match at.sub {
+            Some(sub) => sub.required,
+            None => attribute.required && filter.is_none(),
+        };
+        if required {
             return Err(ScimError::mutability(format!(
                 "The attribute \"{}\" is required and cannot be removed.",
                 at.full_name()
             )));
         }
         let condition = filter.map(|filter| element_filter(filter, attribute)).transpose()?;
-        let listed = match value {
-            Some(value) if condition.is_none() && at.sub.is_none() && attribute.multi_valued => {
-                listed_values(value)
-            }
-            _ => None,
-        };
         let path = at.full_name();
+        let listed = match attribute.multi_valued && condition.is_none() && at.sub.is_none() {
+            true => listed_values(attribute, value, &path),
+            false => None,
+        };
         let Some(slot) = target::container(&mut self.object, at)
             .and_then(|object| object.get_mut(&attribute.name))
         else {
@@ -375,7 +384,10 @@ impl<'e> Editor<'e> {
                             set_member(object_or_new(element), sub, None, &path)?;
                         }
                     }
-                    single => set_member(object_or_new(single), sub, None, &path)?,
+                    single if chosen(single) => {
+                        set_member(object_or_new(single), sub, None, &path)?;
+                    }
+                    _ => {}
                 }
                 Ok(())
             }
@@ -390,22 +402,26 @@ impl<'e> Editor<'e> {
             (None, None) => {
                 if let (Some(listed), Value::Array(elements)) = (listed, &mut *slot) {
                     elements.retain(|element| !listed.iter().any(|one| includes(element, one)));
-                    return Ok(());
+                } else {
+                    *slot = Value::Null;
                 }
-                self.unassign(at)
+                Ok(())
             }
         }
     }
+}
 
-    fn unassign(&mut self, at: &AttrRef<'_>) -> Result<(), ScimError> {
-        let path = at.full_name();
-        if let Some(object) = target::container(&mut self.object, at) {
-            if let Some(old) = object.get(&at.attribute.name) {
-                refuse_immutable_change(at.attribute, old, None, &path)?;
-            }
-            object.shift_remove(&at.attribute.name);
-        }
-        Ok(())
+fn is_read_only(at: &AttrRef<'_>) -> bool {
+    let read_only = |attribute: &Attribute| attribute.mutability == Mutability::ReadOnly;
+    read_only(at.attribute) || at.sub.is_some_and(read_only)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
     }
 }
 
@@ -417,58 +433,45 @@ fn element_filter<'t>(
     resolve_element(filter, attribute).map_err(|error| ScimError::invalid_path(error.detail))
 }
 
-/// The values of a remove that lists what to remove; an empty list removes nothing.
-fn listed_values(value: &Value) -> Option<Vec<Value>> {
-    match value {
-        Value::Null => None,
-        Value::Array(values) => Some(values.clone()),
-        one => Some(vec![one.clone()]),
-    }
+/// The values of a remove that lists what to remove, spelled as they are stored; an empty list
+/// removes nothing, and what is no value of the attribute is none of its elements.
+fn listed_values(attribute: &Attribute, value: &Value, path: &str) -> Option<Vec<Value>> {
+    let values = match value {
+        Value::Null => return None,
+        Value::Array(values) => values.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let rules = Rules {
+        unknown_attributes: UnknownAttributes::Keep,
+        unknown_schemas: UnknownSchemas::Drop,
+    };
+    let spelled = |value: &Value| match value {
+        Value::Object(_) => {
+            single_value(attribute, value, path, rules, &mut Notes::default()).ok().flatten()
+        }
+        bare => Some(bare.clone()),
+    };
+    Some(values.iter().filter_map(spelled).collect())
 }
 
 /// True when `element` has everything that `wanted` says; a bare value means `value`.
 fn includes(element: &Value, wanted: &Value) -> bool {
     match (element, wanted) {
         (Value::Object(element), Value::Object(wanted)) => {
-            wanted.iter().filter(|(_, v)| !v.is_null()).all(|(name, value)| {
-                element.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v == value)
-            })
+            wanted.iter().all(|(name, value)| element.get(name) == Some(value))
         }
         (Value::Object(element), wanted) => element.get("value") == Some(wanted),
         (element, wanted) => element == wanted,
     }
 }
 
-/// Adds elements that are not there yet. An element with the same value and type takes over what
-/// the new one says: the pair is never stored twice (RFC 7643 §2.4).
-fn append(slot: &mut Value, new: Vec<Value>) {
+/// Adds elements that are not there yet.
+fn append(attribute: &Attribute, slot: &mut Value, new: Vec<Value>) {
     if !slot.is_array() {
         *slot = Value::Array(Vec::new());
     }
     let Value::Array(elements) = slot else { return };
-    let mut touched = Vec::new();
-    for element in new {
-        let same = |old: &Value| {
-            *old == element
-                || (element.get("value").is_some()
-                    && old.get("value") == element.get("value")
-                    && old.get("type") == element.get("type"))
-        };
-        match elements.iter().position(same) {
-            Some(index) => {
-                touched.push(index);
-                if let (Some(Value::Object(old)), Value::Object(new)) =
-                    (elements.get_mut(index), element)
-                {
-                    old.extend(new);
-                }
-            }
-            None => {
-                touched.push(elements.len());
-                elements.push(element);
-            }
-        }
-    }
+    let touched = join(attribute, elements, new);
     one_primary(elements, &touched);
 }
 
@@ -479,10 +482,12 @@ fn one_primary(elements: &mut [Value], touched: &[usize]) {
         return;
     }
     for (index, element) in elements.iter_mut().enumerate() {
-        if !touched.contains(&index) && is_primary(element)
-            && let Value::Object(members) = element {
-                members.insert("primary".into(), false.into());
-            }
+        if !touched.contains(&index)
+            && is_primary(element)
+            && let Value::Object(members) = element
+        {
+            members.insert("primary".into(), false.into());
+        }
     }
 }
 
@@ -493,25 +498,27 @@ fn collapse_singular(slot: &mut Value, attribute: &Attribute) {
     }
 }
 
+/// A checked complex value; one without any sub-attribute is `None`.
+fn as_object(checked: Option<Value>) -> Object {
+    match checked {
+        Some(Value::Object(members)) => members,
+        _ => Object::new(),
+    }
+}
+
+/// Sets the sub-attributes in `new`; what was sent and is not in there unassigns.
 fn merge(
     attribute: &Attribute,
     into: &mut Object,
-    new: Object,
+    sent: &Object,
+    mut new: Object,
     path: &str,
 ) -> Result<(), ScimError> {
-    for (name, value) in new {
-        if let Some(sub) = attribute.sub(&name) {
-            set_member(into, sub, Some(value), path)?;
+    for sub in sent.keys().filter_map(|name| attribute.sub(name)) {
+        if sub.mutability != Mutability::ReadOnly {
+            set_member(into, sub, new.shift_remove(&sub.name), path)?;
         }
     }
-    // Sub-attributes stand in schema order, whatever the order of the operations.
-    let mut ordered = Object::new();
-    for sub in &attribute.sub_attributes {
-        if let Some(value) = into.shift_remove(&sub.name) {
-            ordered.insert(sub.name.clone(), value);
-        }
-    }
-    *into = ordered;
     Ok(())
 }
 

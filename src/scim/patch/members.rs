@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::op::{OpKind, PatchOp};
-use crate::scim::filter::{ElementFilter, Filter, resolve_element};
+use super::op::{OpKind, PatchOp, member};
+use crate::scim::filter::{ElementFilter, Filter, TargetPath, parse_target_path, resolve_element};
 use crate::scim::resource::validate::wrong_type;
 use crate::scim::schema::Attribute;
 use crate::scim::{Object, ResourceType, ScimError};
@@ -100,44 +100,61 @@ pub fn split(
     let mut rest = Vec::with_capacity(ops.len());
     let mut steps = Vec::new();
     for mut op in ops {
-        match &op.path {
-            None => {
-                if let Some(Value::Object(value)) = &mut op.value {
-                    if let Some(members) = take_members(value, attribute) {
-                        steps.extend(whole(op.kind, Some(&members))?);
-                    }
-                    if value.is_empty() {
-                        continue;
-                    }
+        match (&op.path, &mut op.value) {
+            (None, Some(Value::Object(value))) => {
+                for (path, members) in take_members(value, resource_type, attribute) {
+                    let sub = sub_of(&path, resource_type);
+                    steps.extend(step(op.kind, &path, sub, Some(&members), attribute)?);
                 }
-                rest.push(op);
-            }
-            Some(path) => {
-                let found = resource_type.resolve_attribute(&path.attr);
-                match found
-                    .filter(|at| at.extension.is_none() && at.attribute.name == attribute.name)
-                {
-                    Some(at) => {
-                        let sub = path.sub.as_deref().or(at.sub.map(|sub| sub.name.as_str()));
-                        steps.extend(step(&op, path.filter.as_ref(), sub, attribute)?);
-                    }
-                    None => rest.push(op),
+                if !value.is_empty() {
+                    rest.push(op);
                 }
             }
+            (Some(path), value) if names(path, resource_type, attribute) => {
+                let sub = sub_of(path, resource_type);
+                steps.extend(step(op.kind, path, sub, value.as_ref(), attribute)?);
+            }
+            _ => rest.push(op),
         }
     }
     Ok((rest, steps))
 }
 
-fn take_members(value: &mut Object, attribute: &Attribute) -> Option<Value> {
-    let name = value.keys().find(|name| name.eq_ignore_ascii_case(&attribute.name))?.clone();
-    value.shift_remove(&name)
+/// True when the path is about the members attribute.
+fn names(path: &TargetPath, resource_type: &ResourceType, attribute: &Attribute) -> bool {
+    resource_type
+        .resolve_attribute(&path.attr)
+        .is_some_and(|at| at.extension.is_none() && at.attribute.name == attribute.name)
+}
+
+/// The sub-attribute that the path names, before or after a filter.
+fn sub_of<'p>(path: &'p TargetPath, resource_type: &'p ResourceType) -> Option<&'p str> {
+    let before = || Some(resource_type.resolve_attribute(&path.attr)?.sub?.name.as_str());
+    path.sub.as_deref().or_else(before)
+}
+
+/// Takes what is about members out of a value without a path, under whatever name.
+fn take_members(
+    value: &mut Object,
+    resource_type: &ResourceType,
+    attribute: &Attribute,
+) -> Vec<(TargetPath, Value)> {
+    let mut taken = Vec::new();
+    value.retain(|name, members| match parse_target_path(name) {
+        Ok(path) if names(&path, resource_type, attribute) => {
+            taken.push((path, members.take()));
+            false
+        }
+        _ => true,
+    });
+    taken
 }
 
 fn step(
-    op: &PatchOp,
-    filter: Option<&Filter>,
+    kind: OpKind,
+    path: &TargetPath,
     sub: Option<&str>,
+    value: Option<&Value>,
     attribute: &Attribute,
 ) -> Result<Vec<MemberStep>, ScimError> {
     if let Some(sub) = sub {
@@ -145,18 +162,18 @@ fn step(
             "The sub-attribute \"members.{sub}\" cannot be changed; add or remove whole members."
         )));
     }
-    let Some(filter) = filter else { return whole(op.kind, op.value.as_ref()) };
+    let Some(filter) = &path.filter else { return whole(kind, value) };
     let condition: ElementFilter<'_> = resolve_element(filter, attribute)
         .map_err(|error| ScimError::invalid_path(error.detail))?;
     let remove = match condition.wanted_values() {
         Some(ids) => MemberStep::Remove(ids),
         None => MemberStep::RemoveMatching(filter.clone()),
     };
-    match (op.kind, &op.value) {
+    match (kind, value) {
         (OpKind::Remove, _) => Ok(vec![remove]),
         (_, Some(value)) => {
             let add = MemberStep::Add(ids(value)?);
-            Ok(if op.kind == OpKind::Replace { vec![remove, add] } else { vec![add] })
+            Ok(if kind == OpKind::Replace { vec![remove, add] } else { vec![add] })
         }
         (_, None) => Ok(Vec::new()),
     }
@@ -183,21 +200,18 @@ fn ids(value: &Value) -> Result<Vec<String>, ScimError> {
 }
 
 fn member_id(element: &Value) -> Result<String, ScimError> {
+    let get = |name: &str| member(element.as_object()?, name);
     let text = match element {
         Value::String(text) => Some(text.as_str()),
-        Value::Object(members) => {
-            let get = |wanted: &str| {
-                let found = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-                found.and_then(|(_, value)| value.as_str())
-            };
-            get("value").or_else(|| get("$ref").and_then(|uri| uri.rsplit('/').next()))
-        }
-        _ => None,
+        _ => get("value")
+            .and_then(Value::as_str)
+            .or_else(|| get("$ref")?.as_str()?.rsplit('/').next()),
     };
     match text.map(str::trim) {
         Some(id) if !id.is_empty() && !id.contains('\0') => Ok(id.to_owned()),
         _ => {
-            Err(wrong_type("members", "a list of objects with a \"value\" that is an id", element))
+            let expected = "a list of objects with a \"value\" that is an id";
+            Err(wrong_type("members", expected, get("value").unwrap_or(element)))
         }
     }
 }

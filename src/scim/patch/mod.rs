@@ -5,9 +5,13 @@
 //! the document.
 
 pub mod apply;
+#[cfg(test)]
+pub(crate) mod laws;
 pub mod members;
 pub mod op;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{UnknownPaths, UnmatchedReplace, apply};
 pub use members::{MemberChange, MemberStep};

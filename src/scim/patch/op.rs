@@ -91,7 +91,8 @@ fn check_schemas(schemas: Option<&Value>, missing: MissingSchemas) -> Result<(),
     )))
 }
 
-fn member<'b>(object: &'b Object, name: &str) -> Option<&'b Value> {
+/// The member of that name, in any letter case.
+pub(crate) fn member<'b>(object: &'b Object, name: &str) -> Option<&'b Value> {
     object
         .get(name)
         .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))

@@ -1,11 +1,12 @@
 //! The canonical document of a resource: the form in which it is stored and served.
 //!
 //! Names are in schema spelling and schema order, `schemas` lists exactly the schemas in use, there
-//! is no null, no empty array and no empty object, at most one `primary` per attribute, and no value
-//! that the server computes (`id` is there, `meta`, `groups` and `members` are not).
+//! is no null, no empty array and no empty object, no pair of `value` and `type` twice and at most
+//! one `primary` per attribute, and no value that the server computes (`id` is there, `meta`, `groups` and `members` are not).
 
 use serde_json::Value;
 
+use super::elements::{distinct, is_primary};
 use crate::scim::schema::{Attribute, Mutability, ResourceType, Returned};
 use crate::scim::{Object, ScimError};
 
@@ -49,7 +50,7 @@ impl Document {
     }
 
     /// Brings an edited object into canonical form and checks what only the whole document shows:
-    /// required attributes, required extensions and `primary` (RFC 7643 §2.4, §7).
+    /// required attributes and sub-attributes, required extensions and `primary` (RFC 7643 §2.4, §7).
     ///
     /// `id` is written into the document; the values in `object` are already checked one by one.
     pub fn canonical(
@@ -62,17 +63,16 @@ impl Document {
         take_in_order(&mut object, &resource_type.schema.attributes, "", &mut body)?;
         for extension in &resource_type.extensions {
             let uri = &extension.schema.id;
-            let mut inner = match object.shift_remove(uri) {
-                Some(Value::Object(inner)) => inner,
-                _ if extension.required => return Err(required(uri)),
-                _ => continue,
-            };
             let mut ordered = Object::new();
-            let prefix = format!("{uri}:");
-            take_in_order(&mut inner, &extension.schema.attributes, &prefix, &mut ordered)?;
+            if let Some(Value::Object(mut inner)) = object.shift_remove(uri) {
+                let prefix = format!("{uri}:");
+                take_in_order(&mut inner, &extension.schema.attributes, &prefix, &mut ordered)?;
+            }
             if !ordered.is_empty() {
                 schemas.push(uri.clone().into());
                 body.insert(uri.clone(), ordered.into());
+            } else if extension.required {
+                return Err(required(uri));
             }
         }
         let mut document = Object::new();
@@ -94,17 +94,49 @@ fn take_in_order(
     to: &mut Object,
 ) -> Result<(), ScimError> {
     for attribute in attributes {
-        let value = from.shift_remove(&attribute.name).and_then(without_empties);
-        let Some(value) = value else {
-            if attribute.required && attribute.mutability != Mutability::ReadOnly {
-                return Err(required(&format!("{prefix}{}", attribute.name)));
-            }
-            continue;
+        let path = format!("{prefix}{}", attribute.name);
+        let value = match from.shift_remove(&attribute.name) {
+            Some(value) => canonical_value(attribute, value, &path)?,
+            None => None,
         };
-        refuse_two_primaries(attribute, &value, prefix)?;
-        to.insert(attribute.name.clone(), value);
+        match value {
+            Some(value) => {
+                refuse_two_primaries(&value, &path)?;
+                to.insert(attribute.name.clone(), value);
+            }
+            None if attribute.required && attribute.mutability != Mutability::ReadOnly => {
+                return Err(required(&path));
+            }
+            None => {}
+        }
     }
     Ok(())
+}
+
+/// Null, `[]` and `{}` mean unassigned (RFC 7643 §2.5); the same element twice is stored once.
+fn canonical_value(
+    attribute: &Attribute,
+    value: Value,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    Ok(match value {
+        Value::Null => None,
+        Value::Array(elements) => {
+            let mut kept = Vec::with_capacity(elements.len());
+            for element in elements {
+                kept.extend(canonical_value(attribute, element, path)?);
+            }
+            (!kept.is_empty()).then(|| Value::Array(distinct(attribute, kept)))
+        }
+        Value::Object(members) if members.values().all(Value::is_null) => None,
+        Value::Object(mut members) => {
+            let mut ordered = Object::new();
+            let prefix = format!("{path}.");
+            take_in_order(&mut members, &attribute.sub_attributes, &prefix, &mut ordered)?;
+            (!ordered.is_empty()).then_some(Value::Object(ordered))
+        }
+        other => Some(other),
+    })
 }
 
 fn required(path: &str) -> ScimError {
@@ -113,43 +145,16 @@ fn required(path: &str) -> ScimError {
     ))
 }
 
-/// Null, `[]` and `{}` mean unassigned (RFC 7643 §2.5).
-fn without_empties(value: Value) -> Option<Value> {
-    match value {
-        Value::Null => None,
-        Value::Array(elements) => {
-            let kept: Vec<Value> = elements.into_iter().filter_map(without_empties).collect();
-            (!kept.is_empty()).then_some(Value::Array(kept))
-        }
-        Value::Object(members) => {
-            let kept: Object =
-                members.into_iter().filter_map(|(k, v)| Some((k, without_empties(v)?))).collect();
-            (!kept.is_empty()).then_some(Value::Object(kept))
-        }
-        other => Some(other),
-    }
-}
-
-fn refuse_two_primaries(
-    attribute: &Attribute,
-    value: &Value,
-    prefix: &str,
-) -> Result<(), ScimError> {
+fn refuse_two_primaries(value: &Value, path: &str) -> Result<(), ScimError> {
     let Value::Array(elements) = value else { return Ok(()) };
     let primaries = elements.iter().filter(|element| is_primary(element)).count();
     if primaries > 1 {
         return Err(ScimError::invalid_value(format!(
-            "The attribute \"{prefix}{}\" has {primaries} values with \"primary\": true; at most \
-             one is allowed.",
-            attribute.name
+            "The attribute \"{path}\" has {primaries} values with \"primary\": true; at most one is \
+             allowed."
         )));
     }
     Ok(())
-}
-
-/// True for an element that says `primary: true`.
-pub(crate) fn is_primary(element: &Value) -> bool {
-    element.get("primary").and_then(Value::as_bool) == Some(true)
 }
 
 /// Copies values that a client cannot have seen (`returned` never or request) from the old document

@@ -12,6 +12,8 @@ pub struct Meta {
     pub created: i64,
     pub last_modified: i64,
     pub version: i64,
+    /// A digest of the groups that the representation shows, if it shows any.
+    pub related: Option<String>,
     /// The URL that serves the resource.
     pub location: String,
 }
@@ -23,16 +25,22 @@ impl Meta {
             "resourceType": self.resource_type,
             "created": key::instant_text(self.created),
             "lastModified": key::instant_text(self.last_modified),
-            "version": etag(self.version),
+            "version": etag(self.version, self.related.as_deref()),
             "location": self.location,
         })
     }
 }
 
-/// The entity tag of a version. Weak: two answers with the same tag have the same content, not
-/// always the same bytes.
-pub fn etag(version: i64) -> String {
-    format!("W/\"{version}\"")
+/// The entity tag of a representation. Weak: two answers with the same tag have the same content,
+/// not always the same bytes.
+///
+/// The groups of a user change without a new version of the user, so a representation that shows
+/// groups carries a digest of them behind the version.
+pub fn etag(version: i64, related: Option<&str>) -> String {
+    match related {
+        None => format!("W/\"{version}\""),
+        Some(digest) => format!("W/\"{version}-{digest}\""),
+    }
 }
 
 /// A condition of `If-Match` or `If-None-Match` (RFC 9110 §13.1).
@@ -59,12 +67,21 @@ impl Condition {
         )
     }
 
-    /// Weak comparison: only the text between the quotes counts. Clients are known to drop `W/` or
-    /// the quotes.
+    /// True when a tag names the version, whatever the representation showed beside it: what a
+    /// write asks. The comparison is weak; clients are known to drop `W/` or the quotes.
     pub fn holds_for(&self, version: i64) -> bool {
+        self.any_tag(|tag| tag.split('-').next() == Some(&version.to_string()))
+    }
+
+    /// True when a tag names exactly this representation: what a conditional read asks.
+    pub fn names(&self, etag: &str) -> bool {
+        self.any_tag(|tag| tag == opaque(etag))
+    }
+
+    fn any_tag(&self, is_named: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Any => true,
-            Self::Tags(tags) => tags.iter().any(|tag| *tag == version.to_string()),
+            Self::Tags(tags) => tags.iter().any(|tag| is_named(tag)),
         }
     }
 }
@@ -81,11 +98,21 @@ mod tests {
 
     #[test]
     fn condition_compares_weakly() {
-        for header in ["W/\"3\"", "\"3\"", "3", "\"1\", W/\"3\"", "*"] {
+        for header in ["W/\"3\"", "\"3\"", "3", "\"1\", W/\"3\"", "*", "W/\"3-ab\""] {
             assert!(Condition::parse(header).holds_for(3), "{header}");
         }
-        for header in ["W/\"4\"", "", "\"33\""] {
+        for header in ["W/\"4\"", "", "\"33\"", "W/\"4-3\""] {
             assert!(!Condition::parse(header).holds_for(3), "{header}");
+        }
+    }
+
+    #[test]
+    fn read_condition_names_the_whole_representation() {
+        let tag = etag(3, Some("ab"));
+        for (header, named) in
+            [("W/\"3-ab\"", true), ("*", true), ("W/\"3\"", false), ("W/\"3-cd\"", false)]
+        {
+            assert_eq!(Condition::parse(header).names(&tag), named, "{header}");
         }
     }
 }

@@ -2,9 +2,14 @@
 //! there to what an answer shows.
 
 pub mod doc;
+pub(crate) mod elements;
 pub mod extract;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod meta;
 pub mod project;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 
 pub use doc::Document;

@@ -105,34 +105,29 @@ impl Projection {
         attribute: &Attribute,
         value: Value,
     ) -> Option<Value> {
+        let list = match &self.rule {
+            Rule::Default => &[][..],
+            Rule::Only(list) | Rule::Without(list) => list,
+        };
+        let named = matching(list, extension, attribute);
+        let whole = named.iter().any(|selected| selected.sub.is_none());
+        let names = |sub: &Attribute| named.iter().any(|s| s.sub.as_ref() == Some(&sub.name));
         match (attribute.returned, &self.rule) {
             (Returned::Never, _) => None,
-            (Returned::Always, _) => Some(value),
             (Returned::Request, Rule::Default | Rule::Without(_)) => None,
-            (Returned::Default, Rule::Default) => Some(without_hidden(value, attribute)),
-            (Returned::Default, Rule::Without(list)) => {
-                let named = matching(list, extension, attribute);
-                if named.iter().any(|s| s.sub.is_none()) {
-                    return None;
-                }
-                let subs: Vec<&str> = named.iter().filter_map(|s| s.sub.as_deref()).collect();
-                let value = without_hidden(value, attribute);
-                keep_subs(value, attribute, |sub| {
-                    sub.returned == Returned::Always || !subs.contains(&sub.name.as_str())
-                })
-            }
-            (Returned::Default | Returned::Request, Rule::Only(list)) => {
-                let named = matching(list, extension, attribute);
-                if named.is_empty() {
-                    return None;
-                }
-                if named.iter().any(|s| s.sub.is_none()) {
-                    return Some(without_hidden(value, attribute));
-                }
-                let subs: Vec<&str> = named.iter().filter_map(|s| s.sub.as_deref()).collect();
-                keep_subs(value, attribute, |sub| {
-                    sub.returned == Returned::Always
-                        || (sub.returned != Returned::Never && subs.contains(&sub.name.as_str()))
+            (Returned::Default | Returned::Request, Rule::Only(_)) if named.is_empty() => None,
+            (Returned::Default, Rule::Without(_)) if whole => None,
+            (returned, Rule::Only(_)) => keep_subs(value, attribute, |sub| match sub.returned {
+                Returned::Always => true,
+                Returned::Default => whole || returned == Returned::Always || names(sub),
+                Returned::Request => names(sub),
+                Returned::Never => false,
+            }),
+            (_, Rule::Default | Rule::Without(_)) => {
+                keep_subs(value, attribute, |sub| match sub.returned {
+                    Returned::Always => true,
+                    Returned::Default => !names(sub),
+                    Returned::Request | Returned::Never => false,
                 })
             }
         }
@@ -172,15 +167,6 @@ fn matching<'l>(
                 && selected.attribute.as_ref().is_none_or(|name| *name == attribute.name)
         })
         .collect()
-}
-
-/// Drops sub-attributes that are never returned, or only on request.
-fn without_hidden(value: Value, attribute: &Attribute) -> Value {
-    let hides = |sub: &Attribute| matches!(sub.returned, Returned::Never | Returned::Request);
-    if !attribute.sub_attributes.iter().any(hides) {
-        return value;
-    }
-    keep_subs(value, attribute, |sub| !hides(sub)).unwrap_or(Value::Null)
 }
 
 fn keep_subs(

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::elements::{distinct, order};
 use crate::scim::key;
 use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
 use crate::scim::{Object, ScimError};
@@ -44,6 +45,17 @@ pub struct Notes {
 impl Notes {
     fn ignore(&mut self, path: String) {
         self.ignored.push(path);
+    }
+
+    /// Keeps a value that no schema knows; null takes it out. A password is kept nowhere.
+    pub(crate) fn keep(&mut self, path: String, value: &Value) {
+        let name = path.rsplit([':', '.']).next().unwrap_or_default();
+        if value.is_null() {
+            self.extra.shift_remove(&path);
+        } else if !name.eq_ignore_ascii_case("password") {
+            self.extra.insert(path.clone(), value.clone());
+        }
+        self.ignore(path);
     }
 }
 
@@ -89,18 +101,14 @@ pub fn representation(
                     None => {
                         let path = format!("{prefix}{inner_name}");
                         unknown(&path, rules)?;
-                        notes.extra.insert(path.clone(), inner_value.clone());
-                        notes.ignore(path);
+                        notes.keep(path, inner_value);
                     }
                 }
             }
             insert_once(&mut result, &schema.id, checked.into())?;
         } else {
             unknown(name, rules)?;
-            if !name.eq_ignore_ascii_case("password") {
-                notes.extra.insert(name.clone(), value.clone());
-            }
-            notes.ignore(name.clone());
+            notes.keep(name.clone(), value);
         }
     }
     Ok(result)
@@ -209,14 +217,9 @@ pub fn attribute_value(
     };
     let mut checked: Vec<Value> = Vec::with_capacity(elements.len());
     for element in elements {
-        if let Some(element) = single_value(attribute, element, path, rules, notes)? {
-            // The same value twice is stored once (RFC 7643 §2.4).
-            if !checked.contains(&element) {
-                checked.push(element);
-            }
-        }
+        checked.extend(single_value(attribute, element, path, rules, notes)?);
     }
-    Ok((!checked.is_empty()).then_some(Value::Array(checked)))
+    Ok((!checked.is_empty()).then(|| Value::Array(distinct(attribute, checked))))
 }
 
 /// One value of an attribute: the value of a singular one, or one element of a multi-valued one.
@@ -265,22 +268,8 @@ fn complex_value(
     if found.is_empty() {
         return Ok(None);
     }
-    let mut ordered = Object::new();
-    for sub in &attribute.sub_attributes {
-        match found.shift_remove(&sub.name) {
-            Some(member) => {
-                ordered.insert(sub.name.clone(), member);
-            }
-            None if sub.required && sub.mutability != Mutability::ReadOnly => {
-                return Err(ScimError::invalid_value(format!(
-                    "The sub-attribute \"{path}.{}\" is required.",
-                    sub.name
-                )));
-            }
-            None => {}
-        }
-    }
-    Ok(Some(Value::Object(ordered)))
+    order(attribute, &mut found);
+    Ok(Some(Value::Object(found)))
 }
 
 fn simple_value(

@@ -104,8 +104,14 @@ pub(super) fn missing() -> ServiceError {
 /// Reads settings and tries them: what is stored is known to work.
 fn checked_settings(settings: Option<&Value>, provider: &str) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
-    let settings: Settings = serde_json::from_value(value.clone())
-        .map_err(|error| AdminError::invalid("settings", format!("{error}.")))?;
+    if !value.is_object() {
+        return Err(AdminError::invalid("settings", "it must be an object."));
+    }
+    let settings: Settings = serde_path_to_error::deserialize(value).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.into_inner());
+        let field = if path == "." { "settings".into() } else { format!("settings.{path}") };
+        AdminError::invalid(&field, format!("{inner}."))
+    })?;
     Profile::of(provider, &settings.profile)
         .map_err(|error| AdminError::invalid("settings.profile", format!("{error}.")))?;
     Ok(value.to_string())
