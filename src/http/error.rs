@@ -112,7 +112,9 @@ impl ResponseError for HttpError {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        if status.is_server_error() && !matches!(self.problem, Problem::Paused) {
+        let expected =
+            matches!(self.problem, Problem::Paused) || status == StatusCode::NOT_IMPLEMENTED;
+        if status.is_server_error() && !expected {
             tracing::error!(status = status.as_u16(), error = %self, "a request failed");
         } else {
             tracing::debug!(status = status.as_u16(), error = %self, "a request was refused");

@@ -9,13 +9,17 @@ use super::observe::RouteName;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(read_only("/health/live").route(web::get().to(live)))
-        .service(read_only("/health/ready").route(web::get().to(ready)))
-        .service(read_only("/metrics").route(web::get().to(metrics)));
+        .service(read_only("/health/live").route(web::get().to(live)).route(web::head().to(live)))
+        .service(
+            read_only("/health/ready").route(web::get().to(ready)).route(web::head().to(ready)),
+        )
+        .service(
+            read_only("/metrics").route(web::get().to(metrics)).route(web::head().to(metrics)),
+        );
 }
 
 fn read_only(path: &str) -> Resource {
-    let refuse = || async { Err::<HttpResponse, _>(HttpError::api(Problem::Method("GET"))) };
+    let refuse = || async { Err::<HttpResponse, _>(HttpError::api(Problem::Method("GET, HEAD"))) };
     web::resource(path).default_service(web::to(refuse))
 }
 

@@ -71,6 +71,10 @@ async fn serve(
         Target::Resource(endpoint, id) => {
             resources::resource(&call, &state, &endpoint, &id, payload).await
         }
+        Target::Unsupported(what) => {
+            let detail = format!("This server does not support {what}.");
+            Err(HttpError::scim(ScimError::new(501, detail)))
+        }
         Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
     }
 }
@@ -115,6 +119,7 @@ fn name(target: &Target) -> &'static str {
         Target::Resource(endpoint, _) if endpoint.eq_ignore_ascii_case("Users") => "scim_user",
         Target::Resource(endpoint, _) if endpoint.eq_ignore_ascii_case("Groups") => "scim_group",
         Target::Resource(..) => "scim_resource",
+        Target::Unsupported(_) => "scim_unsupported",
         Target::Unknown => "scim_unknown",
     }
 }

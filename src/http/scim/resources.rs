@@ -207,10 +207,12 @@ fn projection(call: &Call, resource_type: &ResourceType) -> Result<Projection, H
     Projection::parse(wanted, excluded, resource_type).map_err(HttpError::scim)
 }
 
+/// The condition of a header that may stand on several lines (RFC 9110 §5.3).
 fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
-    let value = call.request.headers().get(header)?;
     // A tag that cannot be read names no version: the condition stands and does not hold.
-    Some(Condition::parse(value.to_str().unwrap_or_default()))
+    let lines: Vec<&str> =
+        call.request.headers().get_all(header).map(|v| v.to_str().unwrap_or_default()).collect();
+    (!lines.is_empty()).then(|| Condition::parse(&lines.join(",")))
 }
 
 async fn read(call: &Call, payload: web::Payload) -> Result<Object, HttpError> {

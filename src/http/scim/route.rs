@@ -24,6 +24,8 @@ pub(super) enum Target {
     Collection(String),
     /// `/Users/{id}`
     Resource(String, String),
+    /// A part of the protocol that this server does not have.
+    Unsupported(&'static str),
     Unknown,
 }
 
@@ -50,6 +52,9 @@ fn target(segments: &[String]) -> Target {
         [first, uri] if is(first, "Schemas") => Target::Schema(uri.clone()),
         [first, name] if is(first, "ResourceTypes") => Target::ResourceType(name.clone()),
         segments if segments.iter().any(|s| s.contains(char::is_control)) => Target::Unknown,
+        [only] if is(only, "Bulk") => Target::Unsupported("/Bulk"),
+        [first, ..] if is(first, "Me") => Target::Unsupported("/Me"),
+        [.., last] if is(last, ".search") => Target::Unsupported("/.search"),
         [endpoint] => Target::Collection(endpoint.clone()),
         [endpoint, id] => Target::Resource(endpoint.clone(), id.clone()),
         _ => Target::Unknown,
@@ -82,6 +87,9 @@ mod tests {
             ("/serviceproviderconfig", false, Target::ServiceProviderConfig),
             ("/Users/1/2", false, Target::Unknown),
             ("/Users/a%00b", false, Target::Unknown),
+            ("/Me", false, Target::Unsupported("/Me")),
+            ("/bulk", false, Target::Unsupported("/Bulk")),
+            ("/Users/.search", false, Target::Unsupported("/.search")),
             ("", false, Target::Unknown),
         ] {
             let route = parse(path);

@@ -202,3 +202,22 @@ fn filters_are_403_and_other_parameters_are_passed_over() {
     let paged = app.scim.get("/Schemas?startIndex=2&count=1&sortBy=name").expect(200).body;
     assert_eq!(paged, plain);
 }
+
+#[test]
+fn parts_of_the_protocol_that_are_missing_are_501() {
+    let app = start();
+    for (method, path) in [
+        ("GET", "/Me"),
+        ("PATCH", "/Me"),
+        ("POST", "/Bulk"),
+        ("POST", "/.search"),
+        ("POST", "/Users/.search"),
+    ] {
+        let answer = app.scim.send(method, path, &[], None);
+        let detail = answer.expect_scim_error(501, None);
+        let named = path.rsplit('/').next().expect("a name");
+        assert!(detail.contains(named), "{detail}");
+    }
+    let config = app.scim.get("/ServiceProviderConfig").expect(200).body;
+    assert_eq!(config["bulk"]["supported"], false);
+}
