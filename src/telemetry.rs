@@ -16,9 +16,10 @@ use tracing_subscriber::EnvFilter;
 use crate::store::Store;
 
 /// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
-/// comes from `ROLLBOOK_LOG`, `info` by default.
+/// comes from `ROLLBOOK_LOG`, `info` by default without the HTTP library's own start-up lines.
 pub fn init_logs() {
-    let filter = EnvFilter::try_from_env("ROLLBOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("ROLLBOOK_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start, as tests do, keeps the first logger.
     let _ = if std::io::stderr().is_terminal() {

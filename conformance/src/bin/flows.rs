@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{fs, process};
+use std::time::Duration;
+use std::{fs, process, thread};
 
 use clap::{ArgGroup, Parser};
 use rollbook_conformance::allow::AllowList;
@@ -112,12 +113,26 @@ fn run(args: &Args) -> Result<Tally, String> {
     let server = connect(args)?;
     let tally = run_all(&selected, &server, &allow).map_err(|error| error.to_string());
     if let Server::Fresh { management, organization_id } = &server
-        && let Err(error) = management.organization_delete(organization_id)
+        && let Err(error) = remove(management, organization_id)
     {
         // What is left behind says nothing about the flows.
         let _ = writeln!(io::stderr(), "warning: the organization stays: {error}");
     }
     tally
+}
+
+/// Deletes the organization. Its directories are purged in the background, so a refusal is waited
+/// out for five seconds.
+fn remove(management: &Management, organization_id: &str) -> Result<(), String> {
+    let mut result = management.organization_delete(organization_id);
+    for _ in 0..20 {
+        if result.is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(250));
+        result = management.organization_delete(organization_id);
+    }
+    result
 }
 
 fn connect(args: &Args) -> Result<Server, String> {
