@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
@@ -29,15 +31,17 @@ pub struct App {
     pub address: SocketAddr,
     /// Set when this start was the first on an empty database.
     pub first_start: Option<FirstStart>,
+    /// How commands on this machine reach it.
+    pub local: LocalAccess,
+    local_file: PathBuf,
     /// Held as long as the server runs: one server per data folder.
     _lock: File,
-    local: PathBuf,
 }
 
 impl Drop for App {
     fn drop(&mut self) {
         // The next command must not talk to an address where nobody listens any more.
-        let _ = std::fs::remove_file(&self.local);
+        let _ = std::fs::remove_file(&self.local_file);
     }
 }
 
@@ -126,10 +130,15 @@ impl App {
             is_tls: config.tls_cert.is_some(),
         });
         let server = serve(config, listener, state)?;
-        let local = config.data_dir.join(LOCAL_FILE);
-        let access = LocalAccess { url: listen_url, key: local_key };
-        write_private(&local, &serde_json::to_vec(&access).unwrap_or_default())?;
-        Ok(Self { service, server, address, first_start, _lock: lock, local })
+        Ok(Self {
+            service,
+            server,
+            address,
+            first_start,
+            local: LocalAccess { url: listen_url, key: local_key },
+            local_file: config.data_dir.join(LOCAL_FILE),
+            _lock: lock,
+        })
     }
 
     /// Serves until it is told to stop, then lets requests in flight finish.
@@ -140,8 +149,19 @@ impl App {
                 tracing::warn!(%error, "deleted directories are not purged yet");
             }
         });
+        // The first poll makes the server listen to signals. Only then may commands find it: a stop
+        // that came before would end the process on the spot.
+        if let Poll::Ready(ended) = poll_once(&mut self.server).await {
+            return ended.map_err(failed("the server stopped"));
+        }
+        write_private(&self.local_file, &serde_json::to_vec(&self.local).unwrap_or_default())?;
         (&mut self.server).await.map_err(failed("the server stopped"))
     }
+}
+
+/// Polls the future once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
 }
 
 fn serve(

@@ -287,8 +287,7 @@ fn perform(config: &Config, call: &Call) -> Result<Value, StartError> {
         if let Some(first) = &app.first_start {
             first.keep(&config.data_dir)?;
         }
-        let access = app::running_server(&config.data_dir)
-            .ok_or_else(|| StartError("the local server cannot be found".into()))?;
+        let access = app.local.clone();
         let handle = app.server.handle();
         let (method, path, body) = (call.method, call.path.clone(), call.body.clone());
         let sent = std::thread::spawn(move || send(&access, &Call { method, path, body }));
