@@ -17,9 +17,7 @@ struct Key {
 
 /// Another session changes the user and holds its lock while a PATCH waits for it. The other session
 /// then appends its event and commits; the event of the PATCH must come after it.
-#[test]
-fn change_that_waited_for_a_lock_is_reported_later() {
-    let app = TestApp::start(Database::postgres());
+fn change_that_waited_for_a_lock_is_reported_later(app: &TestApp) {
     let id = app.scim.post("/Users", user("ada@example.com")).expect(201).id();
     let mut other = PgConnection::establish(&app.database.url()).expect("a second session");
     other.batch_execute("BEGIN").expect("a transaction");
@@ -35,7 +33,7 @@ fn change_that_waited_for_a_lock_is_reported_later() {
             scim.patch(&path, patch(ops))
         }
     });
-    wait_until_someone_waits(&app);
+    wait_until_someone_waits(app);
     let first: Key = diesel::sql_query(
         "INSERT INTO event (directory_key, id, event, resource_id, data, created) \
          SELECT directory_key, 'event_first', 'dsync.user.updated', id, '{}', 0 \
@@ -73,5 +71,16 @@ fn wait_until_someone_waits(app: &TestApp) {
             return;
         }
         std::thread::yield_now();
+    }
+}
+
+mod change_that_waited_for_a_lock_is_reported_later {
+    use super::*;
+
+    #[test]
+    fn postgres() {
+        super::change_that_waited_for_a_lock_is_reported_later(&TestApp::start(
+            Database::postgres(),
+        ));
     }
 }
