@@ -97,6 +97,11 @@ impl App {
     /// Takes the data folder, brings the database up to date, binds the address and, on an empty
     /// database, makes the first organization, directory, token and API key.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        // What the operator may have written wrongly is read before anything is made.
+        let tls = match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => Some(tls(cert, key)?),
+            _ => None,
+        };
         let lock = lock_data_dir(&config.data_dir)?;
         let location = config.location()?;
         let applied = store::migrate(&location)?;
@@ -129,7 +134,7 @@ impl App {
             fixed_public_url: trimmed,
             is_tls: config.tls_cert.is_some(),
         });
-        let server = serve(config, listener, state)?;
+        let server = serve(config, listener, tls, state)?;
         Ok(Self {
             service,
             server,
@@ -167,6 +172,7 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 fn serve(
     config: &Config,
     listener: TcpListener,
+    tls: Option<rustls::ServerConfig>,
     state: web::Data<State>,
 ) -> Result<Server, StartError> {
     let mut server = HttpServer::new(move || {
@@ -176,9 +182,9 @@ fn serve(
     if config.workers > 0 {
         server = server.workers(config.workers);
     }
-    let server = match (&config.tls_cert, &config.tls_key) {
-        (Some(cert), Some(key)) => server.listen_rustls_0_23(listener, tls(cert, key)?),
-        _ => server.listen(listener),
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
     };
     Ok(server.map_err(failed("cannot listen"))?.run())
 }

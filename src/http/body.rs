@@ -1,5 +1,7 @@
 //! Request bodies and query strings.
 
+use std::time::Duration;
+
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
@@ -7,11 +9,21 @@ use percent_encoding::percent_decode_str;
 
 use crate::scim::{Object, ScimError};
 
-/// Reads the body up to `limit` bytes; 413 beyond it.
-pub(super) async fn read(
-    mut payload: web::Payload,
-    limit: usize,
-) -> Result<web::BytesMut, ScimError> {
+/// Longest time that a client may take to send a body.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Reads the body up to `limit` bytes; 413 beyond it, 408 when it takes too long.
+async fn read(payload: web::Payload, limit: usize) -> Result<web::BytesMut, ScimError> {
+    match tokio::time::timeout(DEADLINE, read_all(payload, limit)).await {
+        Ok(body) => body,
+        Err(_) => Err(ScimError::new(
+            408,
+            format!("The request body did not arrive within {} seconds.", DEADLINE.as_secs()),
+        )),
+    }
+}
+
+async fn read_all(mut payload: web::Payload, limit: usize) -> Result<web::BytesMut, ScimError> {
     let mut body = web::BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {

@@ -23,9 +23,15 @@ pub(super) fn bearer(request: &HttpRequest) -> Result<&str, AuthError> {
 
 /// The client's address. Forwarding headers count only when every hop behind them is trusted.
 pub(super) fn address(request: &HttpRequest, state: &State) -> Option<IpAddr> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // A proxy may add a line of its own instead of extending the one that the client sent.
+    let header = |name: &str| {
+        let lines: Vec<&str> =
+            request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
+        (!lines.is_empty()).then(|| lines.join(","))
+    };
     let peer = request.peer_addr()?.ip();
     let forwarded = (header("x-forwarded-for"), header("forwarded"));
+    let forwarded = (forwarded.0.as_deref(), forwarded.1.as_deref());
     Some(client(peer, forwarded, &state.trusted_proxies))
 }
 
@@ -80,7 +86,13 @@ pub(super) fn public_url(request: &HttpRequest, state: &State) -> String {
 
 /// True for a trusted name, with or without a port.
 fn is_trusted_host(host: &str, trusted: &[String]) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_port = |text: &str| {
+        (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
+    };
     trusted.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
 }
 
@@ -115,6 +127,7 @@ mod tests {
             ("SCIM.example.com:8443", true),
             ("evil.example.com", false),
             ("scim.example.com.evil.com", false),
+            ("scim.example.com:@evil.com", false),
             ("", false),
         ] {
             assert_eq!(is_trusted_host(host, &trusted), expected, "{host}");

@@ -298,8 +298,9 @@ impl Service {
         tokio::spawn(async move {
             let noted: Result<(), StoreError> = store
                 .write("token_used", move |tx| {
-                    tx.token_used(&id, now)?;
-                    tx.directory_seen(key, now)
+                    // Directory before token: the order of every unit that takes both.
+                    tx.directory_seen(key, now)?;
+                    tx.token_used(&id, now)
                 })
                 .await;
             noted.unwrap_or_else(|error| tracing::debug!(%error, "last use is not noted"));

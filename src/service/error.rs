@@ -17,7 +17,9 @@ pub enum Trouble {
 impl From<&StoreError> for Trouble {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::Overloaded | StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Overloaded | StoreError::Unavailable(_) | StoreError::TimedOut(_) => {
+                Self::Unavailable
+            }
             StoreError::MissingReference | StoreError::Unique(_) => Self::Conflict,
             StoreError::Panicked(_) | StoreError::Database(_) => Self::Fault,
         }

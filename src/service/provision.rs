@@ -26,8 +26,14 @@ use crate::store::{StoreError, Tx};
 /// Largest `extra`, in bytes of JSON; beyond it nothing unknown is kept.
 const MAX_EXTRA_BYTES: usize = 64 * 1024;
 
+/// Largest document, in bytes of JSON. A list answer holds many.
+const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+
+/// Most values of indexed attributes: each is a row that the writer keeps.
+const MAX_INDEXED_VALUES: usize = 1_000;
+
 /// Scope of unique group names in `resource_unique`.
-const GROUP_NAME: &str = "group.displayName";
+pub(super) const GROUP_NAME: &str = "group.displayName";
 
 /// Where a change happens.
 #[derive(Clone)]
@@ -291,11 +297,12 @@ impl Site {
     ) -> Result<ResourceRow, ServiceError> {
         let (directory_key, rt) = (self.directory.key, &self.resource_type);
         let content = &prepared.content;
+        // A request that waited for the lock may have come before the one it waited for.
+        let now = self.now.max(row.modified);
         let rewrites = !prepared.same_content(row);
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
-            let written =
-                tx.resource_update(directory_key, row.key, row.version, content, self.now)?;
+            let written = tx.resource_update(directory_key, row.key, row.version, content, now)?;
             if !written {
                 return Err(StoreError::MissingReference.into());
             }
@@ -311,14 +318,14 @@ impl Site {
             return Ok(row.clone());
         }
         if !rewrites {
-            tx.resource_touch(directory_key, row.key, self.now)?;
+            tx.resource_touch(directory_key, row.key, now)?;
         }
         let new = ResourceRow {
             active: content.columns.active,
             doc: content.doc.clone(),
             extra: content.extra.clone(),
             version: row.version + 1,
-            modified: self.now,
+            modified: now,
             ..row.clone()
         };
         let mut recorder = self.recorder();
@@ -415,12 +422,27 @@ fn content(
     if extra.as_ref().is_some_and(|text| text.len() > MAX_EXTRA_BYTES) {
         extra = None;
     }
-    Ok(ResourceContent {
-        columns: extract::columns(document, resource_type)?,
-        display: text("displayName").or_else(|| text("userName")),
-        doc: document.to_json(),
-        extra,
-    })
+    let columns = extract::columns(document, resource_type)?;
+    if columns.attributes.len() > MAX_INDEXED_VALUES {
+        return Err(ScimError::invalid_value(format!(
+            "The resource has {} values of \"emails\"; at most {MAX_INDEXED_VALUES} are allowed.",
+            columns.attributes.len()
+        ))
+        .into());
+    }
+    let doc = document.to_json();
+    if doc.len() > MAX_DOCUMENT_BYTES {
+        return Err(ScimError::new(
+            413,
+            format!(
+                "The resource is {} bytes large; at most {MAX_DOCUMENT_BYTES} are allowed.",
+                doc.len()
+            ),
+        )
+        .into());
+    }
+    let display = text("displayName").or_else(|| text("userName"));
+    Ok(ResourceContent { columns, display, doc, extra })
 }
 
 /// A PUT of a group sets exactly the members that it lists; one that lists none empties the group.

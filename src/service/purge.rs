@@ -12,21 +12,28 @@ impl Service {
         let keys: Result<Vec<i64>, StoreError> =
             self.store.get("deleting", |tx| tx.directory_keys_in_state("deleting")).await;
         for key in keys? {
-            self.purge(key).await?;
+            while self.purge_step(key).await? {}
         }
         Ok(())
     }
 
-    async fn purge(&self, key: i64) -> Result<(), ServiceError> {
-        loop {
-            let removed: Result<usize, StoreError> =
-                self.store.write("purge", move |tx| tx.directory_purge(key, ROWS)).await;
-            if removed? == 0 {
-                break;
-            }
-        }
-        let gone: Result<(), StoreError> =
-            self.store.write("directory_delete", move |tx| tx.directory_delete(key)).await;
-        Ok(gone?)
+    /// Removes some rows of a directory, or the directory itself when no others are left. False when
+    /// there is nothing more to do. The lock keeps two purges apart, and the state says that the key
+    /// still means the directory that was deleted.
+    async fn purge_step(&self, key: i64) -> Result<bool, ServiceError> {
+        let step: Result<bool, StoreError> = self
+            .store
+            .write("purge", move |tx| {
+                if tx.directory_lock_exclusive(key)?.as_deref() != Some("deleting") {
+                    return Ok(false);
+                }
+                if tx.directory_purge(key, ROWS)? > 0 {
+                    return Ok(true);
+                }
+                tx.directory_delete(key)?;
+                Ok(false)
+            })
+            .await;
+        Ok(step?)
     }
 }

@@ -37,8 +37,14 @@ pub const SCAN_ROWS: u64 = 200_000;
 /// Longest time for that.
 pub const SCAN_TIME: Duration = Duration::from_secs(5);
 
+/// Most terms of a filter: the databases limit how large a condition may be.
+const MAX_TERMS: usize = 200;
+
 /// Rows read at a time while scanning.
 const CHUNK: i64 = 1_000;
+
+/// Members on one page of groups; the group that passes it is the last of the page.
+const MAX_PAGE_MEMBERS: usize = 50_000;
 
 /// Members read at a time.
 const MEMBERS: i64 = 10_000;
@@ -197,6 +203,12 @@ impl Service {
         let profile = &access.directory.profile;
         let text = request.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = text.map(|t| parse_filter(t, profile.unquoted_values())).transpose()?;
+        if let Some(terms) = filter.as_ref().map(Filter::terms).filter(|n| *n > MAX_TERMS) {
+            return Err(ScimError::invalid_filter(format!(
+                "The filter has {terms} terms; at most {MAX_TERMS} are allowed."
+            ))
+            .into());
+        }
         let listed = self.list_by(access, resource_type, request, filter.clone()).await?;
         if listed.total == 0
             && profile.retry_percent_decoded
@@ -288,10 +300,13 @@ impl Listing {
             let Some(last) = rows.last() else { break };
             after = last.key;
             seen += u64::try_from(rows.len()).unwrap_or(0);
-            if seen > SCAN_ROWS || watch.elapsed() > SCAN_TIME {
+            if seen > SCAN_ROWS {
                 return Err(too_many(seen));
             }
             for row in rows {
+                if watch.elapsed() > SCAN_TIME {
+                    return Err(too_many(seen));
+                }
                 if !self.is_match(tx, resolved.as_ref(), &row)? {
                     continue;
                 }
@@ -348,9 +363,17 @@ impl Listing {
         total: i64,
         rows: Vec<ResourceRow>,
     ) -> Result<Listed, ServiceError> {
-        let resources: Result<Vec<Found>, StoreError> =
-            rows.into_iter().map(|row| self.relations.load(tx, self.directory_key, row)).collect();
-        Ok(Listed { total, start_index: self.page.start_index, resources: resources? })
+        let (mut resources, mut members) = (Vec::with_capacity(rows.len()), 0);
+        for row in rows {
+            let found = self.relations.load(tx, self.directory_key, row)?;
+            members += found.members.len();
+            resources.push(found);
+            // A shorter page is still a page; the next one goes on (RFC 7644 §3.4.2.4).
+            if members > MAX_PAGE_MEMBERS {
+                break;
+            }
+        }
+        Ok(Listed { total, start_index: self.page.start_index, resources })
     }
 }
 
@@ -470,7 +493,9 @@ fn percent_decoded(filter: &Filter) -> Option<Filter> {
         return None;
     };
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
-    (decoded != text.as_str()).then(|| Filter::Compare {
+    let changed = decoded != text.as_str() && !decoded.contains(char::is_control);
+    let by_user_name = path.schema.is_none() && path.name.eq_ignore_ascii_case("userName");
+    (changed && by_user_name).then(|| Filter::Compare {
         path: path.clone(),
         op: CompareOp::Eq,
         value: Literal::Text(decoded.into_owned()),

@@ -91,7 +91,7 @@ fn related(found: &Found) -> Option<String> {
             digest.update(part);
             digest.update([0]);
         }
-        digest.update(group.depth.to_le_bytes());
+        digest.update([u8::from(group.direct)]);
     }
     Some(digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
 }
@@ -127,7 +127,7 @@ fn computed(found: &Found, resource_type: &ResourceType, base: &str) -> Vec<(&'s
                 "value": group.group_id,
                 "$ref": format!("{base}/Groups/{}", group.group_id),
                 "display": group.display,
-                "type": if group.depth == 1 { "direct" } else { "indirect" },
+                "type": if group.direct { "direct" } else { "indirect" },
             })
         });
         values.push(("groups", groups.collect()));

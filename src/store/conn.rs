@@ -74,10 +74,24 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
 
 /// Opens a connection to PostgreSQL.
 pub(super) fn open_postgres(url: &str) -> Result<AnyConn, StoreError> {
-    let mut conn =
-        PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut conn = PgConnection::establish(&with_deadlines(url))
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     conn.batch_execute(
         "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = '30s'",
     )?;
     Ok(AnyConn::Pg(conn))
+}
+
+/// Adds what keeps a thread from waiting for a server that does not answer, where the URL is silent.
+fn with_deadlines(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in
+        [("connect_timeout", "5"), ("keepalives_idle", "10"), ("tcp_user_timeout", "15000")]
+    {
+        if !url.contains(name) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
 }

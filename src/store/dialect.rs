@@ -78,6 +78,8 @@ pub(super) fn migrate(conn: &mut AnyConn) -> Result<Vec<String>, String> {
             let lock = |inner: &mut PgConnection, call: &str| {
                 inner.batch_execute(call).map_err(|error| error.to_string())
             };
+            // A migration may take long, and so may waiting for the one of another process.
+            lock(inner, "SET lock_timeout = 0; SET statement_timeout = 0")?;
             lock(inner, "SELECT pg_advisory_lock(7226350173411265)")?;
             let applied = run_postgres(inner);
             lock(inner, "SELECT pg_advisory_unlock(7226350173411265)")?;

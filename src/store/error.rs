@@ -23,6 +23,8 @@ pub enum StoreError {
     Overloaded,
     /// The database cannot be reached, is read-only or has no room; nothing was done.
     Unavailable(String),
+    /// The database gave up waiting or working; nothing was done.
+    TimedOut(String),
     /// The unit panicked; nothing was stored.
     Panicked(&'static str),
     Database(DieselError),
@@ -74,6 +76,11 @@ impl From<DieselError> for StoreError {
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, info) => {
                 Self::Unavailable(info.message().to_owned())
             }
+            DieselError::DatabaseError(_, info)
+                if info.message().contains("canceling statement due to") =>
+            {
+                Self::TimedOut(info.message().to_owned())
+            }
             DieselError::DatabaseError(_, info) if is_environment(info.message()) => {
                 Self::Unavailable(info.message().to_owned())
             }
@@ -110,6 +117,7 @@ impl std::fmt::Display for StoreError {
             Self::MissingReference => f.write_str("a referenced row is missing"),
             Self::Overloaded => f.write_str("the queue of the database lane is full"),
             Self::Unavailable(reason) => write!(f, "the database is unavailable: {reason}"),
+            Self::TimedOut(reason) => write!(f, "the database took too long: {reason}"),
             Self::Panicked(unit) => write!(f, "the unit {unit} panicked"),
             Self::Database(error) => write!(f, "the database refused a statement: {error}"),
         }

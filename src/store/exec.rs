@@ -39,6 +39,8 @@ pub(super) trait Unit: Send {
     fn mode(&self) -> Mode;
     /// Runs it once and keeps the result until [`Unit::answer`] or the next run.
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended;
+    /// True when nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
     /// Gives the kept result to the caller. After a write this comes after the commit.
     fn answer(self: Box<Self>);
     /// Tells the caller that nothing was stored.
@@ -86,6 +88,10 @@ where
         };
         self.result = Some(Err(own));
         Ended::Refused
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
     fn answer(self: Box<Self>) {

@@ -6,7 +6,7 @@
 //! PostgreSQL it is an ordinary join.
 
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
 use super::resource::key_list;
@@ -35,12 +35,9 @@ pub struct MembershipRow {
     pub group_key: i64,
     pub group_id: String,
     pub display: Option<String>,
-    /// 1 for a direct membership.
-    pub depth: i32,
+    /// False for a group that is reached only through other groups.
+    pub direct: bool,
 }
-
-/// How far nested groups are followed.
-const MAX_DEPTH: i32 = 10;
 
 impl Tx<'_> {
     /// Finds resources by id and keeps them from being deleted until the unit ends. Ids that are
@@ -145,28 +142,30 @@ impl Tx<'_> {
         )
     }
 
-    /// The groups that a resource is in, directly (depth 1) or through other groups.
+    /// The groups that a resource is in, directly or through other groups, however deep; each is
+    /// visited once, so cycles end.
     pub fn membership_list(
         &mut self,
         directory_key: i64,
         member_key: i64,
     ) -> Result<Vec<MembershipRow>, StoreError> {
-        self.rows::<(BigInt, Text, Nullable<Text>, Integer), _>(
-            "WITH RECURSIVE up (group_key, depth) AS ( \
-                 SELECT m.group_key, 1 FROM member m \
+        self.rows::<(BigInt, Text, Nullable<Text>, Bool), _>(
+            "WITH RECURSIVE up (group_key) AS ( \
+                 SELECT m.group_key FROM member m \
                  WHERE m.directory_key = ? AND m.member_key = ? \
                  UNION \
-                 SELECT m.group_key, up.depth + 1 FROM up CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.member_key = up.group_key \
-                 AND up.depth < ?) \
-             SELECT r.key, r.id, r.display, CAST(MIN(up.depth) AS INTEGER) FROM up \
-             CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
-             AND r.key <> ? GROUP BY r.key, r.id, r.display ORDER BY r.key",
+                 SELECT m.group_key FROM up CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.member_key = up.group_key) \
+             SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
+                 WHERE d.directory_key = ? AND d.group_key = r.key AND d.member_key = ?) \
+             FROM up CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
+             AND r.key <> ? ORDER BY r.key",
             &[
                 Bind::Int(directory_key),
                 Bind::Int(member_key),
                 Bind::Int(directory_key),
-                Bind::Small(MAX_DEPTH),
+                Bind::Int(directory_key),
+                Bind::Int(member_key),
                 Bind::Int(directory_key),
                 Bind::Int(member_key),
             ],

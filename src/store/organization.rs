@@ -47,6 +47,12 @@ impl Tx<'_> {
         self.row::<Sql, _>(&format!("{COLUMNS} WHERE id = ?"), &[Bind::Text(id)])
     }
 
+    /// Like [`Tx::organization_get`], and keeps other units from changing the row.
+    pub fn organization_lock(&mut self, id: &str) -> Result<Option<OrganizationRow>, StoreError> {
+        let lock = self.dialect.pick("", " FOR NO KEY UPDATE");
+        self.row::<Sql, _>(&format!("{COLUMNS} WHERE id = ?{lock}"), &[Bind::Text(id)])
+    }
+
     pub fn organization_by_key(&mut self, key: i64) -> Result<Option<OrganizationRow>, StoreError> {
         self.row::<Sql, _>(&format!("{COLUMNS} WHERE key = ?"), &[Bind::Int(key)])
     }

@@ -17,6 +17,10 @@ const MAX_ATTEMPTS: u32 = 5;
 pub(super) fn run_loop(url: &str, queue: &Receiver<Box<dyn Unit>>, metrics: &StoreMetrics) {
     let mut conn: Option<AnyConn> = None;
     while let Ok(mut unit) = queue.recv() {
+        // A read has no effect: without a reader it is not worth its time.
+        if unit.mode() != Mode::Write && unit.is_abandoned() {
+            continue;
+        }
         let started = Stopwatch::start();
         match run_unit(url, &mut conn, &mut *unit, metrics) {
             Ok(()) => unit.answer(),

@@ -1,5 +1,7 @@
 //! Resources: one row each, with its keys, its index entries and the running totals.
 
+use std::collections::HashSet;
+
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
@@ -159,9 +161,10 @@ impl Tx<'_> {
         now: i64,
     ) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE resource SET version = version + 1, modified = ? \
+            "UPDATE resource SET version = version + 1, \
+             modified = CASE WHEN modified > ? THEN modified ELSE ? END \
              WHERE directory_key = ? AND key = ?",
-            &[Bind::Int(now), Bind::Int(directory_key), Bind::Int(key)],
+            &[Bind::Int(now), Bind::Int(now), Bind::Int(directory_key), Bind::Int(key)],
         )?;
         Ok(())
     }
@@ -213,14 +216,16 @@ impl Tx<'_> {
                 Bind::Small(entry.ordinal),
             ]
         };
-        for gone in old.iter().filter(|entry| !new.contains(entry)) {
+        let (before, after): (HashSet<_>, HashSet<_>) =
+            (old.iter().collect(), new.iter().collect());
+        for gone in old.iter().filter(|entry| !after.contains(entry)) {
             self.execute(
                 "DELETE FROM resource_attr WHERE directory_key = ? AND path_id = ? AND key = ? \
                  AND resource_key = ? AND ordinal = ?",
                 &binds(gone),
             )?;
         }
-        for added in new.iter().filter(|entry| !old.contains(entry)) {
+        for added in new.iter().filter(|entry| !before.contains(entry)) {
             self.execute(
                 "INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal) \
                  VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -264,6 +269,35 @@ impl Tx<'_> {
             &[Bind::Int(directory_key), Bind::Int(resource_key), Bind::Text(scope)],
         )?;
         Ok(())
+    }
+
+    /// Claims the name of every group anew; answers names that several groups have, for which the
+    /// rule cannot hold. The unit has excluded every writer.
+    pub fn unique_claim_group_names(
+        &mut self,
+        directory_key: i64,
+        scope: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        self.execute(
+            "DELETE FROM resource_unique WHERE directory_key = ? AND scope = ?",
+            &[Bind::Int(directory_key), Bind::Text(scope)],
+        )?;
+        let twice = self.rows::<Text, String>(
+            "SELECT display_key FROM resource WHERE directory_key = ? \
+             AND resource_type = 'Group' AND display_key IS NOT NULL \
+             GROUP BY display_key HAVING COUNT(*) > 1 ORDER BY display_key LIMIT 20",
+            &[Bind::Int(directory_key)],
+        )?;
+        if twice.is_empty() {
+            self.execute(
+                "INSERT INTO resource_unique (directory_key, scope, key, resource_key) \
+                 SELECT directory_key, ?, display_key, key FROM resource \
+                 WHERE directory_key = ? AND resource_type = 'Group' \
+                 AND display_key IS NOT NULL",
+                &[Bind::Text(scope), Bind::Int(directory_key)],
+            )?;
+        }
+        Ok(twice)
     }
 
     /// Adds to the running total. `slot` spreads writers on PostgreSQL over several rows.

@@ -79,6 +79,12 @@ fn run_batch(slot: &mut Slot, mut batch: Vec<Box<dyn Unit>>, metrics: &StoreMetr
         }
         return;
     }
+    // A lock that another process holds is waited for once, not once for each unit.
+    if let Err(error) = begin(slot) {
+        let reason = error.to_string();
+        batch.into_iter().for_each(|unit| unit.fail(StoreError::Unavailable(reason.clone())));
+        return;
+    }
     match try_batch(slot, &mut batch) {
         Ok(()) => batch.into_iter().for_each(Unit::answer),
         Err((faulty, error)) => {
@@ -96,14 +102,21 @@ fn run_batch(slot: &mut Slot, mut batch: Vec<Box<dyn Unit>>, metrics: &StoreMetr
     }
 }
 
-/// Runs all units in one transaction. The error names the unit that broke it, if one did.
+fn begin(slot: &mut Slot) -> Result<(), StoreError> {
+    let begun = slot.get().and_then(|conn| Ok(dialect::begin_write(conn)?));
+    if begun.is_err() {
+        slot.discard();
+    }
+    begun
+}
+
+/// Runs all units in the transaction that was begun, and commits. The error names the unit that broke it, if one did.
 fn try_batch(
     slot: &mut Slot,
     batch: &mut [Box<dyn Unit>],
 ) -> Result<(), (Option<usize>, StoreError)> {
     let outside = |error: StoreError| (None, error);
     let conn = slot.get().map_err(outside)?;
-    dialect::begin_write(conn).map_err(|error| outside(error.into()))?;
     for (index, unit) in batch.iter_mut().enumerate() {
         let inside = |error: diesel::result::Error| (Some(index), StoreError::from(error));
         dialect::begin_savepoint(conn).map_err(inside)?;
@@ -140,6 +153,10 @@ fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>) {
 pub(super) fn read_loop(path: &Path, queue: &Receiver<Box<dyn Unit>>) {
     let mut slot = Slot { path: path.to_owned(), role: Role::Reader, conn: None };
     while let Ok(mut unit) = queue.recv() {
+        // A read has no effect: without a reader it is not worth its time.
+        if unit.is_abandoned() {
+            continue;
+        }
         let outcome = slot.get().and_then(|conn| {
             let snapshot = unit.mode() == Mode::Read;
             if snapshot {

@@ -1,5 +1,6 @@
 -- Instants are milliseconds since 1970-01-01T00:00:00Z. Keys are local to the database, ids are
--- public. Comparison keys are made by the program, never by SQL functions.
+-- public. Comparison keys are made by the program, never by SQL functions. Keys of organizations and
+-- directories are never used again: a late request must not meet the next tenant.
 
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -7,7 +8,7 @@ CREATE TABLE setting (
 ) WITHOUT ROWID;
 
 CREATE TABLE organization (
-    key         INTEGER NOT NULL PRIMARY KEY,
+    key         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     id          TEXT    NOT NULL,
     name        TEXT    NOT NULL,
     external_id TEXT,
@@ -18,7 +19,7 @@ CREATE UNIQUE INDEX organization_id ON organization (id);
 CREATE UNIQUE INDEX organization_external_id ON organization (external_id);
 
 CREATE TABLE directory (
-    key              INTEGER NOT NULL PRIMARY KEY,
+    key              INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     id               TEXT    NOT NULL,
     organization_key BIGINT  NOT NULL REFERENCES organization (key),
     external_key     TEXT    NOT NULL,

@@ -31,7 +31,7 @@ pub(super) async fn collection(
     match *call.request.method() {
         Method::GET | Method::HEAD => list(call, state, &resource_type).await,
         Method::POST => {
-            let body = read(call, payload).await?;
+            let body = read(call, state, payload).await?;
             create(call, state, &resource_type, body).await
         }
         _ => Err(HttpError::scim(Problem::Method("GET, HEAD, POST"))),
@@ -50,11 +50,11 @@ pub(super) async fn resource(
     match *call.request.method() {
         Method::GET | Method::HEAD => get(call, state, &resource_type, id).await,
         Method::PUT => {
-            let body = read(call, payload).await?;
+            let body = read(call, state, payload).await?;
             replace(call, state, &resource_type, id, body).await
         }
         Method::PATCH => {
-            let body = read(call, payload).await?;
+            let body = read(call, state, payload).await?;
             patch(call, state, &resource_type, id, body).await
         }
         Method::DELETE => delete(call, state, &resource_type, id).await,
@@ -215,8 +215,13 @@ fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
     (!lines.is_empty()).then(|| Condition::parse(&lines.join(",")))
 }
 
-async fn read(call: &Call, payload: web::Payload) -> Result<Object, HttpError> {
-    body::object(&call.request, payload, MAX_BODY_BYTES).await.map_err(HttpError::scim)
+/// The body, from a caller who is still let in when it has arrived: a slow body must not outlive
+/// the token that began it.
+async fn read(call: &Call, state: &State, payload: web::Payload) -> Result<Object, HttpError> {
+    let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
+    let key = &call.access.directory.external_key;
+    super::authenticate(&call.request, state, Some(key)).await?;
+    body.map_err(HttpError::scim)
 }
 
 impl From<ServiceError> for HttpError {

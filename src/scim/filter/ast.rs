@@ -121,6 +121,18 @@ fn only(parts: &mut Vec<Filter>) -> Option<Filter> {
     if parts.len() == 1 { parts.pop() } else { None }
 }
 
+impl Filter {
+    /// How many comparisons and presence tests it has.
+    pub fn terms(&self) -> usize {
+        match self {
+            Self::Or(parts) | Self::And(parts) => parts.iter().map(Self::terms).sum(),
+            Self::Not(inner) => inner.terms(),
+            Self::Element { filter, .. } => filter.terms(),
+            Self::Present(_) | Self::Compare { .. } => 1,
+        }
+    }
+}
+
 impl fmt::Display for Filter {
     /// The canonical text; [`super::parse_filter`] makes the same filter of it, unless it is longer
     /// than [`super::MAX_FILTER_BYTES`].

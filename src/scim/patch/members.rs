@@ -4,6 +4,8 @@
 //! what it names, whatever the size of the group. The operations on `members` are taken out of the
 //! request, in order, and become [`MemberStep`]s; the rest of the request edits the document.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::op::{OpKind, PatchOp, member};
@@ -35,43 +37,48 @@ pub struct MemberChange {
 
 impl MemberChange {
     /// Folds the steps; `None` when one needs the elements of the group to know what it means.
+    /// Linear: a request may have thousands of steps.
     pub fn fold(steps: &[MemberStep]) -> Option<Self> {
-        let mut change = Self::default();
+        let mut only_added_stay = false;
+        // What is wanted of each id at last, and the order in which ids were first named.
+        let mut wanted: HashMap<&str, Wanted> = HashMap::new();
+        let mut order: Vec<&str> = Vec::new();
         for step in steps {
-            match step {
-                MemberStep::Add(ids) => change.add(ids),
-                MemberStep::Remove(ids) => change.remove(ids),
+            let (ids, state) = match step {
+                MemberStep::Add(ids) => (ids, Wanted::Member),
+                MemberStep::Remove(ids) => (ids, Wanted::Stranger),
                 MemberStep::Set(ids) => {
-                    change = Self { only_added_stay: true, ..Self::default() };
-                    change.add(ids);
+                    only_added_stay = true;
+                    wanted.clear();
+                    order.clear();
+                    (ids, Wanted::Member)
                 }
                 MemberStep::RemoveMatching(_) => return None,
+            };
+            for id in ids {
+                if wanted.insert(id, state).is_none() {
+                    order.push(id);
+                }
             }
         }
-        Some(change)
+        let with = |state: Wanted| {
+            let ids = order.iter().filter(|id| wanted.get(*id) == Some(&state));
+            ids.map(|id| (*id).to_owned()).collect()
+        };
+        let remove = if only_added_stay { Vec::new() } else { with(Wanted::Stranger) };
+        Some(Self { only_added_stay, add: with(Wanted::Member), remove })
     }
 
     /// True when there is nothing to do.
     pub fn is_empty(&self) -> bool {
         !self.only_added_stay && self.add.is_empty() && self.remove.is_empty()
     }
+}
 
-    fn add(&mut self, ids: &[String]) {
-        let wanted: std::collections::HashSet<&String> = ids.iter().collect();
-        self.remove.retain(|id| !wanted.contains(id));
-        let mut known: std::collections::HashSet<String> = self.add.iter().cloned().collect();
-        self.add.extend(ids.iter().filter(|id| known.insert((*id).clone())).cloned());
-    }
-
-    fn remove(&mut self, ids: &[String]) {
-        let unwanted: std::collections::HashSet<&String> = ids.iter().collect();
-        self.add.retain(|id| !unwanted.contains(id));
-        if !self.only_added_stay {
-            let mut known: std::collections::HashSet<String> =
-                self.remove.iter().cloned().collect();
-            self.remove.extend(ids.iter().filter(|id| known.insert((*id).clone())).cloned());
-        }
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Member,
+    Stranger,
 }
 
 /// The members attribute of a resource type, if it has one.

@@ -21,7 +21,7 @@ pub struct Columns {
 }
 
 /// One entry of the attribute index.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributeKey {
     pub path: IndexedPath,
     /// At most [`MAX_INDEX_BYTES`]; longer text is cut and the evaluator decides the rest.
@@ -31,7 +31,7 @@ pub struct AttributeKey {
 }
 
 /// Attributes that every directory indexes. The number is stored: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IndexedPath {
     EmailsValue = 1,
     EmployeeNumber = 2,

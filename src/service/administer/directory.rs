@@ -12,6 +12,7 @@ use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
+use crate::service::provision::GROUP_NAME;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
@@ -275,11 +276,16 @@ impl Service {
                     return Err(missing());
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                let settings = settings.as_ref().unwrap_or(&row.settings);
+                if !unique_names(&row.kind, &row.settings) && unique_names(&row.kind, settings) {
+                    let twice = tx.unique_claim_group_names(row.key, GROUP_NAME)?;
+                    refuse_duplicates(&twice)?;
+                }
                 tx.directory_update(
                     row.key,
                     change.name.as_ref().unwrap_or(&row.name),
                     state.as_ref().unwrap_or(&row.state),
-                    settings.as_ref().unwrap_or(&row.settings),
+                    settings,
                     &row.config,
                     now,
                 )?;
@@ -321,6 +327,28 @@ impl Service {
         self.forget_access();
         Ok(())
     }
+}
+
+/// Whether a directory with these settings wants its group names to be unique.
+fn unique_names(kind: &str, settings: &str) -> bool {
+    let settings: Settings = serde_json::from_str(settings).unwrap_or_default();
+    let provider = Kind::parse(kind).map_or("default", |kind| kind.provider);
+    Profile::of(provider, &settings.profile).is_ok_and(|profile| profile.group_display_name_unique)
+}
+
+/// A rule is not switched on over data that breaks it.
+fn refuse_duplicates(names: &[String]) -> Result<(), AdminError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(AdminError::new(
+        409,
+        "duplicate_group_names",
+        format!(
+            "Several groups have the same displayName, so it cannot be made unique: {}.",
+            names.join(", ")
+        ),
+    ))
 }
 
 /// `type` of the app-facing API.

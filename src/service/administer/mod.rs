@@ -112,3 +112,14 @@ pub(super) fn check_name(name: &str) -> Result<(), AdminError> {
     }
     Ok(())
 }
+
+/// An id of the operator's own: an index key.
+pub(super) fn check_external_id(external_id: Option<&str>) -> Result<(), AdminError> {
+    match external_id {
+        Some(id) if id.is_empty() || id.len() > 512 || id.chars().any(char::is_control) => {
+            let message = "it must have 1 to 512 bytes and no control characters.";
+            Err(AdminError::invalid("external_id", message))
+        }
+        _ => Ok(()),
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ListPage, ListParameters, check_name, present};
+use super::{ListPage, ListParameters, check_external_id, check_name, present};
 use crate::scim::key::instant_text;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -58,6 +58,7 @@ impl Service {
         new: NewOrganization,
     ) -> Result<OrganizationView, ServiceError> {
         check_name(&new.name)?;
+        check_external_id(new.external_id.as_deref())?;
         if access.organization_ids.is_some() {
             return Err(AdminError::new(
                 403,
@@ -136,11 +137,12 @@ impl Service {
         if let Some(name) = &change.name {
             check_name(name)?;
         }
+        check_external_id(change.external_id.as_ref().and_then(|id| id.as_deref()))?;
         let (id, now) = (id.to_owned(), self.clock.now_ms());
         let row: OrganizationRow = self
             .store
             .write("organization_update", move |tx| {
-                let row = tx.organization_get(&id)?.ok_or_else(missing)?;
+                let row = tx.organization_lock(&id)?.ok_or_else(missing)?;
                 let name = change.name.as_ref().unwrap_or(&row.name);
                 let external_id = change.external_id.as_ref().unwrap_or(&row.external_id);
                 tx.organization_update(row.key, name, external_id.as_deref(), now)?;

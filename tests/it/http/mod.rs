@@ -5,6 +5,7 @@ mod discovery;
 mod errors;
 mod etag;
 mod groups_members;
+mod limits;
 mod lists_filter;
 mod lists_page_sort;
 mod management;

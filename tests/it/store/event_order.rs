@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, PgConnection};
 use serde_json::json;
 
-use crate::support::{Database, TestApp, patch, user};
+use crate::support::{TestApp, patch, user};
 
 #[derive(QueryableByName)]
 struct Key {
@@ -75,12 +75,11 @@ fn wait_until_someone_waits(app: &TestApp) {
 }
 
 mod change_that_waited_for_a_lock_is_reported_later {
-    use super::*;
+    use crate::support::{Database, TestApp};
 
     #[test]
     fn postgres() {
-        super::change_that_waited_for_a_lock_is_reported_later(&TestApp::start(
-            Database::postgres(),
-        ));
+        let app = TestApp::start(Database::postgres());
+        super::change_that_waited_for_a_lock_is_reported_later(&app);
     }
 }
