@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{Secret, SecretKind, hash};
+use crate::auth::{Secret, SecretKind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, State};
-use crate::service::administer::{NewDirectory, NewOrganization};
+use crate::service::Service;
+use crate::service::administer::{FirstKey, FirstStart};
 use crate::service::authenticate::FixedKey;
-use crate::service::{ApiAccess, Service};
-use crate::store::api_key::ApiKeyRow;
 use crate::store::{self, LaneSizes, Location, Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -45,21 +45,15 @@ impl Drop for App {
     }
 }
 
-/// What the first start made; shown once.
-#[derive(Clone, Debug)]
-pub struct FirstStart {
-    pub base_url: String,
-    pub token: String,
-    /// `None` when the operator configured one.
-    pub api_key: Option<String>,
-}
-
 /// How commands on the same machine reach a running server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocalAccess {
     pub url: String,
     pub key: String,
 }
+
+/// How often a process looks for directories whose deletion is not finished.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
@@ -124,7 +118,10 @@ impl App {
         let mut fixed = vec![FixedKey::new("local", &local_key)];
         fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
         let service = Arc::new(Service::new(store, clock, public_url, fixed));
-        let first_start = first_start(&service, config.api_key.is_some()).await?;
+        let first_key =
+            if config.api_key.is_some() { FirstKey::Configured } else { FirstKey::Make };
+        let first_start = service.first_start(first_key).await;
+        let first_start = first_start.map_err(|error| StartError(error.to_string()))?;
 
         let state = web::Data::new(State {
             metrics: Metrics::new(&service.store),
@@ -150,8 +147,12 @@ impl App {
     pub async fn run(mut self) -> Result<(), StartError> {
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
-            if let Err(error) = service.purge_deleted_directories().await {
-                tracing::warn!(%error, "deleted directories are not purged yet");
+            loop {
+                // Also deletions that another process began, or that failed half way.
+                if let Err(error) = service.purge_deleted_directories().await {
+                    tracing::warn!(%error, "deleted directories are not purged yet");
+                }
+                tokio::time::sleep(PURGE_EVERY).await;
             }
         });
         // The first poll makes the server listen to signals. Only then may commands find it: a stop
@@ -237,87 +238,20 @@ pub fn running_server(folder: &Path) -> Option<LocalAccess> {
     serde_json::from_slice(&text).ok()
 }
 
-/// On an empty database makes what an administrator needs to begin. The database decides which of
-/// several replicas does it.
-async fn first_start(
-    service: &Service,
-    has_api_key: bool,
-) -> Result<Option<FirstStart>, StartError> {
-    let claim = service.clock.id("start");
-    let wanted = claim.clone();
-    let holder: String = service
-        .store
-        .write("first_start", move |tx| tx.setting_put_once("first_start", &wanted))
-        .await
-        .map_err(StartError::from)?;
-    if holder != claim {
-        return Ok(None);
-    }
-    let operator = ApiAccess::operator();
-    let refused = |error: crate::service::ServiceError| StartError(error.to_string());
-    let organization = service
-        .organization_create(
-            &operator,
-            NewOrganization { name: "Default".into(), external_id: None },
-        )
-        .await
-        .map_err(refused)?;
-    let directory = service
-        .directory_create(
-            &operator,
-            NewDirectory {
-                organization_id: organization.id,
-                name: "Default".into(),
-                kind: "scim.generic".into(),
-                settings: None,
-                config: None,
-            },
-        )
-        .await
-        .map_err(refused)?;
-    let api_key = match has_api_key {
-        true => None,
-        false => Some(first_api_key(service).await?),
-    };
-    let token = directory.token.and_then(|token| token.secret).unwrap_or_default();
-    Ok(Some(FirstStart { base_url: directory.scim.base_url, token, api_key }))
+/// What is shown of a first start, or written where only the operator reads it.
+pub fn first_start_text(first: &FirstStart) -> String {
+    let api_key = first.api_key.as_deref().unwrap_or("(the configured one)");
+    format!(
+        "SCIM base URL  {}\nSCIM token     {}\nAPI key        {api_key}\n",
+        first.base_url, first.token
+    )
 }
 
-async fn first_api_key(service: &Service) -> Result<String, StartError> {
-    let secret = Secret::generate(SecretKind::Api, &service.clock);
-    let row = ApiKeyRow {
-        id: secret.id,
-        name: "First start".into(),
-        suffix: secret.suffix,
-        hash: hash::hash(&secret.text),
-        scopes: r#"["read","webhooks","manage","ssf.manage"]"#.into(),
-        organization_ids: None,
-        expires: None,
-        created: service.clock.now_ms(),
-        last_used: None,
-    };
-    let stored: Result<(), StoreError> =
-        service.store.write("first_api_key", move |tx| tx.api_key_insert(&row)).await;
-    stored?;
-    Ok(secret.text)
-}
-
-impl FirstStart {
-    /// What is shown, or written where only the operator reads it.
-    pub fn text(&self) -> String {
-        let api_key = self.api_key.as_deref().unwrap_or("(the configured one)");
-        format!(
-            "SCIM base URL  {}\nSCIM token     {}\nAPI key        {api_key}\n",
-            self.base_url, self.token
-        )
-    }
-
-    /// Writes the text into the data folder, readable by the owner only.
-    pub fn keep(&self, folder: &Path) -> Result<PathBuf, StartError> {
-        let path = folder.join(FIRST_START_FILE);
-        write_private(&path, self.text().as_bytes())?;
-        Ok(path)
-    }
+/// Writes the text into the data folder, readable by the owner only.
+pub fn keep_first_start(first: &FirstStart, folder: &Path) -> Result<PathBuf, StartError> {
+    let path = folder.join(FIRST_START_FILE);
+    write_private(&path, first_start_text(first).as_bytes())?;
+    Ok(path)
 }
 
 /// Writes a file that only its owner may read; it appears complete or not at all.

@@ -191,9 +191,9 @@ async fn serve(config: &Config) -> Result<(), StartError> {
     tracing::info!(address = %app.address, "listening");
     if let Some(first) = &app.first_start {
         if std::io::stdout().is_terminal() {
-            show_first_start(&first.text());
+            show_first_start(&app::first_start_text(first));
         } else {
-            let path = first.keep(&config.data_dir)?;
+            let path = app::keep_first_start(first, &config.data_dir)?;
             tracing::info!(path = %path.display(), "base URL, token and API key are in this file");
         }
     }
@@ -285,7 +285,7 @@ fn perform(config: &Config, call: &Call) -> Result<Value, StartError> {
     actix_web::rt::System::new().block_on(async {
         let app = App::start(&config, Clock::system()).await?;
         if let Some(first) = &app.first_start {
-            first.keep(&config.data_dir)?;
+            app::keep_first_start(first, &config.data_dir)?;
         }
         let access = app.local.clone();
         let handle = app.server.handle();

@@ -73,10 +73,6 @@ pub struct ApiAccess {
 
 impl ApiAccess {
     /// Every scope and every organization: the operator of this machine.
-    pub fn operator() -> Self {
-        Self::fixed("operator")
-    }
-
     fn fixed(name: &str) -> Self {
         Self {
             key_id: name.to_owned(),

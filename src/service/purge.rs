@@ -12,8 +12,16 @@ impl Service {
         let keys: Result<Vec<i64>, StoreError> =
             self.store.get("deleting", |tx| tx.directory_keys_in_state("deleting")).await;
         for key in keys? {
-            while self.purge_step(key).await? {}
+            // One directory that cannot be purged now does not hold up the others.
+            if let Err(error) = self.purge(key).await {
+                tracing::warn!(%error, "a deleted directory is not purged yet");
+            }
         }
+        Ok(())
+    }
+
+    async fn purge(&self, key: i64) -> Result<(), ServiceError> {
+        while self.purge_step(key).await? {}
         Ok(())
     }
 

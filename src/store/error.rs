@@ -21,7 +21,8 @@ pub enum StoreError {
     MissingReference,
     /// The queue of the lane is full; nothing was done.
     Overloaded,
-    /// The database cannot be reached, is read-only or has no room; nothing was done.
+    /// The database cannot be reached, is read-only or has no room. Nothing was done, unless the
+    /// connection broke while it answered to a commit: then nobody knows.
     Unavailable(String),
     /// The database gave up waiting or working; nothing was done.
     TimedOut(String),

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::token::expiry;
 use super::{ListPage, ListParameters, check_name};
 use crate::auth::{Secret, SecretKind, hash};
+use crate::clock::Clock;
 use crate::scim::key::instant_text;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope, Service, ServiceError};
@@ -55,6 +56,24 @@ pub struct NewApiKey {
     pub expires_at: Option<String>,
 }
 
+/// A new key for every organization that does not expire, and its secret.
+pub(super) fn new_row(clock: &Clock, name: &str, scopes: &[ApiScope]) -> (ApiKeyRow, String) {
+    let secret = Secret::generate(SecretKind::Api, clock);
+    let scopes = serde_json::to_value(scopes).map(|scopes: Value| scopes.to_string());
+    let row = ApiKeyRow {
+        id: secret.id,
+        name: name.to_owned(),
+        suffix: secret.suffix,
+        hash: hash::hash(&secret.text),
+        scopes: scopes.unwrap_or_default(),
+        organization_ids: None,
+        expires: None,
+        created: clock.now_ms(),
+        last_used: None,
+    };
+    (row, secret.text)
+}
+
 /// Keys that reach only some organizations do not manage keys.
 fn refuse_limited(access: &ApiAccess) -> Result<(), AdminError> {
     match access.organization_ids {
@@ -80,18 +99,11 @@ impl Service {
             return Err(AdminError::invalid("scopes", message).into());
         }
         let now = self.clock.now_ms();
-        let secret = Secret::generate(SecretKind::Api, &self.clock);
-        let text = |value: Result<Value, _>| value.map(|v: Value| v.to_string());
+        let (row, secret) = new_row(&self.clock, &new.name, &new.scopes);
         let row = ApiKeyRow {
-            id: secret.id,
-            name: new.name,
-            suffix: secret.suffix,
-            hash: hash::hash(&secret.text),
-            scopes: text(serde_json::to_value(&new.scopes)).unwrap_or_default(),
             organization_ids: new.organization_ids.clone().map(|ids| Value::from(ids).to_string()),
             expires: expiry(new.expires_at.as_deref(), now)?,
-            created: now,
-            last_used: None,
+            ..row
         };
         let stored = row.clone();
         self.store
@@ -105,7 +117,7 @@ impl Service {
                 Ok::<_, ServiceError>(tx.api_key_insert(&stored)?)
             })
             .await?;
-        Ok(ApiKeyView { secret: Some(secret.text), ..row.into() })
+        Ok(ApiKeyView { secret: Some(secret), ..row.into() })
     }
 
     pub async fn api_key_list(

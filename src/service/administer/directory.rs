@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::token::issue;
 use super::{ListPage, ListParameters, TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
+use crate::clock::{Clock, Ids};
 use crate::event::name;
 use crate::profile::Profile;
 use crate::scim::key::instant_text;
@@ -126,6 +127,79 @@ fn refuse_config(config: Option<&Value>) -> Result<(), AdminError> {
     }
 }
 
+/// A directory and its first token, decided but not stored.
+pub(super) struct Draft {
+    id: String,
+    pub(super) external_key: String,
+    name: String,
+    kind: String,
+    settings: String,
+    token: TokenRow,
+    pub(super) secret: String,
+    ids: Ids,
+    now: i64,
+}
+
+impl Draft {
+    pub(super) fn new(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+        let (id, now) = (clock.id("directory"), clock.now_ms());
+        let secret = Secret::generate(SecretKind::Directory, clock);
+        Self {
+            external_key: id.rsplit('_').next().unwrap_or_default().to_owned(),
+            id,
+            name,
+            kind,
+            settings,
+            token: TokenRow {
+                id: secret.id,
+                directory_key: 0,
+                suffix: secret.suffix,
+                hash: hash::hash(&secret.text),
+                scope: TokenScope::Write.as_str().to_owned(),
+                user_id: None,
+                expires: None,
+                created: now,
+                last_used: None,
+            },
+            secret: secret.text,
+            ids: clock.ids(),
+            now,
+        }
+    }
+
+    /// Stores directory, token and their events.
+    pub(super) fn store(
+        &self,
+        tx: &mut Tx<'_>,
+        organization_key: i64,
+    ) -> Result<DirectoryRow, ServiceError> {
+        let mut ids = self.ids.clone();
+        let key = tx.directory_insert(&crate::store::directory::NewDirectory {
+            organization_key,
+            id: self.id.clone(),
+            external_key: self.external_key.clone(),
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            state: State::Linked.as_str().to_owned(),
+            settings: self.settings.clone(),
+            config: "{}".to_owned(),
+            now: self.now,
+        })?;
+        let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
+        let activated = NewEvent {
+            id: ids.next("event"),
+            event: name::ACTIVATED,
+            resource_id: row.id.clone(),
+            data: activated(&row).to_string(),
+            created: self.now,
+        };
+        tx.event_append(key, &activated)?;
+        let token = TokenRow { directory_key: key, ..self.token.clone() };
+        issue(tx, &row, &token, &mut ids, self.now)?;
+        Ok(row)
+    }
+}
+
 impl Service {
     pub async fn directory_create(
         &self,
@@ -139,57 +213,20 @@ impl Service {
         if !access.reaches(&new.organization_id) {
             return Err(AdminError::not_found("The organization").into());
         }
-        let (now, ids) = (self.clock.now_ms(), self.clock.ids());
-        let id = self.clock.id("directory");
-        let external_key = id.rsplit('_').next().unwrap_or_default().to_owned();
-        let secret = Secret::generate(SecretKind::Directory, &self.clock);
-        let token = TokenRow {
-            id: secret.id.clone(),
-            directory_key: 0,
-            suffix: secret.suffix.clone(),
-            hash: hash::hash(&secret.text),
-            scope: TokenScope::Write.as_str().to_owned(),
-            user_id: None,
-            expires: None,
-            created: now,
-            last_used: None,
-        };
-        let shown = token.clone();
+        let draft = Draft::new(&self.clock, new.name, new.kind, settings);
+        let (token, secret) = (draft.token.clone(), draft.secret.clone());
+        let organization_id = new.organization_id;
         let row: DirectoryRow = self
             .store
             .write("directory_create", move |tx| {
-                let mut ids = ids.clone();
                 let organization = tx
-                    .organization_get(&new.organization_id)?
+                    .organization_get(&organization_id)?
                     .ok_or_else(|| ServiceError::from(AdminError::not_found("The organization")))?;
-                let key = tx.directory_insert(&crate::store::directory::NewDirectory {
-                    organization_key: organization.key,
-                    id: id.clone(),
-                    external_key: external_key.clone(),
-                    name: new.name.clone(),
-                    kind: new.kind.clone(),
-                    state: State::Linked.as_str().to_owned(),
-                    settings: settings.clone(),
-                    config: "{}".to_owned(),
-                    now,
-                })?;
-                let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
-                tx.event_append(
-                    key,
-                    &NewEvent {
-                        id: ids.next("event"),
-                        event: name::ACTIVATED,
-                        resource_id: row.id.clone(),
-                        data: activated(&row).to_string(),
-                        created: now,
-                    },
-                )?;
-                issue(tx, &row, &TokenRow { directory_key: key, ..token.clone() }, &mut ids, now)?;
-                Ok::<_, ServiceError>(row)
+                draft.store(tx, organization.key)
             })
             .await?;
         let mut view = DirectoryView::of(row, &self.public_url);
-        view.token = Some(TokenView::with_secret(shown, secret.text));
+        view.token = Some(TokenView::with_secret(token, secret));
         Ok(view)
     }
 

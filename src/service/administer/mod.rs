@@ -2,11 +2,13 @@
 
 mod api_key;
 mod directory;
+mod first_start;
 mod organization;
 mod token;
 
 pub use api_key::{ApiKeyView, NewApiKey};
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
+pub use first_start::{FirstKey, FirstStart};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
 pub use token::{NewToken, TokenView};
 

@@ -1,0 +1,61 @@
+//! The first start on an empty database: everything that an administrator needs to begin, in one
+//! unit. The database decides which of several replicas does it, and a start that fails leaves
+//! nothing behind that would keep the next one from it.
+
+use super::api_key::new_row;
+use super::directory::Draft;
+use crate::service::authenticate::ApiScope;
+use crate::service::{Service, ServiceError};
+
+/// What was made; the secrets are nowhere else.
+#[derive(Clone, Debug)]
+pub struct FirstStart {
+    pub base_url: String,
+    pub token: String,
+    /// `None` when the operator configured one.
+    pub api_key: Option<String>,
+}
+
+/// Whether the first start makes an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstKey {
+    Make,
+    /// The operator's configuration has one.
+    Configured,
+}
+
+impl Service {
+    /// Makes the default organization, a `scim.generic` directory with a token and, if wanted, an
+    /// API key. `None` when that was done before.
+    pub async fn first_start(&self, key: FirstKey) -> Result<Option<FirstStart>, ServiceError> {
+        let (claim, now) = (self.clock.id("start"), self.clock.now_ms());
+        let organization_id = self.clock.id("org");
+        let draft = Draft::new(&self.clock, "Default".into(), "scim.generic".into(), "{}".into());
+        let api_key = (key == FirstKey::Make).then(|| {
+            let scopes =
+                [ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage];
+            new_row(&self.clock, "First start", &scopes)
+        });
+        let made = FirstStart {
+            base_url: format!("{}/scim/v2/{}", self.public_url, draft.external_key),
+            token: draft.secret.clone(),
+            api_key: api_key.as_ref().map(|(_, secret)| secret.clone()),
+        };
+        let is_first = self
+            .store
+            .write("first_start", move |tx| {
+                if tx.setting_put_once("first_start", &claim)? != claim {
+                    return Ok(false);
+                }
+                let organization =
+                    tx.organization_insert(&organization_id, "Default", None, now)?;
+                draft.store(tx, organization.key)?;
+                if let Some((row, _)) = &api_key {
+                    tx.api_key_insert(row)?;
+                }
+                Ok::<_, ServiceError>(true)
+            })
+            .await?;
+        Ok(is_first.then_some(made))
+    }
+}
