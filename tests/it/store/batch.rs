@@ -2,6 +2,7 @@
 //! that was reported as failed is stored and nothing that was acknowledged is lost.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{Connection, SqliteConnection};
+use tempfile::TempDir;
 
 use rollbook::store::{LaneSizes, Location, Store, StoreError, migrate};
 
@@ -26,27 +28,40 @@ fn names(path: &std::path::Path) -> HashSet<String> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
-/// Runs 200 units that wait behind a blocked one, so that they share batches. Every tenth writes a
-/// large value; `max_page_count` lets only some of them fit.
+fn open(folder: &TempDir, sizes: LaneSizes) -> (PathBuf, Store) {
+    let path = folder.path().join("test.db");
+    let location = Location::Sqlite(path.clone());
+    migrate(&location).expect("tables");
+    (path, Store::open(&location, sizes).expect("a store"))
+}
+
+/// Lets the units queue up behind one that keeps the writer busy, so that they share batches.
+async fn behind_a_busy_writer<T>(
+    store: &Store,
+    units: impl Iterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
+    let gate = Arc::new(AtomicBool::new(false));
+    let closed = Arc::clone(&gate);
+    let busy = store.write("busy", move |_| {
+        while !closed.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        Ok::<_, StoreError>(())
+    });
+    let open = async { gate.store(true, Ordering::Release) };
+    let (ended, results, ()) = tokio::join!(busy, futures_util::future::join_all(units), open);
+    ended.expect("the busy unit commits");
+    results
+}
+
+/// Every tenth of 200 units writes a large value; the file has room for some of them only.
 #[test]
 fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("full.db");
-    let location = Location::Sqlite(path.clone());
-    migrate(&location).expect("tables");
-    let store = Store::open(&location, LaneSizes::default()).expect("a store");
-
+    let (path, store) = open(&folder, LaneSizes::default());
     let outcome = actix_web::rt::System::new().block_on(async {
-        limit_pages(&store, 12).await;
-        let gate = Arc::new(AtomicBool::new(false));
-        let closed = Arc::clone(&gate);
-        // Until the gate opens the writer is busy and the others queue up behind it.
-        let blocker = store.write("blocker", move |_| {
-            while !closed.load(Ordering::Acquire) {
-                std::thread::yield_now();
-            }
-            Ok::<_, StoreError>(())
-        });
+        let limited: Result<(), StoreError> = store.write("limit", |tx| tx.limit_growth(12)).await;
+        limited.expect("the limit");
         let units = (0..200).map(|n| {
             let name = format!("unit-{n:03}");
             let value = "x".repeat(if n % 10 == 0 { 60_000 } else { 10 });
@@ -54,13 +69,9 @@ fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
             let done = store.write("put", move |tx| tx.setting_put_once(&unit_name, &value));
             async move { (name, done.await) }
         });
-        let opener = async { gate.store(true, Ordering::Release) };
-        let (blocked, outcome, ()) =
-            tokio::join!(blocker, futures_util::future::join_all(units), opener);
-        blocked.expect("the blocker commits");
-        assert!(store.metrics().aborted_batches.get() > 0, "a batch of several units was ended");
-        outcome
+        behind_a_busy_writer(&store, units).await
     });
+    assert!(store.metrics().aborted_batches.get() > 0, "a batch of several units was ended");
     drop(store);
 
     let stored = names(&path);
@@ -77,22 +88,11 @@ fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
     }
 }
 
-/// Allows that many pages more than the file has now, on the connection of the writer.
-async fn limit_pages(store: &Store, pages: i64) {
-    store
-        .write("limit", move |tx| tx.limit_growth(pages))
-        .await
-        .unwrap_or_else(|error: StoreError| panic!("{error}"));
-}
-
 #[test]
 fn unit_that_panics_is_rolled_back_and_the_others_commit() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("panic.db");
-    let location = Location::Sqlite(path.clone());
-    migrate(&location).expect("tables");
-    let store = Store::open(&location, LaneSizes::default()).expect("a store");
-    actix_web::rt::System::new().block_on(async {
+    let (path, store) = open(&folder, LaneSizes::default());
+    let results = actix_web::rt::System::new().block_on(async {
         let units = (0..20).map(|n| {
             store.write("maybe_panic", move |tx| {
                 tx.setting_put_once(&format!("unit-{n}"), "x")?;
@@ -100,14 +100,15 @@ fn unit_that_panics_is_rolled_back_and_the_others_commit() {
                 Ok::<_, StoreError>(())
             })
         });
-        for (n, result) in futures_util::future::join_all(units).await.into_iter().enumerate() {
-            match result {
-                Ok(()) => assert_ne!(n, 7),
-                Err(StoreError::Panicked(name)) => assert_eq!((n, name), (7, "maybe_panic")),
-                Err(other) => panic!("unit {n}: {other}"),
-            }
-        }
+        behind_a_busy_writer(&store, units).await
     });
+    for (n, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(()) => assert_ne!(n, 7),
+            Err(StoreError::Panicked(name)) => assert_eq!((n, name), (7, "maybe_panic")),
+            Err(other) => panic!("unit {n}: {other}"),
+        }
+    }
     drop(store);
     let stored = names(&path);
     assert_eq!(stored.len(), 19);
@@ -117,46 +118,32 @@ fn unit_that_panics_is_rolled_back_and_the_others_commit() {
 #[test]
 fn full_queue_refuses_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let location = Location::Sqlite(folder.path().join("queue.db"));
-    migrate(&location).expect("tables");
-    let sizes = LaneSizes { queue: 4, ..LaneSizes::default() };
-    let store = Store::open(&location, sizes).expect("a store");
-    actix_web::rt::System::new().block_on(async {
-        let gate = Arc::new(AtomicBool::new(false));
-        let closed = Arc::clone(&gate);
-        let blocker = store.write("blocker", move |_| {
-            while !closed.load(Ordering::Acquire) {
-                std::thread::yield_now();
-            }
-            Ok::<_, StoreError>(())
-        });
+    let (_, store) = open(&folder, LaneSizes { queue: 4, ..LaneSizes::default() });
+    let results = actix_web::rt::System::new().block_on(async {
         let units = (0..50).map(|_| store.write("nothing", |_| Ok::<_, StoreError>(())));
-        let opener = async { gate.store(true, Ordering::Release) };
-        let (_, results, ()) = tokio::join!(blocker, futures_util::future::join_all(units), opener);
-        let refused = results.iter().filter(|r| matches!(r, Err(StoreError::Overloaded))).count();
-        assert!(refused >= 40, "{refused}");
-        assert!(results.iter().any(Result::is_ok), "what was queued is done");
+        behind_a_busy_writer(&store, units).await
     });
+    let refused = results.iter().filter(|r| matches!(r, Err(StoreError::Overloaded))).count();
+    assert!(refused >= 40, "{refused}");
+    assert!(results.iter().any(Result::is_ok), "what was queued is done");
 }
 
 /// A file that another connection keeps locked is reported as unavailable, not as a failure.
 #[test]
 fn locked_file_is_unavailable() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("locked.db");
-    let location = Location::Sqlite(path.clone());
-    migrate(&location).expect("tables");
-    let store = Store::open(&location, LaneSizes::default()).expect("a store");
+    let (path, store) = open(&folder, LaneSizes::default());
     let mut other =
         SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("the file opens");
     other.batch_execute("BEGIN IMMEDIATE").expect("the lock");
     actix_web::rt::System::new().block_on(async {
-        let result: Result<String, StoreError> =
-            store.write("put", |tx| tx.setting_put_once("a", "b")).await;
-        assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+        let put = || store.write("put", |tx| tx.setting_put_once("a", "b"));
+        let results: Vec<Result<String, StoreError>> =
+            futures_util::future::join_all((0..20).map(|_| put())).await;
+        for result in results {
+            assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+        }
         other.batch_execute("ROLLBACK").expect("the lock is given back");
-        let result: Result<String, StoreError> =
-            store.write("put", |tx| tx.setting_put_once("a", "b")).await;
-        assert_eq!(result.expect("stored"), "b");
+        assert_eq!(put().await.expect("stored"), "b");
     });
 }
