@@ -170,7 +170,11 @@ impl Recorder<'_> {
     }
 }
 
-/// Stored JSON back as an object; what is stored was one.
+/// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator
+/// must hear of; the empty object lacks what every resource requires, so no write builds on it.
 pub(super) fn object(text: &str) -> Object {
-    serde_json::from_str(text).unwrap_or_default()
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        tracing::error!(%error, "a stored document is not a JSON object");
+        Object::new()
+    })
 }

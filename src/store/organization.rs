@@ -53,10 +53,6 @@ impl Tx<'_> {
         self.row::<Sql, _>(&format!("{COLUMNS} WHERE id = ?{lock}"), &[Bind::Text(id)])
     }
 
-    pub fn organization_by_key(&mut self, key: i64) -> Result<Option<OrganizationRow>, StoreError> {
-        self.row::<Sql, _>(&format!("{COLUMNS} WHERE key = ?"), &[Bind::Int(key)])
-    }
-
     pub fn organization_list(
         &mut self,
         range: &ListRange,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Attribute, Schema};
 use crate::scim::path::{AttrPath, AttrRef};
-use crate::scim::urn;
 
 /// An extension of a resource type (RFC 7643 §6, `schemaExtensions`).
 #[derive(Clone, Debug)]
@@ -203,12 +202,6 @@ impl Registry {
     #[expect(clippy::expect_used, reason = "`builtin` puts it there and nothing removes types")]
     pub fn user(&self) -> &Arc<ResourceType> {
         self.by_name("User").expect("every registry has User")
-    }
-
-    /// True when the URI names the base schema or an extension of any type.
-    pub fn knows(&self, uri: &str) -> bool {
-        self.types.iter().any(|t| t.is_base(uri) || t.extension(uri).is_some())
-            || uri.eq_ignore_ascii_case(urn::SCHEMA)
     }
 }
 
