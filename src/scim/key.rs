@@ -148,6 +148,25 @@ pub fn instant_text(ms: i64) -> String {
     format!("{instant:.3}")
 }
 
+/// A whole number as text of fixed width: the order of the text is the order of the numbers.
+pub fn integer_key(value: i128) -> String {
+    // Every number that a document can hold lies between i64::MIN and u64::MAX.
+    format!("{:017x}", value - i128::from(i64::MIN))
+}
+
+/// A decimal number as text of fixed width, in the order of the numbers.
+pub fn decimal_key(value: f64) -> String {
+    // Both zeros are equal.
+    let bits = if value == 0.0 { 0 } else { value.to_bits() };
+    let negative = bits >> 63 == 1;
+    format!("{:016x}", if negative { !bits } else { bits | 1 << 63 })
+}
+
+/// An instant in milliseconds as text of fixed width, in the order of time.
+pub fn instant_key(ms: i64) -> String {
+    integer_key(i128::from(ms))
+}
+
 /// True for base64 (RFC 4648 §4 or §5), padded or not.
 pub fn is_base64(text: &str) -> bool {
     let config =

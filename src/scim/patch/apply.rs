@@ -7,11 +7,9 @@ use super::target::{self, Target};
 use super::{PatchRules, target::object_or_new};
 use crate::scim::filter::{ElementFilter, Filter, resolve_element};
 use crate::scim::resource::elements::{is_primary, join};
-use crate::scim::resource::validate::{
-    attribute_value, describe, is_kept_elsewhere, single_value, wrong_type,
-};
+use crate::scim::resource::validate::{attribute_value, describe, single_value, wrong_type};
 use crate::scim::resource::{Document, Notes, Rules, UnknownAttributes, UnknownSchemas};
-use crate::scim::schema::{Attribute, Mutability};
+use crate::scim::schema::{Attribute, Kept, Mutability};
 use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
 
 /// What an operation is whose path is well formed but names no attribute.
@@ -161,7 +159,7 @@ impl<'e> Editor<'e> {
                 at.full_name()
             )));
         }
-        if is_kept_elsewhere(at.attribute) || at.attribute.name == "schemas" {
+        if at.attribute.kept != Kept::InDocument || at.attribute.name == "schemas" {
             // `schemas` follows from the content, and a password is accepted and dropped.
             return Ok(());
         }

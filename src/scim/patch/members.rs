@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::op::{OpKind, PatchOp, member};
 use crate::scim::filter::{ElementFilter, Filter, TargetPath, parse_target_path, resolve_element};
 use crate::scim::resource::validate::wrong_type;
-use crate::scim::schema::Attribute;
+use crate::scim::schema::{Attribute, Kept};
 use crate::scim::{Object, ResourceType, ScimError};
 
 /// One step of a membership change; values are member ids as the client sent them.
@@ -83,7 +83,7 @@ enum Wanted {
 
 /// The members attribute of a resource type, if it has one.
 pub fn members_attribute(resource_type: &ResourceType) -> Option<&Attribute> {
-    (resource_type.name == "Group").then(|| resource_type.schema.attribute("members")).flatten()
+    resource_type.schema.attributes.iter().find(|attribute| attribute.kept == Kept::AsMembers)
 }
 
 /// The members of a POST or PUT body; `None` when it does not speak of them.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::elements::{distinct, order};
 use crate::scim::key;
-use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
+use crate::scim::schema::{Attribute, DataType, Kept, Mutability, ResourceType};
 use crate::scim::{Object, ScimError};
 
 /// How an attribute that no schema defines is treated.
@@ -122,7 +122,7 @@ fn insert_attribute(
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<(), ScimError> {
-    if attribute.mutability == Mutability::ReadOnly || is_kept_elsewhere(attribute) {
+    if attribute.mutability == Mutability::ReadOnly || attribute.kept != Kept::InDocument {
         return Ok(());
     }
     let path = format!("{prefix}{}", attribute.name);
@@ -130,11 +130,6 @@ fn insert_attribute(
         Some(value) => insert_once(into, &attribute.name, value),
         None => Ok(()),
     }
-}
-
-/// `password` is never stored; `members` are rows of their own.
-pub(crate) fn is_kept_elsewhere(attribute: &Attribute) -> bool {
-    matches!(attribute.name.as_str(), "password" | "members")
 }
 
 fn insert_once(into: &mut Object, name: &str, value: Value) -> Result<(), ScimError> {
