@@ -4,6 +4,7 @@
 //! time come in as arguments, answers and errors go out. The layers above decide where a document
 //! is kept and who may see it.
 
+pub mod bulk;
 pub mod error;
 pub mod filter;
 pub mod key;

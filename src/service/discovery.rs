@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::bulk::MAX_OPERATIONS;
+use super::query::CURSOR_SECONDS;
 use crate::scim::list::PageLimits;
 use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
 
@@ -13,11 +15,23 @@ pub fn service_provider_config(base: &str) -> Value {
     json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 1, "maxPayloadSize": MAX_BODY_BYTES},
+        "bulk": {
+            "supported": true,
+            "maxOperations": MAX_OPERATIONS,
+            "maxPayloadSize": MAX_BODY_BYTES,
+        },
         "filter": {"supported": true, "maxResults": PageLimits::default().max},
         "changePassword": {"supported": false},
         "sort": {"supported": true},
         "etag": {"supported": true},
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": PageLimits::default().default,
+            "maxPageSize": PageLimits::default().max,
+            "cursorTimeout": CURSOR_SECONDS,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

@@ -6,15 +6,18 @@
 
 pub mod administer;
 pub mod authenticate;
+pub mod bulk;
 pub mod context;
 pub mod discovery;
 pub mod error;
 mod membership;
+pub mod openapi;
 pub mod provision;
 pub mod purge;
 pub mod query;
 mod record;
 pub mod render;
+mod unit;
 
 use std::sync::Arc;
 
@@ -22,7 +25,7 @@ pub use authenticate::{Access, ApiAccess, ApiScope, AuthError};
 pub use context::Directory;
 pub use error::ServiceError;
 
-use crate::auth::{Failures, Verified};
+use crate::auth::{Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
 use crate::store::{Store, StoreError};
@@ -38,6 +41,8 @@ pub struct Service {
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
+    pub(crate) cursors: query::Cursors,
+    pub(crate) anchors: query::Anchors,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -73,8 +78,11 @@ impl Service {
         clock: Clock,
         public_url: String,
         fixed_keys: Vec<authenticate::FixedKey>,
+        secret_key: &SecretKey,
     ) -> Self {
         Self {
+            cursors: query::Cursors::new(secret_key),
+            anchors: query::Anchors::default(),
             store,
             clock,
             registry: Registry::builtin(),

@@ -1,5 +1,6 @@
 //! Resource endpoints: the same handlers for every resource type.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::Method;
@@ -9,12 +10,12 @@ use actix_web::{HttpResponse, web};
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State};
 use crate::http::body;
 use crate::profile::PatchReply;
-use crate::scim::list::{Page, PageLimits, SortOrder};
+use crate::scim::list::{PageLimits, SearchRequest};
 use crate::scim::resource::Projection;
 use crate::scim::resource::meta::{Condition, etag};
 use crate::scim::{Object, ResourceType};
 use crate::service::discovery::MAX_BODY_BYTES;
-use crate::service::query::{Found, ListRequest};
+use crate::service::query::Found;
 use crate::service::{ServiceError, render};
 
 /// Groups with more members are not sent back after a PATCH.
@@ -67,20 +68,59 @@ async fn list(
     state: &State,
     resource_type: &Arc<ResourceType>,
 ) -> Result<HttpResponse, HttpError> {
-    let query = &call.query;
+    let request = query(call)?;
+    answer(call, state, std::slice::from_ref(resource_type), &request).await
+}
+
+/// The query of a GET.
+fn query(call: &Call) -> Result<SearchRequest, HttpError> {
     let negative = call.access.directory.profile.negative_count();
-    let (start, count) = (query.get("startIndex"), query.get("count"));
-    let request = ListRequest {
-        filter: query.get("filter").map(str::to_owned),
-        sort_by: query.get("sortBy").map(str::to_owned),
-        sort_order: SortOrder::parse(query.get("sortOrder")).map_err(HttpError::scim)?,
-        page: Page::parse(start, count, PageLimits::default(), negative)
-            .map_err(HttpError::scim)?,
-        projection: projection(call, resource_type)?,
-    };
-    let listed = state.service.list(&call.access, resource_type, &request).await?;
-    let text = render::list(&listed, resource_type, &request.projection, &call.base);
+    let get = |name: &str| call.query.get(name).map(Cow::Borrowed);
+    SearchRequest::parse(get, PageLimits::default(), negative).map_err(HttpError::scim)
+}
+
+async fn answer(
+    call: &Call,
+    state: &State,
+    types: &[Arc<ResourceType>],
+    request: &SearchRequest,
+) -> Result<HttpResponse, HttpError> {
+    let listed = state.service.list(&call.access, types, request).await?;
+    let text = render::list(&listed, call.links());
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text))
+}
+
+/// `/`: every resource type in one list (RFC 7644 §3.4.2.1).
+pub(super) async fn root(call: &Call, state: &State) -> Result<HttpResponse, HttpError> {
+    match *call.request.method() {
+        Method::GET | Method::HEAD => {
+            answer(call, state, call.access.directory.registry.types(), &query(call)?).await
+        }
+        _ => Err(HttpError::scim(Problem::Method("GET, HEAD"))),
+    }
+}
+
+/// `/.search` and `/Users/.search`: a query in a body (RFC 7644 §3.4.3).
+pub(super) async fn search(
+    call: &Call,
+    state: &State,
+    endpoint: Option<&str>,
+    payload: web::Payload,
+) -> Result<HttpResponse, HttpError> {
+    let directory = &call.access.directory;
+    let types = match endpoint {
+        None => directory.registry.types().to_vec(),
+        Some(endpoint) => vec![resource_type(call, endpoint)?],
+    };
+    if *call.request.method() != Method::POST {
+        return Err(HttpError::scim(Problem::Method("POST")));
+    }
+    let body = read(call, state, payload).await?;
+    let profile = &directory.profile;
+    let (negative, schemas) = (profile.negative_count(), profile.missing_schemas());
+    let request = SearchRequest::from_body(&body, PageLimits::default(), negative, schemas)
+        .map_err(HttpError::scim)?;
+    answer(call, state, &types, &request).await
 }
 
 async fn get(
@@ -195,7 +235,7 @@ fn show(
     response
         .content_type(MEDIA_TYPE)
         .insert_header((ETAG, render::tag(found)))
-        .body(render::resource(found, resource_type, projection, &call.base))
+        .body(render::resource(found, resource_type, projection, call.links()))
 }
 
 fn resource_type(call: &Call, endpoint: &str) -> Result<Arc<ResourceType>, HttpError> {
@@ -217,10 +257,14 @@ fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
 
 /// The body, from a caller who is still let in when it has arrived: a slow body must not outlive
 /// the token that began it.
-async fn read(call: &Call, state: &State, payload: web::Payload) -> Result<Object, HttpError> {
+pub(super) async fn read(
+    call: &Call,
+    state: &State,
+    payload: web::Payload,
+) -> Result<Object, HttpError> {
     let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
     let key = &call.access.directory.external_key;
-    super::authenticate(&call.request, state, Some(key)).await?;
+    super::authenticate(&call.request, state, Some(key), &call.target).await?;
     body.map_err(HttpError::scim)
 }
 

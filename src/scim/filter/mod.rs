@@ -42,4 +42,4 @@ pub use parse::{
     MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TargetPath, UnquotedValues, parse_attr_path, parse_filter,
     parse_target_path,
 };
-pub use resolve::resolve;
+pub use resolve::{UnknownNames, resolve, resolve_with};

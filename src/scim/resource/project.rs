@@ -72,6 +72,16 @@ impl Projection {
         }
     }
 
+    /// True when an answer can contain something of the extension.
+    pub fn wants_extension(&self, uri: &str) -> bool {
+        let of_it = |selected: &Selected| selected.extension.as_deref() == Some(uri);
+        match &self.rule {
+            Rule::Default => true,
+            Rule::Only(list) => list.iter().any(of_it),
+            Rule::Without(list) => !list.iter().any(|s| of_it(s) && s.attribute.is_none()),
+        }
+    }
+
     /// The document as the answer shows it.
     pub fn apply(&self, document: Object, resource_type: &ResourceType) -> Object {
         let mut shown = Object::new();

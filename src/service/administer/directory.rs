@@ -13,7 +13,7 @@ use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
-use crate::service::provision::GROUP_NAME;
+use crate::service::unit::GROUP_NAME;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
