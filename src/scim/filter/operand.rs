@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::ast::{CompareOp, Literal};
 use super::token::number_of;
 use crate::scim::ScimError;
-use crate::scim::key::{instant_ms, part_key, text_key};
+use crate::scim::key::{instant_ms, part_key, refers_to_resources, resource_uri_key, text_key};
 use crate::scim::schema::{Attribute, DataType};
 
 /// The right-hand side of a comparison in the form in which values are compared.
@@ -140,7 +140,17 @@ fn operand_key(leaf: &Attribute, op: CompareOp, text: &str) -> String {
         CompareOp::Sw if !case_exact => part_key(text, false).trim_start().to_owned(),
         CompareOp::Ew if !case_exact => part_key(text, false).trim_end().to_owned(),
         CompareOp::Co => part_key(text, case_exact),
-        _ => text_key(text, case_exact),
+        CompareOp::Sw | CompareOp::Ew => text_key(text, case_exact),
+        _ => value_key(leaf, text),
+    }
+}
+
+/// The key by which whole values of the attribute are compared.
+pub(super) fn value_key(leaf: &Attribute, text: &str) -> String {
+    let key = text_key(text, is_case_exact(leaf));
+    match refers_to_resources(leaf) {
+        true => resource_uri_key(&key).into_owned(),
+        false => key,
     }
 }
 
