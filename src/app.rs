@@ -152,6 +152,9 @@ impl App {
                 if let Err(error) = service.purge_deleted_directories().await {
                     tracing::warn!(%error, "deleted directories are not purged yet");
                 }
+                if let Err(error) = service.finish_schema_changes().await {
+                    tracing::warn!(%error, "changes of schemas are not finished yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });

@@ -96,6 +96,7 @@ impl ResponseError for HttpError {
         let code = match &self.problem {
             Problem::Service(ServiceError::Scim(error)) => error.status,
             Problem::Service(ServiceError::Admin(error)) => error.status,
+            Problem::Service(ServiceError::SchemasChange) => 503,
             Problem::Service(ServiceError::Store(error))
             | Problem::Auth(AuthError::Store(error)) => match Trouble::from(error) {
                 Trouble::Unavailable => 503,
@@ -113,7 +114,8 @@ impl ResponseError for HttpError {
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
         let expected =
-            matches!(self.problem, Problem::Paused) || status == StatusCode::NOT_IMPLEMENTED;
+            matches!(self.problem, Problem::Paused | Problem::Service(ServiceError::SchemasChange))
+                || status == StatusCode::NOT_IMPLEMENTED;
         if status.is_server_error() && !expected {
             tracing::error!(status = status.as_u16(), error = %self, "a request failed");
         } else {
@@ -180,6 +182,9 @@ impl HttpError {
         match &self.problem {
             Problem::Service(ServiceError::Scim(error)) => error.detail.clone(),
             Problem::Service(ServiceError::Admin(error)) => error.message.clone(),
+            Problem::Service(ServiceError::SchemasChange) => {
+                "The schemas of this directory are being changed; try again.".into()
+            }
             Problem::Service(ServiceError::Store(_)) | Problem::Auth(AuthError::Store(_)) => {
                 storage_sentence(status).to_owned()
             }

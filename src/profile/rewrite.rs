@@ -30,7 +30,7 @@ pub fn representation(
     for (name, value) in body.iter_mut() {
         rewriter.member(name, value, resource_type);
     }
-    if profile.display_name_from_name && resource_type.name == "User" {
+    if profile.display_name_from_name && resource_type.is_user() {
         rewriter.display_name_from_name(body);
     }
     rewriter.fired

@@ -75,6 +75,42 @@ fn wide_hangul(c: char) -> Option<char> {
     char::from_u32(u32::from(wide) + (u32::from(c) - u32::from(*run.start())))
 }
 
+/// How whole text values of an attribute are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextForm {
+    AnyCase,
+    CaseExact,
+    /// Case exact, and the same in every version of the protocol.
+    ResourceUri,
+}
+
+impl TextForm {
+    /// References and binary values are case exact whatever the schema says (RFC 7643 §2.3.6, §2.3.7);
+    /// registered schema URIs are found in any letter case everywhere.
+    pub fn of(attribute: &Attribute) -> Self {
+        match attribute.data_type {
+            _ if attribute.name == "schemas" => Self::AnyCase,
+            _ if refers_to_resources(attribute) => Self::ResourceUri,
+            DataType::Reference | DataType::Binary => Self::CaseExact,
+            _ if attribute.case_exact => Self::CaseExact,
+            _ => Self::AnyCase,
+        }
+    }
+
+    pub fn is_case_exact(self) -> bool {
+        self != Self::AnyCase
+    }
+
+    /// The comparison key of a whole value.
+    pub fn key(self, text: &str) -> String {
+        let key = text_key(text, self.is_case_exact());
+        match self {
+            Self::AnyCase | Self::CaseExact => key,
+            Self::ResourceUri => resource_uri_key(&key).into_owned(),
+        }
+    }
+}
+
 /// True for references to what a SCIM API serves. What is `external`, such as a photo, is not
 /// versioned by this protocol.
 pub fn refers_to_resources(attribute: &Attribute) -> bool {
@@ -184,6 +220,25 @@ pub fn instant_text(ms: i64) -> String {
     let nearest = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
     let instant = Timestamp::from_millisecond(ms).unwrap_or(nearest);
     format!("{instant:.3}")
+}
+
+/// A whole number as text of fixed width: the order of the text is the order of the numbers.
+pub fn integer_key(value: i128) -> String {
+    // Every number that a document can hold lies between i64::MIN and u64::MAX.
+    format!("{:017x}", value - i128::from(i64::MIN))
+}
+
+/// A decimal number as text of fixed width, in the order of the numbers.
+pub fn decimal_key(value: f64) -> String {
+    // Both zeros are equal.
+    let bits = if value == 0.0 { 0 } else { value.to_bits() };
+    let negative = bits >> 63 == 1;
+    format!("{:016x}", if negative { !bits } else { bits | 1 << 63 })
+}
+
+/// An instant in milliseconds as text of fixed width, in the order of time.
+pub fn instant_key(ms: i64) -> String {
+    integer_key(i128::from(ms))
 }
 
 /// True for base64 (RFC 4648 §4 or §5), padded or not.

@@ -11,3 +11,13 @@ pub const SERVICE_PROVIDER_CONFIG: &str =
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+
+/// True for the shape of a directory's key in the base URL: 26 characters of Crockford's base 32,
+/// in any letter case. No endpoint may have it.
+pub fn is_external_key(segment: &str) -> bool {
+    segment.len() == 26
+        && segment.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                && !matches!(byte.to_ascii_uppercase(), b'I' | b'L' | b'O' | b'U')
+        })
+}

@@ -10,6 +10,7 @@ use super::context::Directory;
 use super::{Service, ServiceError};
 use crate::auth::verified::Remembered;
 use crate::auth::{Presented, SecretKind, Verified, hash, secret};
+use crate::scim::Registry;
 use crate::store::StoreError;
 use crate::store::api_key::ApiKeyRow;
 use crate::store::directory::DirectoryRow;
@@ -148,10 +149,16 @@ impl Service {
         let id = presented.id.clone();
         let found = self.store.read("token_get", move |tx| {
             let Some(token) = tx.token_get(&id)? else { return Ok(None) };
-            let directory = tx.directory_by_key(token.directory_key)?;
-            Ok::<_, StoreError>(directory.map(|directory| (token, directory)))
+            let Some(directory) = tx.directory_by_key(token.directory_key)? else {
+                return Ok(None);
+            };
+            let own = match directory.schema_version {
+                0 => None,
+                _ => tx.schema_get(directory.key)?,
+            };
+            Ok::<_, StoreError>(Some((token, directory, own)))
         });
-        let Some((token, row)) = found.await? else {
+        let Some((token, row, own)) = found.await? else {
             self.tokens.forget(&presented.digest());
             return self.refuse(None, address);
         };
@@ -161,7 +168,8 @@ impl Service {
         if expired(token.expires, now) || row.state == "deleting" {
             return self.refuse(None, address);
         }
-        let access = Arc::new(self.access(&token, &row));
+        let registry = self.registry_of(own.as_ref());
+        let access = Arc::new(access_of(&token, &row, registry));
         self.note_use(&access, now);
         self.tokens.put(presented.digest(), Arc::clone(&access), now, generation);
         Ok(access)
@@ -202,17 +210,6 @@ impl Service {
                 Some(wait) => Err(AuthError::TooMany(wait)),
                 None => Ok(Recalled::Ask { known: false, generation }),
             },
-        }
-    }
-
-    fn access(&self, token: &TokenRow, row: &DirectoryRow) -> Access {
-        Access {
-            directory: Arc::new(Directory::from_row(row, &self.registry)),
-            token_id: token.id.clone(),
-            scope: if token.scope == "read" { TokenScope::Read } else { TokenScope::Write },
-            user_id: token.user_id.clone(),
-            expires: token.expires,
-            last_used: token.last_used,
         }
     }
 
@@ -307,6 +304,17 @@ impl Service {
     pub(crate) fn forget_access(&self) {
         self.tokens.expire_all();
         self.api_keys.expire_all();
+    }
+}
+
+fn access_of(token: &TokenRow, row: &DirectoryRow, registry: Registry) -> Access {
+    Access {
+        directory: Arc::new(Directory::from_row(row, registry)),
+        token_id: token.id.clone(),
+        scope: if token.scope == "read" { TokenScope::Read } else { TokenScope::Write },
+        user_id: token.user_id.clone(),
+        expires: token.expires,
+        last_used: token.last_used,
     }
 }
 

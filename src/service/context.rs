@@ -102,12 +102,14 @@ pub struct Directory {
     pub state: State,
     pub profile: Arc<Profile>,
     pub registry: Registry,
+    /// The version of the directory's own schemas that the registry has.
+    pub schema_version: i64,
 }
 
 impl Directory {
     /// Reads the row. A stored profile override that this version no longer knows falls back to the
     /// provider's profile, with a log line: a directory must go on working after an upgrade.
-    pub fn from_row(row: &DirectoryRow, registry: &Registry) -> Self {
+    pub fn from_row(row: &DirectoryRow, registry: Registry) -> Self {
         let settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
         let provider = Kind::parse(&row.kind).map_or("default", |kind| kind.provider);
         let profile = Profile::of(provider, &settings.profile).or_else(|error| {
@@ -121,7 +123,8 @@ impl Directory {
             external_key: row.external_key.clone(),
             state: State::parse(&row.state).unwrap_or(State::Error),
             profile: Arc::new(profile.unwrap_or_else(|_| shipped_default())),
-            registry: registry.clone(),
+            registry,
+            schema_version: row.schema_version,
         }
     }
 

@@ -30,6 +30,8 @@ impl From<&StoreError> for Trouble {
 pub enum ServiceError {
     Scim(ScimError),
     Store(StoreError),
+    /// The directory's schemas were changed or are being changed; nothing was done.
+    SchemasChange,
     /// A refusal of the management API.
     Admin(AdminError),
 }
@@ -85,10 +87,6 @@ impl From<StoreError> for ServiceError {
                 "The attribute \"userName\" has a value that another user of this directory has; \
                  it must be unique, ignoring letter case.",
             )),
-            StoreError::Unique(UniqueRule::Scoped) => Self::Scim(ScimError::uniqueness(
-                "The attribute \"displayName\" has a value that another group of this directory \
-                 has; this directory's profile wants it to be unique, ignoring letter case.",
-            )),
             StoreError::Unique(UniqueRule::OrganizationExternalId) => Self::Admin(AdminError::new(
                 409,
                 "external_id_taken",
@@ -113,6 +111,7 @@ impl std::fmt::Display for ServiceError {
         match self {
             Self::Scim(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::SchemasChange => f.write_str("the schemas of the directory are changing"),
             Self::Admin(error) => write!(f, "{} {}: {}", error.status, error.code, error.message),
         }
     }

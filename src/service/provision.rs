@@ -10,18 +10,19 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::authenticate::Access;
-use super::context::Directory;
+use super::context::{Directory, State};
 use super::membership;
 use super::record::{Recorder, object};
 use super::{Service, ServiceError};
 use crate::event::name;
-use crate::profile::rewrite;
+use crate::profile::{Profile, rewrite};
 use crate::scim::patch::{self, MemberStep, members, op};
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Columns, Document, Notes, doc, extract, validate};
+use crate::scim::schema::Claim;
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::resource::{ResourceContent, ResourceRow};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, UniqueRule};
 
 /// Largest `extra`, in bytes of JSON; beyond it nothing unknown is kept.
 const MAX_EXTRA_BYTES: usize = 64 * 1024;
@@ -31,6 +32,8 @@ const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 
 /// Most values of indexed attributes: each is a row that the writer keeps.
 const MAX_INDEXED_VALUES: usize = 1_000;
+
+const DELETING: &str = "This directory is being deleted.";
 
 /// Scope of unique group names in `resource_unique`.
 pub(super) const GROUP_NAME: &str = "group.displayName";
@@ -81,9 +84,11 @@ impl Service {
         default_active(&mut attributes, resource_type, true);
         let site = self.site(access, resource_type, self.clock.id(&resource_type.id_prefix));
         let document = Document::canonical(attributes, &site.id, resource_type)?;
-        let content = content(&document, &notes.extra, resource_type)?;
+        let content = content(&document, &notes.extra, resource_type, profile)?;
         let steps: Vec<MemberStep> = members.map(MemberStep::Add).into_iter().collect();
-        self.store.write("resource_create", move |tx| site.create(tx, &content, &steps)).await
+        let created =
+            self.store.write("resource_create", move |tx| site.create(tx, &content, &steps)).await;
+        self.notice(created)
     }
 
     /// PUT: replaces the resource. Attributes that are left out are cleared, but `active` and what
@@ -156,11 +161,12 @@ impl Service {
             self.store.get("resource_get", move |tx| reading.get(tx)).await;
         let row = found?.ok_or_else(|| site.missing())?;
         check(condition.as_ref(), &row)?;
-        let prepared = Prepared::of(&row, edit(&row)?, &site.resource_type)?;
+        let prepared = Prepared::of(&row, edit(&row)?, &site)?;
         if prepared.changes_nothing(&row) {
             return Ok(row);
         }
-        self.store
+        let updated = self
+            .store
             .write("resource_update", move |tx| {
                 site.share_directory(tx)?;
                 let row = site.lock(tx)?.ok_or_else(|| site.missing())?;
@@ -168,10 +174,20 @@ impl Service {
                 if row.version == prepared.version {
                     return site.update(tx, &row, &prepared);
                 }
-                let again = Prepared::of(&row, edit(&row)?, &site.resource_type)?;
+                let again = Prepared::of(&row, edit(&row)?, &site)?;
                 site.update(tx, &row, &again)
             })
-            .await
+            .await;
+        self.notice(updated)
+    }
+
+    /// A request that found other schemas than it was let in with makes the next one read them.
+    fn notice<T>(&self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
+        result.inspect_err(|error| {
+            if matches!(error, ServiceError::SchemasChange) {
+                self.forget_access();
+            }
+        })
     }
 
     /// DELETE: the resource, its memberships and its keys are gone at once.
@@ -183,14 +199,16 @@ impl Service {
         condition: Option<Condition>,
     ) -> Result<(), ServiceError> {
         let site = self.site(access, resource_type, id.to_owned());
-        self.store
+        let deleted = self
+            .store
             .write("resource_delete", move |tx| {
                 site.share_directory(tx)?;
                 let row = site.get(tx)?.ok_or_else(|| site.missing())?;
                 check(condition.as_ref(), &row)?;
                 site.delete(tx, &row, condition.as_ref())
             })
-            .await
+            .await;
+        self.notice(deleted)
     }
 }
 
@@ -203,16 +221,13 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn of(
-        row: &ResourceRow,
-        edit: Edit,
-        resource_type: &ResourceType,
-    ) -> Result<Self, ServiceError> {
+    fn of(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
         let old = Document::stored(object(&row.doc));
+        let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
         Ok(Self {
             version: row.version,
-            content: content(&edit.document, &edit.extra, resource_type)?,
-            old_columns: extract::columns(&old, resource_type)?,
+            content: content(&edit.document, &edit.extra, resource_type, profile)?,
+            old_columns: columns(&old, resource_type, profile)?,
             members: edit.members,
         })
     }
@@ -242,9 +257,16 @@ impl Site {
 
     /// Keeps the directory from being deleted while the unit runs.
     fn share_directory(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
-        match tx.directory_share(self.directory.key)?.as_deref() {
-            None | Some("deleting") => {
-                Err(ScimError::new(403, "This directory is being deleted.").into())
+        match tx.directory_share(self.directory.key)? {
+            None => Err(ScimError::new(403, DELETING).into()),
+            Some(shared) if shared.state == State::Deleting.as_str() => {
+                Err(ScimError::new(403, DELETING).into())
+            }
+            // The document was checked against schemas that are no longer the directory's.
+            Some(shared)
+                if shared.converting || shared.schema_version != self.directory.schema_version =>
+            {
+                Err(ServiceError::SchemasChange)
             }
             Some(_) => Ok(()),
         }
@@ -252,10 +274,6 @@ impl Site {
 
     fn recorder(&self) -> Recorder<'_> {
         Recorder { directory: &self.directory, ids: self.ids.clone(), now: self.now }
-    }
-
-    fn is_user(&self) -> bool {
-        self.resource_type.name == "User"
     }
 
     fn create(
@@ -268,7 +286,7 @@ impl Site {
         self.share_directory(tx)?;
         let rt = &self.resource_type;
         let key = tx.resource_insert(directory_key, &rt.name, &self.id, content, self.now)?;
-        self.claim_name(tx, key, content)?;
+        claim(tx, directory_key, key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
         let members = membership::apply(tx, &self.directory, rt, key, members)?;
         let row = ResourceRow {
@@ -306,10 +324,8 @@ impl Site {
             if !written {
                 return Err(StoreError::MissingReference.into());
             }
-            if prepared.old_columns.display_key != content.columns.display_key {
-                tx.unique_release(directory_key, GROUP_NAME, row.key)?;
-                self.claim_name(tx, row.key, content)?;
-            }
+            let (old, new) = (&prepared.old_columns.claims, &content.columns.claims);
+            claim(tx, directory_key, row.key, old, new)?;
             let (old, new) = (&prepared.old_columns.attributes, &content.columns.attributes);
             tx.attribute_keys_change(directory_key, row.key, old, new)?;
         }
@@ -366,35 +382,20 @@ impl Site {
         let mut recorder = self.recorder();
         let mut group_rows = tx.resource_rows(directory_key, &groups)?;
         group_rows.sort_unstable_by_key(|group| group.key);
-        if self.is_user() {
+        if self.resource_type.is_user() {
             recorder.left(tx, &row, &group_rows)?;
         }
         recorder.deleted(tx, &row)?;
         for group in &groups {
             tx.resource_touch(directory_key, *group, self.now)?;
         }
-        let columns = extract::columns(&Document::stored(object(&row.doc)), &self.resource_type)?;
+        let document = Document::stored(object(&row.doc));
+        let columns = columns(&document, &self.resource_type, &self.directory.profile)?;
         tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
         tx.membership_delete_all(directory_key, row.key)?;
         tx.resource_delete(directory_key, row.key)?;
         tx.count_add(directory_key, &self.resource_type.name, row.active, self.slot, -1)?;
         Ok(())
-    }
-
-    /// Group names are unique where the profile says so; the database decides.
-    fn claim_name(
-        &self,
-        tx: &mut Tx<'_>,
-        key: i64,
-        content: &ResourceContent,
-    ) -> Result<(), StoreError> {
-        let unique = self.directory.profile.group_display_name_unique;
-        match &content.columns.display_key {
-            Some(name) if unique && self.resource_type.name == "Group" => {
-                tx.unique_claim(self.directory.key, GROUP_NAME, name, key)
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -412,21 +413,70 @@ fn check(condition: Option<&Condition>, row: &ResourceRow) -> Result<(), Service
     }
 }
 
+/// The keys of a document; group names are unique where the profile says so.
+pub(super) fn columns(
+    document: &Document,
+    resource_type: &ResourceType,
+    profile: &Profile,
+) -> Result<Columns, ScimError> {
+    let mut columns = extract::columns(document, resource_type)?;
+    if let (true, true, Some(name)) =
+        (profile.group_display_name_unique, resource_type.is_group(), &columns.display_key)
+    {
+        columns.claims.push(Claim {
+            scope: GROUP_NAME.to_owned(),
+            attribute: "displayName".to_owned(),
+            key: name.clone(),
+        });
+    }
+    Ok(columns)
+}
+
+/// Gives up the values that a resource no longer has and claims the new ones; the database decides
+/// whether they are free.
+pub(super) fn claim(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+    resource_key: i64,
+    old: &[Claim],
+    new: &[Claim],
+) -> Result<(), ServiceError> {
+    for gone in old.iter().filter(|claim| !new.contains(claim)) {
+        tx.unique_release(directory_key, &gone.scope, &gone.key, resource_key)?;
+    }
+    for claim in new.iter().filter(|claim| !old.contains(claim)) {
+        match tx.unique_claim(directory_key, &claim.scope, &claim.key, resource_key) {
+            Err(StoreError::Unique(UniqueRule::Scoped)) => {
+                return Err(ScimError::uniqueness(format!(
+                    "The attribute \"{}\" has a value that another resource of this directory has; \
+                     it must be unique.",
+                    claim.attribute
+                ))
+                .into());
+            }
+            claimed => claimed?,
+        }
+    }
+    Ok(())
+}
+
 fn content(
     document: &Document,
     extra: &Object,
     resource_type: &ResourceType,
+    profile: &Profile,
 ) -> Result<ResourceContent, ServiceError> {
     let text = |name: &str| document.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
     let mut extra = (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string());
     if extra.as_ref().is_some_and(|text| text.len() > MAX_EXTRA_BYTES) {
         extra = None;
     }
-    let columns = extract::columns(document, resource_type)?;
-    if columns.attributes.len() > MAX_INDEXED_VALUES {
+    let columns = columns(document, resource_type, profile)?;
+    if columns.attributes.len().max(columns.claims.len()) > MAX_INDEXED_VALUES {
         return Err(ScimError::invalid_value(format!(
-            "The resource has {} values of \"emails\"; at most {MAX_INDEXED_VALUES} are allowed.",
-            columns.attributes.len()
+            "The resource has {} values of attributes that are indexed or unique, such as \"emails\"; \
+             at most {MAX_INDEXED_VALUES} are allowed.",
+            columns.attributes.len().max(columns.claims.len())
         ))
         .into());
     }
@@ -459,7 +509,7 @@ fn replaced_members(
 
 /// `active` is always part of a user: a filter must find what an answer shows.
 fn default_active(attributes: &mut Object, resource_type: &ResourceType, active: bool) {
-    if resource_type.attribute("active").is_some() {
+    if resource_type.is_user() {
         attributes.entry("active").or_insert_with(|| active.into());
     }
 }

@@ -166,7 +166,7 @@ impl Service {
         projection: &Projection,
     ) -> Result<Found, ServiceError> {
         let relations = Relations::of(resource_type, projection);
-        let new_user = row.version == 1 && resource_type.name == "User";
+        let new_user = row.version == 1 && resource_type.is_user();
         if new_user || !(relations.groups || relations.members) {
             return Ok(Found::alone(row));
         }

@@ -9,7 +9,6 @@ use super::query::{Found, Listed};
 use super::record::object;
 use crate::scim::resource::meta::etag;
 use crate::scim::resource::{Meta, Projection};
-use crate::scim::schema::Returned;
 use crate::scim::{Object, ResourceType, urn};
 
 /// The URL of a resource.
@@ -61,7 +60,7 @@ fn push_resource(
     projection: &Projection,
     base: &str,
 ) {
-    if projection.is_default() && !hides_attributes(resource_type) {
+    if projection.is_default() && !resource_type.hides_attributes() {
         let document = found.row.doc.strip_suffix('}').unwrap_or(&found.row.doc);
         text.push_str(document);
         for (name, value) in computed(found, resource_type, base) {
@@ -103,19 +102,6 @@ pub fn object_of(found: &Found, resource_type: &ResourceType, base: &str) -> Obj
         document.insert(name.to_owned(), value);
     }
     document
-}
-
-/// True when a type has stored attributes that an answer must not show unasked.
-fn hides_attributes(resource_type: &ResourceType) -> bool {
-    let schemas = std::iter::once(&resource_type.schema)
-        .chain(resource_type.extensions.iter().map(|extension| &extension.schema));
-    let hidden = |returned| matches!(returned, Returned::Never | Returned::Request);
-    schemas.flat_map(|schema| &schema.attributes).any(|attribute| {
-        // A password is never stored.
-        attribute.name != "password"
-            && (hidden(attribute.returned)
-                || attribute.sub_attributes.iter().any(|sub| hidden(sub.returned)))
-    })
 }
 
 /// `groups`, `members` and `meta`.

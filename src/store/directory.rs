@@ -1,7 +1,7 @@
 //! Directories: the tenant boundary of every SCIM resource.
 
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
@@ -22,10 +22,34 @@ pub struct DirectoryRow {
     pub created: i64,
     pub modified: i64,
     pub last_request: Option<i64>,
+    /// Rises with every change of the directory's own schemas; zero when it never had any.
+    pub schema_version: i64,
 }
 
-type Sql =
-    (BigInt, Text, Text, Text, Text, Text, Text, Text, Text, BigInt, BigInt, Nullable<BigInt>);
+type Sql = (
+    BigInt,
+    Text,
+    Text,
+    Text,
+    Text,
+    Text,
+    Text,
+    Text,
+    Text,
+    BigInt,
+    BigInt,
+    Nullable<BigInt>,
+    BigInt,
+);
+
+/// A directory as a unit that writes into it finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Shared {
+    pub state: String,
+    pub schema_version: i64,
+    /// True while resources are converted to changed schemas.
+    pub converting: bool,
+}
 
 /// What a new directory starts with.
 #[derive(Clone, Debug)]
@@ -42,7 +66,7 @@ pub struct NewDirectory {
 }
 
 const COLUMNS: &str = "SELECT d.key, d.id, o.id, d.external_key, d.name, d.kind, d.state, \
-     d.settings, d.config, d.created, d.modified, d.last_request \
+     d.settings, d.config, d.created, d.modified, d.last_request, d.schema_version \
      FROM directory d JOIN organization o ON o.key = d.organization_key";
 
 impl Tx<'_> {
@@ -130,12 +154,12 @@ impl Tx<'_> {
 
     /// Takes the directory for this unit: `None` when it is gone or being deleted. Writers share
     /// it; [`Tx::directory_lock_exclusive`] excludes them.
-    pub fn directory_share(&mut self, key: i64) -> Result<Option<String>, StoreError> {
+    pub fn directory_share(&mut self, key: i64) -> Result<Option<Shared>, StoreError> {
         let text = self.dialect.pick(
-            "SELECT state FROM directory WHERE key = ?",
-            "SELECT state FROM directory WHERE key = ? FOR KEY SHARE",
+            "SELECT state, schema_version, converting FROM directory WHERE key = ?",
+            "SELECT state, schema_version, converting FROM directory WHERE key = ? FOR KEY SHARE",
         );
-        self.row::<Text, String>(text, &[Bind::Int(key)])
+        self.row::<(Text, BigInt, Bool), _>(text, &[Bind::Int(key)])
     }
 
     /// Waits for every unit that writes into the directory and keeps new ones out.
@@ -159,7 +183,7 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 7] = [
+        const TABLES: [(&str, &str); 8] = [
             ("member", "group_key, member_key"),
             ("member_pending", "group_key, value"),
             ("resource_unique", "scope, key"),
@@ -167,6 +191,7 @@ impl Tx<'_> {
             ("resource", "key"),
             ("resource_count", "resource_type, active, slot"),
             ("directory_token", "id"),
+            ("directory_schema", "directory_key"),
         ];
         for (table, columns) in TABLES {
             let text = format!(

@@ -23,7 +23,8 @@ pub mod member;
 pub mod organization;
 pub mod plan;
 pub mod resource;
-pub mod setting;
+pub mod schemas;
+mod setting;
 pub mod token;
 
 use std::sync::Arc;

@@ -5,7 +5,8 @@
 //! selects. SQL text is put together from constants only; values are bound.
 
 use crate::scim::filter::{CompareOp, Comparison, Operand, Resolved};
-use crate::scim::resource::extract::{IndexedPath, MAX_INDEX_BYTES};
+use crate::scim::key::{TextForm, decimal_key, instant_key, integer_key};
+use crate::scim::schema::{Index, Kept, MAX_INDEX_BYTES, cut};
 use crate::scim::{AttrRef, ResourceType};
 
 use super::dialect::Dialect;
@@ -57,9 +58,9 @@ pub enum Predicate {
         ms: i64,
     },
     Active(bool),
-    /// The resource has an index entry that equals the key or starts with it.
+    /// The resource has an index entry that compares so with the key.
     Indexed {
-        path: IndexedPath,
+        path_id: i32,
         op: CompareOp,
         key: String,
         negated: bool,
@@ -97,7 +98,7 @@ impl TextColumn {
         match attr.attribute.name.as_str() {
             "id" => Some(Self::Id),
             "externalId" => Some(Self::ExternalId),
-            "userName" if resource_type.name == "User" => Some(Self::UserName),
+            "userName" if resource_type.is_user() => Some(Self::UserName),
             // Only where it is required is it kept as a key: see `extract::columns`.
             "displayName" if attr.attribute.required => Some(Self::Display),
             _ => None,
@@ -152,13 +153,13 @@ fn build(filter: &Resolved<'_>, resource_type: &ResourceType, negated: bool) -> 
         Resolved::Element { attr, filter } => {
             // An element that must have a certain value is found by that value; the other
             // conditions are about the same element, which the index does not know.
-            let path = IndexedPath::by_name(&format!("{}.value", attr.full_name()));
-            match (negated, path, filter.required_value()) {
-                (false, Some(path), Some(key)) => Plan {
+            let index = index_of(resource_type, &format!("{}.value", attr.full_name()));
+            match (negated, index, filter.required_value()) {
+                (false, Some(index), Some(key)) => Plan {
                     predicate: Predicate::Indexed {
-                        path,
+                        path_id: index.path_id,
                         op: CompareOp::Eq,
-                        key: crate::scim::resource::extract::index_key(key).to_owned(),
+                        key: cut(key).to_owned(),
                         negated,
                     },
                     exact: false,
@@ -200,9 +201,36 @@ fn present(attr: &AttrRef<'_>, resource_type: &ResourceType, negated: bool) -> P
     Plan::undecided()
 }
 
-fn indexed_path(attr: &AttrRef<'_>) -> Option<IndexedPath> {
+fn index_of<'t>(resource_type: &'t ResourceType, name: &str) -> Option<&'t Index> {
+    resource_type.indexes.iter().find(|index| index.name == name)
+}
+
+/// The index of what the name means: `emails` is `emails.value` (RFC 7644 §3.4.2.2).
+fn indexed<'t>(attr: &AttrRef<'_>, resource_type: &'t ResourceType) -> Option<&'t Index> {
     let named = AttrRef { sub: attr.sub.or_else(|| attr.attribute.value_sub()), ..*attr };
-    IndexedPath::by_name(&named.full_name())
+    index_of(resource_type, &named.full_name())
+}
+
+/// A comparison that the index decides, by a key that it holds in full.
+fn by_index(
+    attr: &AttrRef<'_>,
+    op: CompareOp,
+    key: String,
+    resource_type: &ResourceType,
+    negated: bool,
+) -> Plan {
+    let supported = match op {
+        CompareOp::Co | CompareOp::Ew => false,
+        // A part is looked for in the text, and the key of a reference is not its text.
+        CompareOp::Sw => TextForm::of(attr.leaf()) != TextForm::ResourceUri,
+        _ => true,
+    };
+    match indexed(attr, resource_type) {
+        Some(index) if supported && !key.is_empty() && key.len() < SURE_BYTES => {
+            Plan::exact(Predicate::Indexed { path_id: index.path_id, op, key, negated })
+        }
+        _ => Plan::undecided(),
+    }
 }
 
 fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: bool) -> Plan {
@@ -224,18 +252,27 @@ fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: b
                 (op, true) => Predicate::Instant { column, op: opposite(op), ms: *ms },
                 (op, false) => Predicate::Instant { column, op, ms: *ms },
             }),
-            None => Plan::undecided(),
+            None => by_index(attr, op, instant_key(*ms), resource_type, negated),
         },
         Operand::Bool(wanted) if is_active(attr, resource_type) => {
             Plan::exact(Predicate::Active(*wanted != negated))
         }
-        _ => Plan::undecided(),
+        Operand::Bool(wanted) => {
+            let key = if *wanted { "1" } else { "0" };
+            by_index(attr, op, key.to_owned(), resource_type, negated)
+        }
+        Operand::Integer(wanted) => {
+            by_index(attr, op, integer_key(i128::from(*wanted)), resource_type, negated)
+        }
+        Operand::Decimal(wanted) => {
+            by_index(attr, op, decimal_key(*wanted), resource_type, negated)
+        }
     }
 }
 
 /// `active` of a user: the row has it as a column, and every user has a value.
 fn is_active(attr: &AttrRef<'_>, resource_type: &ResourceType) -> bool {
-    attr.extension.is_none() && attr.attribute.name == "active" && resource_type.name == "User"
+    attr.extension.is_none() && attr.attribute.name == "active" && resource_type.is_user()
 }
 
 fn text(
@@ -256,15 +293,10 @@ fn text(
     let is_value = attr.extension.is_none()
         && attr.sub.is_none_or(|sub| sub.name == "value")
         && op == CompareOp::Eq;
-    if is_value && attr.attribute.name == "members" && resource_type.name == "Group" {
+    if is_value && attr.attribute.kept == Kept::AsMembers {
         return Plan::exact(Predicate::HasMember { id: key.to_owned(), negated });
     }
-    let Some(path) = indexed_path(attr) else { return Plan::undecided() };
-    let supported = matches!(op, CompareOp::Eq | CompareOp::Sw);
-    if !supported || key.is_empty() || key.len() >= SURE_BYTES {
-        return Plan::undecided();
-    }
-    Plan::exact(Predicate::Indexed { path, op, key: key.to_owned(), negated })
+    by_index(attr, op, key.to_owned(), resource_type, negated)
 }
 
 fn opposite(op: CompareOp) -> CompareOp {
@@ -357,14 +389,14 @@ impl Condition {
                 self.text.push_str("(r.active = ?)");
                 self.binds.push(Bind::Bool(*active));
             }
-            Predicate::Indexed { path, op, key, negated } => {
+            Predicate::Indexed { path_id, op, key, negated } => {
                 let not = if *negated { "NOT " } else { "" };
                 self.text.push_str(&format!(
                     "(r.key {not}IN (SELECT a.resource_key FROM resource_attr a \
                      WHERE a.directory_key = ? AND a.path_id = ? AND "
                 ));
                 self.binds.push(Bind::Int(directory_key));
-                self.binds.push(Bind::Small(path.id()));
+                self.binds.push(Bind::Small(*path_id));
                 self.text_condition("a.key", *op, key, false, dialect);
                 self.text.push_str("))");
             }

@@ -210,7 +210,7 @@ impl Tx<'_> {
         let binds = |entry: &AttributeKey| {
             [
                 Bind::Int(directory_key),
-                Bind::Small(entry.path.id()),
+                Bind::Small(entry.path_id),
                 Bind::Owned(entry.key.clone()),
                 Bind::Int(resource_key),
                 Bind::Small(entry.ordinal),
@@ -256,17 +256,23 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Gives up what the resource holds in that scope.
+    /// Gives up a value that the resource holds.
     pub fn unique_release(
         &mut self,
         directory_key: i64,
         scope: &str,
+        key: &str,
         resource_key: i64,
     ) -> Result<(), StoreError> {
         self.execute(
-            "DELETE FROM resource_unique WHERE directory_key = ? AND resource_key = ? \
-             AND scope = ?",
-            &[Bind::Int(directory_key), Bind::Int(resource_key), Bind::Text(scope)],
+            "DELETE FROM resource_unique WHERE directory_key = ? AND scope = ? AND key = ? \
+             AND resource_key = ?",
+            &[
+                Bind::Int(directory_key),
+                Bind::Text(scope),
+                Bind::Text(key),
+                Bind::Int(resource_key),
+            ],
         )?;
         Ok(())
     }

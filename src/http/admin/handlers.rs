@@ -177,3 +177,23 @@ pub(super) async fn api_key_delete(
     state.service.api_key_delete(&access, &id).await.map_err(failed)?;
     Ok(HttpResponse::NoContent().finish())
 }
+
+pub(super) async fn schemas_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.schemas_get(&access, &id).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn schemas_put(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let document = json(&request, payload).await?;
+    state.service.schemas_put(&access, &id, document).await.map(ok).map_err(failed)
+}

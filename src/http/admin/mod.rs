@@ -48,6 +48,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::directory_update)
                     .delete(h::directory_delete),
             )
+            .service(
+                methods("/directories/{id}/schemas", "GET, PUT")
+                    .get(h::schemas_get)
+                    .put(h::schemas_put),
+            )
             .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
             .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))
             .service(
@@ -87,6 +92,7 @@ macro_rules! method {
 impl Methods {
     method!(get);
     method!(post);
+    method!(put);
     method!(patch);
     method!(delete);
 }

@@ -5,6 +5,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::scim::urn;
+
 /// A path below `/scim/v2`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
@@ -37,7 +39,9 @@ pub(super) fn parse(tail: &str) -> Route {
         .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
         .collect();
     let (external_key, rest) = match segments.split_first() {
-        Some((first, rest)) if is_external_key(first) => (Some(first.to_ascii_uppercase()), rest),
+        Some((first, rest)) if urn::is_external_key(first) => {
+            (Some(first.to_ascii_uppercase()), rest)
+        }
         _ => (None, segments.as_slice()),
     };
     Route { external_key, target: target(rest) }
@@ -59,15 +63,6 @@ fn target(segments: &[String]) -> Target {
         [endpoint, id] => Target::Resource(endpoint.clone(), id.clone()),
         _ => Target::Unknown,
     }
-}
-
-/// 26 characters of Crockford's base 32: no endpoint has that shape.
-fn is_external_key(segment: &str) -> bool {
-    segment.len() == 26
-        && segment.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric()
-                && !matches!(byte.to_ascii_uppercase(), b'I' | b'L' | b'O' | b'U')
-        })
 }
 
 #[cfg(test)]

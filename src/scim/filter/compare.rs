@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::ast::CompareOp;
-use super::operand::{Operand, is_case_exact, value_key};
-use crate::scim::key::{instant_ms, text_key};
+use super::operand::Operand;
+use crate::scim::key::{TextForm, instant_ms, text_key};
 use crate::scim::schema::{Attribute, DataType};
 
 /// True when any of the values matches; for `ne`, when none is equal.
@@ -39,12 +39,13 @@ fn matches_one(leaf: &Attribute, op: CompareOp, operand: &Operand, value: &Value
         }
         Operand::Text(wanted) => {
             let Some(text) = value.as_str() else { return false };
-            let part = || text_key(text, is_case_exact(leaf));
+            let form = TextForm::of(leaf);
+            let part = || text_key(text, form.is_case_exact());
             match op {
                 CompareOp::Co => return part().contains(wanted.as_str()),
                 CompareOp::Sw => return part().starts_with(wanted.as_str()),
                 CompareOp::Ew => return part().ends_with(wanted.as_str()),
-                _ => Some(value_key(leaf, text).as_str().cmp(wanted)),
+                _ => Some(form.key(text).as_str().cmp(wanted)),
             }
         }
     };

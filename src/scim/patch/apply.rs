@@ -9,10 +9,10 @@ use super::target::{self, Target, object_or_new};
 use crate::scim::filter::{Filter, parse_target_path};
 use crate::scim::resource::elements::{holds_references, same};
 use crate::scim::resource::validate::{
-    attribute_value, check_schema_uris, describe, is_kept_elsewhere, refuse_unknown, wrong_type,
+    attribute_value, check_schema_uris, describe, refuse_unknown, wrong_type,
 };
 use crate::scim::resource::{Document, Notes};
-use crate::scim::schema::{Attribute, Mutability};
+use crate::scim::schema::{Attribute, Kept, Mutability};
 use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
 
 /// Applies the operations in order to a copy; an error leaves nothing changed.
@@ -178,7 +178,7 @@ impl<'e> Editor<'e> {
             };
             return check_schema_uris(uris, self.resource_type, self.rules.values, self.notes);
         }
-        if is_kept_elsewhere(at.attribute) {
+        if at.attribute.kept != Kept::InDocument {
             return Ok(());
         }
         let immutable = at.attribute.mutability == Mutability::Immutable;

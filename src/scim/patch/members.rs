@@ -13,7 +13,7 @@ use super::op::{OpKind, PatchOp, member};
 use super::rules::{PatchRules, SeveralMatches};
 use crate::scim::filter::{ElementFilter, Filter, TargetPath, parse_target_path, resolve_element};
 use crate::scim::resource::validate::{refuse_unknown_subs, wrong_type};
-use crate::scim::schema::Attribute;
+use crate::scim::schema::{Attribute, Kept};
 use crate::scim::{Object, ResourceType, ScimError};
 
 /// One step of a membership change; values are member ids as the client sent them.
@@ -85,7 +85,7 @@ enum Wanted {
 
 /// The members attribute of a resource type, if it has one.
 pub fn members_attribute(resource_type: &ResourceType) -> Option<&Attribute> {
-    (resource_type.name == "Group").then(|| resource_type.schema.attribute("members")).flatten()
+    resource_type.schema.attributes.iter().find(|attribute| attribute.kept == Kept::AsMembers)
 }
 
 /// The members of a POST or PUT body; `None` when it does not speak of them.

@@ -54,25 +54,37 @@ impl Document {
     ///
     /// `id` is written into the document; the values in `object` are already checked one by one.
     pub fn canonical(
-        mut object: Object,
+        object: Object,
         id: &str,
         resource_type: &ResourceType,
     ) -> Result<Self, ScimError> {
-        let mut schemas = vec![Value::from(resource_type.schema.id.clone())];
-        let mut body = Object::new();
-        take_in_order(&mut object, &resource_type.schema.attributes, "", &mut body)?;
+        let document = Self::arranged(object, id, resource_type);
+        check_attributes(&document.0, &resource_type.schema.attributes, "")?;
         for extension in &resource_type.extensions {
             let uri = &extension.schema.id;
-            let mut ordered = Object::new();
-            if let Some(Value::Object(mut inner)) = object.shift_remove(uri) {
-                let prefix = format!("{uri}:");
-                take_in_order(&mut inner, &extension.schema.attributes, &prefix, &mut ordered)?;
+            match document.0.get(uri).and_then(Value::as_object) {
+                Some(inner) => {
+                    check_attributes(inner, &extension.schema.attributes, &format!("{uri}:"))?;
+                }
+                None if extension.required => return Err(required(uri)),
+                None => {}
             }
-            if !ordered.is_empty() {
-                schemas.push(uri.clone().into());
-                body.insert(uri.clone(), ordered.into());
-            } else if extension.required {
-                return Err(required(uri));
+        }
+        Ok(document)
+    }
+
+    /// Canonical form without the checks, for what is stored already.
+    pub(super) fn arranged(mut object: Object, id: &str, resource_type: &ResourceType) -> Self {
+        let mut schemas = vec![Value::from(resource_type.schema.id.clone())];
+        let mut body = take_in_order(&mut object, &resource_type.schema.attributes);
+        for extension in &resource_type.extensions {
+            let uri = &extension.schema.id;
+            if let Some(Value::Object(mut inner)) = object.shift_remove(uri) {
+                let ordered = take_in_order(&mut inner, &extension.schema.attributes);
+                if !ordered.is_empty() {
+                    schemas.push(uri.clone().into());
+                    body.insert(uri.clone(), ordered.into());
+                }
             }
         }
         let mut document = Object::new();
@@ -82,27 +94,56 @@ impl Document {
             document.insert("externalId".into(), external_id);
         }
         document.append(&mut body);
-        Ok(Self(document))
+        Self(document)
     }
 }
 
-/// Moves the values of `attributes` from `from` to `to` in schema order and checks each.
-fn take_in_order(
-    from: &mut Object,
+/// Moves the values of `attributes` out of `from`, in schema order.
+fn take_in_order(from: &mut Object, attributes: &[Attribute]) -> Object {
+    let mut ordered = Object::new();
+    for attribute in attributes {
+        let value = from.shift_remove(&attribute.name);
+        if let Some(value) = value.and_then(|value| canonical_value(attribute, value)) {
+            ordered.insert(attribute.name.clone(), value);
+        }
+    }
+    ordered
+}
+
+/// Null, `[]` and `{}` mean unassigned (RFC 7643 §2.5); the same element twice is stored once.
+fn canonical_value(attribute: &Attribute, value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(elements) => {
+            let kept: Vec<Value> =
+                elements.into_iter().filter_map(|e| canonical_value(attribute, e)).collect();
+            (!kept.is_empty()).then(|| Value::Array(distinct(attribute, kept)))
+        }
+        Value::Object(mut members) => {
+            let ordered = take_in_order(&mut members, &attribute.sub_attributes);
+            (!ordered.is_empty()).then_some(Value::Object(ordered))
+        }
+        other => Some(other),
+    }
+}
+
+fn check_attributes(
+    holder: &Object,
     attributes: &[Attribute],
     prefix: &str,
-    to: &mut Object,
 ) -> Result<(), ScimError> {
     for attribute in attributes {
         let path = format!("{prefix}{}", attribute.name);
-        let value = match from.shift_remove(&attribute.name) {
-            Some(value) => canonical_value(attribute, value, &path)?,
-            None => None,
-        };
-        match value {
+        match holder.get(&attribute.name) {
             Some(value) => {
-                refuse_two_primaries(&value, &path)?;
-                to.insert(attribute.name.clone(), value);
+                refuse_two_primaries(value, &path)?;
+                let elements = match value {
+                    Value::Array(elements) => elements.as_slice(),
+                    single => std::slice::from_ref(single),
+                };
+                for element in elements.iter().filter_map(Value::as_object) {
+                    check_attributes(element, &attribute.sub_attributes, &format!("{path}."))?;
+                }
             }
             None if attribute.required && attribute.mutability != Mutability::ReadOnly => {
                 return Err(required(&path));
@@ -111,32 +152,6 @@ fn take_in_order(
         }
     }
     Ok(())
-}
-
-/// Null, `[]` and `{}` mean unassigned (RFC 7643 §2.5); the same element twice is stored once.
-fn canonical_value(
-    attribute: &Attribute,
-    value: Value,
-    path: &str,
-) -> Result<Option<Value>, ScimError> {
-    Ok(match value {
-        Value::Null => None,
-        Value::Array(elements) => {
-            let mut kept = Vec::with_capacity(elements.len());
-            for element in elements {
-                kept.extend(canonical_value(attribute, element, path)?);
-            }
-            (!kept.is_empty()).then(|| Value::Array(distinct(attribute, kept)))
-        }
-        Value::Object(members) if members.values().all(Value::is_null) => None,
-        Value::Object(mut members) => {
-            let mut ordered = Object::new();
-            let prefix = format!("{path}.");
-            take_in_order(&mut members, &attribute.sub_attributes, &prefix, &mut ordered)?;
-            (!ordered.is_empty()).then_some(Value::Object(ordered))
-        }
-        other => Some(other),
-    })
 }
 
 fn required(path: &str) -> ScimError {

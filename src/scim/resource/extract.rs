@@ -1,10 +1,8 @@
 //! What the store indexes of a document: keys are made here, when a resource is written.
 
-use serde_json::Value;
-
 use super::Document;
 use crate::scim::key::text_key;
-use crate::scim::urn;
+use crate::scim::schema::{Claim, Index};
 use crate::scim::{Object, ResourceType, ScimError};
 
 /// The key columns of a resource.
@@ -18,63 +16,27 @@ pub struct Columns {
     pub external_id: Option<String>,
     pub active: bool,
     pub attributes: Vec<AttributeKey>,
+    /// Values that no other resource of the directory may hold.
+    pub claims: Vec<Claim>,
 }
 
 /// One entry of the attribute index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributeKey {
-    pub path: IndexedPath,
-    /// At most [`MAX_INDEX_BYTES`]; longer text is cut and the evaluator decides the rest.
+    /// The number of the index.
+    pub path_id: i32,
+    /// At most [`crate::scim::schema::MAX_INDEX_BYTES`]; longer text is cut and the evaluator
+    /// decides the rest.
     pub key: String,
     /// Which element of a multi-valued attribute, from 0.
     pub ordinal: i32,
 }
 
-/// Attributes that every directory indexes. The number is stored: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IndexedPath {
-    EmailsValue = 1,
-    EmployeeNumber = 2,
-}
-
-impl IndexedPath {
-    /// The stored number.
-    pub fn id(self) -> i32 {
-        match self {
-            Self::EmailsValue => 1,
-            Self::EmployeeNumber => 2,
-        }
-    }
-
-    /// The indexed attribute with that name in schema spelling, `emails.value`.
-    pub fn by_name(full_name: &str) -> Option<Self> {
-        match full_name {
-            "emails.value" => Some(Self::EmailsValue),
-            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber" => {
-                Some(Self::EmployeeNumber)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Longest attribute key in the index, in bytes.
-pub const MAX_INDEX_BYTES: usize = 256;
-
-/// The start of a key that the index holds.
-pub fn index_key(key: &str) -> &str {
-    let mut end = key.len().min(MAX_INDEX_BYTES);
-    while !key.is_char_boundary(end) {
-        end -= 1;
-    }
-    key.get(..end).unwrap_or_default()
-}
-
 /// The columns and index entries of a document.
 pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Columns, ScimError> {
-    let user_name_key = match resource_type.attribute("userName") {
-        Some(_) => Some(user_name(document)?),
-        None => None,
+    let user_name_key = match resource_type.is_user() {
+        true => Some(user_name(document)?),
+        false => None,
     };
     let display_key = match resource_type.attribute("displayName") {
         Some(attribute) if attribute.required => {
@@ -90,7 +52,8 @@ pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Colu
         display_key,
         external_id: document.text("externalId").map(|text| text_key(text, true)),
         active: document.is_active(),
-        attributes: attribute_keys(document.as_object()),
+        attributes: attribute_keys(document.as_object(), resource_type),
+        claims: claims(document.as_object(), resource_type),
     })
 }
 
@@ -105,20 +68,15 @@ fn empty(attribute: &str) -> ScimError {
     ))
 }
 
-fn attribute_keys(object: &Object) -> Vec<AttributeKey> {
-    let mut keys = Vec::new();
-    let mut push = |path, value: Option<&Value>, ordinal: usize| {
-        if let (Some(text), Ok(ordinal)) = (value.and_then(Value::as_str), i32::try_from(ordinal)) {
-            let key = text_key(text, false);
-            keys.push(AttributeKey { path, key: index_key(&key).to_owned(), ordinal });
-        }
+fn attribute_keys(object: &Object, resource_type: &ResourceType) -> Vec<AttributeKey> {
+    let of_index = |index: &Index| {
+        let path_id = index.path_id;
+        let numbered = (0_i32..).zip(index.keys(object));
+        numbered.map(move |(ordinal, key)| AttributeKey { path_id, key, ordinal })
     };
-    if let Some(Value::Array(emails)) = object.get("emails") {
-        for (ordinal, email) in emails.iter().enumerate() {
-            push(IndexedPath::EmailsValue, email.get("value"), ordinal);
-        }
-    }
-    let employee_number = object.get(urn::ENTERPRISE_USER).and_then(|e| e.get("employeeNumber"));
-    push(IndexedPath::EmployeeNumber, employee_number, 0);
-    keys
+    resource_type.indexes.iter().flat_map(of_index).collect()
+}
+
+fn claims(object: &Object, resource_type: &ResourceType) -> Vec<Claim> {
+    resource_type.unique.iter().flat_map(|rule| rule.claims(object)).collect()
 }

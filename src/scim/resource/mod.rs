@@ -1,6 +1,7 @@
 //! Resources as documents: from what a client sent to the canonical form that is stored, and from
 //! there to what an answer shows.
 
+mod convert;
 pub mod doc;
 pub(crate) mod elements;
 pub mod extract;
@@ -12,6 +13,7 @@ pub mod project;
 mod tests;
 pub mod validate;
 
+pub use convert::convert;
 pub use doc::Document;
 pub use extract::{AttributeKey, Columns};
 pub use meta::Meta;

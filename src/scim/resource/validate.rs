@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::elements::{distinct, order};
 use crate::scim::key;
-use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
+use crate::scim::schema::{Attribute, DataType, Kept, Mutability, ResourceType};
 use crate::scim::{Object, ScimError};
 
 /// How an attribute that no schema defines is treated.
@@ -125,7 +125,7 @@ fn insert_attribute(
     if attribute.mutability == Mutability::ReadOnly {
         return Ok(());
     }
-    if is_kept_elsewhere(attribute) {
+    if attribute.kept != Kept::InDocument {
         return refuse_unknown_subs(attribute, value, rules);
     }
     let path = format!("{prefix}{}", attribute.name);
@@ -133,11 +133,6 @@ fn insert_attribute(
         Some(value) => insert_once(into, &attribute.name, value),
         None => Ok(()),
     }
-}
-
-/// `password` is never stored; `members` are rows of their own.
-pub(crate) fn is_kept_elsewhere(attribute: &Attribute) -> bool {
-    matches!(attribute.name.as_str(), "password" | "members")
 }
 
 fn insert_once(into: &mut Object, name: &str, value: Value) -> Result<(), ScimError> {

@@ -1,11 +1,16 @@
 //! Schemas as data: attribute definitions with every characteristic of RFC 7643 §7, read from JSON
 //! in the form in which `/Schemas` serves them.
 
+mod own;
+mod own_checks;
 mod registry;
+mod rules;
 
 use serde::{Deserialize, Serialize};
 
+pub use own::{OwnSchemas, Problem, Problems};
 pub use registry::{Extension, Registry, Resolution, ResourceType};
+pub use rules::{Claim, Index, MANAGER, MAX_INDEX_BYTES, Place, UniqueRule, cut};
 
 /// Data types of RFC 7643 §2.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +91,24 @@ pub struct Attribute {
     pub reference_types: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sub_attributes: Vec<Attribute>,
+    /// Asks for an index. Not a characteristic of the RFC, so `/Schemas` does not show it.
+    #[serde(default, skip_serializing)]
+    pub indexed: bool,
+    /// Where values are kept. Not part of the JSON.
+    #[serde(skip)]
+    pub kept: Kept,
+}
+
+/// Where the values of an attribute are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// In the stored document.
+    #[default]
+    InDocument,
+    /// As rows of their own: the members of a group.
+    AsMembers,
+    /// Nowhere: a password is accepted and dropped.
+    Nowhere,
 }
 
 impl Attribute {

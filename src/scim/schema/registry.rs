@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Attribute, Schema};
+use super::rules::{Index, UniqueRule, indexes, unique_rules};
+use super::{Attribute, Kept, Returned, Schema};
 use crate::scim::path::{AttrPath, AttrRef};
+use crate::scim::urn;
 
 /// An extension of a resource type (RFC 7643 §6, `schemaExtensions`).
 #[derive(Clone, Debug)]
@@ -23,7 +25,23 @@ pub struct ResourceType {
     pub id_prefix: String,
     pub schema: Arc<Schema>,
     pub extensions: Vec<Extension>,
+    /// What the store keeps an index of, built-in attributes first.
+    pub indexes: Vec<Index>,
+    /// Values that the database keeps unique besides `userName`.
+    pub unique: Vec<UniqueRule>,
     common: Arc<Schema>,
+    hides_attributes: bool,
+}
+
+/// What a type is made of; the rest follows from it.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) endpoint: String,
+    pub(super) description: String,
+    pub(super) id_prefix: String,
+    pub(super) schema: Arc<Schema>,
+    pub(super) extensions: Vec<Extension>,
 }
 
 /// What a name means for a resource type.
@@ -45,6 +63,62 @@ impl PartialEq for ExtensionRef<'_> {
 }
 
 impl ResourceType {
+    pub(super) fn new(parts: Parts, common: &Arc<Schema>) -> Self {
+        let Parts { name, endpoint, description, id_prefix, schema, extensions } = parts;
+        let mut made = Self {
+            name,
+            endpoint,
+            description,
+            id_prefix,
+            schema,
+            extensions,
+            indexes: Vec::new(),
+            unique: Vec::new(),
+            common: Arc::clone(common),
+            hides_attributes: false,
+        };
+        made.indexes = indexes(&made);
+        made.unique = unique_rules(&made);
+        let hidden = made.schemas().any(|schema| schema.attributes.iter().any(hides));
+        made.hides_attributes = hidden;
+        made
+    }
+
+    /// The type with more extensions.
+    pub(super) fn extended(&self, extensions: Vec<Extension>, common: &Arc<Schema>) -> Self {
+        let parts = Parts {
+            name: self.name.clone(),
+            endpoint: self.endpoint.clone(),
+            description: self.description.clone(),
+            id_prefix: self.id_prefix.clone(),
+            schema: Arc::clone(&self.schema),
+            extensions: self.extensions.iter().cloned().chain(extensions).collect(),
+        };
+        Self::new(parts, common)
+    }
+
+    /// The base schema, then the extensions.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
+        let extensions = self.extensions.iter().map(|extension| &extension.schema);
+        std::iter::once(&self.schema).chain(extensions)
+    }
+
+    /// True for the type that RFC 7643 §4.1 defines: what is special about users in the store and
+    /// in events goes by it.
+    pub fn is_user(&self) -> bool {
+        self.schema.id == urn::USER
+    }
+
+    /// True for the type that RFC 7643 §4.2 defines, whose members are rows of their own.
+    pub fn is_group(&self) -> bool {
+        self.schema.id == urn::GROUP
+    }
+
+    /// True when stored documents have values that an answer must not show unasked.
+    pub fn hides_attributes(&self) -> bool {
+        self.hides_attributes
+    }
+
     /// The extension with that URI, in any letter case.
     pub fn extension(&self, uri: &str) -> Option<&Extension> {
         self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(uri))
@@ -133,40 +207,60 @@ fn with_sub<'t>(
     Some(Resolution::Attribute(AttrRef { extension, attribute, sub }))
 }
 
+/// True when the attribute or a part of it is stored but not shown unasked.
+fn hides(attribute: &Attribute) -> bool {
+    let hidden = |returned| matches!(returned, Returned::Never | Returned::Request);
+    attribute.kept == Kept::InDocument
+        && (hidden(attribute.returned)
+            || attribute.sub_attributes.iter().any(|sub| hidden(sub.returned)))
+}
+
 /// The resource types of a directory. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Registry {
     types: Vec<Arc<ResourceType>>,
+    common: Arc<Schema>,
 }
 
 impl Registry {
     /// User with the Enterprise extension, and Group: what RFC 7643 defines.
     pub fn builtin() -> Self {
         let common = Arc::new(parse(include_str!("builtin/common.json")));
-        let user = Arc::new(parse(include_str!("builtin/user.json")));
+        let mut user = parse(include_str!("builtin/user.json"));
+        keep(&mut user, "password", Kept::Nowhere);
+        let mut group = parse(include_str!("builtin/group.json"));
+        keep(&mut group, "members", Kept::AsMembers);
         let enterprise = Arc::new(parse(include_str!("builtin/enterprise_user.json")));
-        let group = Arc::new(parse(include_str!("builtin/group.json")));
-        let types = vec![
-            Arc::new(ResourceType {
-                name: "User".into(),
-                endpoint: "/Users".into(),
-                description: user.description.clone(),
-                id_prefix: "directory_user".into(),
-                schema: user,
-                extensions: vec![Extension { schema: enterprise, required: false }],
-                common: Arc::clone(&common),
-            }),
-            Arc::new(ResourceType {
-                name: "Group".into(),
-                endpoint: "/Groups".into(),
-                description: group.description.clone(),
-                id_prefix: "directory_group".into(),
-                schema: group,
-                extensions: Vec::new(),
-                common,
-            }),
-        ];
-        Self { types }
+        let user = Parts {
+            name: "User".into(),
+            endpoint: "/Users".into(),
+            description: user.description.clone(),
+            id_prefix: "directory_user".into(),
+            schema: Arc::new(user),
+            extensions: vec![Extension { schema: enterprise, required: false }],
+        };
+        let group = Parts {
+            name: "Group".into(),
+            endpoint: "/Groups".into(),
+            description: group.description.clone(),
+            id_prefix: "directory_group".into(),
+            schema: Arc::new(group),
+            extensions: Vec::new(),
+        };
+        let types = [user, group].map(|parts| Arc::new(ResourceType::new(parts, &common)));
+        Self { types: types.into(), common }
+    }
+
+    /// Replaces or adds types.
+    pub(super) fn with_types(&self, make: impl FnOnce(&Arc<Schema>) -> Vec<ResourceType>) -> Self {
+        let mut types = self.types.clone();
+        for made in make(&self.common) {
+            match types.iter_mut().find(|known| known.name == made.name) {
+                Some(known) => *known = Arc::new(made),
+                None => types.push(Arc::new(made)),
+            }
+        }
+        Self { types, common: Arc::clone(&self.common) }
     }
 
     pub fn types(&self) -> &[Arc<ResourceType>] {
@@ -202,6 +296,12 @@ impl Registry {
     #[expect(clippy::expect_used, reason = "`builtin` puts it there and nothing removes types")]
     pub fn user(&self) -> &Arc<ResourceType> {
         self.by_name("User").expect("every registry has User")
+    }
+}
+
+fn keep(schema: &mut Schema, name: &str, kept: Kept) {
+    for attribute in schema.attributes.iter_mut().filter(|attribute| attribute.name == name) {
+        attribute.kept = kept;
     }
 }
 

@@ -428,8 +428,8 @@ fn deleted(row: &DirectoryRow) -> Value {
 
 /// Locks the directory for a change of its tokens.
 pub(super) fn lock(tx: &mut Tx<'_>, key: i64) -> Result<(), ServiceError> {
-    match tx.directory_share(key)?.as_deref() {
-        None | Some("deleting") => Err(missing()),
-        Some(_) => Ok(()),
+    match tx.directory_share(key)? {
+        Some(shared) if shared.state != State::Deleting.as_str() => Ok(()),
+        _ => Err(missing()),
     }
 }

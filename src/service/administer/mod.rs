@@ -4,6 +4,7 @@ mod api_key;
 mod directory;
 mod first_start;
 mod organization;
+mod schemas;
 mod token;
 
 pub use api_key::{ApiKeyView, NewApiKey};
