@@ -5,7 +5,7 @@
 //! selects. SQL text is put together from constants only; values are bound.
 
 use crate::scim::filter::{CompareOp, Comparison, Operand, Resolved};
-use crate::scim::key::{TextForm, decimal_key, instant_key, integer_key};
+use crate::scim::key::{decimal_key, instant_key, integer_key};
 use crate::scim::schema::{Index, Kept, MAX_INDEX_BYTES, cut};
 use crate::scim::{AttrRef, ResourceType};
 
@@ -219,12 +219,7 @@ fn by_index(
     resource_type: &ResourceType,
     negated: bool,
 ) -> Plan {
-    let supported = match op {
-        CompareOp::Co | CompareOp::Ew => false,
-        // A part is looked for in the text, and the key of a reference is not its text.
-        CompareOp::Sw => TextForm::of(attr.leaf()) != TextForm::ResourceUri,
-        _ => true,
-    };
+    let supported = !matches!(op, CompareOp::Co | CompareOp::Ew);
     match indexed(attr, resource_type) {
         Some(index) if supported && !key.is_empty() && key.len() < SURE_BYTES => {
             Plan::exact(Predicate::Indexed { path_id: index.path_id, op, key, negated })

@@ -27,6 +27,7 @@ on_both_databases![
     page_of_a_hundred_is_served,
     early_schema_names_in_patch_paths,
     references_in_two_versions_of_the_protocol_are_one,
+    unique_reference_is_taken_in_every_version_of_the_protocol,
 ];
 
 /// Directories of the default, the RFC's and the strict profile, and how each answers.
@@ -551,4 +552,31 @@ fn references_in_two_versions_of_the_protocol_are_one(app: &TestApp) {
         assert_eq!(again.header("etag"), made.header("etag"), "{name}: nothing changed");
         assert_eq!(again.body[ENTERPRISE]["manager"]["$ref"], plain, "{name}");
     }
+}
+
+fn unique_reference_is_taken_in_every_version_of_the_protocol(app: &TestApp) {
+    const LINKS: &str = "urn:example:2.0:Links";
+    let schemas = json!({
+        "schemas": [{"id": LINKS, "name": "Links", "description": "Links to users", "attributes": [{
+            "name": "twin", "type": "reference", "multiValued": false, "description": "A link",
+            "required": false, "caseExact": true, "mutability": "readWrite",
+            "returned": "default", "uniqueness": "server", "referenceTypes": ["User"]
+        }]}],
+        "resource_types": [{"name": "User", "schemaExtensions": [{"schema": LINKS}]}]
+    });
+    app.api.put(&format!("/api/v1/directories/{}/schemas", app.directory.id), schemas).expect(200);
+    let user = |user_name: &str, twin: &str| {
+        let mut body = plain_user(user_name);
+        body[LINKS] = json!({"twin": twin});
+        body
+    };
+    let id = create(&app.scim, "/Users", user("ada", "https://x.org/Users/1"));
+    create(&app.scim, "/Users", user("ben", "https://x.org/Users/2"));
+    let again = app.scim.post("/Users", user("cleo", "https://x.org/v2/Users/1"));
+    again.expect_scim_error(409, Some("uniqueness"));
+    // Another spelling of its own value is free for the resource that holds it.
+    let path = format!("/Users/{id}");
+    app.scim.put(&path, user("ada", "https://x.org/v2/Users/1")).expect(200);
+    let found = app.scim.filter("/Users", &format!("{LINKS}:twin eq \"https://x.org/Users/1\""));
+    assert_eq!(found.ids(), [id]);
 }
