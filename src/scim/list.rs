@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::patch::op::MissingSchemas;
+use super::message::{self, MissingSchemas};
 use super::resource::validate::describe;
 use super::{Object, ScimError, ScimType, urn};
 
@@ -117,7 +117,7 @@ impl SearchRequest {
         negative: NegativeCount,
         schemas: MissingSchemas,
     ) -> Result<Self, ScimError> {
-        check_message(body, urn::SEARCH_REQUEST, schemas)?;
+        message::check(body, urn::SEARCH_REQUEST, schemas)?;
         let mut found: Vec<(&str, String)> = Vec::new();
         for (name, value) in body {
             let Some(known) = PARAMETERS.iter().find(|known| known.eq_ignore_ascii_case(name))
@@ -155,27 +155,6 @@ fn parameter(name: &str, value: &Value) -> Result<Option<String>, ScimError> {
             names.map(|names| Some(names.join(","))).ok_or_else(wrong)
         }
         _ => Err(wrong()),
-    }
-}
-
-/// Checks that the body of a request is the message that its endpoint takes (RFC 7644 §3.1).
-pub fn check_message(
-    body: &Object,
-    message: &str,
-    missing: MissingSchemas,
-) -> Result<(), ScimError> {
-    let schemas = body.iter().find(|(name, _)| name.eq_ignore_ascii_case("schemas"));
-    let uris = match schemas.map(|(_, value)| value) {
-        None if missing == MissingSchemas::Accept => return Ok(()),
-        Some(Value::Array(uris)) => uris.as_slice(),
-        _ => &[],
-    };
-    let named = |uri: &Value| uri.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(message));
-    match uris.iter().any(named) {
-        true => Ok(()),
-        false => Err(ScimError::invalid_syntax(format!(
-            "The body must have \"schemas\": [\"{message}\"]."
-        ))),
     }
 }
 

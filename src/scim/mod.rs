@@ -9,6 +9,7 @@ pub mod error;
 pub mod filter;
 pub mod key;
 pub mod list;
+pub mod message;
 pub mod patch;
 pub mod path;
 pub mod resource;

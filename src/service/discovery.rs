@@ -4,26 +4,29 @@ use serde_json::{Value, json};
 
 use super::bulk::MAX_OPERATIONS;
 use super::query::CURSOR_SECONDS;
+use crate::profile::{Profile, Tolerance};
 use crate::scim::list::PageLimits;
 use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// `/ServiceProviderConfig`: facts about the server, the same for every directory.
-pub fn service_provider_config(base: &str) -> Value {
-    json!({
+/// `/ServiceProviderConfig`: facts about the server, and what the profile of a directory adds to
+/// them. Without one only what holds for every directory is told.
+pub fn service_provider_config(base: &str, profile: Option<&Profile>) -> Value {
+    let conditions_count = profile.is_none_or(|p| p.conditional_headers == Tolerance::Accept);
+    let mut config = json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
         "bulk": {
-            "supported": true,
+            "supported": profile.is_none_or(|p| p.bulk),
             "maxOperations": MAX_OPERATIONS,
             "maxPayloadSize": MAX_BODY_BYTES,
         },
         "filter": {"supported": true, "maxResults": PageLimits::default().max},
         "changePassword": {"supported": false},
         "sort": {"supported": true},
-        "etag": {"supported": true},
+        "etag": {"supported": conditions_count},
         "pagination": {
             "cursor": true,
             "index": true,
@@ -43,7 +46,13 @@ pub fn service_provider_config(base: &str) -> Value {
             "resourceType": "ServiceProviderConfig",
             "location": format!("{base}/ServiceProviderConfig"),
         },
-    })
+    });
+    if let (Some(config), Some(true)) =
+        (config.as_object_mut(), profile.map(Profile::follows_interop_profile))
+    {
+        config.insert("interopProfileConformant".into(), true.into());
+    }
+    config
 }
 
 /// `/Schemas`.

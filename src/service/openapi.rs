@@ -76,7 +76,7 @@ fn paths(registry: &Registry) -> Object {
     paths.insert("/.search".into(), search("search", "scim.list"));
     paths.insert("/Bulk".into(), bulk());
     if let Some(user) = registry.by_name("User") {
-        let methods = methods("Me", &user.name, true, &[404, 501]);
+        let methods = methods(".me", &user.name, true, &[404, 501]);
         paths.insert("/Me".into(), methods.into());
     }
     discovery(&mut paths);
@@ -117,7 +117,8 @@ fn resource(resource_type: &ResourceType) -> Value {
     path.into()
 }
 
-/// What can be done with one resource; `what` ends the names of the operations.
+/// What can be done with one resource. `what` ends the names of the operations; with a dot they
+/// cannot be those of a type.
 fn methods(what: &str, schema: &str, has_writes: bool, failures: &[u16]) -> Object {
     let mut methods = Object::new();
     let conditional = |header: &'static str| [&PROJECTION[..], &[header]].concat();
@@ -187,10 +188,10 @@ fn bulk() -> Value {
 /// RFC 7644 §4, and this document.
 fn discovery(paths: &mut Object) {
     for (path, id, schema) in [
-        ("/Schemas", "listSchemas", "scim.Schema.list"),
-        ("/Schemas/{id}", "readSchema", "scim.Schema"),
-        ("/ResourceTypes", "listResourceTypes", "scim.ResourceType.list"),
-        ("/ResourceTypes/{id}", "readResourceType", "scim.ResourceType"),
+        ("/Schemas", "list.schemas", "scim.Schema.list"),
+        ("/Schemas/{id}", "read.schema", "scim.Schema"),
+        ("/ResourceTypes", "list.resourceTypes", "scim.ResourceType.list"),
+        ("/ResourceTypes/{id}", "read.resourceType", "scim.ResourceType"),
     ] {
         let one = path.ends_with('}');
         let get = Operation {
@@ -205,14 +206,14 @@ fn discovery(paths: &mut Object) {
         answers: vec![(200, answer("scim.ServiceProviderConfig", &[]))],
         // Facts about the server are there without a token (RFC 7643 §5).
         without_token: true,
-        ..Operation::new("readServiceProviderConfig", "What the server supports")
+        ..Operation::new("read.serviceProviderConfig", "What the server supports")
     };
     paths.insert("/ServiceProviderConfig".into(), json!({"get": config.value()}));
     let mut document = empty("An OpenAPI document", &[]);
     document.insert("content".into(), json!({JSON: {"schema": {"type": "object"}}}));
     let this = Operation {
         answers: vec![(200, document)],
-        ..Operation::new("readDescription", "This document")
+        ..Operation::new("read.description", "This document")
     };
     paths.insert("/openapi.json".into(), json!({"get": this.value()}));
 }

@@ -122,9 +122,9 @@ impl Service {
         body: &Object,
     ) -> Result<Revision, ServiceError> {
         let profile = Arc::clone(&access.directory.profile);
-        let mut ops = op::parse(body, profile.missing_schemas())?;
+        let mut ops = op::parse(body, profile.patch_body_rules())?;
         rewrite::patch(&mut ops, resource_type, &profile);
-        let (ops, members) = members::split(ops, resource_type)?;
+        let (ops, members) = members::split(ops, resource_type, profile.patch_rules())?;
         let rt = Arc::clone(resource_type);
         let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
             let document = Document::stored(object(&row.doc));

@@ -480,6 +480,5 @@ pub(super) fn content(
         )
         .into());
     }
-    let display = text("displayName").or_else(|| text("userName"));
-    Ok(ResourceContent { columns, display, doc, extra })
+    Ok(ResourceContent { columns, display: text("displayName"), doc, extra })
 }

@@ -4,12 +4,18 @@ use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State, resources};
+use crate::scim::ScimError;
 
 pub(super) async fn serve(
     call: &Call,
     state: &State,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    resources::refuse_conditions(call)?;
+    if !call.access.directory.profile.bulk {
+        let detail = "The profile of this directory does not serve /Bulk.";
+        return Err(HttpError::scim(ScimError::new(501, detail)));
+    }
     if *call.request.method() != Method::POST {
         return Err(HttpError::scim(Problem::Method("POST")));
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::route::Target;
 use super::{Call, HttpError, MEDIA_TYPE, Problem, Query};
+use crate::profile::Profile;
 use crate::scim::ScimError;
 use crate::service::{discovery, openapi};
 
@@ -15,9 +16,10 @@ pub(super) fn service_provider_config(
     method: &Method,
     query: &Query,
     base: &str,
+    profile: Option<&Profile>,
 ) -> Result<HttpResponse, HttpError> {
     refuse_writes_and_filters(method, query)?;
-    Ok(answer(&discovery::service_provider_config(base)))
+    Ok(answer(&discovery::service_provider_config(base, profile)))
 }
 
 pub(super) fn serve(call: &Call, target: &Target) -> Result<HttpResponse, HttpError> {

@@ -62,7 +62,7 @@ async fn serve(
     let anonymous = request.headers().get("authorization").is_none();
     if route.target == Target::ServiceProviderConfig && anonymous {
         let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-        return discovery::service_provider_config(request.method(), &query, &base);
+        return discovery::service_provider_config(request.method(), &query, &base, None);
     }
     let access =
         authenticate(&request, &state, route.external_key.as_deref(), &route.target).await?;
@@ -71,7 +71,9 @@ async fn serve(
     let call = Call { request, query, access, base, target: route.target.clone() };
     match route.target {
         Target::ServiceProviderConfig => {
-            discovery::service_provider_config(call.request.method(), &call.query, &call.base)
+            let profile = Some(&*call.access.directory.profile);
+            let method = call.request.method();
+            discovery::service_provider_config(method, &call.query, &call.base, profile)
         }
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
             discovery::serve(&call, &route.target)

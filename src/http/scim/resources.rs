@@ -4,16 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use actix_web::http::header::{
+    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LOCATION,
+};
 use actix_web::{HttpResponse, web};
 
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State};
 use crate::http::body;
-use crate::profile::PatchReply;
+use crate::profile::{PatchReply, Tolerance};
 use crate::scim::list::{PageLimits, SearchRequest};
 use crate::scim::resource::Projection;
 use crate::scim::resource::meta::{Condition, etag};
-use crate::scim::{Object, ResourceType};
+use crate::scim::{Object, ResourceType, ScimError};
 use crate::service::discovery::MAX_BODY_BYTES;
 use crate::service::query::Found;
 use crate::service::{ServiceError, render};
@@ -28,6 +30,7 @@ pub(super) async fn collection(
     endpoint: &str,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
     let resource_type = resource_type(call, endpoint)?;
     match *call.request.method() {
         Method::GET | Method::HEAD => list(call, state, &resource_type).await,
@@ -47,6 +50,7 @@ pub(super) async fn resource(
     id: &str,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
     let resource_type = resource_type(call, endpoint)?;
     match *call.request.method() {
         Method::GET | Method::HEAD => get(call, state, &resource_type, id).await,
@@ -85,13 +89,14 @@ async fn answer(
     types: &[Arc<ResourceType>],
     request: &SearchRequest,
 ) -> Result<HttpResponse, HttpError> {
-    let listed = state.service.list(&call.access, types, request).await?;
+    let listed = state.service.list(&call.access, &call.base, types, request).await?;
     let text = render::list(&listed, call.links());
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text))
 }
 
 /// `/`: every resource type in one list (RFC 7644 §3.4.2.1).
 pub(super) async fn root(call: &Call, state: &State) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
     match *call.request.method() {
         Method::GET | Method::HEAD => {
             answer(call, state, call.access.directory.registry.types(), &query(call)?).await
@@ -107,6 +112,7 @@ pub(super) async fn search(
     endpoint: Option<&str>,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
     let directory = &call.access.directory;
     let types = match endpoint {
         None => directory.registry.types().to_vec(),
@@ -245,6 +251,24 @@ fn resource_type(call: &Call, endpoint: &str) -> Result<Arc<ResourceType>, HttpE
 fn projection(call: &Call, resource_type: &ResourceType) -> Result<Projection, HttpError> {
     let (wanted, excluded) = (call.query.get("attributes"), call.query.get("excludedAttributes"));
     Projection::parse(wanted, excluded, resource_type).map_err(HttpError::scim)
+}
+
+/// Conditional requests where the profile of the directory has none.
+pub(super) fn refuse_conditions(call: &Call) -> Result<(), HttpError> {
+    if call.access.directory.profile.conditional_headers == Tolerance::Accept {
+        return Ok(());
+    }
+    let conditions = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+    match conditions.iter().find(|name| call.request.headers().contains_key(*name)) {
+        Some(name) => Err(HttpError::scim(ScimError::new(
+            400,
+            format!(
+                "The request has the header \"{name}\", but this directory takes no conditional \
+                 requests; send it without."
+            ),
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The condition of a header that may stand on several lines (RFC 9110 §5.3).

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{BulkRequest, Method, Operation, Reference, parse, plan};
 use crate::scim::Object;
-use crate::scim::patch::op::MissingSchemas;
+use crate::scim::message::MissingSchemas;
 use crate::scim::resource::fixture::object;
 use crate::scim::urn::BULK_REQUEST;
 

@@ -5,10 +5,9 @@ use std::collections::{HashMap, HashSet};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::scim::patch::op::{MissingSchemas, member};
+use crate::scim::message::{self, MissingSchemas, member};
 use crate::scim::resource::validate::describe;
-use crate::scim::urn::BULK_REQUEST;
-use crate::scim::{Object, ScimError};
+use crate::scim::{Object, ScimError, urn};
 
 /// A request whose frame is in order; each operation is so for itself or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +94,7 @@ pub fn parse(
     max_operations: usize,
     missing: MissingSchemas,
 ) -> Result<BulkRequest, ScimError> {
-    check_schemas(member(&body, "schemas"), missing)?;
+    message::check(&body, urn::BULK_REQUEST, missing)?;
     let operations = match take(&mut body, "Operations") {
         Some(Value::Array(operations)) if !operations.is_empty() => operations,
         Some(Value::Array(_)) => {
@@ -126,21 +125,6 @@ pub fn parse(
     let read = |(index, operation)| entry(index, operation, &mut names);
     let operations = operations.into_iter().enumerate().map(read).collect();
     Ok(BulkRequest { fail_on_errors, operations })
-}
-
-fn check_schemas(schemas: Option<&Value>, missing: MissingSchemas) -> Result<(), ScimError> {
-    let uris = match schemas {
-        None | Some(Value::Null) if missing == MissingSchemas::Accept => return Ok(()),
-        Some(Value::Array(uris)) => uris.as_slice(),
-        _ => &[],
-    };
-    let is_bulk = |uri: &Value| uri.as_str().is_some_and(|u| u.eq_ignore_ascii_case(BULK_REQUEST));
-    if uris.iter().any(is_bulk) {
-        return Ok(());
-    }
-    Err(ScimError::invalid_syntax(format!(
-        "\"schemas\" of a bulk request must be [\"{BULK_REQUEST}\"]."
-    )))
 }
 
 fn fail_on_errors(value: Option<&Value>) -> Result<Option<usize>, ScimError> {
@@ -277,6 +261,7 @@ mod tests {
     use super::*;
     use crate::scim::ScimType;
     use crate::scim::resource::fixture::object;
+    use crate::scim::urn::BULK_REQUEST;
 
     fn read(body: Value) -> Result<BulkRequest, ScimError> {
         parse(object(body), 3, MissingSchemas::Refuse)
@@ -345,7 +330,7 @@ mod tests {
             body
         };
         let with = |name: &str, value: Value| request(json!([delete]), name, value);
-        let schemas = "\"schemas\" of a bulk request must be \
+        let schemas = "\"schemas\" of this request must be \
                        [\"urn:ietf:params:scim:api:messages:2.0:BulkRequest\"].";
         let operations = "\"Operations\" must be an array, but the request has an object.";
         let empty = "\"Operations\" is empty; a bulk request needs at least one operation.";
@@ -359,7 +344,7 @@ mod tests {
             (with("schemas", Value::Null), schemas.into()),
             (with("schemas", json!([])), schemas.into()),
             (with("schemas", json!(BULK_REQUEST)), schemas.into()),
-            (with("schemas", json!([crate::scim::urn::PATCH_OP])), schemas.into()),
+            (with("schemas", json!([urn::PATCH_OP])), schemas.into()),
             (json!({"schemas": [BULK_REQUEST]}), "The bulk request has no \"Operations\".".into()),
             (with("Operations", Value::Null), "The bulk request has no \"Operations\".".into()),
             (with("Operations", delete.clone()), operations.into()),

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::scim::bulk::parse;
-    use crate::scim::patch::op::MissingSchemas;
+    use crate::scim::message::MissingSchemas;
     use crate::scim::resource::fixture::object;
 
     /// A group with this bulkId and these members.

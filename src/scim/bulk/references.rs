@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{Method, Operation};
 use crate::scim::filter::{Filter, Literal, TargetPath, parse_target_path};
-use crate::scim::patch::op::member;
+use crate::scim::message::member;
 use crate::scim::{Object, ScimError};
 
 /// What stands before the bulkId.

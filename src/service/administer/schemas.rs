@@ -317,8 +317,7 @@ impl Step {
 }
 
 fn row_display(document: &Document) -> Option<String> {
-    let text = |name: &str| document.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
-    text("displayName").or_else(|| text("userName"))
+    document.text("displayName").filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn refused(problems: Problems) -> ServiceError {

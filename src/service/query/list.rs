@@ -75,6 +75,7 @@ impl Span {
 /// A list request whose names are known to be right.
 pub(super) struct Listing {
     pub(super) directory_key: i64,
+    pub(super) base: String,
     pub(super) registry: Registry,
     pub(super) sources: Vec<Source>,
     /// True when the request sorts; then no order but the wanted one will do.
@@ -103,10 +104,12 @@ struct PageRead {
 }
 
 impl Service {
-    /// A page of the resources of one type, or of several (RFC 7644 §3.4.2.1).
+    /// A page of the resources of one type, or of several (RFC 7644 §3.4.2.1). `base` is the SCIM base
+    /// URL: a filter may be about links.
     pub async fn list(
         &self,
         access: &Access,
+        base: &str,
         types: &[Arc<ResourceType>],
         request: &SearchRequest,
     ) -> Result<Listed, ServiceError> {
@@ -119,12 +122,12 @@ impl Service {
             ))
             .into());
         }
-        let listed = self.list_by(access, types, request, filter.clone()).await?;
+        let listed = self.list_by(access, base, types, request, filter.clone()).await?;
         if listed.total == 0
             && profile.retry_percent_decoded
             && let Some(decoded) = filter.as_ref().and_then(percent_decoded)
         {
-            return self.list_by(access, types, request, Some(decoded)).await;
+            return self.list_by(access, base, types, request, Some(decoded)).await;
         }
         Ok(listed)
     }
@@ -132,6 +135,7 @@ impl Service {
     async fn list_by(
         &self,
         access: &Access,
+        base: &str,
         types: &[Arc<ResourceType>],
         request: &SearchRequest,
         filter: Option<Filter>,
@@ -151,6 +155,7 @@ impl Service {
         };
         let listing = Listing {
             directory_key: directory.key,
+            base: base.to_owned(),
             registry: directory.registry.clone(),
             sorted: sources.iter().any(|source| source.sort.is_some()),
             sources,

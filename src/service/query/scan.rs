@@ -211,7 +211,7 @@ impl Listing {
             manager: source.resource_type.is_user() && filter.mentions("manager"),
         };
         let found = relations.load(tx, self.directory_key, row.clone())?;
-        let links = Links { base: "", registry: &self.registry };
+        let links = Links { base: &self.base, registry: &self.registry };
         Ok(filter.matches(&object_of(&found, &source.resource_type, links)))
     }
 

@@ -12,6 +12,7 @@ mod management;
 mod management_keys;
 mod operation;
 mod profiles;
+mod profiles_strict;
 mod projection;
 mod users_create;
 mod users_delete;
