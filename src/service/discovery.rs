@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::bulk::MAX_OPERATIONS;
+use super::context::Directory;
 use super::query::CURSOR_SECONDS;
-use crate::profile::{Profile, Tolerance};
+use crate::profile::Tolerance;
 use crate::scim::list::PageLimits;
 use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
 
@@ -13,7 +14,8 @@ pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// `/ServiceProviderConfig`: facts about the server, and what the profile of a directory adds to
 /// them. Without one only what holds for every directory is told.
-pub fn service_provider_config(base: &str, profile: Option<&Profile>) -> Value {
+pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Value {
+    let profile = directory.map(|directory| &*directory.profile);
     let conditions_count = profile.is_none_or(|p| p.conditional_headers == Tolerance::Accept);
     let mut config = json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
@@ -35,6 +37,7 @@ pub fn service_provider_config(base: &str, profile: Option<&Profile>) -> Value {
             "maxPageSize": PageLimits::default().max,
             "cursorTimeout": CURSOR_SECONDS,
         },
+        "securityEvents": {"asyncRequest": "request", "eventUris": []},
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",
@@ -47,12 +50,31 @@ pub fn service_provider_config(base: &str, profile: Option<&Profile>) -> Value {
             "location": format!("{base}/ServiceProviderConfig"),
         },
     });
-    if let (Some(config), Some(true)) =
-        (config.as_object_mut(), profile.map(Profile::follows_interop_profile))
-    {
-        config.insert("interopProfileConformant".into(), true.into());
+    let (Some(members), Some(directory)) = (config.as_object_mut(), directory) else {
+        return config;
+    };
+    if directory.profile.follows_interop_profile() {
+        members.insert("interopProfileConformant".into(), true.into());
     }
+    members.insert("RolesAndEntitlements".into(), roles_and_entitlements(directory));
     config
+}
+
+/// What users can be given (draft-ietf-scim-roles-entitlements).
+fn roles_and_entitlements(directory: &Directory) -> Value {
+    let block = |name: &str, several: &str| {
+        let supported = directory.registry.by_name(name).is_some();
+        json!({
+            "supported": supported,
+            several: supported,
+            "primarySupported": supported,
+            "typeSupported": supported,
+        })
+    };
+    json!({
+        "roles": block("Role", "multipleRolesSupported"),
+        "entitlements": block("Entitlement", "multipleEntitlementsSupported"),
+    })
 }
 
 /// `/Schemas`.

@@ -5,6 +5,7 @@
 //! what a bearer secret opens.
 
 pub mod administer;
+pub mod asynchronous;
 pub mod authenticate;
 pub mod bulk;
 pub mod context;
@@ -41,6 +42,8 @@ pub struct Service {
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
+    /// Asynchronous requests that run at the same time.
+    pub(crate) async_runners: tokio::sync::Semaphore,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     /// Hashes that may be computed at the same time.
@@ -81,6 +84,7 @@ impl Service {
         secret_key: &SecretKey,
     ) -> Self {
         Self {
+            async_runners: tokio::sync::Semaphore::new(asynchronous::RUNNERS),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             store,

@@ -17,6 +17,7 @@ mod sql;
 mod sqlite_lane;
 
 pub mod api_key;
+pub mod async_request;
 pub mod directory;
 pub mod event;
 pub mod member;

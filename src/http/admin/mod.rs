@@ -53,6 +53,14 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .get(h::schemas_get)
                     .put(h::schemas_put),
             )
+            .service(
+                methods("/directories/{id}/roles", "GET, PUT").get(h::roles_get).put(h::roles_put),
+            )
+            .service(
+                methods("/directories/{id}/entitlements", "GET, PUT")
+                    .get(h::entitlements_get)
+                    .put(h::entitlements_put),
+            )
             .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
             .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))
             .service(

@@ -3,6 +3,7 @@
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
+use super::asynchronous::{self, Preference};
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State, resources};
 use crate::scim::ScimError;
 
@@ -20,6 +21,9 @@ pub(super) async fn serve(
         return Err(HttpError::scim(Problem::Method("POST")));
     }
     let body = resources::read(call, state, payload).await?;
+    if let Some(preference) = Preference::of(call) {
+        return asynchronous::bulk(call, state, preference, body).await;
+    }
     let service = &state.service;
     let run = service.bulk_begin(&call.access, &call.base, body).map_err(HttpError::scim)?;
     let answer = service.bulk(run).await;

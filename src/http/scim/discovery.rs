@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use super::route::Target;
 use super::{Call, HttpError, MEDIA_TYPE, Problem, Query};
-use crate::profile::Profile;
 use crate::scim::ScimError;
-use crate::service::{discovery, openapi};
+use crate::service::{Directory, discovery, openapi};
 
 const READ_ONLY: &str = "GET, HEAD";
 
@@ -16,10 +15,10 @@ pub(super) fn service_provider_config(
     method: &Method,
     query: &Query,
     base: &str,
-    profile: Option<&Profile>,
+    directory: Option<&Directory>,
 ) -> Result<HttpResponse, HttpError> {
     refuse_writes_and_filters(method, query)?;
-    Ok(answer(&discovery::service_provider_config(base, profile)))
+    Ok(answer(&discovery::service_provider_config(base, directory)))
 }
 
 pub(super) fn serve(call: &Call, target: &Target) -> Result<HttpResponse, HttpError> {

@@ -1,6 +1,7 @@
 //! SCIM 2.0 for identity providers: `/scim/v2/{external_key}/…` and `/scim/v2/…`, where the token
 //! alone names the directory.
 
+mod asynchronous;
 mod bulk;
 mod discovery;
 mod me;
@@ -71,9 +72,9 @@ async fn serve(
     let call = Call { request, query, access, base, target: route.target.clone() };
     match route.target {
         Target::ServiceProviderConfig => {
-            let profile = Some(&*call.access.directory.profile);
+            let directory = Some(&*call.access.directory);
             let method = call.request.method();
-            discovery::service_provider_config(method, &call.query, &call.base, profile)
+            discovery::service_provider_config(method, &call.query, &call.base, directory)
         }
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
             discovery::serve(&call, &route.target)
@@ -90,7 +91,7 @@ async fn serve(
         }
         Target::Me => me::serve(&call, &state, payload).await,
         Target::Bulk => bulk::serve(&call, &state, payload).await,
-        Target::Async(_) => Err(HttpError::scim(ScimError::not_found("This path"))),
+        Target::Async(txn) => asynchronous::completion(&call, &state, &txn).await,
         Target::OpenApi => discovery::openapi(&call),
         Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
     }

@@ -8,7 +8,9 @@ use actix_web::http::header::{
     ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LOCATION,
 };
 use actix_web::{HttpResponse, web};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
+use super::asynchronous::{self, Preference};
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State};
 use crate::http::body;
 use crate::profile::{PatchReply, Tolerance};
@@ -32,10 +34,15 @@ pub(super) async fn collection(
 ) -> Result<HttpResponse, HttpError> {
     refuse_conditions(call)?;
     let resource_type = resource_type(call, endpoint)?;
+    refuse_writes(call, &resource_type)?;
     match *call.request.method() {
         Method::GET | Method::HEAD => list(call, state, &resource_type).await,
         Method::POST => {
             let body = read(call, state, payload).await?;
+            if let Some(preference) = Preference::of(call) {
+                let path = format!("/{endpoint}");
+                return asynchronous::one(call, state, preference, path, Some(body)).await;
+            }
             create(call, state, &resource_type, body).await
         }
         _ => Err(HttpError::scim(Problem::Method("GET, HEAD, POST"))),
@@ -52,7 +59,19 @@ pub(super) async fn resource(
 ) -> Result<HttpResponse, HttpError> {
     refuse_conditions(call)?;
     let resource_type = resource_type(call, endpoint)?;
-    match *call.request.method() {
+    refuse_writes(call, &resource_type)?;
+    let method = call.request.method();
+    let preference = Preference::of(call)
+        .filter(|_| matches!(*method, Method::PUT | Method::PATCH | Method::DELETE));
+    if let Some(preference) = preference {
+        let body = match *method {
+            Method::DELETE => None,
+            _ => Some(read(call, state, payload).await?),
+        };
+        let path = format!("/{endpoint}/{}", percent_encode(id.as_bytes(), NON_ALPHANUMERIC));
+        return asynchronous::one(call, state, preference, path, body).await;
+    }
+    match *method {
         Method::GET | Method::HEAD => get(call, state, &resource_type, id).await,
         Method::PUT => {
             let body = read(call, state, payload).await?;
@@ -251,6 +270,15 @@ fn resource_type(call: &Call, endpoint: &str) -> Result<Arc<ResourceType>, HttpE
 fn projection(call: &Call, resource_type: &ResourceType) -> Result<Projection, HttpError> {
     let (wanted, excluded) = (call.query.get("attributes"), call.query.get("excludedAttributes"));
     Projection::parse(wanted, excluded, resource_type).map_err(HttpError::scim)
+}
+
+/// Roles and entitlements are the operator's to change.
+fn refuse_writes(call: &Call, resource_type: &ResourceType) -> Result<(), HttpError> {
+    let reads = matches!(*call.request.method(), Method::GET | Method::HEAD);
+    match reads || !resource_type.is_read_only() {
+        true => Ok(()),
+        false => Err(HttpError::scim(Problem::Method("GET, HEAD"))),
+    }
 }
 
 /// Conditional requests where the profile of the directory has none.

@@ -105,7 +105,7 @@ impl Service {
 
     /// Converts every resource; when values that must be unique are not, takes the change back.
     async fn convert_directory(&self, key: i64) -> Result<(), ServiceError> {
-        let Some(change) = self.change(key).await? else { return Ok(()) };
+        let Some(change) = self.schema_change(key).await? else { return Ok(()) };
         let duplicates = self.convert_resources(&change).await?;
         if duplicates.is_empty() {
             return self.end(key, change.document).await;
@@ -119,14 +119,14 @@ impl Service {
             })
             .await;
         undone?;
-        if let Some(back) = self.change(key).await? {
+        if let Some(back) = self.schema_change(key).await? {
             self.convert_resources(&back).await?;
             self.end(key, back.document).await?;
         }
         Err(not_unique(&duplicates))
     }
 
-    async fn change(&self, key: i64) -> Result<Option<Change>, ServiceError> {
+    async fn schema_change(&self, key: i64) -> Result<Option<Change>, ServiceError> {
         let found: Result<_, StoreError> = self
             .store
             .read("schema_get", move |tx| {
