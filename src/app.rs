@@ -155,6 +155,9 @@ impl App {
                 if let Err(error) = service.purge_deleted_directories().await {
                     tracing::warn!(%error, "deleted directories are not purged yet");
                 }
+                if let Err(error) = service.prune_pending_members().await {
+                    tracing::warn!(%error, "pending members are not pruned yet");
+                }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");
                 }

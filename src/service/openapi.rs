@@ -75,8 +75,9 @@ fn paths(registry: &Registry) -> Object {
     paths.insert("/".into(), json!({"get": query.value()}));
     paths.insert("/.search".into(), search("search", "scim.list"));
     paths.insert("/Bulk".into(), bulk());
+    paths.insert("/Async/{id}".into(), completion());
     if let Some(user) = registry.by_name("User") {
-        let methods = methods(".me", &user.name, true, &[404, 501]);
+        let methods = methods(".me", user, &[404, 501]);
         paths.insert("/Me".into(), methods.into());
     }
     discovery(&mut paths);
@@ -90,7 +91,7 @@ fn collection(resource_type: &ResourceType) -> Value {
         answers: vec![(200, answer(&format!("{name}.list"), &[]))],
         ..Operation::new(format!("list{name}"), format!("List resources of type {name}"))
     };
-    if !has_writes(resource_type) {
+    if resource_type.is_read_only() {
         return json!({"get": list.value()});
     }
     let links = ["read", "replace", "modify", "delete"].map(|verb| {
@@ -104,6 +105,7 @@ fn collection(resource_type: &ResourceType) -> Value {
         body: Some(format!("{name}.request")),
         answers: vec![(201, created)],
         failures: vec![409],
+        may_be_async: true,
         ..Operation::new(format!("create{name}"), format!("Create a resource of type {name}"))
     };
     json!({"get": list.value(), "post": create.value()})
@@ -113,13 +115,14 @@ fn resource(resource_type: &ResourceType) -> Value {
     let name = &resource_type.name;
     let mut path = Object::new();
     path.insert("parameters".into(), references("parameters", &["id"]));
-    path.extend(methods(name, name, has_writes(resource_type), &[404]));
+    path.extend(methods(name, resource_type, &[404]));
     path.into()
 }
 
 /// What can be done with one resource. `what` ends the names of the operations; with a dot they
 /// cannot be those of a type.
-fn methods(what: &str, schema: &str, has_writes: bool, failures: &[u16]) -> Object {
+fn methods(what: &str, resource_type: &ResourceType, failures: &[u16]) -> Object {
+    let schema = &resource_type.name;
     let mut methods = Object::new();
     let conditional = |header: &'static str| [&PROJECTION[..], &[header]].concat();
     let shown = (200, answer(schema, &["ETag"]));
@@ -130,7 +133,7 @@ fn methods(what: &str, schema: &str, has_writes: bool, failures: &[u16]) -> Obje
         ..Operation::new(format!("read{what}"), "Read a resource")
     };
     methods.insert("get".into(), read.value());
-    if !has_writes {
+    if resource_type.is_read_only() {
         return methods;
     }
     let failures = [failures, &[409, 412]].concat();
@@ -139,6 +142,7 @@ fn methods(what: &str, schema: &str, has_writes: bool, failures: &[u16]) -> Obje
         body: Some(format!("{schema}.request")),
         answers: vec![shown.clone()],
         failures: failures.clone(),
+        may_be_async: true,
         ..Operation::new(format!("replace{what}"), "Replace a resource")
     };
     let modify = Operation {
@@ -146,12 +150,14 @@ fn methods(what: &str, schema: &str, has_writes: bool, failures: &[u16]) -> Obje
         body: Some("scim.PatchOp".into()),
         answers: vec![shown, (204, empty("Done", &["ETag"]))],
         failures: failures.clone(),
+        may_be_async: true,
         ..Operation::new(format!("modify{what}"), "Change parts of a resource")
     };
     let delete = Operation {
         parameters: vec!["If-Match"],
         answers: vec![(204, empty("Done", &[]))],
         failures,
+        may_be_async: true,
         ..Operation::new(format!("delete{what}"), "Delete a resource")
     };
     methods.insert("put".into(), replace.value());
@@ -170,19 +176,41 @@ fn search(id: &str, list: &str) -> Value {
     json!({"post": search.value()})
 }
 
-/// `/Bulk` (RFC 7644 §3.7); with `Prefer: respond-async` as RFC 9967 has it.
+/// `/Bulk` (RFC 7644 §3.7).
 fn bulk() -> Value {
-    let headers = ["Location", "Preference-Applied", "Set-Txn"];
     let bulk = Operation {
-        parameters: vec!["Prefer"],
         body: Some("scim.BulkRequest".into()),
-        answers: vec![
-            (200, answer("scim.BulkResponse", &[])),
-            (202, empty("The work goes on after the answer", &headers)),
-        ],
+        answers: vec![(200, answer("scim.BulkResponse", &[]))],
+        failures: vec![501],
+        may_be_async: true,
         ..Operation::new("bulk", "Several operations in one request")
     };
     json!({"post": bulk.value()})
+}
+
+/// What came of a request with `Prefer: respond-async` (RFC 9967 §2.5.1.1).
+fn completion() -> Value {
+    let mut running = empty("The work is not done", &["Set-Txn", "Retry-After"]);
+    running.insert("content".into(), json!({JSON: {"schema": {"type": "object"}}}));
+    let read = Operation {
+        parameters: vec!["id"],
+        answers: vec![(200, answer("scim.Completion", &["Set-Txn"])), (202, running)],
+        failures: vec![404],
+        ..Operation::new("read.completion", "What came of a request that is answered later")
+    };
+    json!({"get": read.value()})
+}
+
+/// The answer to `Prefer: respond-async`.
+fn accepted() -> Object {
+    let headers = ["Location", "Preference-Applied", "Set-Txn"];
+    let mut accepted = empty("The work goes on after the answer", &headers);
+    let link = json!({
+        "operationId": "read.completion",
+        "parameters": {"id": "$response.header.Set-Txn"},
+    });
+    accepted.insert("links".into(), json!({"completion": link}));
+    accepted
 }
 
 /// RFC 7644 §4, and this document.
@@ -218,12 +246,6 @@ fn discovery(paths: &mut Object) {
     paths.insert("/openapi.json".into(), json!({"get": this.value()}));
 }
 
-/// False for types whose values the server alone sets.
-fn has_writes(resource_type: &ResourceType) -> bool {
-    let mut attributes = resource_type.schema.attributes.iter();
-    attributes.any(|attribute| attribute.mutability != Mutability::ReadOnly)
-}
-
 // --- Parts of operations -------------------------------------------------------------------------
 
 #[derive(Default)]
@@ -237,6 +259,8 @@ struct Operation {
     /// Besides those of any request.
     failures: Vec<u16>,
     without_token: bool,
+    /// May be answered before it is done (RFC 7240 §4.1).
+    may_be_async: bool,
 }
 
 impl Operation {
@@ -248,8 +272,10 @@ impl Operation {
         let mut operation = Object::new();
         operation.insert("operationId".into(), self.id.clone().into());
         operation.insert("summary".into(), self.summary.clone().into());
-        if !self.parameters.is_empty() {
-            operation.insert("parameters".into(), references("parameters", &self.parameters));
+        let mut parameters = self.parameters.clone();
+        parameters.extend(self.may_be_async.then_some("Prefer"));
+        if !parameters.is_empty() {
+            operation.insert("parameters".into(), references("parameters", &parameters));
         }
         if let Some(schema) = &self.body {
             let media = json!({"schema": reference("schemas", schema)});
@@ -270,8 +296,9 @@ impl Operation {
             let failure = reference("responses", &status);
             (status, failure)
         });
-        let answers = self.answers.iter();
-        let answers = answers.map(|(status, answer)| (status.to_string(), answer.clone().into()));
+        let later = self.may_be_async.then(|| (202, accepted()));
+        let answers = self.answers.iter().cloned().chain(later);
+        let answers = answers.map(|(status, answer)| (status.to_string(), answer.into()));
         answers.chain(failures).collect()
     }
 }
@@ -319,7 +346,7 @@ fn schemas(registry: &Registry) -> Object {
     for resource_type in registry.types() {
         let name = &resource_type.name;
         schemas.insert(name.clone(), type_schema(resource_type, Direction::Answer));
-        if has_writes(resource_type) {
+        if !resource_type.is_read_only() {
             let request = type_schema(resource_type, Direction::Request);
             schemas.insert(format!("{name}.request"), request);
         }

@@ -107,7 +107,7 @@ impl Creation {
     ) -> Result<(), ServiceError> {
         let site = &self.site;
         let rt = &site.resource_type;
-        let members = membership::apply(tx, &site.directory, rt, row.key, &self.members)?;
+        let members = membership::apply(tx, &site.directory, rt, row.key, &self.members, site.now)?;
         Ok(recorder.members(tx, name::GROUP_USER_ADDED, row, &members.added)?)
     }
 }
@@ -245,7 +245,28 @@ impl Site {
         };
         recorder.created(tx, &row)?;
         tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
+        self.arrive(tx, &row, None, content, recorder)?;
         Ok(row)
+    }
+
+    /// Groups that wait for the externalId that the resource has now take it in.
+    fn arrive(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        before: Option<&str>,
+        content: &ResourceContent,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(), ServiceError> {
+        let waits = self.directory.profile.hold_unknown_members;
+        let external_id = content.columns.external_id.as_deref().filter(|id| Some(*id) != before);
+        let (true, Some(external_id)) = (waits, external_id) else { return Ok(()) };
+        let joined = membership::arrive(tx, &self.directory, external_id, row.key)?;
+        for group in tx.resource_rows(self.directory.key, &joined)? {
+            tx.resource_touch(self.directory.key, group.key, self.now)?;
+            recorder.members(tx, name::GROUP_USER_ADDED, &group, &[row.key])?;
+        }
+        Ok(())
     }
 
     fn update(
@@ -271,7 +292,7 @@ impl Site {
             let (old, new) = (&prepared.old_columns.attributes, &content.columns.attributes);
             tx.attribute_keys_change(directory_key, row.key, old, new)?;
         }
-        let members = membership::apply(tx, &self.directory, rt, row.key, &prepared.members)?;
+        let members = membership::apply(tx, &self.directory, rt, row.key, &prepared.members, now)?;
         if !rewrites && members.is_empty() {
             return Ok(row.clone());
         }
@@ -287,6 +308,8 @@ impl Site {
             ..row.clone()
         };
         recorder.updated(tx, row, &new)?;
+        let external_id = prepared.old_columns.external_id.as_deref();
+        self.arrive(tx, &new, external_id, content, recorder)?;
         recorder.members(tx, name::GROUP_USER_REMOVED, &new, &members.removed)?;
         recorder.members(tx, name::GROUP_USER_ADDED, &new, &members.added)?;
         if row.active != new.active {

@@ -22,6 +22,7 @@ pub mod directory;
 pub mod event;
 pub mod member;
 pub mod organization;
+pub mod pending;
 pub mod plan;
 pub mod resource;
 pub mod schemas;

@@ -255,3 +255,12 @@ async fn catalogue_put(
     let body: Object = json(&request, payload).await?;
     state.service.catalogue_put(&access, &id, which, &body).await.map(ok).map_err(failed)
 }
+
+pub(super) async fn pending_members(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.pending_members(&access, &id).await.map(ok).map_err(failed)
+}

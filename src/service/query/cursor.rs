@@ -124,6 +124,19 @@ impl Cursors {
     }
 }
 
+/// Opens a cursor as a request does for the query with that hash, and says as JSON what it holds. It is
+/// public for the fuzzer alone, which seals messages of its own for the purpose `cursor`.
+pub fn open_cursor(
+    key: &SecretKey,
+    query: [u8; 16],
+    text: &str,
+    count: u32,
+    now: i64,
+) -> Result<String, ScimError> {
+    let cursor = Cursors::new(key).open(QueryHash(query), text, count, now)?;
+    Ok(serde_json::to_string(&cursor).unwrap_or_default())
+}
+
 /// How long an anchor is of use, in milliseconds: a client that reads page after page.
 const ANCHOR_MS: i64 = 60_000;
 
