@@ -1,5 +1,7 @@
 //! Values move to `extra` and back; nothing is lost, nothing that was removed comes back.
 
+#![expect(clippy::needless_pass_by_value, reason = "rows of tables are literals")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -54,7 +54,6 @@ fn attribute(members: Value) -> Value {
 }
 
 /// Fails unless each document is refused for exactly that reason.
-#[expect(clippy::needless_pass_by_value, reason = "rows of tables are literals")]
 fn refused<const N: usize>(table: [(Value, &str, &str); N]) {
     for (document, at, message) in table {
         let problems = parse(document.clone()).err().unwrap_or_default();

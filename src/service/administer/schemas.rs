@@ -103,7 +103,9 @@ impl Service {
             self.store.get("schema_converting", |tx| tx.schema_converting()).await;
         for key in keys? {
             // One directory that cannot be converted now does not hold up the others.
-            match self.convert_directory(key).await {
+            let converted = self.convert_directory(key).await;
+            self.forget_access();
+            match converted {
                 Ok(Ended::Done) => {}
                 Ok(Ended::TakenBack(duplicates)) => {
                     let error = not_unique(&duplicates);
