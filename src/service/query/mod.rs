@@ -13,8 +13,8 @@ mod walk;
 
 use std::sync::Arc;
 
-pub use cursor::{CURSOR_SECONDS, open_cursor};
 pub(super) use cursor::{Anchors, Cursors};
+pub use cursor::{CURSOR_SECONDS, open_cursor};
 pub use relations::{Found, ManagerRow};
 pub use scan::{SCAN_ROWS, SCAN_TIME};
 
