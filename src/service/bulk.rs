@@ -35,7 +35,9 @@ pub struct BulkRun {
     base: String,
     request: BulkRequest,
     steps: Vec<Vec<usize>>,
-    /// bulkId → the id that its POST gives.
+    /// bulkId → its POST.
+    posts: HashMap<String, usize>,
+    /// bulkId → the id that its POST gives; none where the POST cannot be done.
     ids: HashMap<String, String>,
     failed: HashSet<String>,
     errors: usize,
@@ -56,7 +58,8 @@ struct Task {
     index: usize,
     /// References that must not have failed.
     needs: HashSet<String>,
-    bulk_id: Option<String>,
+    /// What others call its resource.
+    name: Option<String>,
     job: Result<Job, ScimError>,
 }
 
@@ -74,8 +77,9 @@ impl Service {
         let directory = &access.directory;
         let request = bulk::parse(body, MAX_OPERATIONS, directory.profile.missing_schemas())?;
         let steps = bulk::plan(&request).steps;
-        let mut ids = HashMap::new();
+        let (mut posts, mut ids) = (HashMap::new(), HashMap::new());
         for (bulk_id, index) in request.posts() {
+            posts.insert(bulk_id.to_owned(), index);
             let operation = request.operations.get(index).and_then(|e| e.operation.as_ref().ok());
             let resource_type = operation.and_then(|o| directory.resource_type(&o.endpoint).ok());
             if let Some(resource_type) = resource_type {
@@ -88,6 +92,7 @@ impl Service {
             base: base.to_owned(),
             request,
             steps,
+            posts,
             ids,
             failed: HashSet::new(),
             errors: 0,
@@ -157,7 +162,7 @@ impl Service {
             }
             Ok(operation) => (operation.references(), self.job(run, entry, operation.clone())),
         };
-        Some(Task { index, needs, bulk_id: entry.bulk_id.clone(), job })
+        Some(Task { index, needs, name: run.name(index).cloned(), job })
     }
 
     fn job(
@@ -170,6 +175,7 @@ impl Service {
         let resource_type = access.directory.resource_type(&operation.endpoint)?.clone();
         operation.resolve(|bulk_id| match run.ids.get(bulk_id) {
             Some(id) => Reference::Known(id),
+            None if run.posts.contains_key(bulk_id) => Reference::Failed,
             None => Reference::Unknown,
         })?;
         let condition = operation.version.as_deref().map(Condition::parse);
@@ -216,7 +222,7 @@ fn run_tasks(
         for (task, result) in step.iter().zip(run_step(tx, step, &failed)?) {
             if result.is_err() {
                 errors += 1;
-                failed.extend(task.bulk_id.clone());
+                failed.extend(task.name.clone());
             }
             ran.push((task.index, result));
         }
@@ -289,7 +295,7 @@ fn depends_on(bulk_id: &str) -> ScimError {
 }
 
 fn circle_failed(step: &[Task], at: usize) -> ScimError {
-    let name = step.get(at).and_then(|task| task.bulk_id.clone()).unwrap_or_default();
+    let name = step.get(at).and_then(|task| task.name.clone()).unwrap_or_default();
     ScimError::new(
         409,
         format!(
@@ -311,12 +317,19 @@ impl BulkRun {
         bulk::response(self.outcomes.iter().flatten())
     }
 
+    /// The bulkId of an operation, if it is its own: other operations may repeat that of a POST, and
+    /// what becomes of them is nothing to those who refer to it.
+    fn name(&self, index: usize) -> Option<&String> {
+        let bulk_id = self.request.operations.get(index)?.bulk_id.as_ref()?;
+        (self.posts.get(bulk_id) == Some(&index)).then_some(bulk_id)
+    }
+
     fn note(&mut self, index: usize, result: Result<Option<ResourceRow>, ScimError>) {
-        let Some(entry) = self.request.operations.get(index) else { return };
         if result.is_err() {
             self.errors += 1;
-            self.failed.extend(entry.bulk_id.clone());
+            self.failed.extend(self.name(index).cloned());
         }
+        let Some(entry) = self.request.operations.get(index) else { return };
         let method = entry.operation.as_ref().map(|operation| operation.method).ok();
         let row = result.as_ref().ok().and_then(Option::as_ref);
         let status = match method {

@@ -1,6 +1,9 @@
 //! Tests of `http`: what a client sees on the wire, area by area.
 
 mod auth;
+mod bulk;
+mod bulk_references;
+mod device;
 mod discovery;
 mod errors;
 mod etag;
