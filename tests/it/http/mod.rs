@@ -13,6 +13,7 @@ mod lists_filter;
 mod lists_page_sort;
 mod management;
 mod management_keys;
+mod me;
 mod operation;
 mod profiles;
 mod profiles_strict;
