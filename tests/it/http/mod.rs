@@ -18,6 +18,7 @@ mod operation;
 mod profiles;
 mod profiles_strict;
 mod projection;
+mod relations;
 mod users_create;
 mod users_delete;
 mod users_patch;
