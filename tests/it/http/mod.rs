@@ -19,6 +19,7 @@ mod profiles;
 mod profiles_strict;
 mod projection;
 mod relations;
+mod search;
 mod users_create;
 mod users_delete;
 mod users_patch;
