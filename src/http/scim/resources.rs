@@ -158,7 +158,9 @@ async fn get(
     let found = state.service.get(&call.access, resource_type, id, &projection).await?;
     let unchanged = condition(call, &IF_NONE_MATCH).is_some_and(|condition| {
         let shows = |name| resource_type.attribute(name).is_some() && projection.wants(name);
-        match (shows("groups"), found.members.is_empty()) {
+        // What the version does not cover is in the tag.
+        let is_related = shows("groups") || found.manager.is_some();
+        match (is_related, found.members.is_empty()) {
             // Names of members change without a new version of the group.
             (_, false) => false,
             (true, true) => condition.names(&render::tag(&found)),

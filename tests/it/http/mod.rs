@@ -1,6 +1,9 @@
 //! Tests of `http`: what a client sees on the wire, area by area.
 
 mod auth;
+mod bulk;
+mod bulk_references;
+mod device;
 mod discovery;
 mod errors;
 mod etag;
@@ -10,12 +13,15 @@ mod lists_filter;
 mod lists_page_sort;
 mod management;
 mod management_keys;
+mod me;
 mod operation;
 mod own_schemas;
 mod own_types;
 mod profiles;
 mod profiles_strict;
 mod projection;
+mod relations;
+mod search;
 mod users_create;
 mod users_delete;
 mod users_patch;
