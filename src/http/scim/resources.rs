@@ -113,7 +113,7 @@ async fn create(
     resource_type: &Arc<ResourceType>,
     body: Object,
 ) -> Result<HttpResponse, HttpError> {
-    let projection = projection(call, resource_type)?;
+    let projection = projection(call, resource_type)?.showing_written(&body, resource_type);
     let service = &state.service;
     let row = service.create(&call.access, resource_type, body).await?;
     let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
@@ -130,7 +130,7 @@ async fn replace(
     id: &str,
     body: Object,
 ) -> Result<HttpResponse, HttpError> {
-    let projection = projection(call, resource_type)?;
+    let projection = projection(call, resource_type)?.showing_written(&body, resource_type);
     let (service, condition) = (&state.service, condition(call, &IF_MATCH));
     let row = service.replace(&call.access, resource_type, id, condition, body).await?;
     let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
@@ -144,7 +144,7 @@ async fn patch(
     id: &str,
     body: Object,
 ) -> Result<HttpResponse, HttpError> {
-    let projection = projection(call, resource_type)?;
+    let projection = projection(call, resource_type)?.showing_patched(&body, resource_type);
     let (service, condition) = (&state.service, condition(call, &IF_MATCH));
     let row = service.patch(&call.access, resource_type, id, condition, &body).await?;
     if answers_without_body(call, state, resource_type, &projection, row.key).await? {
