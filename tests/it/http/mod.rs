@@ -11,6 +11,8 @@ mod lists_page_sort;
 mod management;
 mod management_keys;
 mod operation;
+mod own_schemas;
+mod own_types;
 mod profiles;
 mod projection;
 mod users_create;
