@@ -14,7 +14,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{Secret, SecretKind};
+use crate::auth::{Secret, SecretKey, SecretKind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, State};
@@ -57,6 +57,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
+const SECRET_KEY_FILE: &str = "secret.key";
 const FIRST_START_FILE: &str = "first-start.txt";
 
 /// Why a server did not start.
@@ -117,7 +118,9 @@ impl App {
         let local_key = Secret::generate(SecretKind::Api, &clock).text;
         let mut fixed = vec![FixedKey::new("local", &local_key)];
         fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
-        let service = Arc::new(Service::new(store, clock, public_url, fixed));
+        let secret_key = secret_key(config)?;
+        check_secret_key(&store, &secret_key).await?;
+        let service = Arc::new(Service::new(store, clock, public_url, fixed, &secret_key));
         let first_key =
             if config.api_key.is_some() { FirstKey::Configured } else { FirstKey::Make };
         let first_start = service.first_start(first_key).await;
@@ -151,6 +154,12 @@ impl App {
                 // Also deletions that another process began, or that failed half way.
                 if let Err(error) = service.purge_deleted_directories().await {
                     tracing::warn!(%error, "deleted directories are not purged yet");
+                }
+                if let Err(error) = service.prune_pending_members().await {
+                    tracing::warn!(%error, "pending members are not pruned yet");
+                }
+                if let Err(error) = service.resume_asynchronous().await {
+                    tracing::warn!(%error, "asynchronous requests are not resumed yet");
                 }
                 if let Err(error) = service.finish_schema_changes().await {
                     tracing::warn!(%error, "changes of schemas are not finished yet");
@@ -255,6 +264,43 @@ pub fn keep_first_start(first: &FirstStart, folder: &Path) -> Result<PathBuf, St
     let path = folder.join(FIRST_START_FILE);
     write_private(&path, first_start_text(first).as_bytes())?;
     Ok(path)
+}
+
+/// The configured key, else the one of the data folder, which is made when there is none.
+fn secret_key(config: &Config) -> Result<SecretKey, StartError> {
+    let parse = |text: &str, place: &str| {
+        let message = format!("{place} does not hold 32 bytes in base64");
+        SecretKey::parse(text).ok_or(StartError(message))
+    };
+    if let Some(text) = &config.secret_key {
+        return parse(text, "secret_key");
+    }
+    let path = config.data_dir.join(SECRET_KEY_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse(&text, &path.display().to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = SecretKey::generate();
+            write_private(&path, key.to_text().as_bytes())?;
+            Ok(key)
+        }
+        Err(error) => Err(failed(&format!("cannot read {}", path.display()))(error)),
+    }
+}
+
+/// The database remembers which key it was used with. Another one could not read what is sealed in
+/// it, nor the cursors of the other processes.
+async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartError> {
+    let value = key.check_value();
+    let wanted = value.clone();
+    let known: Result<String, StoreError> =
+        store.write("secret_key", move |tx| tx.setting_put_once("secret_key_check", &wanted)).await;
+    match known? == value {
+        true => Ok(()),
+        false => Err(StartError(format!(
+            "this database is used with another secret key; set ROLLBOOK_SECRET_KEY to the one that \
+             the other process has (its data folder holds it in {SECRET_KEY_FILE})"
+        ))),
+    }
 }
 
 /// Writes a file that only its owner may read; it appears complete or not at all.

@@ -7,6 +7,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::auth::SecretKey;
 use crate::store::Location;
 
 /// The settings of a process. Each can be set as `ROLLBOOK_<NAME>` or as `<name>` in the file.
@@ -23,6 +24,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// An API key with every scope; starts with `sk_` and has at least 32 characters.
     pub api_key: Option<String>,
+    /// 32 bytes in base64 from which encryption keys are derived. Without it one is generated into
+    /// the data folder. Every process on one database needs the same.
+    pub secret_key: Option<String>,
     /// Certificate chain in PEM; with `tls_key` the server speaks HTTPS.
     pub tls_cert: Option<PathBuf>,
     /// Private key in PEM.
@@ -49,6 +53,7 @@ impl Default for Config {
             data_dir: PathBuf::from("rollbook-data"),
             public_url: None,
             api_key: None,
+            secret_key: None,
             tls_cert: None,
             tls_key: None,
             trusted_proxies: Vec::new(),
@@ -92,6 +97,11 @@ impl Config {
             && (!key.starts_with("sk_") || key.len() < 32)
         {
             return Err("api_key must start with sk_ and have at least 32 characters".into());
+        }
+        if self.secret_key.as_deref().is_some_and(|key| SecretKey::parse(key).is_none()) {
+            return Err("secret_key must be 32 bytes in base64; make one with \
+                        `openssl rand -base64 32`"
+                .into());
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err("tls_cert and tls_key belong together; one of them is missing".into());
@@ -172,6 +182,7 @@ mod tests {
         for text in [
             "database_url = 'mysql://x'",
             "api_key = 'short'",
+            "secret_key = 'c2hvcnQ='",
             "tls_cert = 'a.pem'",
             "public_url = 'example.com'",
             "trusted_proxies = 'nowhere'",

@@ -2,9 +2,11 @@
 
 pub mod failures;
 pub mod hash;
+pub mod seal;
 pub mod secret;
 pub mod verified;
 
 pub use failures::Failures;
+pub use seal::{Seal, SecretKey};
 pub use secret::{Presented, Secret, SecretKind};
 pub use verified::Verified;

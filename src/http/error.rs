@@ -94,15 +94,8 @@ const PAUSED_SECONDS: u64 = 3_600;
 impl ResponseError for HttpError {
     fn status_code(&self) -> StatusCode {
         let code = match &self.problem {
-            Problem::Service(ServiceError::Scim(error)) => error.status,
-            Problem::Service(ServiceError::Admin(error)) => error.status,
-            Problem::Service(ServiceError::SchemasChange) => 503,
-            Problem::Service(ServiceError::Store(error))
-            | Problem::Auth(AuthError::Store(error)) => match Trouble::from(error) {
-                Trouble::Unavailable => 503,
-                Trouble::Conflict => 409,
-                Trouble::Fault => 500,
-            },
+            Problem::Service(error) => error.to_scim().status,
+            Problem::Auth(AuthError::Store(error)) => Trouble::from(error).to_scim().status,
             Problem::Auth(AuthError::Refused(_)) => 401,
             Problem::Auth(AuthError::TooMany(_)) => 429,
             Problem::Method(_) => 405,
@@ -147,19 +140,11 @@ impl ResponseError for HttpError {
     }
 }
 
-fn storage_sentence(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        503 => "The database is busy or cannot be reached; try again.",
-        409 => "Another request changed what this one refers to; try again.",
-        _ => "The server failed; the operator finds the reason in its log.",
-    }
-}
-
 impl HttpError {
     fn as_scim(&self, status: StatusCode) -> ScimError {
         match &self.problem {
-            Problem::Service(ServiceError::Scim(error)) => error.clone(),
-            _ => ScimError::new(status.as_u16(), self.sentence(status)),
+            Problem::Service(error) => error.to_scim(),
+            _ => ScimError::new(status.as_u16(), self.sentence()),
         }
     }
 
@@ -174,20 +159,14 @@ impl HttpError {
                 }
                 body
             }
-            _ => json!({"code": api_code(status), "message": self.sentence(status)}),
+            _ => json!({"code": api_code(status), "message": self.sentence()}),
         }
     }
 
-    fn sentence(&self, status: StatusCode) -> String {
+    fn sentence(&self) -> String {
         match &self.problem {
-            Problem::Service(ServiceError::Scim(error)) => error.detail.clone(),
-            Problem::Service(ServiceError::Admin(error)) => error.message.clone(),
-            Problem::Service(ServiceError::SchemasChange) => {
-                "The schemas of this directory are being changed; try again.".into()
-            }
-            Problem::Service(ServiceError::Store(_)) | Problem::Auth(AuthError::Store(_)) => {
-                storage_sentence(status).to_owned()
-            }
+            Problem::Service(error) => error.to_scim().detail,
+            Problem::Auth(AuthError::Store(error)) => Trouble::from(error).to_scim().detail,
             Problem::Auth(AuthError::Refused(reason)) => (*reason).to_owned(),
             Problem::Auth(AuthError::TooMany(seconds)) => {
                 format!("Too many failed authentications; try again in {seconds} seconds.")

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::scim::filter::UnquotedValues;
 use crate::scim::list::NegativeCount;
-use crate::scim::patch::op::MissingSchemas;
-use crate::scim::patch::{PatchRules, UnknownPaths, UnmatchedReplace};
+use crate::scim::message::MissingSchemas;
+use crate::scim::patch::op::{BodyRules, MissingPaths};
+use crate::scim::patch::{
+    ComplexReplace, PatchRules, SeveralMatches, UnknownPaths, UnmatchedReplace, WholeElements,
+};
 use crate::scim::resource::{Rules, UnknownAttributes, UnknownSchemas};
 
 /// Keep what no schema knows beside the resource, or refuse the request.
@@ -39,6 +42,16 @@ pub enum Tolerance {
 pub enum Unmatched {
     Create,
     Refuse,
+}
+
+/// What a replace of a singular complex attribute does with the sub-attributes that it leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replace {
+    /// They stay.
+    Merge,
+    /// They go.
+    Whole,
 }
 
 /// The answer to a PATCH of a group.
@@ -80,7 +93,14 @@ pub struct Profile {
     pub unknown_patch_paths: Unknown,
     pub unknown_sort: Unknown,
     pub unmatched_replace: Unmatched,
-    pub patch_without_schemas: Tolerance,
+    pub messages_without_schemas: Tolerance,
+    pub bulk: bool,
+    pub hold_unknown_members: bool,
+    pub patch_without_path: Tolerance,
+    pub complex_replace: Replace,
+    pub patch_whole_elements: Tolerance,
+    pub patch_several_matches: Tolerance,
+    pub conditional_headers: Tolerance,
     pub group_patch_reply: PatchReply,
     pub negative_count: NegativePage,
 }
@@ -88,17 +108,20 @@ pub struct Profile {
 const DEFAULT: &str = include_str!("data/default.toml");
 
 /// The shipped profiles that differ from the default one.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("default", ""),
     ("rfc", include_str!("data/rfc.toml")),
+    ("strict", include_str!("data/strict.toml")),
     ("entra", include_str!("data/entra.toml")),
     ("okta", include_str!("data/okta.toml")),
+    ("authentik", include_str!("data/authentik.toml")),
 ];
 
 /// Providers that have a directory kind `scim.<provider>`.
-pub const PROVIDERS: [&str; 15] = [
+pub const PROVIDERS: [&str; 16] = [
     "generic",
     "rfc",
+    "strict",
     "entra",
     "okta",
     "onelogin",
@@ -156,14 +179,48 @@ impl Profile {
                 Unmatched::Create => UnmatchedReplace::Create,
                 Unmatched::Refuse => UnmatchedReplace::Refuse,
             },
+            complex_replace: match self.complex_replace {
+                Replace::Merge => ComplexReplace::Merge,
+                Replace::Whole => ComplexReplace::Whole,
+            },
+            whole_elements: match self.patch_whole_elements {
+                Tolerance::Accept => WholeElements::Accept,
+                Tolerance::Refuse => WholeElements::Refuse,
+            },
+            several_matches: match self.patch_several_matches {
+                Tolerance::Accept => SeveralMatches::Change,
+                Tolerance::Refuse => SeveralMatches::Refuse,
+            },
         }
     }
 
+    /// What a message without its URI in `schemas` is.
     pub fn missing_schemas(&self) -> MissingSchemas {
-        match self.patch_without_schemas {
+        match self.messages_without_schemas {
             Tolerance::Accept => MissingSchemas::Accept,
             Tolerance::Refuse => MissingSchemas::Refuse,
         }
+    }
+
+    /// What a PATCH request may leave out.
+    pub fn patch_body_rules(&self) -> BodyRules {
+        BodyRules {
+            schemas: self.missing_schemas(),
+            paths: match self.patch_without_path {
+                Tolerance::Accept => MissingPaths::Accept,
+                Tolerance::Refuse => MissingPaths::Refuse,
+            },
+        }
+    }
+
+    /// True when what the interoperability profile demands of a service provider beyond the RFCs
+    /// holds (draft-zollner-scim-interop-profile), so that `/ServiceProviderConfig` may say so.
+    pub fn follows_interop_profile(&self) -> bool {
+        self.unknown_attributes == Unknown::Refuse
+            && self.unknown_schemas == Unknown::Refuse
+            && self.unknown_patch_paths == Unknown::Refuse
+            && self.patch_without_path == Tolerance::Refuse
+            && self.complex_replace == Replace::Whole
     }
 
     pub fn unquoted_values(&self) -> UnquotedValues {
@@ -202,6 +259,44 @@ mod tests {
         let overrides = toml::Table::from_iter([("boolean_txt".to_owned(), true.into())]);
         let message = Profile::of("okta", &overrides).expect_err("unknown key");
         assert!(message.contains("boolean_txt") && message.contains("boolean_text"), "{message}");
+    }
+
+    #[test]
+    fn strict_profile_is_the_rfc_profile_and_more() {
+        let strict = Profile::of("strict", &toml::Table::new()).expect("shipped");
+        let narrower: toml::Table = r#"
+            group_display_name_unique = true
+            unknown_attributes = "refuse"
+            patch_without_path = "refuse"
+            complex_replace = "whole"
+            patch_whole_elements = "refuse"
+            patch_several_matches = "refuse"
+            conditional_headers = "refuse"
+        "#
+        .parse()
+        .expect("a table");
+        assert_eq!(Ok(strict), Profile::of("rfc", &narrower));
+    }
+
+    #[test]
+    fn only_a_profile_that_refuses_what_the_interop_profile_forbids_follows_it() {
+        for provider in PROVIDERS {
+            let profile = Profile::of(provider, &toml::Table::new()).expect(provider);
+            assert_eq!(profile.follows_interop_profile(), provider == "strict", "{provider}");
+        }
+        for (flag, value, follows) in [
+            ("unknown_attributes", "keep", false),
+            ("unknown_schemas", "keep", false),
+            ("unknown_patch_paths", "keep", false),
+            ("patch_without_path", "accept", false),
+            ("complex_replace", "merge", false),
+            ("patch_whole_elements", "accept", true),
+            ("conditional_headers", "accept", true),
+        ] {
+            let overrides = toml::Table::from_iter([(flag.to_owned(), value.into())]);
+            let profile = Profile::of("strict", &overrides).expect(flag);
+            assert_eq!(profile.follows_interop_profile(), follows, "{flag}");
+        }
     }
 
     #[test]

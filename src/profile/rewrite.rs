@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::Profile;
 use crate::scim::filter::{TargetPath, parse_target_path};
+use crate::scim::message::member;
 use crate::scim::patch::PatchOp;
-use crate::scim::patch::op::member;
 use crate::scim::schema::{Attribute, DataType, Resolution};
-use crate::scim::{Object, ResourceType, urn};
+use crate::scim::{AttrPath, Object, ResourceType, urn};
 
 /// One rewrite that fired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +36,13 @@ pub fn representation(
     rewriter.fired
 }
 
-/// Rewrites the values of PATCH operations.
+/// Rewrites the paths and values of PATCH operations.
 pub fn patch(ops: &mut [PatchOp], resource_type: &ResourceType, profile: &Profile) -> Vec<Fired> {
     let mut rewriter = Rewriter { profile, fired: Vec::new() };
     for op in ops {
+        if profile.legacy_urns {
+            rewriter.legacy_paths(op, resource_type);
+        }
         let Some(value) = &mut op.value else { continue };
         match (&op.path, value) {
             (None, Value::Object(members)) => {
@@ -54,6 +57,32 @@ pub fn patch(ops: &mut [PatchOp], resource_type: &ResourceType, profile: &Profil
         }
     }
     rewriter.fired
+}
+
+/// Early names of the schemas of users, groups and the Enterprise extension.
+const LEGACY_CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
+const LEGACY_ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0";
+
+/// The registered name of a schema that is called by its early name.
+fn registered<'t>(uri: &str, resource_type: &'t ResourceType) -> Option<&'t str> {
+    if uri.eq_ignore_ascii_case(LEGACY_CORE) {
+        return Some(&resource_type.schema.id);
+    }
+    uri.eq_ignore_ascii_case(LEGACY_ENTERPRISE).then_some(urn::ENTERPRISE_USER)
+}
+
+/// The path with the registered name of its schema, if it means nothing as it is and something then:
+/// `…:core:2.0:User.title` begins like an early name.
+fn registered_path(path: &TargetPath, resource_type: &ResourceType) -> Option<TargetPath> {
+    let mut known = path.clone();
+    match &path.attr.schema {
+        Some(schema) => known.attr.schema = Some(registered(schema, resource_type)?.to_owned()),
+        None => known.attr.name = registered(&path.attr.name, resource_type)?.to_owned(),
+    }
+    // What a path that names a schema means is decided when it is read.
+    let known = parse_target_path(&known.to_string()).ok()?;
+    let means_nothing = resource_type.resolve(&path.attr).is_none();
+    (means_nothing && resource_type.resolve(&known.attr).is_some()).then_some(known)
 }
 
 struct Rewriter<'p> {
@@ -211,22 +240,56 @@ impl Rewriter<'_> {
     }
 
     fn legacy_urns(&mut self, body: &mut Object, resource_type: &ResourceType) {
-        const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
-        const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0";
         if let Some(Value::Array(uris)) = body.get_mut("schemas") {
-            for uri in uris {
-                let registered = match uri.as_str() {
-                    Some(CORE) => resource_type.schema.id.as_str(),
-                    Some(ENTERPRISE) => urn::ENTERPRISE_USER,
-                    _ => continue,
-                };
+            self.legacy_uris(uris, resource_type);
+        }
+        if !body.contains_key(urn::ENTERPRISE_USER)
+            && let Some(value) = body.shift_remove(LEGACY_ENTERPRISE)
+        {
+            body.insert(urn::ENTERPRISE_USER.into(), value);
+            self.fire("legacy_urns", LEGACY_ENTERPRISE);
+        }
+    }
+
+    fn legacy_uris(&mut self, uris: &mut [Value], resource_type: &ResourceType) {
+        for uri in uris {
+            if let Some(registered) = uri.as_str().and_then(|uri| registered(uri, resource_type)) {
                 *uri = registered.into();
-                self.fired.push(Fired { rule: "legacy_urns", path: "schemas".into() });
+                self.fire("legacy_urns", "schemas");
             }
         }
-        if let Some(value) = body.shift_remove(ENTERPRISE) {
-            body.insert(urn::ENTERPRISE_USER.into(), value);
-            self.fire("legacy_urns", ENTERPRISE);
+    }
+
+    /// The path of an operation, or the names in the value of one that has none.
+    fn legacy_paths(&mut self, op: &mut PatchOp, resource_type: &ResourceType) {
+        if let Some(path) = &mut op.path {
+            if let Some(known) = registered_path(path, resource_type) {
+                self.fire("legacy_urns", &path.to_string());
+                *path = known;
+            }
+            let is_schemas = path.attr == AttrPath::name("schemas");
+            if let (true, Some(Value::Array(uris))) = (is_schemas, &mut op.value) {
+                self.legacy_uris(uris, resource_type);
+            }
+        } else if let Some(Value::Object(members)) = &mut op.value {
+            if let Some(Value::Array(uris)) = members.get_mut("schemas") {
+                self.legacy_uris(uris, resource_type);
+            }
+            let sent = std::mem::take(members);
+            for (name, value) in &sent {
+                let known = parse_target_path(name).ok();
+                let known = known.and_then(|path| registered_path(&path, resource_type));
+                let known = known.map(|path| path.to_string());
+                match known.filter(|known| !sent.contains_key(known)) {
+                    Some(known) => {
+                        self.fire("legacy_urns", name);
+                        members.insert(known, value.clone());
+                    }
+                    None => {
+                        members.insert(name.clone(), value.clone());
+                    }
+                }
+            }
         }
     }
 

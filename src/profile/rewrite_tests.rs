@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Profile;
 use super::rewrite::{Fired, patch, representation};
 use crate::scim::patch::laws::{hostile, plausible, word};
-use crate::scim::patch::op::{MissingSchemas, parse};
+use crate::scim::patch::op::{BodyRules, parse};
 use crate::scim::resource::fixture::{device, expand, group, object, user};
 use crate::scim::{ResourceType, urn};
 
@@ -50,7 +50,7 @@ fn operations(rule: &'static str, table: &[(Option<&str>, Value, Value, &[&str])
         let body = object(json!({"Operations": [
             {"op": "add", "path": path, "value": expand(value)}
         ]}));
-        let before = parse(&body, MissingSchemas::Accept).unwrap();
+        let before = parse(&body, BodyRules::LENIENT).unwrap();
         let mut ops = before.clone();
         assert_eq!(patch(&mut ops, &user(), &only(rule)), fired(rule, paths), "{path:?} {value}");
         assert_eq!(ops[0].value, Some(expand(expected)), "{path:?} {value}");
@@ -306,9 +306,97 @@ fn legacy_urns() {
             same(uris(&[urn::USER, urn::ENTERPRISE_USER])),
             same(json!({"schemas": CORE})),
             same(json!({"ENT": {"department": "D"}, "userName": CORE})),
+            same(json!({"ENT": {"department": "D"}, ENTERPRISE: {"department": "E"}})),
         ],
     );
     bodies("legacy_urns", &group(), &[(uris(&[CORE]), uris(&[urn::GROUP]), &["schemas"])]);
+}
+
+/// Rows are a path or none, a value, what they become, and what is reported; without the flag and
+/// without a rewrite everything stays.
+#[test]
+fn legacy_urns_in_patches() {
+    const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
+    const OLD: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0";
+    let user_title = format!("{}:title", urn::USER);
+    let department = format!("{}:department", urn::ENTERPRISE_USER);
+    let dotted = format!("{}.title", urn::USER);
+    let path = |path: &str| (Some(path.to_owned()), json!("x"));
+    let value = |value: Value| (None, expand(&value));
+    let same = |row: (Option<String>, Value)| (row.clone(), row, vec![]);
+    let table = [
+        (path(&format!("{OLD}:department")), path(&department), vec![format!("{OLD}:department")]),
+        (
+            path(&format!("{}:department", OLD.to_uppercase())),
+            path(&department),
+            vec![format!("{}:department", OLD.to_uppercase())],
+        ),
+        (
+            path(&format!("{OLD}:manager.value")),
+            path(&format!("{}:manager.value", urn::ENTERPRISE_USER)),
+            vec![format!("{OLD}:manager.value")],
+        ),
+        (path(OLD), path(urn::ENTERPRISE_USER), vec![OLD.to_owned()]),
+        (path(&format!("{CORE}:title")), path(&user_title), vec![format!("{CORE}:title")]),
+        (
+            path(&format!("{CORE}:emails[type eq \"work\"].value")),
+            path(&format!("{}:emails[type eq \"work\"].value", urn::USER)),
+            vec![format!("{CORE}:emails[type eq \"work\"].value")],
+        ),
+        (
+            (Some("schemas".into()), json!([CORE, OLD])),
+            (Some("schemas".into()), json!([urn::USER, urn::ENTERPRISE_USER])),
+            vec!["schemas".into(), "schemas".into()],
+        ),
+        (
+            value(json!({"title": "T", OLD: {"department": "D"}, "active": true})),
+            value(json!({"title": "T", "ENT": {"department": "D"}, "active": true})),
+            vec![OLD.to_owned()],
+        ),
+        (
+            value(json!({format!("{OLD}:department"): "D", "schemas": [OLD]})),
+            value(json!({"ENT:department": "D", "schemas": [urn::ENTERPRISE_USER]})),
+            vec!["schemas".into(), format!("{OLD}:department")],
+        ),
+        // What is registered begins with what is not.
+        same(path(&user_title)),
+        same(path(&dotted)),
+        same(path(&department)),
+        same(path(urn::USER)),
+        same(path(&format!("{OLD}:shoeSize"))),
+        same(path(&format!("{CORE}:shoeSize"))),
+        same(path("title")),
+        same(value(json!({"title": CORE, "a b": 1, "schemas": CORE}))),
+        // The registered name wins over the early one.
+        same(value(json!({OLD: {"department": "D"}, "ENT": {"department": "E"}}))),
+    ];
+    for ((path, value), (new_path, new_value), paths) in table {
+        let read = |path: &Option<String>, value: &Value| {
+            let op = json!({"op": "add", "path": path, "value": value});
+            parse(&object(json!({"Operations": [op]})), BodyRules::LENIENT).unwrap()
+        };
+        let before = read(&path, &value);
+        let mut ops = before.clone();
+        let found: Vec<String> = patch(&mut ops, &user(), &only("legacy_urns"))
+            .into_iter()
+            .map(|Fired { rule, path }| {
+                assert_eq!(rule, "legacy_urns");
+                path
+            })
+            .collect();
+        assert_eq!(found, paths, "{path:?} {value}");
+        assert_eq!(ops, read(&new_path, &new_value), "{path:?} {value}");
+        let mut ops = before.clone();
+        assert_eq!((patch(&mut ops, &user(), &none()), &ops), (vec![], &before), "{path:?}");
+    }
+    // Members of a group are found behind the early name, too.
+    let op = json!({"op": "remove", "path": format!("{CORE}:members[value eq \"a\"]")});
+    let mut ops = parse(&object(json!({"Operations": [op]})), BodyRules::LENIENT).unwrap();
+    patch(&mut ops, &group(), &only("legacy_urns"));
+    assert_eq!(
+        ops[0].path.as_ref().map(ToString::to_string),
+        Some(format!("{}:members[value eq \"a\"]", urn::GROUP))
+    );
 }
 
 #[test]
@@ -430,7 +518,7 @@ proptest! {
             let mut once = object(body.clone());
             representation(&mut once, &rt, &entra);
             if let Ok(mut ops) =
-                parse(&object(json!({"Operations": ops})), MissingSchemas::Accept)
+                parse(&object(json!({"Operations": ops})), BodyRules::LENIENT)
             {
                 patch(&mut ops, &rt, &entra);
             }

@@ -3,6 +3,8 @@
 //! A key is made when a value is written and when a filter is resolved, never by the database. Two
 //! values are equal exactly when their keys are (RFC 7643 §2.2 `caseExact`, RFC 7644 §7.8).
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -11,6 +13,8 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::decompose_compatible;
+
+use super::schema::{Attribute, DataType};
 
 /// The comparison key of text.
 ///
@@ -69,6 +73,76 @@ fn wide_hangul(c: char) -> Option<char> {
     ];
     let (run, wide) = runs.into_iter().find(|(run, _)| run.contains(&c))?;
     char::from_u32(u32::from(wide) + (u32::from(c) - u32::from(*run.start())))
+}
+
+/// How whole text values of an attribute are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextForm {
+    AnyCase,
+    CaseExact,
+    /// Case exact, and the same in every version of the protocol.
+    ResourceUri,
+}
+
+impl TextForm {
+    /// References and binary values are case exact whatever the schema says (RFC 7643 §2.3.6, §2.3.7);
+    /// registered schema URIs are found in any letter case everywhere.
+    pub fn of(attribute: &Attribute) -> Self {
+        match attribute.data_type {
+            _ if attribute.name == "schemas" => Self::AnyCase,
+            _ if refers_to_resources(attribute) => Self::ResourceUri,
+            DataType::Reference | DataType::Binary => Self::CaseExact,
+            _ if attribute.case_exact => Self::CaseExact,
+            _ => Self::AnyCase,
+        }
+    }
+
+    pub fn is_case_exact(self) -> bool {
+        self != Self::AnyCase
+    }
+
+    /// The comparison key of a whole value.
+    pub fn key(self, text: &str) -> String {
+        let key = text_key(text, self.is_case_exact());
+        match self {
+            Self::AnyCase | Self::CaseExact => key,
+            Self::ResourceUri => resource_uri_key(&key).into_owned(),
+        }
+    }
+}
+
+/// True for references to what a SCIM API serves. What is `external`, such as a photo, is not
+/// versioned by this protocol.
+pub fn refers_to_resources(attribute: &Attribute) -> bool {
+    let types = &attribute.reference_types;
+    attribute.data_type == DataType::Reference
+        && (types.is_empty() || types.iter().any(|t| !t.eq_ignore_ascii_case("external")))
+}
+
+/// The comparison key of a URI of a SCIM resource: the URI without the version of the protocol, so
+/// that `https://example.com/v2/Users/1` is `https://example.com/Users/1` (RFC 7643 §2.4).
+///
+/// A version is a path segment of `v` and digits with another segment behind it (RFC 7644 §3.13);
+/// the last one is a resource's id or name.
+pub fn resource_uri_key(uri: &str) -> Cow<'_, str> {
+    let is_version = |segment: &str| {
+        segment.strip_prefix('v').is_some_and(|digits| {
+            !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+        })
+    };
+    let (before_query, query) = uri.split_at(uri.find(['?', '#']).unwrap_or(uri.len()));
+    let host = before_query.find("://").map_or(0, |at| at + "://".len());
+    let (authority, path) = match (host, before_query.get(host..)) {
+        (1.., Some(rest)) => before_query.split_at(host + rest.find('/').unwrap_or(rest.len())),
+        _ => ("", before_query),
+    };
+    let Some((folders, last)) = path.rsplit_once('/') else { return uri.into() };
+    if !folders.split('/').any(is_version) {
+        return uri.into();
+    }
+    let mut segments: Vec<&str> = folders.split('/').filter(|part| !is_version(part)).collect();
+    segments.push(last);
+    format!("{authority}{}{query}", segments.join("/")).into()
 }
 
 /// Milliseconds since 1970 UTC of an xsd:dateTime (RFC 7643 §2.3.5), `None` for any other text.
@@ -211,6 +285,35 @@ mod tests {
     }
 
     #[test]
+    fn uris_of_resources_have_no_version() {
+        let table = [
+            ("https://example.com/v2/Users/12345", "https://example.com/Users/12345"),
+            ("https://example.com/Users/12345", "https://example.com/Users/12345"),
+            ("https://example.com/v1/Users/12345", "https://example.com/Users/12345"),
+            ("https://example.com/scim/v2/Users/v2", "https://example.com/scim/Users/v2"),
+            ("https://example.com/scim/v2/key/Users/1", "https://example.com/scim/key/Users/1"),
+            ("https://v2/Users/1", "https://v2/Users/1"),
+            ("https://v2", "https://v2"),
+            ("/v2/Users/1", "/Users/1"),
+            ("v2/Users/1", "Users/1"),
+            ("../v2/Users/1", "../Users/1"),
+            ("../Users/1", "../Users/1"),
+            ("https://x.org/v2/Users?next=/v2/a#/v2/b", "https://x.org/Users?next=/v2/a#/v2/b"),
+            ("https://x.org?next=https://y.org/v2/a", "https://x.org?next=https://y.org/v2/a"),
+            ("https://x.org/V2/Users/1", "https://x.org/V2/Users/1"),
+            ("https://x.org/v/Users/v10b/1", "https://x.org/v/Users/v10b/1"),
+            (
+                "urn:ietf:params:scim:schemas:core:2.0:User",
+                "urn:ietf:params:scim:schemas:core:2.0:User",
+            ),
+            ("", ""),
+        ];
+        for (uri, key) in table {
+            assert_eq!(resource_uri_key(uri), key, "{uri}");
+        }
+    }
+
+    #[test]
     fn instants() {
         let table = [
             ("1970-01-01T00:00:00Z", Some(0)),
@@ -264,6 +367,24 @@ mod tests {
         fn key_of_key_is_key(value in any::<String>(), case_exact: bool) {
             let key = text_key(&value, case_exact);
             prop_assert_eq!(text_key(&key, case_exact), key);
+        }
+
+        #[test]
+        fn uri_key_is_one_for_every_version(
+            base in "https://[a-z]{1,4}(/[a-z]{1,3}){0,2}",
+            version in 0..30_u8,
+            rest in "[A-Z][a-z]{0,3}/[a-zA-Z0-9]{1,5}([?#][a-z/0-9]{0,6})?",
+        ) {
+            let key = resource_uri_key(&format!("{base}/v{version}/{rest}")).into_owned();
+            prop_assert_eq!(&key, &format!("{base}/{rest}"));
+            prop_assert_eq!(resource_uri_key(&key), key.as_str());
+        }
+
+        #[test]
+        fn uri_key_never_panics_and_is_its_own_key(text in "[v0-9/:?#é.]{0,16}") {
+            let key = resource_uri_key(&text).into_owned();
+            prop_assert!(key.len() <= text.len());
+            prop_assert_eq!(resource_uri_key(&key), key.as_str());
         }
 
         #[test]

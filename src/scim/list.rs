@@ -1,6 +1,13 @@
-//! List answers and the paging parameters (RFC 7644 §3.4.2).
+//! Queries: their parameters, from a query string or from a SearchRequest (RFC 7644 §3.4.2, §3.4.3),
+//! with paging by index and by cursor (RFC 9865).
 
-use super::ScimError;
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::message::{self, MissingSchemas};
+use super::resource::validate::describe;
+use super::{Object, ScimError, ScimType, urn};
 
 /// Page size when a request names none, and the most that one answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +31,131 @@ pub enum NegativeCount {
     Max,
 }
 
+/// A query; names of attributes are not looked up yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchRequest {
+    /// Names with commas between them.
+    pub attributes: Option<String>,
+    pub excluded_attributes: Option<String>,
+    pub filter: Option<String>,
+    pub sort_by: Option<String>,
+    pub sort_order: SortOrder,
+    pub window: Window,
+}
+
 /// Which part of the matches an answer shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    Index(Page),
+    /// Beyond a cursor; `None` asks for the first page (RFC 9865 §2).
+    Cursor {
+        cursor: Option<String>,
+        count: u32,
+    },
+}
+
+/// A page by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// 1-based.
     pub start_index: u64,
     pub count: u32,
+}
+
+/// What a parameter may be in a SearchRequest.
+const PARAMETERS: [&str; 8] = [
+    "attributes",
+    "excludedAttributes",
+    "filter",
+    "sortBy",
+    "sortOrder",
+    "startIndex",
+    "count",
+    "cursor",
+];
+
+impl SearchRequest {
+    /// Reads parameters by their names in the spelling of the RFC.
+    pub fn parse<'p>(
+        get: impl Fn(&str) -> Option<Cow<'p, str>>,
+        limits: PageLimits,
+        negative: NegativeCount,
+    ) -> Result<Self, ScimError> {
+        let filled = |name: &str| get(name).filter(|text| !text.trim().is_empty());
+        let owned = |name: &str| filled(name).map(Cow::into_owned);
+        Ok(Self {
+            attributes: owned("attributes"),
+            excluded_attributes: owned("excludedAttributes"),
+            filter: owned("filter"),
+            sort_by: owned("sortBy"),
+            sort_order: SortOrder::parse(filled("sortOrder").as_deref())?,
+            window: match get("cursor") {
+                None => Window::Index(Page::parse(
+                    filled("startIndex").as_deref(),
+                    filled("count").as_deref(),
+                    limits,
+                    negative,
+                )?),
+                Some(_) if filled("startIndex").is_some() => {
+                    return Err(ScimError::invalid_value(
+                        "The parameters \"startIndex\" and \"cursor\" exclude each other; send one \
+                         of them.",
+                    ));
+                }
+                Some(cursor) => Window::Cursor {
+                    cursor: (!cursor.is_empty()).then(|| cursor.into_owned()),
+                    count: cursor_count(filled("count").as_deref(), limits)?,
+                },
+            },
+        })
+    }
+
+    /// Reads the body of a `/.search`. Members that the RFC does not know are passed over.
+    pub fn from_body(
+        body: &Object,
+        limits: PageLimits,
+        negative: NegativeCount,
+        schemas: MissingSchemas,
+    ) -> Result<Self, ScimError> {
+        message::check(body, urn::SEARCH_REQUEST, schemas)?;
+        let mut found: Vec<(&str, String)> = Vec::new();
+        for (name, value) in body {
+            let Some(known) = PARAMETERS.iter().find(|known| known.eq_ignore_ascii_case(name))
+            else {
+                continue;
+            };
+            if let Some(text) = parameter(name, value)? {
+                found.push((known, text));
+            }
+        }
+        let get = |name: &str| {
+            let found = found.iter().find(|(known, _)| *known == name);
+            found.map(|(_, text)| Cow::Borrowed(text.as_str()))
+        };
+        Self::parse(get, limits, negative)
+    }
+}
+
+/// A member of a SearchRequest as a query string would have it; `None` for null.
+fn parameter(name: &str, value: &Value) -> Result<Option<String>, ScimError> {
+    let is_list = name.to_ascii_lowercase().ends_with("attributes");
+    let wrong = || {
+        let allowed = if is_list { "a list of attribute names" } else { "text or a number" };
+        ScimError::invalid_syntax(format!(
+            "The member \"{name}\" of the search request must be {allowed}, but it is {}.",
+            describe(value)
+        ))
+    };
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Number(number) if !is_list => Ok(Some(number.to_string())),
+        Value::Array(names) if is_list => {
+            let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+            names.map(|names| Some(names.join(","))).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
+    }
 }
 
 impl Page {
@@ -50,6 +176,23 @@ impl Page {
             None => limits.default,
         };
         Ok(Self { start_index, count })
+    }
+}
+
+/// RFC 9865 §2: a negative count is 0, one above the maximum is refused.
+fn cursor_count(count: Option<&str>, limits: PageLimits) -> Result<u32, ScimError> {
+    match integer("count", count)? {
+        None => Ok(limits.default),
+        Some(n) => match u32::try_from(n.max(0)) {
+            Ok(n) if n <= limits.max => Ok(n),
+            _ => Err(ScimError::bad_request(
+                ScimType::InvalidCount,
+                format!(
+                    "The parameter \"count\" is {n}; with a cursor at most {} is allowed.",
+                    limits.max
+                ),
+            )),
+        },
     }
 }
 
@@ -90,6 +233,8 @@ impl SortOrder {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -110,5 +255,63 @@ mod tests {
         assert_eq!(read(None, Some("-1"), NegativeCount::Max), Ok((1, 1_000)));
         assert!(read(Some("x"), None, NegativeCount::Zero).is_err());
         assert!(read(None, Some("1.5"), NegativeCount::Zero).is_err());
+    }
+
+    fn search(body: Value) -> Result<SearchRequest, ScimError> {
+        let Value::Object(mut body) = body else { panic!("an object") };
+        body.insert("schemas".into(), json!([urn::SEARCH_REQUEST]));
+        let limits = PageLimits::default();
+        SearchRequest::from_body(&body, limits, NegativeCount::Max, MissingSchemas::Refuse)
+    }
+
+    #[test]
+    fn cursor_windows() {
+        for (body, cursor, count) in [
+            (json!({"cursor": ""}), None, 100),
+            (json!({"CURSOR": "abc", "count": 10}), Some("abc"), 10),
+            (json!({"cursor": "", "count": -3}), None, 0),
+            (json!({"cursor": "", "count": "1000"}), None, 1_000),
+        ] {
+            let expected = Window::Cursor { cursor: cursor.map(str::to_owned), count };
+            assert_eq!(search(body).map(|search| search.window), Ok(expected));
+        }
+        let word = |body| search(body).expect_err("refused").scim_type;
+        assert_eq!(word(json!({"cursor": "", "count": 1001})), Some(ScimType::InvalidCount));
+        assert_eq!(word(json!({"cursor": "", "startIndex": 1})), Some(ScimType::InvalidValue));
+    }
+
+    #[test]
+    fn search_body_is_a_query() {
+        let found = search(json!({
+            "attributes": ["userName", "name.givenName"],
+            "filter": "active eq true",
+            "sortBy": "userName",
+            "sortOrder": "descending",
+            "startIndex": 3,
+            "count": 7,
+            "domain": {"unknown": true}
+        }));
+        let expected = SearchRequest {
+            attributes: Some("userName,name.givenName".into()),
+            excluded_attributes: None,
+            filter: Some("active eq true".into()),
+            sort_by: Some("userName".into()),
+            sort_order: SortOrder::Descending,
+            window: Window::Index(Page { start_index: 3, count: 7 }),
+        };
+        assert_eq!(found, Ok(expected));
+    }
+
+    #[test]
+    fn search_body_of_another_kind_is_refused() {
+        for body in [json!({"filter": true}), json!({"attributes": [1]}), json!({"count": [1]})] {
+            assert_eq!(search(body).expect_err("refused").scim_type, Some(ScimType::InvalidSyntax));
+        }
+        let no_schemas = |missing| {
+            let limits = PageLimits::default();
+            SearchRequest::from_body(&Object::new(), limits, NegativeCount::Zero, missing)
+        };
+        assert!(no_schemas(MissingSchemas::Refuse).is_err());
+        assert!(no_schemas(MissingSchemas::Accept).is_ok());
     }
 }

@@ -4,10 +4,12 @@
 //! time come in as arguments, answers and errors go out. The layers above decide where a document
 //! is kept and who may see it.
 
+pub mod bulk;
 pub mod error;
 pub mod filter;
 pub mod key;
 pub mod list;
+pub mod message;
 pub mod patch;
 pub mod path;
 pub mod resource;

@@ -11,10 +11,10 @@ use super::{Service, ServiceError};
 use crate::auth::verified::Remembered;
 use crate::auth::{Presented, SecretKind, Verified, hash, secret};
 use crate::scim::Registry;
-use crate::store::StoreError;
 use crate::store::api_key::ApiKeyRow;
 use crate::store::directory::DirectoryRow;
 use crate::store::token::TokenRow;
+use crate::store::{StoreError, Tx};
 
 /// How often the last use of a secret is written down, in milliseconds.
 const USED_EVERY_MS: i64 = 60_000;
@@ -46,6 +46,20 @@ pub struct Access {
     pub user_id: Option<String>,
     expires: Option<i64>,
     last_used: Option<i64>,
+}
+
+impl Access {
+    /// What a request that was let in before may do when it is taken up again.
+    pub(super) fn of_directory(directory: Directory) -> Self {
+        Self {
+            directory: Arc::new(directory),
+            token_id: String::new(),
+            scope: TokenScope::Write,
+            user_id: None,
+            expires: None,
+            last_used: None,
+        }
+    }
 }
 
 /// Scopes of API keys.
@@ -156,9 +170,10 @@ impl Service {
                 0 => None,
                 _ => tx.schema_get(directory.key)?,
             };
-            Ok::<_, StoreError>(Some((token, directory, own)))
+            let served = served_catalogue(tx, directory.key)?;
+            Ok::<_, StoreError>(Some((token, directory, own, served)))
         });
-        let Some((token, row, own)) = found.await? else {
+        let Some((token, row, own, served)) = found.await? else {
             self.tokens.forget(&presented.digest());
             return self.refuse(None, address);
         };
@@ -168,7 +183,7 @@ impl Service {
         if expired(token.expires, now) || row.state == "deleting" {
             return self.refuse(None, address);
         }
-        let registry = self.registry_of(own.as_ref());
+        let registry = self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
         let access = Arc::new(access_of(&token, &row, registry));
         self.note_use(&access, now);
         self.tokens.put(presented.digest(), Arc::clone(&access), now, generation);
@@ -305,6 +320,20 @@ impl Service {
         self.tokens.expire_all();
         self.api_keys.expire_all();
     }
+}
+
+/// Which types of the catalogue the directory has values of.
+pub(super) fn served_catalogue(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+) -> Result<Vec<&'static str>, StoreError> {
+    let mut served = Vec::new();
+    for name in ["Role", "Entitlement"] {
+        if tx.count_total(directory_key, name)? > 0 {
+            served.push(name);
+        }
+    }
+    Ok(served)
 }
 
 fn access_of(token: &TokenRow, row: &DirectoryRow, registry: Registry) -> Access {

@@ -2,22 +2,42 @@
 
 use serde_json::{Value, json};
 
+use super::bulk::MAX_OPERATIONS;
+use super::context::Directory;
+use super::query::CURSOR_SECONDS;
+use crate::profile::Tolerance;
 use crate::scim::list::PageLimits;
 use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// `/ServiceProviderConfig`: facts about the server, the same for every directory.
-pub fn service_provider_config(base: &str) -> Value {
-    json!({
+/// `/ServiceProviderConfig`: facts about the server, and what the profile of a directory adds to
+/// them. Without one only what holds for every directory is told.
+pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Value {
+    let profile = directory.map(|directory| &*directory.profile);
+    let conditions_count = profile.is_none_or(|p| p.conditional_headers == Tolerance::Accept);
+    let mut config = json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 1, "maxPayloadSize": MAX_BODY_BYTES},
+        "bulk": {
+            "supported": profile.is_none_or(|p| p.bulk),
+            "maxOperations": MAX_OPERATIONS,
+            "maxPayloadSize": MAX_BODY_BYTES,
+        },
         "filter": {"supported": true, "maxResults": PageLimits::default().max},
         "changePassword": {"supported": false},
         "sort": {"supported": true},
-        "etag": {"supported": true},
+        "etag": {"supported": conditions_count},
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": PageLimits::default().default,
+            "maxPageSize": PageLimits::default().max,
+            "cursorTimeout": CURSOR_SECONDS,
+        },
+        "securityEvents": {"asyncRequest": "request", "eventUris": []},
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",
@@ -29,6 +49,31 @@ pub fn service_provider_config(base: &str) -> Value {
             "resourceType": "ServiceProviderConfig",
             "location": format!("{base}/ServiceProviderConfig"),
         },
+    });
+    let (Some(members), Some(directory)) = (config.as_object_mut(), directory) else {
+        return config;
+    };
+    if directory.profile.follows_interop_profile() {
+        members.insert("interopProfileConformant".into(), true.into());
+    }
+    members.insert("RolesAndEntitlements".into(), roles_and_entitlements(directory));
+    config
+}
+
+/// What users can be given (draft-ietf-scim-roles-entitlements).
+fn roles_and_entitlements(directory: &Directory) -> Value {
+    let block = |name: &str, several: &str| {
+        let supported = directory.registry.by_name(name).is_some();
+        json!({
+            "supported": supported,
+            several: supported,
+            "primarySupported": supported,
+            "typeSupported": supported,
+        })
+    };
+    json!({
+        "roles": block("Role", "multipleRolesSupported"),
+        "entitlements": block("Entitlement", "multipleEntitlementsSupported"),
     })
 }
 

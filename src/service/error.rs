@@ -67,6 +67,32 @@ impl AdminError {
     }
 }
 
+impl ServiceError {
+    /// The SCIM error that a client is shown. What the storage says stays inside.
+    pub fn to_scim(&self) -> ScimError {
+        match self {
+            Self::Scim(error) => error.clone(),
+            Self::Admin(error) => ScimError::new(error.status, error.message.clone()),
+            Self::SchemasChange => {
+                ScimError::new(503, "The schemas of this directory are being changed; try again.")
+            }
+            Self::Store(error) => Trouble::from(error).to_scim(),
+        }
+    }
+}
+
+impl Trouble {
+    /// The same sentence for every failure of a kind.
+    pub fn to_scim(self) -> ScimError {
+        let (status, detail) = match self {
+            Self::Unavailable => (503, "The database is busy or cannot be reached; try again."),
+            Self::Conflict => (409, "Another request changed what this one refers to; try again."),
+            Self::Fault => (500, "The server failed; the operator finds the reason in its log."),
+        };
+        ScimError::new(status, detail)
+    }
+}
+
 impl From<ScimError> for ServiceError {
     fn from(error: ScimError) -> Self {
         Self::Scim(error)

@@ -8,8 +8,8 @@ use crate::scim::filter::resolve_element;
 use crate::scim::patch::members::members_attribute;
 use crate::scim::patch::{MemberChange, MemberStep};
 use crate::scim::{ResourceType, ScimError};
-use crate::store::Tx;
 use crate::store::member::{Candidate, MemberRow};
+use crate::store::{StoreError, Tx};
 
 /// How many ids go into one statement.
 const CHUNK: usize = 1_000;
@@ -27,14 +27,26 @@ impl Outcome {
     }
 }
 
-/// Applies the steps. Members that are to be added and are not in the directory refuse the request;
-/// members that are to be removed and are not there are passed over.
+/// Most values that one group may wait for.
+const MAX_PENDING: i64 = 10_000;
+
+/// A group.
+#[derive(Clone, Copy)]
+struct Place {
+    directory_key: i64,
+    group_key: i64,
+}
+
+/// Applies the steps. Members that are to be added and are not in the directory refuse the request,
+/// or wait where the profile says so; members that are to be removed and are not there are passed
+/// over.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     directory: &Directory,
     resource_type: &ResourceType,
     group_key: i64,
     steps: &[MemberStep],
+    now: i64,
 ) -> Result<Outcome, ServiceError> {
     let change = match MemberChange::fold(steps) {
         Some(change) => change,
@@ -45,7 +57,12 @@ pub(super) fn apply(
         return Ok(outcome);
     }
     let wanted = candidates(tx, directory, &change.add)?;
-    refuse_unknown(&change.add, &wanted)?;
+    let unknown = unknown(&change.add, &wanted);
+    if !directory.profile.hold_unknown_members {
+        refuse(&unknown)?;
+    }
+    let place = Place { directory_key: directory.key, group_key };
+    wait_for(tx, place, &change, &unknown, now)?;
     let wanted: Vec<i64> = wanted.into_iter().map(|candidate| candidate.key).collect();
     if change.only_added_stay {
         outcome.removed = tx.member_remove_others(directory.key, group_key, &wanted)?;
@@ -78,13 +95,19 @@ fn candidates(
     Ok(found)
 }
 
-fn refuse_unknown(ids: &[String], found: &[Candidate]) -> Result<(), ServiceError> {
+/// The ids that are not among the found.
+fn unknown<'i>(ids: &'i [String], found: &[Candidate]) -> Vec<&'i str> {
     if ids.len() == found.len() {
-        return Ok(());
+        return Vec::new();
     }
     let known: std::collections::HashSet<&str> = found.iter().map(|c| c.id.as_str()).collect();
-    let unknown: Vec<&str> =
-        ids.iter().map(String::as_str).filter(|id| !known.contains(id)).collect();
+    ids.iter().map(String::as_str).filter(|id| !known.contains(id)).collect()
+}
+
+fn refuse(unknown: &[&str]) -> Result<(), ScimError> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
     let shown: Vec<String> = unknown
         .iter()
         .take(5)
@@ -95,8 +118,60 @@ fn refuse_unknown(ids: &[String], found: &[Candidate]) -> Result<(), ServiceErro
     Err(ScimError::invalid_value(format!(
         "The attribute \"members\" names {}{rest}, which is no id of a resource in this directory.",
         shown.join(", ")
-    ))
-    .into())
+    )))
+}
+
+/// Keeps what the group waits for: values that name nothing yet come, values that the request takes
+/// away go.
+fn wait_for(
+    tx: &mut Tx<'_>,
+    place: Place,
+    change: &MemberChange,
+    unknown: &[&str],
+    now: i64,
+) -> Result<(), ServiceError> {
+    let Place { directory_key, group_key } = place;
+    if change.only_added_stay {
+        tx.pending_clear(directory_key, group_key)?;
+    } else if !change.remove.is_empty() {
+        tx.pending_remove(directory_key, group_key, &change.remove)?;
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for value in unknown {
+        tx.pending_add(directory_key, group_key, value, now)?;
+    }
+    match tx.pending_count(directory_key, group_key)? > MAX_PENDING {
+        true => Err(ScimError::invalid_value(format!(
+            "The group would wait for more than {MAX_PENDING} members that are not in this directory."
+        ))
+        .into()),
+        false => Ok(()),
+    }
+}
+
+/// Makes a resource with that externalId a member of every group that waits for it; answers the keys
+/// of those groups. The groups are locked.
+pub(super) fn arrive(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    external_id: &str,
+    key: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let waiting = tx.pending_groups(directory.key, external_id)?;
+    if waiting.is_empty() {
+        return Ok(waiting);
+    }
+    tx.membership_lock_groups(directory.key, &waiting)?;
+    let mut joined = Vec::with_capacity(waiting.len());
+    for group in &waiting {
+        if !tx.member_add(directory.key, *group, &[key])?.is_empty() {
+            joined.push(*group);
+        }
+    }
+    tx.pending_arrived(directory.key, external_id, &waiting)?;
+    Ok(joined)
 }
 
 /// A filter over members other than by id needs to see them; the steps are then played through on

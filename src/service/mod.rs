@@ -5,16 +5,20 @@
 //! what a bearer secret opens.
 
 pub mod administer;
+pub mod asynchronous;
 pub mod authenticate;
+pub mod bulk;
 pub mod context;
 pub mod discovery;
 pub mod error;
 mod membership;
+pub mod openapi;
 pub mod provision;
 pub mod purge;
 pub mod query;
 mod record;
 pub mod render;
+mod unit;
 
 use std::sync::Arc;
 
@@ -22,7 +26,7 @@ pub use authenticate::{Access, ApiAccess, ApiScope, AuthError};
 pub use context::Directory;
 pub use error::ServiceError;
 
-use crate::auth::{Failures, Verified};
+use crate::auth::{Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
 use crate::store::{Store, StoreError};
@@ -38,6 +42,10 @@ pub struct Service {
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
+    /// Asynchronous requests that run at the same time.
+    pub(crate) async_runners: tokio::sync::Semaphore,
+    pub(crate) cursors: query::Cursors,
+    pub(crate) anchors: query::Anchors,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -73,8 +81,12 @@ impl Service {
         clock: Clock,
         public_url: String,
         fixed_keys: Vec<authenticate::FixedKey>,
+        secret_key: &SecretKey,
     ) -> Self {
         Self {
+            async_runners: tokio::sync::Semaphore::new(asynchronous::RUNNERS),
+            cursors: query::Cursors::new(secret_key),
+            anchors: query::Anchors::default(),
             store,
             clock,
             registry: Registry::builtin(),

@@ -6,6 +6,9 @@ use crate::store::StoreError;
 /// Rows removed in one unit.
 const ROWS: i64 = 1_000;
 
+/// How long a member value waits for its resource, in milliseconds: 30 days.
+const PENDING_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
+
 impl Service {
     /// Finishes every deletion that was begun, also one that a stopped process left behind.
     pub async fn purge_deleted_directories(&self) -> Result<(), ServiceError> {
@@ -17,6 +20,15 @@ impl Service {
                 tracing::warn!(%error, "a deleted directory is not purged yet");
             }
         }
+        Ok(())
+    }
+
+    /// Gives up member values that have waited too long for their resources.
+    pub async fn prune_pending_members(&self) -> Result<(), ServiceError> {
+        let until = self.clock.now_ms() - PENDING_MS;
+        let pruned: Result<usize, StoreError> =
+            self.store.write("pending_prune", move |tx| tx.pending_prune(until)).await;
+        pruned?;
         Ok(())
     }
 

@@ -1,53 +1,72 @@
 //! Answers as bytes: stored documents with what is computed at read time spliced in.
 //!
-//! A document is served as it is stored, without parsing it, unless attributes are selected.
+//! A document is served as it is stored, without parsing it, unless attributes are selected or a
+//! manager has to be shown inside it.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::query::{Found, Listed};
+use super::query::{Found, Listed, ManagerRow};
 use super::record::object;
 use crate::scim::resource::meta::etag;
 use crate::scim::resource::{Meta, Projection};
-use crate::scim::{Object, ResourceType, urn};
+use crate::scim::{Object, Registry, ResourceType, urn};
+
+/// What links in an answer are made of.
+#[derive(Clone, Copy)]
+pub struct Links<'l> {
+    /// The SCIM base URL.
+    pub base: &'l str,
+    pub registry: &'l Registry,
+}
+
+impl Links<'_> {
+    /// The URL of a resource whose type is known by name.
+    fn to(self, type_name: &str, id: &str) -> Option<String> {
+        let resource_type = self.registry.by_name(type_name)?;
+        Some(location(self.base, resource_type, id))
+    }
+}
 
 /// The URL of a resource.
 pub fn location(base: &str, resource_type: &ResourceType, id: &str) -> String {
     format!("{base}{}/{id}", resource_type.endpoint)
 }
 
-/// A resource as an answer shows it; `base` is the SCIM base URL.
+/// A resource as an answer shows it.
 pub fn resource(
     found: &Found,
     resource_type: &ResourceType,
     projection: &Projection,
-    base: &str,
+    links: Links<'_>,
 ) -> String {
     let mut text = String::with_capacity(found.row.doc.len() + 512);
-    push_resource(&mut text, found, resource_type, projection, base);
+    push_resource(&mut text, found, resource_type, projection, links);
     text
 }
 
-/// A ListResponse (RFC 7644 §3.4.2): always all five members.
-pub fn list(
-    listed: &Listed,
-    resource_type: &ResourceType,
-    projection: &Projection,
-    base: &str,
-) -> String {
-    let mut text = format!(
-        "{{\"schemas\":[\"{}\"],\"totalResults\":{},\"startIndex\":{},\"itemsPerPage\":{},\
-         \"Resources\":[",
-        urn::LIST_RESPONSE,
-        listed.total,
-        listed.start_index,
-        listed.resources.len()
-    );
-    for (index, found) in listed.resources.iter().enumerate() {
+/// A ListResponse (RFC 7644 §3.4.2): always all five members; by cursor with those of RFC 9865 in
+/// the place of `startIndex`.
+pub fn list(listed: &Listed, links: Links<'_>) -> String {
+    let mut text =
+        format!("{{\"schemas\":[\"{}\"],\"totalResults\":{},", urn::LIST_RESPONSE, listed.total);
+    if let Some(start_index) = listed.start_index {
+        text.push_str(&format!("\"startIndex\":{start_index},"));
+    }
+    // Cursors are made of characters that JSON does not escape.
+    for (name, cursor) in
+        [("previousCursor", &listed.previous_cursor), ("nextCursor", &listed.next_cursor)]
+    {
+        if let Some(cursor) = cursor {
+            text.push_str(&format!("\"{name}\":\"{cursor}\","));
+        }
+    }
+    text.push_str(&format!("\"itemsPerPage\":{},\"Resources\":[", listed.resources.len()));
+    for (index, entry) in listed.resources.iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        push_resource(&mut text, found, resource_type, projection, base);
+        push_resource(&mut text, &entry.found, &entry.resource_type, &entry.projection, links);
     }
     text.push_str("]}");
     text
@@ -58,18 +77,18 @@ fn push_resource(
     found: &Found,
     resource_type: &ResourceType,
     projection: &Projection,
-    base: &str,
+    links: Links<'_>,
 ) {
-    if projection.is_default() && !resource_type.hides_attributes() {
+    if projection.is_default() && !resource_type.hides_attributes() && found.manager.is_none() {
         let document = found.row.doc.strip_suffix('}').unwrap_or(&found.row.doc);
         text.push_str(document);
-        for (name, value) in computed(found, resource_type, base) {
+        for (name, value) in computed(found, resource_type, links) {
             text.push_str(&format!(",\"{name}\":{value}"));
         }
         text.push('}');
         return;
     }
-    let object = object_of(found, resource_type, base);
+    let object = object_of(found, resource_type, links);
     let shown = projection.apply(object, resource_type);
     text.push_str(&Value::Object(shown).to_string());
 }
@@ -79,12 +98,18 @@ pub fn tag(found: &Found) -> String {
     etag(found.row.version, related(found).as_deref())
 }
 
-/// A digest of the groups that a user is in: joining and leaving does not move the user's version.
+/// A digest of the groups that a user is in and of its manager's name: neither moves the user's
+/// version.
 fn related(found: &Found) -> Option<String> {
-    if found.groups.is_empty() {
+    let manager = found.manager.as_ref().filter(|manager| manager.id.is_some());
+    if found.groups.is_empty() && manager.is_none() {
         return None;
     }
     let mut digest = Sha256::new();
+    if let Some(manager) = manager {
+        digest.update(manager.display.as_deref().unwrap_or_default());
+        digest.update([1]);
+    }
     for group in &found.groups {
         for part in [group.group_id.as_str(), group.display.as_deref().unwrap_or_default()] {
             digest.update(part);
@@ -96,22 +121,46 @@ fn related(found: &Found) -> Option<String> {
 }
 
 /// The whole resource as an object, before projection.
-pub fn object_of(found: &Found, resource_type: &ResourceType, base: &str) -> Object {
+pub fn object_of(found: &Found, resource_type: &ResourceType, links: Links<'_>) -> Object {
     let mut document = object(&found.row.doc);
-    for (name, value) in computed(found, resource_type, base) {
+    if let Some(manager) = &found.manager {
+        show_manager(&mut document, manager, links);
+    }
+    for (name, value) in computed(found, resource_type, links) {
         document.insert(name.to_owned(), value);
     }
     document
 }
 
+/// `manager.$ref` and `manager.displayName` follow from `manager.value` (RFC 7643 §4.3); without
+/// such a user there are none, whatever a client sent.
+fn show_manager(document: &mut Object, manager: &ManagerRow, links: Links<'_>) {
+    let enterprise = document.get_mut(urn::ENTERPRISE_USER).and_then(Value::as_object_mut);
+    let Some(shown) = enterprise.and_then(|e| e.get_mut("manager")?.as_object_mut()) else {
+        return;
+    };
+    shown.shift_remove("$ref");
+    let reference = manager.id.as_deref().and_then(|id| links.to("User", id));
+    if let Some(reference) = reference {
+        shown.insert("$ref".into(), reference.into());
+    }
+    if let Some(display) = &manager.display {
+        shown.insert("displayName".into(), display.clone().into());
+    }
+}
+
 /// `groups`, `members` and `meta`.
-fn computed(found: &Found, resource_type: &ResourceType, base: &str) -> Vec<(&'static str, Value)> {
+fn computed(
+    found: &Found,
+    resource_type: &ResourceType,
+    links: Links<'_>,
+) -> Vec<(&'static str, Value)> {
     let mut values = Vec::with_capacity(2);
     if !found.groups.is_empty() {
         let groups = found.groups.iter().map(|group| {
             json!({
                 "value": group.group_id,
-                "$ref": format!("{base}/Groups/{}", group.group_id),
+                "$ref": links.to("Group", &group.group_id),
                 "display": group.display,
                 "type": if group.direct { "direct" } else { "indirect" },
             })
@@ -122,8 +171,9 @@ fn computed(found: &Found, resource_type: &ResourceType, base: &str) -> Vec<(&'s
         let members = found.members.iter().map(|member| {
             let mut element = Object::new();
             element.insert("value".into(), member.id.clone().into());
-            let reference = format!("{base}/{}s/{}", member.resource_type, member.id);
-            element.insert("$ref".into(), reference.into());
+            if let Some(reference) = links.to(&member.resource_type, &member.id) {
+                element.insert("$ref".into(), reference.into());
+            }
             if let Some(display) = &member.display {
                 element.insert("display".into(), display.clone().into());
             }
@@ -139,7 +189,7 @@ fn computed(found: &Found, resource_type: &ResourceType, base: &str) -> Vec<(&'s
         last_modified: row.modified,
         version: row.version,
         related: related(found),
-        location: location(base, resource_type, &row.id),
+        location: location(links.base, resource_type, &row.id),
     };
     values.push(("meta", meta.to_value()));
     values

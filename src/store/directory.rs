@@ -183,7 +183,7 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 8] = [
+        const TABLES: [(&str, &str); 10] = [
             ("member", "group_key, member_key"),
             ("member_pending", "group_key, value"),
             ("resource_unique", "scope, key"),
@@ -192,6 +192,8 @@ impl Tx<'_> {
             ("resource_count", "resource_type, active, slot"),
             ("directory_token", "id"),
             ("directory_schema", "directory_key"),
+            ("async_result", "request_id, operation"),
+            ("async_request", "id"),
         ];
         for (table, columns) in TABLES {
             let text = format!(

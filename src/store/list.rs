@@ -7,35 +7,73 @@ use super::dialect::Dialect;
 use super::plan::{InstantColumn, Predicate, TextColumn, render};
 use super::resource::{RESOURCE_COLUMNS, ResourceRow, ResourceSql};
 use super::sql::{Bind, Tx};
-use crate::scim::list::SortOrder;
 
-/// An order that the database knows. Ties are broken by key, so the order is total.
+/// An order that an index gives. Ties are broken by key, so every order is total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The order of creation.
     Key,
-    Text(TextColumn, SortOrder),
-    Instant(InstantColumn, SortOrder),
+    /// Only resources that have a value there.
+    Text(TextColumn),
+    /// Only resources that have none there, in the order of creation.
+    Without(TextColumn),
+    Instant(InstantColumn),
+}
+
+/// A place in an order: strictly beyond it a walk goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The value that the order compares first; `None` for orders by key.
+    pub value: Option<BoundValue>,
+    pub key: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoundValue {
+    Text(String),
+    Instant(i64),
+}
+
+/// A stretch of the resources that a predicate selects.
+#[derive(Clone, Debug)]
+pub struct Walk<'w> {
+    pub directory_key: i64,
+    pub resource_type: &'w str,
+    pub predicate: &'w Predicate,
+    pub order: Order,
+    /// False for the opposite direction.
+    pub rising: bool,
+    pub beyond: Option<&'w Bound>,
+    /// Rows that are passed over first.
+    pub offset: i64,
+    pub limit: i64,
 }
 
 impl Order {
-    /// Unassigned values come last ascending and first descending (RFC 7644 §3.4.2.3).
-    fn sql(self) -> String {
+    fn column(self) -> Option<&'static str> {
         match self {
-            Self::Key => "r.key".to_owned(),
-            Self::Text(column, order) => {
-                let column = column.sql();
-                match order {
-                    SortOrder::Ascending => format!("({column} IS NULL), {column}, r.key"),
-                    SortOrder::Descending => {
-                        format!("({column} IS NULL) DESC, {column} DESC, r.key DESC")
-                    }
-                }
+            Self::Key => None,
+            Self::Text(column) | Self::Without(column) => Some(column.sql()),
+            Self::Instant(column) => Some(column.sql()),
+        }
+    }
+
+    /// Which rows the order is about.
+    fn part(self) -> String {
+        match self {
+            Self::Key | Self::Instant(_) => String::new(),
+            Self::Text(column) => format!(" AND {} IS NOT NULL", column.sql()),
+            Self::Without(column) => format!(" AND {} IS NULL", column.sql()),
+        }
+    }
+
+    /// The columns that are compared, most significant first.
+    fn keys(self) -> Vec<&'static str> {
+        match self {
+            Self::Key | Self::Without(_) => vec!["r.key"],
+            Self::Text(_) | Self::Instant(_) => {
+                self.column().into_iter().chain(["r.key"]).collect()
             }
-            Self::Instant(column, order) => match order {
-                SortOrder::Ascending => format!("{}, r.key", column.sql()),
-                SortOrder::Descending => format!("{} DESC, r.key DESC", column.sql()),
-            },
         }
     }
 }
@@ -44,26 +82,42 @@ impl Order {
 const MAX_PREPARED_LEAVES: usize = 2;
 
 impl Tx<'_> {
-    /// A page in the given order; `offset` rows are passed over.
-    pub fn resource_page(
-        &mut self,
-        directory_key: i64,
-        resource_type: &str,
-        predicate: &Predicate,
-        order: Order,
-        offset: i64,
-        limit: i64,
-    ) -> Result<Vec<ResourceRow>, StoreError> {
-        let condition = render(predicate, directory_key, self.dialect);
+    /// The next resources in the given order. Row values are compared as a whole, which both
+    /// databases answer from an index: the millionth row costs what the first one does.
+    pub fn resource_walk(&mut self, walk: &Walk<'_>) -> Result<Vec<ResourceRow>, StoreError> {
+        let predicate = walk.predicate;
+        let condition = render(predicate, walk.directory_key, self.dialect);
+        let keys = walk.order.keys();
+        let mut binds = scope(walk.directory_key, walk.resource_type);
+        binds.extend(condition.binds);
+        let sign = if walk.rising { ">" } else { "<" };
+        let beyond = match (walk.beyond, keys.len()) {
+            (None, _) => String::new(),
+            (Some(bound), 1) => {
+                binds.push(Bind::Int(bound.key));
+                format!(" AND {} {sign} ?", predicate.key_column(self.dialect))
+            }
+            (Some(bound), _) => {
+                binds.push(match &bound.value {
+                    Some(BoundValue::Text(text)) => Bind::Owned(text.clone()),
+                    Some(BoundValue::Instant(ms)) => Bind::Int(*ms),
+                    None => return Ok(Vec::new()),
+                });
+                binds.push(Bind::Int(bound.key));
+                format!(" AND ({}) {sign} (?, ?)", keys.join(", "))
+            }
+        };
+        let direction = if walk.rising { "" } else { " DESC" };
+        let order: Vec<String> = keys.iter().map(|key| format!("{key}{direction}")).collect();
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {} AND {} ORDER BY {} LIMIT ? OFFSET ?",
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {} AND {}{}{beyond} ORDER BY {} \
+             LIMIT ? OFFSET ?",
             predicate.scope(self.dialect),
             condition.text,
-            order.sql()
+            walk.order.part(),
+            order.join(", ")
         );
-        let mut binds = scope(directory_key, resource_type);
-        binds.extend(condition.binds);
-        binds.extend([Bind::Int(limit), Bind::Int(offset)]);
+        binds.extend([Bind::Int(walk.limit), Bind::Int(walk.offset)]);
         if condition.leaves <= MAX_PREPARED_LEAVES {
             self.rows::<ResourceSql, _>(&text, &binds)
         } else {
@@ -95,32 +149,6 @@ impl Tx<'_> {
             self.rows_unprepared::<BigInt, i64>(&text, &binds)?
         };
         Ok(rows.into_iter().next().unwrap_or(0))
-    }
-
-    /// The next rows that the predicate selects, by key beyond `after_key`: a scan in pieces.
-    pub fn resource_chunk(
-        &mut self,
-        directory_key: i64,
-        resource_type: &str,
-        predicate: &Predicate,
-        after_key: i64,
-        limit: i64,
-    ) -> Result<Vec<ResourceRow>, StoreError> {
-        let condition = render(predicate, directory_key, self.dialect);
-        let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {} AND {} AND {} ORDER BY r.key LIMIT ?",
-            predicate.scope(self.dialect),
-            condition.text,
-            predicate.beyond(self.dialect)
-        );
-        let mut binds = scope(directory_key, resource_type);
-        binds.extend(condition.binds);
-        binds.extend([Bind::Int(after_key), Bind::Int(limit)]);
-        if condition.leaves <= MAX_PREPARED_LEAVES {
-            self.rows::<ResourceSql, _>(&text, &binds)
-        } else {
-            self.rows_unprepared::<ResourceSql, _>(&text, &binds)
-        }
     }
 
     /// The database's own plan for a page, one line a step: tests hold it to the indexes.

@@ -17,10 +17,12 @@ mod sql;
 mod sqlite_lane;
 
 pub mod api_key;
+pub mod async_request;
 pub mod directory;
 pub mod event;
 pub mod member;
 pub mod organization;
+pub mod pending;
 pub mod plan;
 pub mod resource;
 pub mod schemas;

@@ -81,6 +81,12 @@ pub enum TextColumn {
 }
 
 impl TextColumn {
+    /// True when every resource of the type has a value there.
+    pub fn is_always_assigned(self) -> bool {
+        // A type has `userName` and a key of `displayName` only where they are required.
+        !matches!(self, Self::ExternalId)
+    }
+
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Id => "r.id",
@@ -171,6 +177,10 @@ fn build(filter: &Resolved<'_>, resource_type: &ResourceType, negated: bool) -> 
 }
 
 fn both(plans: Vec<Plan>) -> Plan {
+    // One part that nothing can match decides for all.
+    if plans.iter().any(|plan| plan.predicate == Predicate::Nothing) {
+        return Plan::exact(Predicate::Nothing);
+    }
     let exact = plans.iter().all(|plan| plan.exact);
     let parts: Vec<Predicate> =
         plans.into_iter().map(|plan| plan.predicate).filter(|p| *p != Predicate::All).collect();
@@ -237,6 +247,10 @@ fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: b
     };
     match value {
         Operand::Null => present(attr, resource_type, !negated),
+        Operand::Text(key) if names_type(attr) => {
+            let holds = text_holds(op, &resource_type.name, key) != negated;
+            Plan::exact(if holds { Predicate::All } else { Predicate::Nothing })
+        }
         Operand::Text(key) => text(attr, op, key, resource_type, negated),
         Operand::Instant(ms) => match InstantColumn::of(attr) {
             Some(column) => Plan::exact(match (op, negated) {
@@ -262,6 +276,25 @@ fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: b
         Operand::Decimal(wanted) => {
             by_index(attr, op, decimal_key(*wanted), resource_type, negated)
         }
+    }
+}
+
+/// `meta.resourceType`, which is the same for every resource of the type.
+fn names_type(attr: &AttrRef<'_>) -> bool {
+    attr.extension.is_none() && attr.full_name() == "meta.resourceType"
+}
+
+fn text_holds(op: CompareOp, found: &str, wanted: &str) -> bool {
+    match op {
+        CompareOp::Eq => found == wanted,
+        CompareOp::Ne => found != wanted,
+        CompareOp::Co => found.contains(wanted),
+        CompareOp::Sw => found.starts_with(wanted),
+        CompareOp::Ew => found.ends_with(wanted),
+        CompareOp::Gt => found > wanted,
+        CompareOp::Ge => found >= wanted,
+        CompareOp::Lt => found < wanted,
+        CompareOp::Le => found <= wanted,
     }
 }
 
@@ -325,12 +358,12 @@ impl Predicate {
         }
     }
 
-    /// The condition that continues a walk by key. It must not tempt SQLite to walk all directories
-    /// by key where the predicate has an index of its own.
-    pub(super) fn beyond(&self, dialect: Dialect) -> &'static str {
+    /// The column that continues a walk by key. It must not tempt SQLite to walk all directories by
+    /// key where the predicate has an index of its own.
+    pub(super) fn key_column(&self, dialect: Dialect) -> &'static str {
         match (dialect, self.is_driven()) {
-            (Dialect::Sqlite, true) => "+r.key > ?",
-            _ => "r.key > ?",
+            (Dialect::Sqlite, true) => "+r.key",
+            _ => "r.key",
         }
     }
 

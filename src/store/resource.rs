@@ -199,6 +199,20 @@ impl Tx<'_> {
         self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
     }
 
+    /// What lists show of a resource; `None` when there is no such one.
+    pub fn resource_display(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<Option<String>>, StoreError> {
+        self.row::<Nullable<Text>, _>(
+            "SELECT display FROM resource WHERE id = ? AND directory_key = ? \
+             AND resource_type = ?",
+            &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
+        )
+    }
+
     /// Replaces the index entries that changed.
     pub fn attribute_keys_change(
         &mut self,
@@ -233,6 +247,20 @@ impl Tx<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// Keys of the resources that have exactly that index entry.
+    pub fn attribute_holders(
+        &mut self,
+        directory_key: i64,
+        path_id: i32,
+        key: &str,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT DISTINCT resource_key FROM resource_attr WHERE directory_key = ? \
+             AND path_id = ? AND key = ? ORDER BY resource_key",
+            &[Bind::Int(directory_key), Bind::Small(path_id), Bind::Text(key)],
+        )
     }
 
     /// Claims a value that must be unique in its scope; a taken one is [`StoreError::Unique`].

@@ -13,8 +13,8 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::conn::{AnyConn, MultiBackend};
-use super::dialect::Dialect;
-use super::error::StoreError;
+use super::dialect::{self, Dialect};
+use super::error::{StoreError, UnitError};
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -96,6 +96,29 @@ impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
         Self { conn, dialect }
+    }
+
+    /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit
+    /// stands. A failure of the storage ends the whole unit.
+    pub fn part<T, E: UnitError>(
+        &mut self,
+        part: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        dialect::begin_savepoint(self.conn)?;
+        let error = match part(self) {
+            Ok(value) => {
+                dialect::commit(self.conn)?;
+                return Ok(Ok(value));
+            }
+            Err(error) => error,
+        };
+        let own = match error.into_storage() {
+            Ok(storage) if storage.is_refusal() => E::from(storage),
+            Ok(storage) => return Err(storage),
+            Err(own) => own,
+        };
+        dialect::rollback(self.conn)?;
+        Ok(Err(own))
     }
 
     /// All rows of a query; `Sql` gives the SQL types of a row of `Out`.

@@ -6,6 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{Answer, created, failed, json, manager, ok, parameters, query};
 use crate::http::State;
 use crate::http::error::HttpError;
+use crate::scim::Object;
+use crate::service::administer::Catalogue;
 use crate::service::error::AdminError;
 
 pub(super) async fn organization_create(
@@ -196,4 +198,69 @@ pub(super) async fn schemas_put(
     let access = manager(&request, &state).await?;
     let document = json(&request, payload).await?;
     state.service.schemas_put(&access, &id, document).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn roles_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    catalogue_get(request, id, state, Catalogue::Roles).await
+}
+
+pub(super) async fn roles_put(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    catalogue_put(request, id, payload, state, Catalogue::Roles).await
+}
+
+pub(super) async fn entitlements_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    catalogue_get(request, id, state, Catalogue::Entitlements).await
+}
+
+pub(super) async fn entitlements_put(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    catalogue_put(request, id, payload, state, Catalogue::Entitlements).await
+}
+
+async fn catalogue_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+    which: Catalogue,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.catalogue_get(&access, &id, which).await.map(ok).map_err(failed)
+}
+
+async fn catalogue_put(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+    which: Catalogue,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let body: Object = json(&request, payload).await?;
+    state.service.catalogue_put(&access, &id, which, &body).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn pending_members(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.pending_members(&access, &id).await.map(ok).map_err(failed)
 }

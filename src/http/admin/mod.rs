@@ -53,6 +53,15 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .get(h::schemas_get)
                     .put(h::schemas_put),
             )
+            .service(
+                methods("/directories/{id}/roles", "GET, PUT").get(h::roles_get).put(h::roles_put),
+            )
+            .service(
+                methods("/directories/{id}/entitlements", "GET, PUT")
+                    .get(h::entitlements_get)
+                    .put(h::entitlements_put),
+            )
+            .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
             .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
             .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))
             .service(

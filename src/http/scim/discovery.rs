@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::route::Target;
 use super::{Call, HttpError, MEDIA_TYPE, Problem, Query};
 use crate::scim::ScimError;
-use crate::service::discovery;
+use crate::service::{Directory, discovery, openapi};
 
 const READ_ONLY: &str = "GET, HEAD";
 
@@ -15,9 +15,10 @@ pub(super) fn service_provider_config(
     method: &Method,
     query: &Query,
     base: &str,
+    directory: Option<&Directory>,
 ) -> Result<HttpResponse, HttpError> {
     refuse_writes_and_filters(method, query)?;
-    Ok(answer(&discovery::service_provider_config(base)))
+    Ok(answer(&discovery::service_provider_config(base, directory)))
 }
 
 pub(super) fn serve(call: &Call, target: &Target) -> Result<HttpResponse, HttpError> {
@@ -30,6 +31,15 @@ pub(super) fn serve(call: &Call, target: &Target) -> Result<HttpResponse, HttpEr
         _ => Ok(discovery::schemas(registry, base)),
     };
     Ok(answer(&value.map_err(HttpError::scim)?))
+}
+
+/// `/openapi.json`: what the directory serves, for tools that read such descriptions.
+pub(super) fn openapi(call: &Call) -> Result<HttpResponse, HttpError> {
+    if !matches!(*call.request.method(), Method::GET | Method::HEAD) {
+        return Err(HttpError::scim(Problem::Method(READ_ONLY)));
+    }
+    let document = openapi::document(&call.access.directory.registry, &call.base);
+    Ok(HttpResponse::Ok().content_type("application/json").body(document.to_string()))
 }
 
 /// RFC 7644 §4: discovery is read-only, and a filter on it is forbidden.

@@ -1,7 +1,10 @@
 //! SCIM 2.0 for identity providers: `/scim/v2/{external_key}/…` and `/scim/v2/…`, where the token
 //! alone names the directory.
 
+mod asynchronous;
+mod bulk;
 mod discovery;
+mod me;
 mod resources;
 mod route;
 
@@ -18,6 +21,7 @@ use crate::scim::ScimError;
 use crate::service::Access;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State as DirectoryState;
+use crate::service::render::Links;
 use route::Target;
 
 const PREFIX: &str = "/scim/v2";
@@ -35,6 +39,13 @@ struct Call {
     access: Arc<Access>,
     /// The SCIM base URL of the directory, in front of every link.
     base: String,
+    target: Target,
+}
+
+impl Call {
+    fn links(&self) -> Links<'_> {
+        Links { base: &self.base, registry: &self.access.directory.registry }
+    }
 }
 
 /// Every SCIM request: find the target, let the caller in, do it.
@@ -52,18 +63,25 @@ async fn serve(
     let anonymous = request.headers().get("authorization").is_none();
     if route.target == Target::ServiceProviderConfig && anonymous {
         let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-        return discovery::service_provider_config(request.method(), &query, &base);
+        return discovery::service_provider_config(request.method(), &query, &base, None);
     }
-    let access = authenticate(&request, &state, route.external_key.as_deref()).await?;
+    let access =
+        authenticate(&request, &state, route.external_key.as_deref(), &route.target).await?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-    let call = Call { request, query, access, base };
+    let call = Call { request, query, access, base, target: route.target.clone() };
     match route.target {
         Target::ServiceProviderConfig => {
-            discovery::service_provider_config(call.request.method(), &call.query, &call.base)
+            let directory = Some(&*call.access.directory);
+            let method = call.request.method();
+            discovery::service_provider_config(method, &call.query, &call.base, directory)
         }
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
             discovery::serve(&call, &route.target)
+        }
+        Target::Root => resources::root(&call, &state).await,
+        Target::Search(endpoint) => {
+            resources::search(&call, &state, endpoint.as_deref(), payload).await
         }
         Target::Collection(endpoint) => {
             resources::collection(&call, &state, &endpoint, payload).await
@@ -71,10 +89,10 @@ async fn serve(
         Target::Resource(endpoint, id) => {
             resources::resource(&call, &state, &endpoint, &id, payload).await
         }
-        Target::Unsupported(what) => {
-            let detail = format!("This server does not support {what}.");
-            Err(HttpError::scim(ScimError::new(501, detail)))
-        }
+        Target::Me => me::serve(&call, &state, payload).await,
+        Target::Bulk => bulk::serve(&call, &state, payload).await,
+        Target::Async(txn) => asynchronous::completion(&call, &state, &txn).await,
+        Target::OpenApi => discovery::openapi(&call),
         Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
     }
 }
@@ -85,6 +103,7 @@ async fn authenticate(
     request: &HttpRequest,
     state: &State,
     external_key: Option<&str>,
+    target: &Target,
 ) -> Result<Arc<Access>, HttpError> {
     let address = caller::address(request, state);
     let bearer = caller::bearer(request).map_err(HttpError::scim)?;
@@ -101,8 +120,10 @@ async fn authenticate(
         DirectoryState::Deleting => return forbidden("This directory is being deleted."),
         _ => {}
     }
-    let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if writes && access.scope == TokenScope::Read {
+    // A search reads, although it is a POST.
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
+        || matches!(target, Target::Search(_));
+    if !reads && access.scope == TokenScope::Read {
         return forbidden("This token may only read.");
     }
     Ok(access)
@@ -116,10 +137,15 @@ fn name(target: &Target) -> &'static str {
         Target::Collection(endpoint) if endpoint.eq_ignore_ascii_case("Users") => "scim_users",
         Target::Collection(endpoint) if endpoint.eq_ignore_ascii_case("Groups") => "scim_groups",
         Target::Collection(_) => "scim_collection",
+        Target::Root => "scim_root",
+        Target::Search(_) => "scim_search",
         Target::Resource(endpoint, _) if endpoint.eq_ignore_ascii_case("Users") => "scim_user",
         Target::Resource(endpoint, _) if endpoint.eq_ignore_ascii_case("Groups") => "scim_group",
         Target::Resource(..) => "scim_resource",
-        Target::Unsupported(_) => "scim_unsupported",
+        Target::Me => "scim_me",
+        Target::Bulk => "scim_bulk",
+        Target::Async(_) => "scim_async",
+        Target::OpenApi => "scim_openapi",
         Target::Unknown => "scim_unknown",
     }
 }

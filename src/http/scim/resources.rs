@@ -1,20 +1,25 @@
 //! Resource endpoints: the same handlers for every resource type.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use actix_web::http::header::{
+    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LOCATION,
+};
 use actix_web::{HttpResponse, web};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
+use super::asynchronous::{self, Preference};
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State};
 use crate::http::body;
-use crate::profile::PatchReply;
-use crate::scim::list::{Page, PageLimits, SortOrder};
+use crate::profile::{PatchReply, Tolerance};
+use crate::scim::list::{PageLimits, SearchRequest};
 use crate::scim::resource::Projection;
 use crate::scim::resource::meta::{Condition, etag};
-use crate::scim::{Object, ResourceType};
+use crate::scim::{Object, ResourceType, ScimError};
 use crate::service::discovery::MAX_BODY_BYTES;
-use crate::service::query::{Found, ListRequest};
+use crate::service::query::Found;
 use crate::service::{ServiceError, render};
 
 /// Groups with more members are not sent back after a PATCH.
@@ -27,11 +32,17 @@ pub(super) async fn collection(
     endpoint: &str,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
     let resource_type = resource_type(call, endpoint)?;
+    refuse_writes(call, &resource_type)?;
     match *call.request.method() {
         Method::GET | Method::HEAD => list(call, state, &resource_type).await,
         Method::POST => {
             let body = read(call, state, payload).await?;
+            if let Some(preference) = Preference::of(call) {
+                let path = format!("/{endpoint}");
+                return asynchronous::one(call, state, preference, path, Some(body)).await;
+            }
             create(call, state, &resource_type, body).await
         }
         _ => Err(HttpError::scim(Problem::Method("GET, HEAD, POST"))),
@@ -46,8 +57,21 @@ pub(super) async fn resource(
     id: &str,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
     let resource_type = resource_type(call, endpoint)?;
-    match *call.request.method() {
+    refuse_writes(call, &resource_type)?;
+    let method = call.request.method();
+    let preference = Preference::of(call)
+        .filter(|_| matches!(*method, Method::PUT | Method::PATCH | Method::DELETE));
+    if let Some(preference) = preference {
+        let body = match *method {
+            Method::DELETE => None,
+            _ => Some(read(call, state, payload).await?),
+        };
+        let path = format!("/{endpoint}/{}", percent_encode(id.as_bytes(), NON_ALPHANUMERIC));
+        return asynchronous::one(call, state, preference, path, body).await;
+    }
+    match *method {
         Method::GET | Method::HEAD => get(call, state, &resource_type, id).await,
         Method::PUT => {
             let body = read(call, state, payload).await?;
@@ -67,20 +91,61 @@ async fn list(
     state: &State,
     resource_type: &Arc<ResourceType>,
 ) -> Result<HttpResponse, HttpError> {
-    let query = &call.query;
+    let request = query(call)?;
+    answer(call, state, std::slice::from_ref(resource_type), &request).await
+}
+
+/// The query of a GET.
+fn query(call: &Call) -> Result<SearchRequest, HttpError> {
     let negative = call.access.directory.profile.negative_count();
-    let (start, count) = (query.get("startIndex"), query.get("count"));
-    let request = ListRequest {
-        filter: query.get("filter").map(str::to_owned),
-        sort_by: query.get("sortBy").map(str::to_owned),
-        sort_order: SortOrder::parse(query.get("sortOrder")).map_err(HttpError::scim)?,
-        page: Page::parse(start, count, PageLimits::default(), negative)
-            .map_err(HttpError::scim)?,
-        projection: projection(call, resource_type)?,
-    };
-    let listed = state.service.list(&call.access, resource_type, &request).await?;
-    let text = render::list(&listed, resource_type, &request.projection, &call.base);
+    let get = |name: &str| call.query.get(name).map(Cow::Borrowed);
+    SearchRequest::parse(get, PageLimits::default(), negative).map_err(HttpError::scim)
+}
+
+async fn answer(
+    call: &Call,
+    state: &State,
+    types: &[Arc<ResourceType>],
+    request: &SearchRequest,
+) -> Result<HttpResponse, HttpError> {
+    let listed = state.service.list(&call.access, &call.base, types, request).await?;
+    let text = render::list(&listed, call.links());
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text))
+}
+
+/// `/`: every resource type in one list (RFC 7644 §3.4.2.1).
+pub(super) async fn root(call: &Call, state: &State) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
+    match *call.request.method() {
+        Method::GET | Method::HEAD => {
+            answer(call, state, call.access.directory.registry.types(), &query(call)?).await
+        }
+        _ => Err(HttpError::scim(Problem::Method("GET, HEAD"))),
+    }
+}
+
+/// `/.search` and `/Users/.search`: a query in a body (RFC 7644 §3.4.3).
+pub(super) async fn search(
+    call: &Call,
+    state: &State,
+    endpoint: Option<&str>,
+    payload: web::Payload,
+) -> Result<HttpResponse, HttpError> {
+    refuse_conditions(call)?;
+    let directory = &call.access.directory;
+    let types = match endpoint {
+        None => directory.registry.types().to_vec(),
+        Some(endpoint) => vec![resource_type(call, endpoint)?],
+    };
+    if *call.request.method() != Method::POST {
+        return Err(HttpError::scim(Problem::Method("POST")));
+    }
+    let body = read(call, state, payload).await?;
+    let profile = &directory.profile;
+    let (negative, schemas) = (profile.negative_count(), profile.missing_schemas());
+    let request = SearchRequest::from_body(&body, PageLimits::default(), negative, schemas)
+        .map_err(HttpError::scim)?;
+    answer(call, state, &types, &request).await
 }
 
 async fn get(
@@ -195,7 +260,7 @@ fn show(
     response
         .content_type(MEDIA_TYPE)
         .insert_header((ETAG, render::tag(found)))
-        .body(render::resource(found, resource_type, projection, &call.base))
+        .body(render::resource(found, resource_type, projection, call.links()))
 }
 
 fn resource_type(call: &Call, endpoint: &str) -> Result<Arc<ResourceType>, HttpError> {
@@ -205,6 +270,33 @@ fn resource_type(call: &Call, endpoint: &str) -> Result<Arc<ResourceType>, HttpE
 fn projection(call: &Call, resource_type: &ResourceType) -> Result<Projection, HttpError> {
     let (wanted, excluded) = (call.query.get("attributes"), call.query.get("excludedAttributes"));
     Projection::parse(wanted, excluded, resource_type).map_err(HttpError::scim)
+}
+
+/// Roles and entitlements are the operator's to change.
+fn refuse_writes(call: &Call, resource_type: &ResourceType) -> Result<(), HttpError> {
+    let reads = matches!(*call.request.method(), Method::GET | Method::HEAD);
+    match reads || !resource_type.is_read_only() {
+        true => Ok(()),
+        false => Err(HttpError::scim(Problem::Method("GET, HEAD"))),
+    }
+}
+
+/// Conditional requests where the profile of the directory has none.
+pub(super) fn refuse_conditions(call: &Call) -> Result<(), HttpError> {
+    if call.access.directory.profile.conditional_headers == Tolerance::Accept {
+        return Ok(());
+    }
+    let conditions = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+    match conditions.iter().find(|name| call.request.headers().contains_key(*name)) {
+        Some(name) => Err(HttpError::scim(ScimError::new(
+            400,
+            format!(
+                "The request has the header \"{name}\", but this directory takes no conditional \
+                 requests; send it without."
+            ),
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The condition of a header that may stand on several lines (RFC 9110 §5.3).
@@ -217,10 +309,14 @@ fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
 
 /// The body, from a caller who is still let in when it has arrived: a slow body must not outlive
 /// the token that began it.
-async fn read(call: &Call, state: &State, payload: web::Payload) -> Result<Object, HttpError> {
+pub(super) async fn read(
+    call: &Call,
+    state: &State,
+    payload: web::Payload,
+) -> Result<Object, HttpError> {
     let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
     let key = &call.access.directory.external_key;
-    super::authenticate(&call.request, state, Some(key)).await?;
+    super::authenticate(&call.request, state, Some(key), &call.target).await?;
     body.map_err(HttpError::scim)
 }
 

@@ -26,8 +26,18 @@ pub(super) enum Target {
     Collection(String),
     /// `/Users/{id}`
     Resource(String, String),
-    /// A part of the protocol that this server does not have.
-    Unsupported(&'static str),
+    /// `/`
+    Root,
+    /// `/.search`, or `/Users/.search`
+    Search(Option<String>),
+    /// `/Me`
+    Me,
+    /// `/Bulk`
+    Bulk,
+    /// `/Async/{txn}`: how a request that is answered later went.
+    Async(String),
+    /// `/openapi.json`
+    OpenApi,
     Unknown,
 }
 
@@ -56,9 +66,13 @@ fn target(segments: &[String]) -> Target {
         [first, uri] if is(first, "Schemas") => Target::Schema(uri.clone()),
         [first, name] if is(first, "ResourceTypes") => Target::ResourceType(name.clone()),
         segments if segments.iter().any(|s| s.contains(char::is_control)) => Target::Unknown,
-        [only] if is(only, "Bulk") => Target::Unsupported("/Bulk"),
-        [first, ..] if is(first, "Me") => Target::Unsupported("/Me"),
-        [.., last] if is(last, ".search") => Target::Unsupported("/.search"),
+        [only] if is(only, "Bulk") => Target::Bulk,
+        [only] if is(only, "Me") => Target::Me,
+        [only] if is(only, "openapi.json") => Target::OpenApi,
+        [first, txn] if is(first, "Async") => Target::Async(txn.clone()),
+        [] => Target::Root,
+        [only] if is(only, ".search") => Target::Search(None),
+        [endpoint, last] if is(last, ".search") => Target::Search(Some(endpoint.clone())),
         [endpoint] => Target::Collection(endpoint.clone()),
         [endpoint, id] => Target::Resource(endpoint.clone(), id.clone()),
         _ => Target::Unknown,
@@ -82,10 +96,14 @@ mod tests {
             ("/serviceproviderconfig", false, Target::ServiceProviderConfig),
             ("/Users/1/2", false, Target::Unknown),
             ("/Users/a%00b", false, Target::Unknown),
-            ("/Me", false, Target::Unsupported("/Me")),
-            ("/bulk", false, Target::Unsupported("/Bulk")),
-            ("/Users/.search", false, Target::Unsupported("/.search")),
-            ("", false, Target::Unknown),
+            ("/Me", false, Target::Me),
+            ("/bulk", false, Target::Bulk),
+            ("/Me/x", false, Target::Resource("Me".into(), "x".into())),
+            ("/openapi.json", false, Target::OpenApi),
+            ("/async/txn_1", false, Target::Async("txn_1".into())),
+            ("/Users/.search", false, Target::Search(Some("Users".into()))),
+            ("/01ARZ3NDEKTSV4RRFFQ69G5FAV/.Search", true, Target::Search(None)),
+            ("", false, Target::Root),
         ] {
             let route = parse(path);
             assert_eq!(route.target, target, "{path}");

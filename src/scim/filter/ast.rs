@@ -101,6 +101,17 @@ impl Filter {
         only(&mut flat).unwrap_or(Self::And(flat))
     }
 
+    /// The names that stand outside square brackets.
+    pub fn paths(&self) -> Vec<&AttrPath> {
+        match self {
+            Self::Or(parts) | Self::And(parts) => parts.iter().flat_map(Self::paths).collect(),
+            Self::Not(inner) => inner.paths(),
+            Self::Present(path) | Self::Compare { path, .. } | Self::Element { path, .. } => {
+                vec![path]
+            }
+        }
+    }
+
     /// How deep the brackets of the canonical text go.
     pub(super) fn depth(&self) -> usize {
         match self {

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::ast::CompareOp;
-use super::operand::{Operand, is_case_exact};
-use crate::scim::key::{instant_ms, text_key};
+use super::operand::Operand;
+use crate::scim::key::{TextForm, instant_ms, text_key};
 use crate::scim::schema::{Attribute, DataType};
 
 /// True when any of the values matches; for `ne`, when none is equal.
@@ -38,14 +38,14 @@ fn matches_one(leaf: &Attribute, op: CompareOp, operand: &Operand, value: &Value
             value.as_str().and_then(instant_ms).map(|found| found.cmp(wanted))
         }
         Operand::Text(wanted) => {
-            let Some(found) = value.as_str().map(|text| text_key(text, is_case_exact(leaf))) else {
-                return false;
-            };
+            let Some(text) = value.as_str() else { return false };
+            let form = TextForm::of(leaf);
+            let part = || text_key(text, form.is_case_exact());
             match op {
-                CompareOp::Co => return found.contains(wanted.as_str()),
-                CompareOp::Sw => return found.starts_with(wanted.as_str()),
-                CompareOp::Ew => return found.ends_with(wanted.as_str()),
-                _ => Some(found.as_str().cmp(wanted)),
+                CompareOp::Co => return part().contains(wanted.as_str()),
+                CompareOp::Sw => return part().starts_with(wanted.as_str()),
+                CompareOp::Ew => return part().ends_with(wanted.as_str()),
+                _ => Some(form.key(text).as_str().cmp(wanted)),
             }
         }
     };
@@ -144,6 +144,35 @@ mod tests {
             let found = matches(&attribute, op, &operand, [&value].into_iter());
             assert_eq!(found, expected, "{value} {word} {literal}");
         }
+    }
+
+    #[test]
+    fn references_are_equal_in_every_version_of_the_protocol() {
+        let (plain, versioned) = ("https://example.com/Users/1", "https://example.com/v2/Users/1");
+        let mut attribute = attribute("reference", true);
+        let found = |attribute: &Attribute, word: &str, wanted: &str, value: &str| {
+            let op = CompareOp::ALL.into_iter().find(|op| op.as_str() == word).unwrap();
+            let (operand, _) = fit(attribute, "a", op, &text(wanted)).unwrap();
+            matches(attribute, op, &operand, [&json!(value)].into_iter())
+        };
+        for types in [vec!["User"], vec!["uri"], vec!["external", "Group"], vec![]] {
+            attribute.reference_types = types.iter().map(|&t| t.to_owned()).collect();
+            for (wanted, value) in [(plain, versioned), (versioned, plain), (plain, plain)] {
+                assert!(found(&attribute, "eq", wanted, value), "{types:?} {wanted} {value}");
+                assert!(!found(&attribute, "ne", wanted, value), "{types:?} {wanted} {value}");
+                assert!(found(&attribute, "ge", wanted, value), "{types:?} {wanted} {value}");
+                assert!(!found(&attribute, "lt", wanted, value), "{types:?} {wanted} {value}");
+            }
+            assert!(!found(&attribute, "eq", plain, "https://example.com/v2/Users/2"));
+            // What looks for a part of the text finds what is stored.
+            assert!(found(&attribute, "co", "/v2/", versioned));
+            assert!(!found(&attribute, "sw", plain, versioned));
+            assert!(!found(&attribute, "co", "/v2/", plain));
+        }
+        attribute.reference_types = vec!["external".into()];
+        assert!(found(&attribute, "ne", plain, versioned));
+        let text = super::super::operand::tests::attribute("string", true);
+        assert!(found(&text, "ne", plain, versioned));
     }
 
     #[test]

@@ -52,10 +52,10 @@ impl Resolved<'_> {
 }
 
 impl Resolved<'_> {
-    /// True when the filter asks for the attribute of that name at the top of the document, so that
-    /// it must be there before [`Resolved::matches`] is asked.
+    /// True when the filter asks for an attribute of that name, so that it must be there before
+    /// [`Resolved::matches`] is asked.
     pub fn mentions(&self, name: &str) -> bool {
-        let is = |attr: &AttrRef<'_>| attr.extension.is_none() && attr.attribute.name == name;
+        let is = |attr: &AttrRef<'_>| attr.attribute.name == name;
         match self {
             Self::Or(parts) | Self::And(parts) => parts.iter().any(|part| part.mentions(name)),
             Self::Not(inner) => inner.mentions(name),

@@ -17,6 +17,8 @@
 //! - Text is compared by [key](super::key::text_key). `caseExact` of the schema decides about case;
 //!   references and binary values are always exact, `schemas` never is: registered URIs are found in
 //!   any letter case everywhere. Text is ordered by code point.
+//! - References to SCIM resources are equal whatever version of the protocol their path names
+//!   (RFC 7643 §2.4); `co`, `sw` and `ew` look at the text as it is.
 //! - `dateTime` is compared by instant, in milliseconds. Numbers are compared as numbers.
 //! - A literal must fit the attribute's type. `"true"` in quotation marks fits a boolean, because
 //!   Entra ID writes it so.
@@ -42,4 +44,4 @@ pub use parse::{
     MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TargetPath, UnquotedValues, parse_attr_path, parse_filter,
     parse_target_path,
 };
-pub use resolve::resolve;
+pub use resolve::{UnknownNames, resolve, resolve_with};

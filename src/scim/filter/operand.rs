@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::ast::{CompareOp, Literal};
 use super::token::number_of;
 use crate::scim::ScimError;
-use crate::scim::key::{instant_ms, part_key, text_key};
+use crate::scim::key::{TextForm, instant_ms, part_key, text_key};
 use crate::scim::schema::{Attribute, DataType};
 
 /// The right-hand side of a comparison in the form in which values are compared.
@@ -134,23 +134,15 @@ fn check_operator(what: &str, op: CompareOp, allowed: &[CompareOp]) -> Result<()
 }
 
 fn operand_key(leaf: &Attribute, op: CompareOp, text: &str) -> String {
-    let case_exact = is_case_exact(leaf);
+    let form = TextForm::of(leaf);
+    let case_exact = form.is_case_exact();
     match op {
         // Keys have no white space at their ends; elsewhere in the operand it counts.
         CompareOp::Sw if !case_exact => part_key(text, false).trim_start().to_owned(),
         CompareOp::Ew if !case_exact => part_key(text, false).trim_end().to_owned(),
         CompareOp::Co => part_key(text, case_exact),
-        _ => text_key(text, case_exact),
-    }
-}
-
-/// `caseExact` as far as the schema decides it: references and binary values always are
-/// (RFC 7643 §2.3.6, §2.3.7), schema URIs are not.
-pub(super) fn is_case_exact(leaf: &Attribute) -> bool {
-    match leaf.data_type {
-        _ if leaf.name == "schemas" => false,
-        DataType::Reference | DataType::Binary => true,
-        _ => leaf.case_exact,
+        CompareOp::Sw | CompareOp::Ew => text_key(text, case_exact),
+        _ => form.key(text),
     }
 }
 

@@ -1,11 +1,20 @@
 //! From names to attributes: what a filter says about one resource type.
 
-use super::ast::Filter;
+use super::ast::{CompareOp, Filter, Literal};
 use super::element::resolve_element;
 use super::eval::{Comparison, Resolved};
 use super::operand::fit;
 use crate::scim::schema::{Resolution, Returned};
 use crate::scim::{AttrPath, AttrRef, ResourceType, Schema, ScimError};
+
+/// What a name is that the resource type does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownNames {
+    /// 400 `invalidFilter`.
+    Refuse,
+    /// Unassigned: a query over several types (RFC 7644 §3.4.2.1).
+    Unassigned,
+}
 
 /// Finds every name of the filter in the resource type and checks operators and literals.
 ///
@@ -14,13 +23,28 @@ pub fn resolve<'t>(
     filter: &Filter,
     resource_type: &'t ResourceType,
 ) -> Result<Resolved<'t>, ScimError> {
+    resolve_with(filter, resource_type, UnknownNames::Refuse)
+}
+
+/// Like [`resolve`], for a resource type that is one of several.
+pub fn resolve_with<'t>(
+    filter: &Filter,
+    resource_type: &'t ResourceType,
+    unknown: UnknownNames,
+) -> Result<Resolved<'t>, ScimError> {
+    let one = |part: &Filter| resolve_with(part, resource_type, unknown);
     let all = |parts: &[Filter]| -> Result<Vec<Resolved<'t>>, ScimError> {
-        parts.iter().map(|part| resolve(part, resource_type)).collect()
+        parts.iter().map(one).collect()
     };
+    if let (UnknownNames::Unassigned, Some(path)) = (unknown, name_of(filter))
+        && resource_type.resolve(path).is_none()
+    {
+        return Ok(unassigned(filter));
+    }
     Ok(match filter {
         Filter::Or(parts) => Resolved::Or(all(parts)?),
         Filter::And(parts) => Resolved::And(all(parts)?),
-        Filter::Not(inner) => Resolved::Not(Box::new(resolve(inner, resource_type)?)),
+        Filter::Not(inner) => Resolved::Not(Box::new(one(inner)?)),
         Filter::Present(path) => match resource_type.resolve(path) {
             Some(Resolution::Extension(extension)) => extension_present(extension.0),
             _ => Resolved::Present(find(path, resource_type)?),
@@ -44,6 +68,26 @@ pub fn resolve<'t>(
             Resolved::Element { attr, filter }
         }
     })
+}
+
+/// The name that a single condition is about.
+fn name_of(filter: &Filter) -> Option<&AttrPath> {
+    match filter {
+        Filter::Or(_) | Filter::And(_) | Filter::Not(_) => None,
+        Filter::Present(path) | Filter::Compare { path, .. } | Filter::Element { path, .. } => {
+            Some(path)
+        }
+    }
+}
+
+/// What a condition on an attribute says that has no value: only `ne` and `eq null` hold.
+fn unassigned(filter: &Filter) -> Resolved<'static> {
+    let holds = match filter {
+        Filter::Compare { op: CompareOp::Ne, value, .. } => *value != Literal::Null,
+        Filter::Compare { op: CompareOp::Eq, value, .. } => *value == Literal::Null,
+        _ => false,
+    };
+    if holds { Resolved::And(Vec::new()) } else { Resolved::Or(Vec::new()) }
 }
 
 /// An extension is there when one of its attributes is.

@@ -6,25 +6,15 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::op::{MissingSchemas, PatchOp, parse};
-use super::{PatchRules, UnknownPaths, UnmatchedReplace, apply, members};
+use super::op::{BodyRules, PatchOp, parse};
+use super::{ComplexReplace, PatchRules, apply, members};
 use crate::scim::resource::fixture::{
     LENIENT, RACK, STRICT, device, device_body, document, expand, group, object, user,
 };
 use crate::scim::resource::{Document, Notes, Projection, validate};
 use crate::scim::{Object, ResourceType, ScimError};
 
-const RULES: PatchRules = PatchRules {
-    values: LENIENT,
-    unknown_paths: UnknownPaths::Skip,
-    unmatched_replace: UnmatchedReplace::Create,
-};
-
-const STRICT_RULES: PatchRules = PatchRules {
-    values: STRICT,
-    unknown_paths: UnknownPaths::Refuse,
-    unmatched_replace: UnmatchedReplace::Refuse,
-};
+const RULES: PatchRules = PatchRules::LENIENT;
 
 fn text() -> impl Strategy<Value = Value> {
     select(vec!["a", "b", "C", "ü"]).prop_map(Value::from)
@@ -102,7 +92,7 @@ fn target() -> impl Strategy<Value = (Option<&'static str>, Value)> {
 
 fn op(kind: &str, path: Option<&str>, value: &Value) -> PatchOp {
     let op = expand(&json!({"op": kind, "path": path, "value": value}));
-    parse(&object(json!({"Operations": [op]})), MissingSchemas::Accept).unwrap().remove(0)
+    parse(&object(json!({"Operations": [op]})), BodyRules::LENIENT).unwrap().remove(0)
 }
 
 fn operation() -> impl Strategy<Value = PatchOp> {
@@ -223,10 +213,10 @@ fn types() -> [(ResourceType, Document); 3] {
 
 /// What a PATCH request passes through; the answer does not matter.
 fn patch_all(body: &Object) {
-    let Ok(ops) = parse(body, MissingSchemas::Accept) else { return };
+    let Ok(ops) = parse(body, BodyRules::LENIENT) else { return };
     for (rt, before) in types() {
-        for rules in [RULES, STRICT_RULES] {
-            let Ok((ops, steps)) = members::split(ops.clone(), &rt) else { continue };
+        for rules in [PatchRules::LENIENT, PatchRules::STRICT] {
+            let Ok((ops, steps)) = members::split(ops.clone(), &rt, rules) else { continue };
             super::MemberChange::fold(&steps);
             if let Ok(after) = apply(&before, &ops, &rt, rules, &mut Notes::default()) {
                 assert_canonical(&after, &rt);
@@ -299,6 +289,69 @@ proptest! {
         let ops = [op("add", Some("emails"), &element), op("remove", Some("emails"), &json!([element]))];
         prop_assert!(run(&before, &ops[..1]).unwrap() != before);
         prop_assert_eq!(run(&before, &ops).unwrap().to_json(), before.to_json());
+    }
+
+    #[test]
+    fn add_and_replace_of_a_singular_simple_attribute_are_one(
+        body in body(),
+        path in select(vec!["title", "userName", "externalId", "name.givenName", "ENT:department"]),
+        value in option::of(text()),
+    ) {
+        let before = document(body, &user());
+        let value = value.unwrap_or_default();
+        let run = |kind| {
+            let ops = [op(kind, Some(path), &value)];
+            [PatchRules::LENIENT, PatchRules::STRICT]
+                .map(|rules| apply(&before, &ops, &user(), rules, &mut Notes::default()))
+        };
+        prop_assert_eq!(run("add"), run("replace"));
+    }
+
+    #[test]
+    fn whole_replacement_is_remove_and_add(body in body(), value in name(), ext in enterprise()) {
+        let before = document(body, &user());
+        let manager = ext.get("manager").cloned().unwrap_or(json!({}));
+        for (path, value) in [("name", value), ("ENT:manager", manager)] {
+            let replace = [op("replace", Some(path), &value)];
+            let both = [op("remove", Some(path), &Value::Null), op("add", Some(path), &value)];
+            let run = |ops: &[PatchOp]| {
+                apply(&before, ops, &user(), PatchRules::STRICT, &mut Notes::default()).unwrap()
+            };
+            prop_assert_eq!(run(&replace).to_json(), run(&both).to_json());
+        }
+    }
+
+    /// Strict rules refuse; but for whole replacement they never change what a request means.
+    #[test]
+    fn what_strict_rules_accept_means_the_same_everywhere(
+        body in body(),
+        ops in vec(operation(), 1..4),
+    ) {
+        let before = document(body, &user());
+        let rules = PatchRules { complex_replace: ComplexReplace::Merge, ..PatchRules::STRICT };
+        if let Ok(after) = apply(&before, &ops, &user(), rules, &mut Notes::default()) {
+            prop_assert_eq!(run(&before, &ops).unwrap().to_json(), after.to_json());
+        }
+    }
+
+    #[test]
+    fn strict_rules_change_one_element_for_one_filter(
+        body in body(),
+        kind in select(vec!["add", "replace", "remove"]),
+        filter in select(vec!["type eq \"work\"", "value eq \"a\"", "value pr", "display co \"b\""]),
+        value in text(),
+    ) {
+        let before = document(body, &user());
+        let elements = |document: &Document| {
+            document.as_object().get("emails").and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let path = format!("emails[{filter}].display");
+        let ops = [op(kind, Some(&path), &value)];
+        let after = apply(&before, &ops, &user(), PatchRules::STRICT, &mut Notes::default());
+        let Ok(after) = after else { return Ok(()) };
+        let (old, new) = (elements(&before), elements(&after));
+        let changed = new.iter().filter(|element| !old.contains(element)).count();
+        prop_assert!(changed <= 1, "{changed} of {new:?}");
     }
 
     #[test]

@@ -8,9 +8,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::op::{OpKind, PatchOp, member};
+use super::matching::refuse_whole_element;
+use super::op::{OpKind, PatchOp};
+use super::rules::{PatchRules, SeveralMatches};
 use crate::scim::filter::{ElementFilter, Filter, TargetPath, parse_target_path, resolve_element};
-use crate::scim::resource::validate::wrong_type;
+use crate::scim::message::member;
+use crate::scim::resource::validate::{refuse_unknown_subs, wrong_type};
 use crate::scim::schema::{Attribute, Kept};
 use crate::scim::{Object, ResourceType, ScimError};
 
@@ -102,6 +105,7 @@ pub fn of_representation(
 pub fn split(
     ops: Vec<PatchOp>,
     resource_type: &ResourceType,
+    rules: PatchRules,
 ) -> Result<(Vec<PatchOp>, Vec<MemberStep>), ScimError> {
     let Some(attribute) = members_attribute(resource_type) else { return Ok((ops, Vec::new())) };
     let mut rest = Vec::with_capacity(ops.len());
@@ -111,7 +115,7 @@ pub fn split(
             (None, Some(Value::Object(value))) => {
                 for (path, members) in take_members(value, resource_type, attribute) {
                     let sub = sub_of(&path, resource_type);
-                    steps.extend(step(op.kind, &path, sub, Some(&members), attribute)?);
+                    steps.extend(step(op.kind, &path, sub, Some(&members), attribute, rules)?);
                 }
                 if !value.is_empty() {
                     rest.push(op);
@@ -119,7 +123,7 @@ pub fn split(
             }
             (Some(path), value) if names(path, resource_type, attribute) => {
                 let sub = sub_of(path, resource_type);
-                steps.extend(step(op.kind, path, sub, value.as_ref(), attribute)?);
+                steps.extend(step(op.kind, path, sub, value.as_ref(), attribute, rules)?);
             }
             _ => rest.push(op),
         }
@@ -163,7 +167,11 @@ fn step(
     sub: Option<&str>,
     value: Option<&Value>,
     attribute: &Attribute,
+    rules: PatchRules,
 ) -> Result<Vec<MemberStep>, ScimError> {
+    if let Some(value) = value {
+        refuse_unknown_subs(attribute, value, rules.values)?;
+    }
     if let Some(sub) = sub {
         return Err(ScimError::mutability(format!(
             "The sub-attribute \"members.{sub}\" cannot be changed; add or remove whole members."
@@ -172,6 +180,13 @@ fn step(
     let Some(filter) = &path.filter else { return whole(kind, value) };
     let condition: ElementFilter<'_> = resolve_element(filter, attribute)
         .map_err(|error| ScimError::invalid_path(error.detail))?;
+    refuse_whole_element(kind, attribute, filter, rules)?;
+    if rules.several_matches == SeveralMatches::Refuse && condition.required_value().is_none() {
+        return Err(ScimError::invalid_filter(format!(
+            "The filter [{filter}] can match several values of \"members\"; in a path it must name \
+             one, such as members[value eq \"…\"]."
+        )));
+    }
     let remove = match condition.wanted_values() {
         Some(ids) => MemberStep::Remove(ids),
         None => MemberStep::RemoveMatching(filter.clone()),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::scim::filter::{TargetPath, parse_target_path};
+use crate::scim::message::{self, MissingSchemas, member};
 use crate::scim::resource::validate::describe;
 use crate::scim::{Object, ScimError, urn};
 
@@ -24,6 +25,11 @@ impl OpKind {
             Self::Replace => "replace",
         }
     }
+
+    /// The word in a sentence: "an add".
+    pub(super) fn with_article(self) -> String {
+        format!("{} {}", if self == Self::Add { "an" } else { "a" }, self.as_str())
+    }
 }
 
 /// One operation. `path` is parsed but not yet resolved.
@@ -35,16 +41,34 @@ pub struct PatchOp {
     pub value: Option<Value>,
 }
 
-/// What a request without the PatchOp URI in `schemas` is.
+/// What an operation without a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingSchemas {
+pub enum MissingPaths {
+    /// An add or replace whose value names its attributes (RFC 7644 §3.5.2.1, §3.5.2.3); a remove is
+    /// 400 `noTarget` (§3.5.2.2).
     Accept,
+    /// 400 `invalidSyntax`.
     Refuse,
 }
 
+/// What a request may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRules {
+    pub schemas: MissingSchemas,
+    pub paths: MissingPaths,
+}
+
+#[cfg(test)]
+impl BodyRules {
+    pub(crate) const LENIENT: Self =
+        Self { schemas: MissingSchemas::Accept, paths: MissingPaths::Accept };
+    pub(crate) const STRICT: Self =
+        Self { schemas: MissingSchemas::Refuse, paths: MissingPaths::Refuse };
+}
+
 /// Reads the body. Member names and `op` are accepted in any letter case.
-pub fn parse(body: &Object, missing: MissingSchemas) -> Result<Vec<PatchOp>, ScimError> {
-    check_schemas(member(body, "schemas"), missing)?;
+pub fn parse(body: &Object, rules: BodyRules) -> Result<Vec<PatchOp>, ScimError> {
+    message::check(body, urn::PATCH_OP, rules.schemas)?;
     let operations = match member(body, "operations") {
         Some(Value::Array(operations)) if !operations.is_empty() => operations,
         Some(Value::Array(_)) => {
@@ -71,34 +95,10 @@ pub fn parse(body: &Object, missing: MissingSchemas) -> Result<Vec<PatchOp>, Sci
             ),
         ));
     }
-    operations.iter().enumerate().map(|(index, op)| operation(index, op)).collect()
+    operations.iter().enumerate().map(|(index, op)| operation(index, op, rules.paths)).collect()
 }
 
-fn check_schemas(schemas: Option<&Value>, missing: MissingSchemas) -> Result<(), ScimError> {
-    let uris = match schemas {
-        None | Some(Value::Null) if missing == MissingSchemas::Accept => return Ok(()),
-        Some(Value::Array(uris)) => uris.as_slice(),
-        _ => &[],
-    };
-    let is_patch =
-        |uri: &Value| uri.as_str().is_some_and(|u| u.eq_ignore_ascii_case(urn::PATCH_OP));
-    if uris.iter().any(is_patch) {
-        return Ok(());
-    }
-    Err(ScimError::invalid_syntax(format!(
-        "\"schemas\" of a PATCH request must be [\"{}\"].",
-        urn::PATCH_OP
-    )))
-}
-
-/// The member of that name, in any letter case.
-pub(crate) fn member<'b>(object: &'b Object, name: &str) -> Option<&'b Value> {
-    object
-        .get(name)
-        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
-}
-
-fn operation(index: usize, op: &Value) -> Result<PatchOp, ScimError> {
+fn operation(index: usize, op: &Value, missing: MissingPaths) -> Result<PatchOp, ScimError> {
     let Value::Object(op) = op else {
         return Err(ScimError::invalid_syntax(format!(
             "Operations[{index}] must be an object, but it is {}.",
@@ -127,6 +127,13 @@ fn operation(index: usize, op: &Value) -> Result<PatchOp, ScimError> {
         }
     };
     let value = member(op, "value").cloned();
+    if path.is_none() && missing == MissingPaths::Refuse {
+        return Err(ScimError::invalid_syntax(format!(
+            "Operations[{index}] is {} without a path; each operation must name its attribute in \
+             \"path\".",
+            kind.with_article()
+        )));
+    }
     if kind == OpKind::Remove && path.is_none() {
         return Err(ScimError::no_target(format!(
             "Operations[{index}] is a remove without a path; name the attribute to remove."
@@ -134,9 +141,8 @@ fn operation(index: usize, op: &Value) -> Result<PatchOp, ScimError> {
     }
     if kind != OpKind::Remove && value.is_none() {
         return Err(ScimError::invalid_value(format!(
-            "Operations[{index}] is {} {} without a value.",
-            if kind == OpKind::Add { "an" } else { "a" },
-            kind.as_str()
+            "Operations[{index}] is {} without a value.",
+            kind.with_article()
         )));
     }
     Ok(PatchOp { kind, path, value })

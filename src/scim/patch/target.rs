@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::scim::filter::{TargetPath, parse_target_path};
+use crate::scim::filter::TargetPath;
 use crate::scim::schema::Resolution;
-use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
+use crate::scim::{AttrRef, Object, ResourceType, Schema};
 
 /// A resolved path.
 pub(super) enum Target<'t> {
@@ -30,13 +30,6 @@ pub(super) fn resolve<'t>(path: &TargetPath, resource_type: &'t ResourceType) ->
         Some(Some(sub)) => Target::Attribute(AttrRef { sub: Some(sub), ..at }),
         Some(None) => Target::Unknown(path.to_string()),
     }
-}
-
-/// The members of a path-less value as (path, value) pairs: attribute names, `name.givenName`,
-/// `URN:attribute` and whole extension objects, as RFC 7644 §3.5.2.1 and identity providers write
-/// them.
-pub(super) fn members_of_value(value: &Object) -> Result<Vec<(TargetPath, &Value)>, ScimError> {
-    value.iter().map(|(name, value)| Ok((parse_target_path(name)?, value))).collect()
 }
 
 /// The object that holds the attribute, if there is one.

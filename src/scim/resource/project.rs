@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::scim::filter::{parse_attr_path, parse_target_path};
-use crate::scim::patch::op::member;
+use crate::scim::message::member;
 use crate::scim::schema::{Attribute, Resolution, ResourceType, Returned};
 use crate::scim::{Object, Schema, ScimError};
 
@@ -36,7 +36,8 @@ struct Selected {
 
 impl Projection {
     /// Reads the two parameters. Both at once is 400 `invalidValue`: RFC 7644 §3.9 calls them
-    /// mutually exclusive. Names that the type does not have select nothing.
+    /// mutually exclusive. So is text that can be no name: a parameter has no path that could be
+    /// invalid. Names that the type does not have select nothing.
     pub fn parse(
         attributes: Option<&str>,
         excluded: Option<&str>,
@@ -46,8 +47,10 @@ impl Projection {
         let excluded = excluded.filter(|text| !text.trim().is_empty());
         let rule = match (attributes, excluded) {
             (None, None) => Rule::Default,
-            (Some(names), None) => Rule::Only(select(names, resource_type)?),
-            (None, Some(names)) => Rule::Without(select(names, resource_type)?),
+            (Some(names), None) => Rule::Only(select("attributes", names, resource_type)?),
+            (None, Some(names)) => {
+                Rule::Without(select("excludedAttributes", names, resource_type)?)
+            }
             (Some(_), Some(_)) => {
                 return Err(ScimError::invalid_value(
                     "The parameters \"attributes\" and \"excludedAttributes\" exclude each other; \
@@ -127,6 +130,16 @@ impl Projection {
             Rule::Default => true,
             Rule::Only(list) => list.iter().any(named),
             Rule::Without(list) => !list.iter().any(|s| named(s) && s.sub.is_none()),
+        }
+    }
+
+    /// True when an answer can contain something of the extension.
+    pub fn wants_extension(&self, uri: &str) -> bool {
+        let of_it = |selected: &Selected| selected.extension.as_deref() == Some(uri);
+        match &self.rule {
+            Rule::Default => true,
+            Rule::Only(list) => list.iter().any(of_it),
+            Rule::Without(list) => !list.iter().any(|s| of_it(s) && s.attribute.is_none()),
         }
     }
 
@@ -245,10 +258,20 @@ fn note(
     }
 }
 
-fn select(names: &str, resource_type: &ResourceType) -> Result<Vec<Selected>, ScimError> {
+fn select(
+    parameter: &str,
+    names: &str,
+    resource_type: &ResourceType,
+) -> Result<Vec<Selected>, ScimError> {
     let mut list = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let path = parse_attr_path(name)?;
+        let path = parse_attr_path(name).map_err(|_| {
+            ScimError::invalid_value(format!(
+                "The parameter \"{parameter}\" holds \"{}\", which can be no attribute name; \
+                 expected are names such as userName or name.familyName, separated by commas.",
+                name.chars().take(80).filter(|c| !c.is_control()).collect::<String>()
+            ))
+        })?;
         match resource_type.resolve(&path) {
             Some(Resolution::Attribute(found)) => list.push(Selected {
                 extension: found.extension.map(|schema| schema.id.clone()),

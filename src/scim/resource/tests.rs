@@ -8,7 +8,7 @@ use super::fixture::{
 };
 use super::validate::{MAX_KEY_BYTES, representation};
 use super::{Document, Notes, Projection, Rules};
-use crate::scim::{ResourceType, ScimError, ScimType, urn};
+use crate::scim::{ResourceType, ScimError, urn};
 
 #[expect(clippy::needless_pass_by_value, reason = "rows of tables are literals")]
 fn check(body: Value, rt: &ResourceType, rules: Rules) -> Result<(Value, Notes), ScimError> {
@@ -278,10 +278,17 @@ fn unknown_attributes_are_kept_apart_or_refused() {
         let expected = Notes { ignored: vec![path.clone()], extra: object(expand(&extra)) };
         assert_eq!(notes, expected, "{body}");
         let error = check(body, &user(), STRICT).unwrap_err();
-        assert_eq!(error, ScimError::invalid_value(unknown(&path)));
+        assert_eq!(error, ScimError::invalid_syntax(unknown(&path)));
     }
-    let (_, notes) = check(json!({"Password": "s3cret"}), &group(), LENIENT).unwrap();
-    assert_eq!((notes.extra.len(), notes.ignored.len()), (0, 1), "a password is kept nowhere");
+    for name in ["Password", "password ", "/password", "user.password", "urn:x:Password[a pr]"] {
+        let (_, notes) = check(json!({name: "s3cret"}), &group(), LENIENT).unwrap();
+        let found = (notes.extra.len(), notes.ignored.len());
+        assert_eq!(found, (0, 1), "a password is kept nowhere: {name}");
+    }
+    let body = json!({"members": [{"value": "a"}, {"value": "b", "colour": 1}]});
+    let error = check(body.clone(), &group(), STRICT).unwrap_err();
+    assert_eq!(error, ScimError::invalid_syntax(unknown("members.colour")));
+    assert!(check(body, &group(), LENIENT).is_ok());
 }
 
 #[test]
@@ -539,7 +546,15 @@ fn projection_parameters_are_read() {
              one of them."
         )
     );
-    assert_eq!(parse(Some("a b"), None).unwrap_err().scim_type, Some(ScimType::InvalidPath));
+    for (attributes, excluded, parameter) in
+        [(Some("userName, a b"), None, "attributes"), (None, Some("a b"), "excludedAttributes")]
+    {
+        let detail = format!(
+            "The parameter \"{parameter}\" holds \"a b\", which can be no attribute name; expected are \
+             names such as userName or name.familyName, separated by commas."
+        );
+        assert_eq!(parse(attributes, excluded).unwrap_err(), ScimError::invalid_value(detail));
+    }
     for (attributes, excluded) in [(None, None), (Some(" "), None), (Some(""), Some(""))] {
         assert!(parse(attributes, excluded).unwrap().is_default());
     }

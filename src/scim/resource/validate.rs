@@ -13,7 +13,7 @@ use crate::scim::{Object, ScimError};
 pub enum UnknownAttributes {
     /// Kept apart in [`Notes::extra`]; not part of the resource.
     Keep,
-    /// 400 `invalidValue`.
+    /// 400 `invalidSyntax`: the request does not conform to the schema (RFC 7644 §3.12).
     Refuse,
 }
 
@@ -49,10 +49,10 @@ impl Notes {
 
     /// Keeps a value that no schema knows; null takes it out. A password is kept nowhere.
     pub(crate) fn keep(&mut self, path: String, value: &Value) {
-        let name = path.rsplit([':', '.']).next().unwrap_or_default();
+        let mut words = path.split(|c: char| !c.is_ascii_alphanumeric());
         if value.is_null() {
             self.extra.shift_remove(&path);
-        } else if !name.eq_ignore_ascii_case("password") {
+        } else if !words.any(|word| word.eq_ignore_ascii_case("password")) {
             self.extra.insert(path.clone(), value.clone());
         }
         self.ignore(path);
@@ -100,14 +100,14 @@ pub fn representation(
                     )?,
                     None => {
                         let path = format!("{prefix}{inner_name}");
-                        unknown(&path, rules)?;
+                        refuse_unknown(&path, rules)?;
                         notes.keep(path, inner_value);
                     }
                 }
             }
             insert_once(&mut result, &schema.id, checked.into())?;
         } else {
-            unknown(name, rules)?;
+            refuse_unknown(name, rules)?;
             notes.keep(name.clone(), value);
         }
     }
@@ -122,8 +122,11 @@ fn insert_attribute(
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<(), ScimError> {
-    if attribute.mutability == Mutability::ReadOnly || attribute.kept != Kept::InDocument {
+    if attribute.mutability == Mutability::ReadOnly {
         return Ok(());
+    }
+    if attribute.kept != Kept::InDocument {
+        return refuse_unknown_subs(attribute, value, rules);
     }
     let path = format!("{prefix}{}", attribute.name);
     match attribute_value(attribute, value, &path, rules, notes)? {
@@ -141,13 +144,32 @@ fn insert_once(into: &mut Object, name: &str, value: Value) -> Result<(), ScimEr
     }
 }
 
-fn unknown(path: &str, rules: Rules) -> Result<(), ScimError> {
+/// A name that no schema knows, as [`UnknownAttributes`] has it.
+pub(crate) fn refuse_unknown(path: &str, rules: Rules) -> Result<(), ScimError> {
     match rules.unknown_attributes {
         UnknownAttributes::Keep => Ok(()),
-        UnknownAttributes::Refuse => Err(ScimError::invalid_value(format!(
+        UnknownAttributes::Refuse => Err(ScimError::invalid_syntax(format!(
             "The attribute \"{path}\" is not defined by the schemas of this resource type."
         ))),
     }
+}
+
+/// The same for the sub-attributes of a value that is not checked as a part of the document.
+pub(crate) fn refuse_unknown_subs(
+    attribute: &Attribute,
+    value: &Value,
+    rules: Rules,
+) -> Result<(), ScimError> {
+    if rules.unknown_attributes == UnknownAttributes::Keep {
+        return Ok(());
+    }
+    let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    for name in elements.iter().filter_map(Value::as_object).flat_map(Object::keys) {
+        if attribute.sub(name).is_none() {
+            refuse_unknown(&format!("{}.{name}", attribute.name), rules)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_schemas(
@@ -161,6 +183,25 @@ fn check_schemas(
         Value::Null => return Ok(()),
         other => return Err(wrong_type("schemas", "an array of URIs", other)),
     };
+    check_schema_uris(uris, resource_type, rules, notes)?;
+    let base_missing =
+        !uris.iter().any(|uri| uri.as_str().is_some_and(|uri| resource_type.is_base(uri)));
+    if base_missing && !uris.is_empty() && rules.unknown_schemas == UnknownSchemas::Refuse {
+        return Err(ScimError::invalid_value(format!(
+            "The attribute \"schemas\" must contain \"{}\".",
+            resource_type.schema.id
+        )));
+    }
+    Ok(())
+}
+
+/// The URIs that a request puts into `schemas`.
+pub(crate) fn check_schema_uris(
+    uris: &[Value],
+    resource_type: &ResourceType,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<(), ScimError> {
     for uri in uris {
         let Value::String(uri) = uri else {
             return Err(wrong_type("schemas", "an array of URIs", uri));
@@ -181,14 +222,6 @@ fn check_schemas(
                 )));
             }
         }
-    }
-    let base_missing =
-        !uris.iter().any(|uri| uri.as_str().is_some_and(|uri| resource_type.is_base(uri)));
-    if base_missing && !uris.is_empty() && rules.unknown_schemas == UnknownSchemas::Refuse {
-        return Err(ScimError::invalid_value(format!(
-            "The attribute \"schemas\" must contain \"{}\".",
-            resource_type.schema.id
-        )));
     }
     Ok(())
 }
@@ -271,7 +304,7 @@ fn complex_value(
     for (name, member) in members {
         let Some(sub) = attribute.sub(name) else {
             let unknown_path = format!("{path}.{name}");
-            unknown(&unknown_path, rules)?;
+            refuse_unknown(&unknown_path, rules)?;
             notes.ignore(unknown_path);
             continue;
         };

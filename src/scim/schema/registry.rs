@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rules::{Index, UniqueRule, indexes, unique_rules};
-use super::{Attribute, Kept, Returned, Schema};
+use super::{Attribute, Kept, Mutability, Returned, Schema};
 use crate::scim::path::{AttrPath, AttrRef};
 use crate::scim::urn;
 
@@ -95,6 +95,21 @@ impl ResourceType {
             extensions: self.extensions.iter().cloned().chain(extensions).collect(),
         };
         Self::new(parts, common)
+    }
+
+    /// True when no client can write resources of the type: every attribute is read-only.
+    pub fn is_read_only(&self) -> bool {
+        let read_only = |attribute: &Attribute| attribute.mutability == Mutability::ReadOnly;
+        self.schemas().all(|schema| schema.attributes.iter().all(read_only))
+    }
+
+    /// The type as the server itself writes its resources.
+    pub fn writable(&self) -> Self {
+        let mut schema = (*self.schema).clone();
+        for attribute in &mut schema.attributes {
+            attribute.mutability = Mutability::ReadWrite;
+        }
+        Self { schema: Arc::new(schema), ..self.clone() }
     }
 
     /// The base schema, then the extensions.
@@ -232,6 +247,8 @@ fn hides(attribute: &Attribute) -> bool {
 #[derive(Clone, Debug)]
 pub struct Registry {
     types: Vec<Arc<ResourceType>>,
+    /// What a directory can have besides: the roles and entitlements that its users can be given.
+    catalogue: [Arc<ResourceType>; 2],
     common: Arc<Schema>,
 }
 
@@ -260,8 +277,29 @@ impl Registry {
             schema: Arc::new(group),
             extensions: Vec::new(),
         };
-        let types = [user, group].map(|parts| Arc::new(ResourceType::new(parts, &common)));
-        Self { types: types.into(), common }
+        let catalogue = [
+            ("/Roles", include_str!("builtin/role.json")),
+            ("/Entitlements", include_str!("builtin/entitlement.json")),
+        ];
+        let make = |parts| Arc::new(ResourceType::new(parts, &common));
+        Self {
+            types: [user, group].map(make).into(),
+            catalogue: catalogue.map(|(endpoint, text)| make(catalogue_parts(endpoint, text))),
+            common: Arc::clone(&common),
+        }
+    }
+
+    /// The types Role and Entitlement (draft-ietf-scim-roles-entitlements), whether or not they are
+    /// served.
+    pub fn catalogue(&self) -> &[Arc<ResourceType>; 2] {
+        &self.catalogue
+    }
+
+    /// Serves those of the catalogue that a directory has values of.
+    pub fn with_catalogue(mut self, has: impl Fn(&str) -> bool) -> Self {
+        let served = self.catalogue.iter().filter(|resource_type| has(&resource_type.name));
+        self.types.extend(served.cloned());
+        self
     }
 
     /// Replaces or adds types.
@@ -273,7 +311,7 @@ impl Registry {
                 None => types.push(Arc::new(made)),
             }
         }
-        Self { types, common: Arc::clone(&self.common) }
+        Self { types, catalogue: self.catalogue.clone(), common: Arc::clone(&self.common) }
     }
 
     pub fn types(&self) -> &[Arc<ResourceType>] {
@@ -309,6 +347,18 @@ impl Registry {
     #[expect(clippy::expect_used, reason = "`builtin` puts it there and nothing removes types")]
     pub fn user(&self) -> &Arc<ResourceType> {
         self.by_name("User").expect("every registry has User")
+    }
+}
+
+fn catalogue_parts(endpoint: &str, text: &str) -> Parts {
+    let schema = parse(text);
+    Parts {
+        name: schema.name.clone(),
+        endpoint: endpoint.to_owned(),
+        description: schema.description.clone(),
+        id_prefix: "directory_resource".into(),
+        schema: Arc::new(schema),
+        extensions: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Attribute, DataType, Kept, ResourceType, Uniqueness};
 use crate::scim::Object;
-use crate::scim::key::{decimal_key, instant_key, instant_ms, integer_key, text_key};
+use crate::scim::key::{TextForm, decimal_key, instant_key, instant_ms, integer_key};
 use crate::scim::path::AttrRef;
 
 /// Where a value stands in a document.
@@ -62,7 +62,7 @@ pub struct Index {
     pub name: String,
     place: Place,
     data_type: DataType,
-    case_exact: bool,
+    form: TextForm,
 }
 
 /// Longest key in the index, in bytes. Longer text is cut; the evaluator decides the rest.
@@ -81,7 +81,7 @@ impl Index {
     }
 
     fn key(&self, value: &Value) -> Option<String> {
-        let key = value_key(value, self.data_type, self.case_exact)?;
+        let key = value_key(value, self.data_type, self.form)?;
         Some(cut(&key).to_owned())
     }
 }
@@ -96,13 +96,13 @@ pub fn cut(key: &str) -> &str {
 }
 
 /// A value whose order as text is the order of its type.
-fn value_key(value: &Value, data_type: DataType, case_exact: bool) -> Option<String> {
+fn value_key(value: &Value, data_type: DataType, form: TextForm) -> Option<String> {
     match (value, data_type) {
         (Value::Bool(b), _) => Some(if *b { "1" } else { "0" }.to_owned()),
         (Value::Number(n), DataType::Decimal) => n.as_f64().map(decimal_key),
         (Value::Number(n), _) => n.as_i128().map(integer_key),
         (Value::String(text), DataType::DateTime) => instant_ms(text).map(instant_key),
-        (Value::String(text), _) => Some(text_key(text, case_exact)),
+        (Value::String(text), _) => Some(form.key(text)),
         _ => None,
     }
 }
@@ -116,7 +116,7 @@ pub struct UniqueRule {
     pub scope: String,
     place: Place,
     data_type: DataType,
-    case_exact: bool,
+    form: TextForm,
 }
 
 impl UniqueRule {
@@ -124,7 +124,7 @@ impl UniqueRule {
     pub fn claims(&self, document: &Object) -> Vec<Claim> {
         let mut claims: Vec<Claim> = Vec::new();
         for value in self.place.values(document) {
-            let Some(key) = value_key(value, self.data_type, self.case_exact) else { continue };
+            let Some(key) = value_key(value, self.data_type, self.form) else { continue };
             let key = bounded(key);
             if !key.is_empty() && !claims.iter().any(|claim| claim.key == key) {
                 claims.push(Claim { scope: self.scope.clone(), attribute: self.name.clone(), key });
@@ -191,7 +191,7 @@ pub(super) fn indexes(resource_type: &ResourceType) -> Vec<Index> {
             name,
             place,
             data_type: attr.data_type,
-            case_exact: attr.case_exact,
+            form: TextForm::of(attr),
         })
         .collect()
 }
@@ -208,9 +208,7 @@ pub(super) fn unique_rules(resource_type: &ResourceType) -> Vec<UniqueRule> {
             name,
             place,
             data_type: attr.data_type,
-            // References and binary values always are (RFC 7643 §2.3.6, §2.3.7).
-            case_exact: attr.case_exact
-                || matches!(attr.data_type, DataType::Reference | DataType::Binary),
+            form: TextForm::of(attr),
         })
         .collect()
 }
@@ -283,8 +281,10 @@ mod tests {
             ),
         ];
         for (data_type, values) in ordered {
-            let keys: Vec<String> =
-                values.iter().map(|v| value_key(v, data_type, true).expect("a key")).collect();
+            let keys: Vec<String> = values
+                .iter()
+                .map(|v| value_key(v, data_type, TextForm::CaseExact).expect("a key"))
+                .collect();
             assert!(keys.is_sorted_by(|a, b| a < b), "{data_type:?}: {keys:?}");
         }
         assert_eq!(decimal_key(-0.0), decimal_key(0.0));
@@ -435,6 +435,30 @@ mod tests {
             [(format!("Device:{RACK}:slot.id"), "7".to_owned())],
             "scopes are in databases: they must not change"
         );
+    }
+
+    #[test]
+    fn text_is_indexed_as_filters_compare_it() {
+        let attribute = |data_type: &str, case_exact: bool, types: Value| -> Attribute {
+            serde_json::from_value(json!({
+                "name": "a", "type": data_type, "multiValued": false, "description": "",
+                "required": false, "caseExact": case_exact, "mutability": "readWrite",
+                "returned": "default", "uniqueness": "none", "referenceTypes": types
+            }))
+            .expect("an attribute")
+        };
+        let uri = "https://x.org/v2/Users/A";
+        for (attribute, key) in [
+            (attribute("string", false, json!([])), "https://x.org/v2/users/a"),
+            (attribute("string", true, json!([])), uri),
+            (attribute("binary", false, json!([])), uri),
+            (attribute("reference", false, json!(["external"])), uri),
+            (attribute("reference", false, json!(["User"])), "https://x.org/Users/A"),
+            (attribute("reference", true, json!([])), "https://x.org/Users/A"),
+        ] {
+            let found = value_key(&uri.into(), attribute.data_type, TextForm::of(&attribute));
+            assert_eq!(found.as_deref(), Some(key), "{attribute:?}");
+        }
     }
 
     #[test]

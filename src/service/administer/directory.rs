@@ -13,10 +13,11 @@ use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
-use crate::service::provision::GROUP_NAME;
+use crate::service::unit::GROUP_NAME;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
+use crate::store::pending::PendingRow;
 use crate::store::token::TokenRow;
 use crate::store::{StoreError, Tx};
 
@@ -276,6 +277,26 @@ impl Service {
             .await;
         let page = ListPage::of(&range, rows?, |row| &row.id);
         Ok(page.map(|row| DirectoryView::of(row, &self.public_url)))
+    }
+
+    /// Member values that wait for their resources, oldest first, at most 500.
+    pub async fn pending_members(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<Value, ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        let rows: Result<Vec<PendingRow>, StoreError> =
+            self.store.get("pending_list", move |tx| tx.pending_list(row.key, 500)).await;
+        let shown = rows?.into_iter().map(|row| {
+            json!({
+                "group_id": row.group_id,
+                "group": row.display,
+                "value": row.value,
+                "since": instant_text(row.created),
+            })
+        });
+        Ok(json!({"data": shown.collect::<Vec<Value>>()}))
     }
 
     pub async fn directory_update(

@@ -1,6 +1,7 @@
 //! Management: organizations, directories, directory tokens and API keys.
 
 mod api_key;
+mod catalogue;
 mod directory;
 mod first_start;
 mod organization;
@@ -8,6 +9,7 @@ mod schemas;
 mod token;
 
 pub use api_key::{ApiKeyView, NewApiKey};
+pub use catalogue::Catalogue;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};

@@ -17,8 +17,8 @@ use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
-use crate::service::provision::columns;
 use crate::service::record::{Recorder, object};
+use crate::service::unit::columns;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::resource::{ResourceContent, ResourceRow};
 use crate::store::schemas::SchemaRow;
@@ -119,7 +119,7 @@ impl Service {
 
     /// Converts every resource; when values that must be unique are not, takes the change back.
     async fn convert_directory(&self, key: i64) -> Result<Ended, ServiceError> {
-        let Some(change) = self.change(key).await? else { return Ok(Ended::Done) };
+        let Some(change) = self.schema_change(key).await? else { return Ok(Ended::Done) };
         let duplicates = match self.walk(&change, Pass::Claim).await? {
             Walk::Overtaken => return self.overtaken(&change).await,
             Walk::Complete(duplicates) => duplicates,
@@ -154,7 +154,7 @@ impl Service {
         if !undone? {
             return self.overtaken(&change).await;
         }
-        if let Some(back) = self.change(key).await?
+        if let Some(back) = self.schema_change(key).await?
             && let Walk::Complete(_) = self.walk(&back, Pass::Convert).await?
         {
             self.end(&back).await?;
@@ -171,7 +171,7 @@ impl Service {
         Ok(if taken_back { Ended::TakenBack(Vec::new()) } else { Ended::Done })
     }
 
-    async fn change(&self, key: i64) -> Result<Option<Arc<Change>>, ServiceError> {
+    async fn schema_change(&self, key: i64) -> Result<Option<Arc<Change>>, ServiceError> {
         let found: Result<_, StoreError> = self
             .store
             .read("schema_get", move |tx| {
@@ -433,8 +433,7 @@ fn claim_all(
 }
 
 fn row_display(document: &Document) -> Option<String> {
-    let text = |name: &str| document.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
-    text("displayName").or_else(|| text("userName"))
+    document.text("displayName").filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn refused(problems: Problems) -> ServiceError {

@@ -247,7 +247,7 @@ fn body_beyond_16_mib_is_413_and_one_of_16_mib_is_read() {
 #[test]
 fn paths_where_nothing_is_served_are_404_in_the_form_of_their_surface() {
     let app = TestApp::start(Database::sqlite());
-    for path in ["", "/", "/Devices", "/Devices/1", "/Users/1/2", "/Groups/1/members/2"] {
+    for path in ["/Devices", "/Devices/1", "/Users/1/2", "/Groups/1/members/2"] {
         for method in ["GET", "POST", "DELETE"] {
             let body = (method == "POST").then(|| "{}".to_owned());
             app.scim.send(method, path, &[], body).expect_scim_error(404, None);

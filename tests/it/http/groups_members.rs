@@ -88,6 +88,8 @@ fn patch_add_member_twice_is_noop(app: &TestApp) {
 fn patch_remove_takes_away_what_it_names(app: &TestApp) {
     let ids = users(app, ["ada", "ben", "cid"]);
     let [ada, ben, cid] = ids.each_ref().map(String::as_str);
+    let named = patch(json!([{"op": "add", "path": "displayName", "value": "Ada"}]));
+    app.scim.patch(&format!("/Users/{ada}"), named).expect(200);
     let inner = create(&app.scim, "/Groups", group("Inner", &[]));
     let by_id = format!("members[value eq \"{ben}\"]");
     let by_ids = format!("members[value eq \"{ada}\" or value eq \"{ben}\"]");

@@ -231,7 +231,9 @@ fn empty_filter_lists_everything(app: &TestApp) {
 }
 
 fn groups_are_found_by_name_and_member(app: &TestApp) {
-    let ada = create(&app.scim, "/Users", plain_user("ada"));
+    let mut ada = plain_user("ada");
+    ada["displayName"] = json!("Ada");
+    let ada = create(&app.scim, "/Users", ada);
     create(&app.scim, "/Groups", group("Staff", &[&ada]));
     create(&app.scim, "/Groups", group("Guests", &[]));
     for (filter, expected) in [

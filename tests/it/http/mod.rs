@@ -14,6 +14,7 @@ mod operation;
 mod own_schemas;
 mod own_types;
 mod profiles;
+mod profiles_strict;
 mod projection;
 mod users_create;
 mod users_delete;

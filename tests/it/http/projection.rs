@@ -122,7 +122,7 @@ fn malformed_name_is_400_and_stores_nothing(app: &TestApp) {
     for parameter in ["attributes", "excludedAttributes"] {
         for name in ["emails%5B", "a%20b", "9", "name..x"] {
             let answer = app.scim.post(&format!("/Users?{parameter}={name}"), rich_user());
-            answer.expect_scim_error(400, Some("invalidPath"));
+            answer.expect_scim_error(400, Some("invalidValue"));
         }
     }
     super::assert_nothing_stored(app);

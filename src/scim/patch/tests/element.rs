@@ -123,6 +123,7 @@ fn value_paths_that_match() {
 
 #[test]
 fn value_paths_that_match_nothing_create() {
+    let unmatched = PatchRules { unmatched_replace: UnmatchedReplace::Refuse, ..ACCEPT };
     let path =
         |op: &str, path: &str, value: Value| json!([{"op": op, "path": path, "value": value}]);
     let phones = |element: Value| json!({"phoneNumbers": [element]});
@@ -189,7 +190,7 @@ fn value_paths_that_match_nothing_create() {
     refused(
         &bob_body(),
         &user(),
-        REFUSE,
+        unmatched,
         &[
             (
                 path("replace", "emails[type eq \"other\"].value", json!("x")),
@@ -206,7 +207,7 @@ fn value_paths_that_match_nothing_create() {
     becomes(
         &bob_body(),
         &user(),
-        REFUSE,
+        unmatched,
         &[
             (path("add", "phoneNumbers[type eq \"fax\"].value", json!("1")), fax()),
             (json!([{"op": "remove", "path": "phoneNumbers[type eq \"fax\"]"}]), json!({})),

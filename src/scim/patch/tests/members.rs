@@ -3,15 +3,23 @@
 use serde_json::{Value, json};
 
 use super::super::members::{of_representation, split};
-use super::super::op::{MissingSchemas, PatchOp, parse};
-use super::super::{MemberChange, MemberStep};
+use super::super::op::{BodyRules, PatchOp, parse};
+use super::super::{MemberChange, MemberStep, PatchRules};
 use crate::scim::filter::{UnquotedValues, parse_filter};
 use crate::scim::resource::fixture::{group, object, user};
 use crate::scim::{ResourceType, ScimError, ScimType, urn};
 
 fn run(ops: &Value, rt: &ResourceType) -> Result<(Vec<PatchOp>, Vec<MemberStep>), ScimError> {
+    run_with(ops, rt, PatchRules::LENIENT)
+}
+
+fn run_with(
+    ops: &Value,
+    rt: &ResourceType,
+    rules: PatchRules,
+) -> Result<(Vec<PatchOp>, Vec<MemberStep>), ScimError> {
     let body = object(json!({"Operations": ops}));
-    split(parse(&body, MissingSchemas::Accept)?, rt)
+    split(parse(&body, BodyRules::LENIENT)?, rt, rules)
 }
 
 fn ids(ids: &[&str]) -> Vec<String> {
@@ -215,6 +223,49 @@ fn malformed_members_are_refused() {
         assert_eq!((error.status, error.scim_type), (400, Some(scim_type)), "{ops}: {error}");
         assert_eq!(error.detail, detail, "{ops}");
     }
+}
+
+#[test]
+fn strict_rules_want_one_member_for_one_filter() {
+    let op = |op: &str, path: &str, value: Value| json!([{"op": op, "path": path, "value": value}]);
+    let gone = |path: &str| json!([{"op": "remove", "path": path}]);
+    let strict = |ops: &Value| run_with(ops, &group(), PatchRules::STRICT);
+    for (ops, step) in [
+        (gone("members[value eq \"a\"]"), remove(&["a"])),
+        (
+            gone("members[type eq \"User\" and value eq \"a\"]"),
+            matching("type eq \"User\" and value eq \"a\""),
+        ),
+        (gone("members"), set(&[])),
+        (op("remove", "members", json!([{"value": "a"}, {"value": "b"}])), remove(&["a", "b"])),
+        (op("add", "members", json!([{"value": "a", "type": "User"}])), add(&["a"])),
+        (op("replace", "members", json!([{"value": "a"}])), set(&["a"])),
+    ] {
+        assert_eq!(strict(&ops), Ok((vec![], vec![step])), "{ops}");
+    }
+    for filter in
+        ["type eq \"User\"", "value eq \"a\" or value eq \"b\"", "value pr", "value sw \"a\""]
+    {
+        let error = strict(&gone(&format!("members[{filter}]"))).expect_err(filter);
+        let detail = format!(
+            "The filter [{filter}] can match several values of \"members\"; in a path it must name \
+             one, such as members[value eq \"…\"]."
+        );
+        assert_eq!(error, ScimError::invalid_filter(detail));
+    }
+    for (kind, article) in [("add", "an add"), ("replace", "a replace")] {
+        let ops = op(kind, "members[value eq \"a\"]", json!({"value": "b"}));
+        let detail = format!(
+            "The path \"members[value eq \"a\"]\" of {article} names a whole value; name one of its \
+             sub-attributes, such as members[value eq \"a\"].value."
+        );
+        assert_eq!(strict(&ops), Err(ScimError::invalid_path(detail)));
+    }
+    let detail = "The attribute \"members.colour\" is not defined by the schemas of this resource \
+                  type.";
+    let unknown = op("add", "members", json!([{"value": "a"}, {"value": "b", "colour": 1}]));
+    assert_eq!(strict(&unknown), Err(ScimError::invalid_syntax(detail)));
+    assert!(run(&unknown, &group()).is_ok());
 }
 
 #[test]

@@ -3,30 +3,23 @@
 mod attribute;
 mod element;
 mod members;
+mod narrow;
 mod op;
 mod refusal;
 
 use serde_json::{Value, json};
 
-use super::op::{MAX_OPERATIONS, MissingSchemas, parse};
-use super::{PatchRules, UnknownPaths, UnmatchedReplace, apply};
+use super::op::{BodyRules, MAX_OPERATIONS, MissingPaths, parse};
+use super::{ComplexReplace, PatchRules, SeveralMatches, UnmatchedReplace, WholeElements, apply};
 use crate::scim::resource::fixture::{
-    LENIENT, RACK, STRICT, device, device_body, document, expand, object, user,
+    LENIENT, RACK, device, device_body, document, expand, object, user,
 };
 use crate::scim::resource::{Document, Notes};
 use crate::scim::{Object, ResourceType, ScimError, ScimType, urn};
 
-const ACCEPT: PatchRules = PatchRules {
-    values: LENIENT,
-    unknown_paths: UnknownPaths::Skip,
-    unmatched_replace: UnmatchedReplace::Create,
-};
+const ACCEPT: PatchRules = PatchRules::LENIENT;
 
-const REFUSE: PatchRules = PatchRules {
-    values: STRICT,
-    unknown_paths: UnknownPaths::Refuse,
-    unmatched_replace: UnmatchedReplace::Refuse,
-};
+const REFUSE: PatchRules = PatchRules::STRICT;
 
 fn bob_body() -> Value {
     expand(&json!({
@@ -56,7 +49,7 @@ fn run(
     notes: &mut Notes,
 ) -> Result<Document, ScimError> {
     let body = object(json!({"Operations": expand(ops)}));
-    let ops = parse(&body, MissingSchemas::Accept)?;
+    let ops = parse(&body, BodyRules::LENIENT)?;
     apply(before, &ops, resource_type, rules, notes)
 }
 
@@ -95,8 +88,8 @@ fn refused(
     }
 }
 
-fn parse_value(body: Value, missing: MissingSchemas) -> Result<usize, ScimError> {
-    parse(&object(body), missing).map(|ops| ops.len())
+fn parse_value(body: Value, rules: BodyRules) -> Result<usize, ScimError> {
+    parse(&object(body), rules).map(|ops| ops.len())
 }
 
 fn emails(elements: Value) -> Value {

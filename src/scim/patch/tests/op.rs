@@ -15,13 +15,14 @@ fn body_is_read_in_any_letter_case_and_order() {
         json!({"schemas": [urn::PATCH_OP], "Operations": [{"op": "REMOVE", "path": "a"}]}),
         json!({"schemas": [urn::PATCH_OP], "Operations": [{"op": "Replace", "value": {}, "x": 1}]}),
     ] {
-        assert_eq!(parse_value(body.clone(), MissingSchemas::Refuse), Ok(1), "{body}");
+        let rules = BodyRules { paths: MissingPaths::Accept, ..BodyRules::STRICT };
+        assert_eq!(parse_value(body.clone(), rules), Ok(1), "{body}");
     }
     for schemas in [json!({}), json!({"schemas": null})] {
         let mut body = object(schemas);
         body.insert("Operations".into(), json!([op]));
-        assert!(parse(&body, MissingSchemas::Accept).is_ok());
-        assert!(parse(&body, MissingSchemas::Refuse).is_err());
+        assert!(parse(&body, BodyRules::LENIENT).is_ok());
+        assert!(parse(&body, BodyRules::STRICT).is_err());
     }
 }
 
@@ -33,7 +34,7 @@ fn empty_path_is_no_path_and_null_is_a_value() {
         {"op": "replace", "path": "title", "value": null},
         {"op": "remove", "path": "title"}
     ]}));
-    let ops = parse(&body, MissingSchemas::Accept).unwrap();
+    let ops = parse(&body, BodyRules::LENIENT).unwrap();
     let paths: Vec<bool> = ops.iter().map(|op| op.path.is_some()).collect();
     assert_eq!(paths, [false, false, true, true]);
     assert_eq!((&ops[2].value, &ops[3].value), (&Some(Value::Null), &None));
@@ -43,7 +44,7 @@ fn empty_path_is_no_path_and_null_is_a_value() {
 fn malformed_bodies_are_refused() {
     use ScimType::{InvalidPath, InvalidSyntax, InvalidValue, NoTarget};
     let ops = |ops: Value| json!({"Operations": ops});
-    let schemas = "\"schemas\" of a PATCH request must be \
+    let schemas = "\"schemas\" of this request must be \
                    [\"urn:ietf:params:scim:api:messages:2.0:PatchOp\"].";
     let table = [
         (json!({"schemas": []}), InvalidSyntax, schemas),
@@ -121,17 +122,37 @@ fn malformed_bodies_are_refused() {
         ),
     ];
     for (body, scim_type, detail) in table {
-        let error = parse_value(body.clone(), MissingSchemas::Accept).expect_err(detail);
+        let error = parse_value(body.clone(), BodyRules::LENIENT).expect_err(detail);
         let found = (error.status, error.scim_type, error.detail.as_str());
         assert_eq!(found, (400, Some(scim_type), detail), "{body}");
     }
 }
 
 #[test]
+fn missing_paths_are_refused_where_the_rules_say_so() {
+    let ops = |op: Value| json!({"Operations": [{"op": "add", "path": "title", "value": 1}, op]});
+    let rules = BodyRules { paths: MissingPaths::Refuse, ..BodyRules::LENIENT };
+    for (op, article) in [
+        (json!({"op": "add", "value": {"title": 1}}), "an add"),
+        (json!({"op": "replace", "path": null, "value": {"title": 1}}), "a replace"),
+        (json!({"op": "Replace", "path": " ", "value": {}}), "a replace"),
+        (json!({"op": "remove"}), "a remove"),
+        (json!({"op": "add"}), "an add"),
+    ] {
+        let detail = format!(
+            "Operations[1] is {article} without a path; each operation must name its attribute in \
+             \"path\"."
+        );
+        assert_eq!(parse_value(ops(op), rules), Err(ScimError::invalid_syntax(detail)));
+    }
+    assert_eq!(parse_value(ops(json!({"op": "remove", "path": "name"})), rules), Ok(2));
+}
+
+#[test]
 fn too_many_operations_are_413() {
     let body = |n| json!({"Operations": vec![json!({"op": "remove", "path": "title"}); n]});
-    assert_eq!(parse_value(body(MAX_OPERATIONS), MissingSchemas::Accept), Ok(10_000));
-    let error = parse_value(body(MAX_OPERATIONS + 1), MissingSchemas::Accept).unwrap_err();
+    assert_eq!(parse_value(body(MAX_OPERATIONS), BodyRules::LENIENT), Ok(10_000));
+    let error = parse_value(body(MAX_OPERATIONS + 1), BodyRules::LENIENT).unwrap_err();
     let detail = "The request has 10001 operations; at most 10000 are allowed.";
     assert_eq!(error, ScimError::new(413, detail));
 }

@@ -48,41 +48,94 @@ fn unknown_paths_are_skipped_into_extra() {
 
 #[test]
 fn unknown_paths_are_refused() {
-    use ScimType::{InvalidPath, InvalidValue};
     let no =
         |path: &str| format!("The path \"{path}\" names no attribute of the resource type User.");
     for (op, path) in [
         (json!({"op": "add", "path": "badge", "value": 7}), "badge"),
         (json!({"op": "remove", "path": "name.badge"}), "name.badge"),
-        (json!({"op": "add", "value": {"badge": 7}}), "badge"),
         (json!({"op": "add", "path": "emails[type pr].x", "value": 7}), "emails[type pr].x"),
         (json!({"op": "remove", "path": "urn:other:User"}), "urn:other:User"),
-        (json!({"op": "add", "path": "ENT", "value": {"desk": 7}}), "ENT:desk"),
         (json!({"op": "remove", "path": "ENT[department pr]"}), "ENT[department pr]"),
     ] {
-        refused(&bob_body(), &user(), REFUSE, &[(json!([op]), InvalidPath, no(path).as_str())]);
+        let rows = [(json!([op]), ScimType::InvalidPath, no(path))];
+        let rows: Vec<_> = rows.iter().map(|(op, t, d)| (op.clone(), *t, d.as_str())).collect();
+        refused(&bob_body(), &user(), REFUSE, &rows);
+        refused(&bob_body(), &user(), PatchRules { values: LENIENT, ..REFUSE }, &rows);
     }
-    refused(
-        &bob_body(),
-        &user(),
-        REFUSE,
-        &[(
-            json!([{"op": "add", "path": "name", "value": {"badge": 7}}]),
-            InvalidValue,
-            "The attribute \"name.badge\" is not defined by the schemas of this resource type.",
-        )],
+}
+
+/// A name inside a value is an attribute of a body, whatever the rule for paths is.
+#[test]
+fn unknown_attributes_in_values_are_kept_or_refused() {
+    let paths_refused = PatchRules { values: LENIENT, ..REFUSE };
+    for (op, name, kept) in [
+        (json!({"op": "add", "value": {"badge": 7}}), "badge", true),
+        (json!({"op": "replace", "value": {"urn:x:User:badge": 7}}), "urn:x:User:badge", true),
+        (json!({"op": "add", "value": {"emails[type pr].x": 7}}), "emails[type pr].x", true),
+        // What cannot be read as a path is an unknown attribute as well.
+        (json!({"op": "add", "value": {"not a path": 7}}), "not a path", true),
+        (json!({"op": "add", "value": {"emails[": 7}}), "emails[", true),
+        (json!({"op": "add", "value": {"": 7}}), "", true),
+        (json!({"op": "add", "path": "ENT", "value": {"desk": 7}}), "ENT:desk", true),
+        (json!({"op": "add", "value": {"ENT": {"desk": 7}}}), "ENT:desk", true),
+        (json!({"op": "add", "path": "name", "value": {"badge": 7}}), "name.badge", false),
+        (json!({"op": "add", "path": "emails", "value": [{"x": 7}]}), "emails.x", false),
+        (json!({"op": "add", "value": {"/password": "s3cret"}}), "/password", false),
+    ] {
+        let (before, name) =
+            (document(bob_body(), &user()), name.replace("ENT", urn::ENTERPRISE_USER));
+        for rules in [ACCEPT, paths_refused] {
+            let mut notes = Notes::default();
+            let after = run(&before, &json!([op]), &user(), rules, &mut notes).unwrap();
+            assert_eq!(after, before, "{op}");
+            assert_eq!(notes.ignored, [name.as_str()], "{op}");
+            assert_eq!(notes.extra.contains_key(&name), kept, "{op}");
+        }
+        let detail = format!(
+            "The attribute \"{name}\" is not defined by the schemas of this resource type."
+        );
+        let rows = [(json!([op]), ScimType::InvalidSyntax, detail.as_str())];
+        refused(&bob_body(), &user(), REFUSE, &rows);
+    }
+    let mut notes = Notes { extra: object(json!({"not a path": 7})), ..Notes::default() };
+    let ops = json!([{"op": "replace", "value": {"not a path": null}}]);
+    run(&document(bob_body(), &user()), &ops, &user(), ACCEPT, &mut notes).unwrap();
+    assert!(notes.extra.is_empty());
+}
+
+#[test]
+fn schemas_may_name_what_the_type_has() {
+    let add = |value: Value| json!([{"op": "add", "path": "schemas", "value": value}]);
+    let before = document(bob_body(), &user());
+    for ops in [
+        add(json!([urn::ENTERPRISE_USER])),
+        add(json!(urn::USER)),
+        add(json!([])),
+        add(Value::Null),
+        json!([{"op": "replace", "path": "schemas", "value": [urn::USER.to_uppercase()]}]),
+        json!([{"op": "remove", "path": "schemas", "value": ["urn:x"]}]),
+    ] {
+        let mut notes = Notes::default();
+        assert_eq!(run(&before, &ops, &user(), REFUSE, &mut notes), Ok(before.clone()), "{ops}");
+        assert_eq!(notes, Notes::default(), "{ops}");
+    }
+    let detail = format!(
+        "The attribute \"schemas\" names \"urn:x\", which the resource type User does not have; \
+         allowed are {}, {}.",
+        urn::USER,
+        urn::ENTERPRISE_USER
     );
-    // A path that cannot be read is no unknown attribute.
-    refused(
-        &bob_body(),
-        &user(),
-        ACCEPT,
-        &[(
-            json!([{"op": "add", "value": {"not a path": 7}}]),
-            InvalidPath,
-            "The path could not be read at position 5: found `a`, expected the end of the path.",
-        )],
-    );
+    for ops in [
+        add(json!(["urn:x"])),
+        add(json!("urn:x")),
+        json!([{"op": "replace", "value": {"schemas": [urn::USER, "urn:x"]}}]),
+    ] {
+        let rows = [(ops.clone(), ScimType::InvalidValue, detail.as_str())];
+        refused(&bob_body(), &user(), REFUSE, &rows);
+        let mut notes = Notes::default();
+        assert_eq!(run(&before, &ops, &user(), ACCEPT, &mut notes), Ok(before.clone()), "{ops}");
+        assert_eq!(notes.ignored, ["schemas[\"urn:x\"]"], "{ops}");
+    }
 }
 
 #[test]

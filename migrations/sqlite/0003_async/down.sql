@@ -1,0 +1,2 @@
+DROP TABLE async_result;
+DROP TABLE async_request;

@@ -1,0 +1,2 @@
+DROP INDEX member_pending_created;
+DROP INDEX member_pending_value;

@@ -1,0 +1,31 @@
+//! `/Bulk` (RFC 7644 §3.7).
+
+use actix_web::http::Method;
+use actix_web::{HttpResponse, web};
+
+use super::asynchronous::{self, Preference};
+use super::{Call, HttpError, MEDIA_TYPE, Problem, State, resources};
+use crate::scim::ScimError;
+
+pub(super) async fn serve(
+    call: &Call,
+    state: &State,
+    payload: web::Payload,
+) -> Result<HttpResponse, HttpError> {
+    resources::refuse_conditions(call)?;
+    if !call.access.directory.profile.bulk {
+        let detail = "The profile of this directory does not serve /Bulk.";
+        return Err(HttpError::scim(ScimError::new(501, detail)));
+    }
+    if *call.request.method() != Method::POST {
+        return Err(HttpError::scim(Problem::Method("POST")));
+    }
+    let body = resources::read(call, state, payload).await?;
+    if let Some(preference) = Preference::of(call) {
+        return asynchronous::bulk(call, state, preference, body).await;
+    }
+    let service = &state.service;
+    let run = service.bulk_begin(&call.access, &call.base, body).map_err(HttpError::scim)?;
+    let answer = service.bulk(run).await;
+    Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(answer.to_string()))
+}

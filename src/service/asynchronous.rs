@@ -1,0 +1,256 @@
+//! Requests that are answered before they are done (RFC 9967 §2.5.1.1, RFC 7240 `respond-async`).
+//!
+//! What is accepted is stored first, as a bulk request, together with the ids of its new resources.
+//! Its units store what became of their operations along with the changes, so that a process that
+//! takes over after another one has stopped goes on exactly where that one ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::authenticate::{Access, served_catalogue};
+use super::bulk::{self, BulkRun, Kept, NewIds, Progress};
+use super::context::Directory;
+use super::record::object;
+use super::{Service, ServiceError};
+use crate::scim::{Object, ScimError, urn};
+use crate::store::StoreError;
+use crate::store::async_request::AsyncRow;
+
+/// How long a runner is believed to be at it without a sign, in milliseconds.
+const LEASE_MS: i64 = 30_000;
+
+/// How long the outcome can be read, in milliseconds.
+const KEEP_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Requests of one directory that wait or run.
+const MAX_PENDING: i64 = 100;
+
+/// Requests that one process runs at the same time.
+pub(super) const RUNNERS: usize = 4;
+
+/// Longest time that a client may ask to wait for the ordinary answer.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// The bulkId of the operation of a request that is no bulk request.
+const SINGLE: &str = "single";
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Bulk,
+    /// One operation, whose outcome is answered without a list around it.
+    Single,
+}
+
+impl Form {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Bulk => "bulk",
+            Self::Single => "single",
+        }
+    }
+}
+
+/// A request that was accepted.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The value of `Set-Txn`.
+    pub txn: String,
+    /// The answer, when it was there within the time that the client wanted to wait.
+    pub answer: Option<Value>,
+}
+
+/// How far a request is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Completion {
+    /// Operations that are done.
+    Running(usize),
+    Done(Value),
+}
+
+/// A bulk request of one operation.
+pub fn single(method: &str, path: String, version: Option<String>, data: Option<Object>) -> Object {
+    let mut operation = Object::new();
+    operation.insert("method".into(), method.into());
+    operation.insert("path".into(), path.into());
+    operation.insert("bulkId".into(), SINGLE.into());
+    operation.extend(version.map(|version| ("version".to_owned(), version.into())));
+    operation.extend(data.map(|data| ("data".to_owned(), data.into())));
+    let mut body = Object::new();
+    body.insert("schemas".into(), json!([urn::BULK_REQUEST]));
+    body.insert("Operations".into(), json!([operation]));
+    body
+}
+
+impl Service {
+    /// Accepts a request and begins with it. The refusals of a bulk request as a whole are answered
+    /// at once.
+    pub async fn asynchronous(
+        self: &Arc<Self>,
+        access: &Arc<Access>,
+        base: &str,
+        form: Form,
+        body: Object,
+        wait: Option<Duration>,
+    ) -> Result<Accepted, ServiceError> {
+        let mut run = self.bulk_begin(access, base, body.clone())?;
+        let (txn, runner) = (self.clock.id("txn"), self.clock.id("runner"));
+        let (now, directory_key) = (self.clock.now_ms(), access.directory.key);
+        let row = AsyncRow {
+            directory_key,
+            id: txn.clone(),
+            form: form.as_str().to_owned(),
+            base: base.to_owned(),
+            body: Value::Object(body).to_string(),
+            ids: json!(run.ids()).to_string(),
+            runner: runner.clone(),
+            lease: now + LEASE_MS,
+            created: now,
+            finished: None,
+        };
+        self.store
+            .write("async_accept", move |tx| {
+                if tx.async_pending(directory_key)? >= MAX_PENDING {
+                    let detail = format!(
+                        "{MAX_PENDING} asynchronous requests of this directory are under way; try \
+                         again when some are done."
+                    );
+                    return Err(ServiceError::from(ScimError::new(503, detail)));
+                }
+                Ok(tx.async_insert(&row)?)
+            })
+            .await?;
+        run.kept = Some(Kept { directory_key, id: txn.clone(), runner, lease: now + LEASE_MS });
+        let service = Arc::clone(self);
+        let running = tokio::spawn(async move { service.run_kept(run).await });
+        let mut accepted = Accepted { txn, answer: None };
+        if let Some(wait) = wait
+            && tokio::time::timeout(wait.min(MAX_WAIT), running).await.is_ok()
+            && let Completion::Done(answer) = self.completion(access, &accepted.txn).await?
+        {
+            accepted.answer = Some(answer);
+        }
+        Ok(accepted)
+    }
+
+    /// Runs a stored request to its end, or until somebody else has to go on with it.
+    async fn run_kept(&self, mut run: BulkRun) {
+        let Ok(_turn) = self.async_runners.acquire().await else { return };
+        loop {
+            if let Some(kept) = &mut run.kept {
+                kept.lease = self.clock.now_ms() + LEASE_MS;
+            }
+            match self.bulk_unit(&mut run).await {
+                Progress::More => {}
+                Progress::Done => break,
+                Progress::Stopped => return,
+            }
+        }
+        let (Some(kept), now) = (run.kept, self.clock.now_ms()) else { return };
+        let ended: Result<(), StoreError> = self
+            .store
+            .write("async_finish", move |tx| {
+                match tx.async_hold(kept.directory_key, &kept.id, &kept.runner, kept.lease)? {
+                    true => tx.async_finish(kept.directory_key, &kept.id, now),
+                    false => Ok(()),
+                }
+            })
+            .await;
+        ended
+            .unwrap_or_else(|error| tracing::warn!(%error, "an asynchronous request is not ended"));
+    }
+
+    /// How far a request of the directory is.
+    pub async fn completion(&self, access: &Access, txn: &str) -> Result<Completion, ServiceError> {
+        let (key, id) = (access.directory.key, txn.to_owned());
+        let found: Result<_, StoreError> = self
+            .store
+            .read("async_get", move |tx| {
+                let Some(row) = tx.async_get(key, &id)? else { return Ok(None) };
+                Ok(Some((row, tx.async_results(key, &id)?)))
+            })
+            .await;
+        let Some((row, results)) = found? else {
+            return Err(ScimError::not_found("The asynchronous request").into());
+        };
+        if row.finished.is_none() {
+            return Ok(Completion::Running(results.len()));
+        }
+        let mut outcomes: Vec<Value> =
+            results.iter().map(|(_, outcome)| Value::Object(object(outcome))).collect();
+        if row.form == Form::Single.as_str() {
+            let mut outcome = outcomes.pop().unwrap_or_default();
+            if let Some(members) = outcome.as_object_mut() {
+                members.shift_remove("bulkId");
+            }
+            return Ok(Completion::Done(outcome));
+        }
+        Ok(Completion::Done(bulk::answer(outcomes)))
+    }
+
+    /// Goes on with every request whose runner has stopped, and forgets those that were done long
+    /// ago.
+    pub async fn resume_asynchronous(self: &Arc<Self>) -> Result<(), ServiceError> {
+        loop {
+            let (runner, now) = (self.clock.id("runner"), self.clock.now_ms());
+            let taking = runner.clone();
+            let taken: Result<Option<AsyncRow>, StoreError> = self
+                .store
+                .write("async_take_over", move |tx| {
+                    tx.async_take_over(&taking, now, now + LEASE_MS)
+                })
+                .await;
+            let Some(row) = taken? else { break };
+            let kept = Kept {
+                directory_key: row.directory_key,
+                id: row.id.clone(),
+                runner,
+                lease: now + LEASE_MS,
+            };
+            match self.resumed(row, kept).await {
+                Ok(Some(run)) => {
+                    let service = Arc::clone(self);
+                    tokio::spawn(async move { service.run_kept(run).await });
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "an asynchronous request is not resumed"),
+            }
+        }
+        let until = self.clock.now_ms() - KEEP_MS;
+        let pruned: Result<usize, StoreError> =
+            self.store.write("async_prune", move |tx| tx.async_prune(until, 100)).await;
+        pruned?;
+        Ok(())
+    }
+
+    async fn resumed(&self, row: AsyncRow, kept: Kept) -> Result<Option<BulkRun>, ServiceError> {
+        let (key, id) = (row.directory_key, row.id.clone());
+        let found: Result<_, StoreError> = self
+            .store
+            .read("async_resume", move |tx| {
+                let own = tx.schema_get(key)?;
+                let directory = tx.directory_by_key(key)?;
+                let served = served_catalogue(tx, key)?;
+                Ok((directory, own, served, tx.async_results(key, &id)?))
+            })
+            .await;
+        let (Some(directory), own, served, results) = found? else { return Ok(None) };
+        let directory = {
+            let registry = self.registry_of(own.as_ref());
+            Directory::from_row(&directory, registry.with_catalogue(|name| served.contains(&name)))
+        };
+        let access = Arc::new(Access::of_directory(directory));
+        let ids: NewIds = serde_json::from_str(&row.ids).unwrap_or_default();
+        let noted = results.into_iter().filter_map(|(index, outcome)| {
+            let outcome = object(&outcome);
+            let failed = outcome.contains_key("response");
+            Some((usize::try_from(index).ok()?, failed, Value::Object(outcome)))
+        });
+        let mut run =
+            BulkRun::resumed(&access, &row.base, object(&row.body), ids, noted.collect())?;
+        run.kept = Some(kept);
+        Ok(Some(run))
+    }
+}

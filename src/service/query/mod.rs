@@ -1,0 +1,111 @@
+//! Reading: one resource, or a list by filter, order and page (RFC 7644 §3.4).
+//!
+//! A filter that the database decides alone costs what it returns ([`walk`]). What is left over is
+//! decided by the evaluator over the rows that the database narrowed down to, within a budget
+//! ([`scan`]): the answer is exact, or 400 `tooMany`. Pages go by index or by cursor ([`cursor`]).
+
+mod cursor;
+mod list;
+mod relations;
+mod scan;
+mod sort_key;
+mod walk;
+
+use std::sync::Arc;
+
+pub(super) use cursor::{Anchors, Cursors};
+pub use cursor::{CURSOR_SECONDS, open_cursor};
+pub use relations::{Found, ManagerRow};
+pub use scan::{SCAN_ROWS, SCAN_TIME};
+
+use super::{Access, Service, ServiceError};
+use crate::scim::resource::Projection;
+use crate::scim::{ResourceType, ScimError};
+use crate::store::StoreError;
+use crate::store::member::MemberRow;
+use crate::store::resource::ResourceRow;
+use relations::Relations;
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Listed {
+    pub total: i64,
+    /// 1-based; `None` when the page was asked for by cursor.
+    pub start_index: Option<u64>,
+    pub next_cursor: Option<String>,
+    pub previous_cursor: Option<String>,
+    pub resources: Vec<Entry>,
+}
+
+/// One resource of a list, with its type and what is shown of it.
+#[derive(Debug)]
+pub struct Entry {
+    pub resource_type: Arc<ResourceType>,
+    pub projection: Arc<Projection>,
+    pub found: Found,
+}
+
+impl Service {
+    /// One resource by id.
+    pub async fn get(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        projection: &Projection,
+    ) -> Result<Found, ServiceError> {
+        let relations = Relations::of(resource_type, projection);
+        let (directory_key, name, wanted) =
+            (access.directory.key, resource_type.name.clone(), id.to_owned());
+        let found: Result<Option<Found>, StoreError> = self
+            .store
+            .read("resource_get", move |tx| {
+                match tx.resource_get(directory_key, &name, &wanted)? {
+                    Some(row) => relations.load(tx, directory_key, row).map(Some),
+                    None => Ok(None),
+                }
+            })
+            .await;
+        found?.ok_or_else(|| {
+            let id: String = id.chars().take(80).collect();
+            ScimError::not_found(&format!("{} \"{id}\"", resource_type.name)).into()
+        })
+    }
+
+    /// A row that was just written, with its relations as they are now.
+    pub async fn with_relations(
+        &self,
+        access: &Access,
+        resource_type: &ResourceType,
+        row: ResourceRow,
+        projection: &Projection,
+    ) -> Result<Found, ServiceError> {
+        let mut relations = Relations::of(resource_type, projection);
+        // Nobody can have put a new resource into a group yet.
+        relations.groups &= row.version > 1;
+        if relations.is_none_for(&row) {
+            return Ok(Found::alone(row));
+        }
+        let directory_key = access.directory.key;
+        let found: Result<Found, StoreError> = self
+            .store
+            .read("relations", move |tx| relations.load(tx, directory_key, row.clone()))
+            .await;
+        Ok(found?)
+    }
+
+    /// True when the group has more members than that.
+    pub async fn has_more_members(
+        &self,
+        access: &Access,
+        group_key: i64,
+        than: i64,
+    ) -> Result<bool, ServiceError> {
+        let directory_key = access.directory.key;
+        let rows: Result<Vec<MemberRow>, StoreError> = self
+            .store
+            .get("member_list", move |tx| tx.member_list(directory_key, group_key, 0, than + 1))
+            .await;
+        Ok(i64::try_from(rows?.len()).unwrap_or(i64::MAX) > than)
+    }
+}

@@ -1,0 +1,125 @@
+//! What other rows say about a resource: its groups, its members, its manager.
+
+use serde_json::Value;
+
+use crate::scim::resource::Projection;
+use crate::scim::{ResourceType, urn};
+use crate::service::record::object;
+use crate::store::member::{MemberRow, MembershipRow};
+use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, Tx};
+
+/// Members read at a time.
+const MEMBERS: i64 = 10_000;
+
+/// A resource with what other rows say about it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub row: ResourceRow,
+    pub groups: Vec<MembershipRow>,
+    pub members: Vec<MemberRow>,
+    /// Set when the user names a manager, whether or not there is such a user.
+    pub manager: Option<ManagerRow>,
+}
+
+/// The user that another names as its manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagerRow {
+    /// The id, when it is one of a user of this directory.
+    pub id: Option<String>,
+    pub display: Option<String>,
+}
+
+impl Found {
+    /// A row that no other row says anything about, or whose relations are not shown.
+    pub fn alone(row: ResourceRow) -> Self {
+        Self { row, groups: Vec::new(), members: Vec::new(), manager: None }
+    }
+}
+
+/// What is loaded beside a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Relations {
+    pub(super) groups: bool,
+    pub(super) members: bool,
+    pub(super) manager: bool,
+}
+
+impl Relations {
+    pub(super) fn of(resource_type: &ResourceType, projection: &Projection) -> Self {
+        let has = |name: &str| resource_type.attribute(name).is_some() && projection.wants(name);
+        Self {
+            groups: resource_type.is_user() && has("groups"),
+            members: resource_type.is_group() && has("members"),
+            manager: resource_type.is_user() && projection.wants_extension(urn::ENTERPRISE_USER),
+        }
+    }
+
+    /// True when there is nothing to load for the row.
+    pub(super) fn is_none_for(self, row: &ResourceRow) -> bool {
+        !self.groups && !self.members && !(self.manager && mentions_manager(row))
+    }
+
+    pub(super) fn load(
+        self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        row: ResourceRow,
+    ) -> Result<Found, StoreError> {
+        let groups = match self.groups {
+            true => tx.membership_list(directory_key, row.key)?,
+            false => Vec::new(),
+        };
+        let members = match self.members {
+            true => all_members(tx, directory_key, row.key)?,
+            false => Vec::new(),
+        };
+        let manager = match self.manager && mentions_manager(&row) {
+            true => manager(tx, directory_key, &row)?,
+            false => None,
+        };
+        Ok(Found { row, groups, members, manager })
+    }
+}
+
+/// Few users of a directory have no manager at all, but in many directories nobody has: those
+/// documents are not parsed.
+fn mentions_manager(row: &ResourceRow) -> bool {
+    row.doc.contains("\"manager\":{")
+}
+
+fn manager(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+    row: &ResourceRow,
+) -> Result<Option<ManagerRow>, StoreError> {
+    let document = object(&row.doc);
+    let Some(manager) = document.get(urn::ENTERPRISE_USER).and_then(|e| e.get("manager")) else {
+        return Ok(None);
+    };
+    let found = match manager.get("value").and_then(Value::as_str) {
+        Some(id) => tx.resource_display(directory_key, "User", id)?.map(|display| (id, display)),
+        None => None,
+    };
+    Ok(Some(match found {
+        Some((id, display)) => ManagerRow { id: Some(id.to_owned()), display },
+        None => ManagerRow { id: None, display: None },
+    }))
+}
+
+fn all_members(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+    group_key: i64,
+) -> Result<Vec<MemberRow>, StoreError> {
+    let mut members: Vec<MemberRow> = Vec::new();
+    loop {
+        let after = members.last().map_or(0, |member| member.key);
+        let page = tx.member_list(directory_key, group_key, after, MEMBERS)?;
+        let complete = i64::try_from(page.len()).unwrap_or(i64::MAX) < MEMBERS;
+        members.extend(page);
+        if complete {
+            return Ok(members);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a resource is sorted by where no index gives the order (RFC 7644 §3.4.2.3).
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::scim::key::{instant_ms, text_key};
+use crate::scim::schema::DataType;
+use crate::scim::{AttrRef, Object};
+use crate::service::record::object;
+use crate::store::resource::ResourceRow;
+
+/// The order of the variants puts unassigned values last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum SortKey {
+    Bool(bool),
+    Number(f64),
+    Instant(i64),
+    Text(String),
+    Unassigned,
+}
+
+impl SortKey {
+    /// The primary value of a multi-valued attribute, else its first (RFC 7644 §3.4.2.3).
+    pub(super) fn of(row: &ResourceRow, attr: &AttrRef<'_>) -> Self {
+        match (attr.extension, attr.attribute.name.as_str(), attr.sub.map(|sub| sub.name.as_str()))
+        {
+            (None, "meta", Some("created")) => Self::Instant(row.created),
+            (None, "meta", Some("lastModified")) => Self::Instant(row.modified),
+            (None, "meta", Some("resourceType")) => Self::Text(row.resource_type.clone()),
+            _ => Self::of_document(&object(&row.doc), attr),
+        }
+    }
+
+    fn of_document(document: &Object, attr: &AttrRef<'_>) -> Self {
+        let container = match attr.extension {
+            None => Some(document),
+            Some(schema) => document.get(&schema.id).and_then(Value::as_object),
+        };
+        let mut value = container.and_then(|object| object.get(&attr.attribute.name));
+        if let Some(Value::Array(elements)) = value {
+            let is_primary = |e: &&Value| e.get("primary") == Some(&Value::Bool(true));
+            value = elements.iter().find(is_primary).or_else(|| elements.first());
+        }
+        let leaf = attr.leaf();
+        if let Some(members) = value.and_then(Value::as_object) {
+            value = members.get(&leaf.name);
+        }
+        match (value, leaf.data_type) {
+            (Some(Value::Bool(b)), _) => Self::Bool(*b),
+            (Some(Value::Number(n)), _) => n.as_f64().map_or(Self::Unassigned, Self::Number),
+            (Some(Value::String(text)), DataType::DateTime) => {
+                instant_ms(text).map_or(Self::Unassigned, Self::Instant)
+            }
+            (Some(Value::String(text)), _) => Self::Text(text_key(text, leaf.case_exact)),
+            _ => Self::Unassigned,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Bool(_) => 0,
+            Self::Number(_) => 1,
+            Self::Instant(_) => 2,
+            Self::Text(_) => 3,
+            Self::Unassigned => 4,
+        }
+    }
+}
+
+impl Eq for SortKey {}
+
+impl PartialOrd for SortKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SortKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
+            (Self::Instant(a), Self::Instant(b)) => a.cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (a, b) => a.rank().cmp(&b.rank()),
+        }
+    }
+}

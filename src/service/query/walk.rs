@@ -1,0 +1,203 @@
+//! Pages whose order an index gives: each costs what it shows, the first like the millionth.
+//!
+//! A list is a sequence of segments, each with an order that the database knows: one for each type,
+//! and where a column can be empty one for the resources with a value and one for those without.
+
+use super::ServiceError;
+use super::cursor::{Direction, Position};
+use super::list::{Listing, OrderColumn, Slice, Span, order_column};
+use super::sort_key::SortKey;
+use crate::scim::list::SortOrder;
+use crate::store::list::{Bound, BoundValue, Order, Walk};
+use crate::store::plan::{Predicate, TextColumn};
+use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, Tx};
+
+/// A stretch of a list.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    source: usize,
+    order: Order,
+    rising: bool,
+    /// Which resources of the source belong to it.
+    predicate: Predicate,
+}
+
+impl Listing {
+    /// The segments of the list; `None` when something is left for the evaluator to decide, or when
+    /// no index has the order.
+    pub(super) fn segments(&self) -> Option<Vec<Segment>> {
+        let undecided = self.sources.iter().any(|source| source.filter.is_some());
+        let ordered = !self.sorted || self.sources.len() == 1;
+        if undecided || !ordered {
+            return None;
+        }
+        let mut segments = Vec::new();
+        for (source, from) in self.sources.iter().enumerate() {
+            if from.predicate == Predicate::Nothing {
+                continue;
+            }
+            let rising = self.sort_order == SortOrder::Ascending || from.sort.is_none();
+            let segment = |order, predicate| Segment { source, order, rising, predicate };
+            let Some(attr) = from.sort_attr() else {
+                segments.push(segment(Order::Key, from.predicate.clone()));
+                continue;
+            };
+            match order_column(&attr, &from.resource_type)? {
+                OrderColumn::Instant(column) => {
+                    segments.push(segment(Order::Instant(column), from.predicate.clone()));
+                }
+                OrderColumn::Text(column) if column.is_always_assigned() => {
+                    segments.push(segment(Order::Text(column), from.predicate.clone()));
+                }
+                OrderColumn::Text(column) => {
+                    let mut two = [
+                        segment(Order::Text(column), assigned(&from.predicate, column, true)),
+                        segment(Order::Without(column), assigned(&from.predicate, column, false)),
+                    ];
+                    // Unassigned values come last ascending and first descending.
+                    if !rising {
+                        two.reverse();
+                    }
+                    segments.extend(two);
+                }
+            }
+        }
+        Some(segments)
+    }
+
+    /// Reads the page.
+    pub(super) fn walk(
+        &self,
+        tx: &mut Tx<'_>,
+        segments: &[Segment],
+    ) -> Result<Slice, ServiceError> {
+        let mut slice = Slice {
+            total: self.total(tx, segments)?,
+            rows: Vec::new(),
+            more_before: false,
+            more_after: false,
+        };
+        let count = usize::try_from(self.span.count()).unwrap_or(usize::MAX);
+        if count == 0 {
+            return Ok(slice);
+        }
+        match &self.span {
+            Span::Index { page, anchor } => {
+                let rows = page.start_index - 1;
+                if i64::try_from(rows).unwrap_or(i64::MAX) >= slice.total {
+                    return Ok(slice);
+                }
+                let (from, skip) = match anchor {
+                    Some((before, place)) => (Some(place), rows - before),
+                    None => (None, rows),
+                };
+                slice.rows = self.read(tx, segments, from, skip, count, Direction::Forward)?;
+            }
+            Span::Cursor { from, .. } => {
+                let (place, direction) = match from {
+                    Some(cursor) => (Some(&cursor.position), cursor.direction),
+                    None => (None, Direction::Forward),
+                };
+                // One row more says whether there is another page.
+                let mut rows = self.read(tx, segments, place, 0, count + 1, direction)?;
+                let more = rows.len() > count;
+                rows.truncate(count);
+                match direction {
+                    Direction::Forward => {
+                        (slice.more_before, slice.more_after) = (place.is_some(), more);
+                    }
+                    Direction::Backward => {
+                        rows.reverse();
+                        (slice.more_before, slice.more_after) = (more, true);
+                    }
+                }
+                slice.rows = rows;
+            }
+        }
+        Ok(slice)
+    }
+
+    /// `totalResults`; on a later page by cursor it is what the first page found.
+    fn total(&self, tx: &mut Tx<'_>, segments: &[Segment]) -> Result<i64, StoreError> {
+        if let Span::Cursor { from: Some(cursor), .. } = &self.span {
+            return Ok(cursor.total);
+        }
+        let mut total = 0;
+        for (index, from) in self.sources.iter().enumerate() {
+            if segments.iter().any(|segment| segment.source == index) {
+                let name = &from.resource_type.name;
+                total += tx.resource_total(self.directory_key, name, &from.predicate)?;
+            }
+        }
+        Ok(total)
+    }
+
+    /// Up to `limit` rows beyond a place, across segments; backward in the opposite order.
+    fn read(
+        &self,
+        tx: &mut Tx<'_>,
+        segments: &[Segment],
+        from: Option<&Position>,
+        mut skip: u64,
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<(usize, ResourceRow, Position)>, StoreError> {
+        let mut rows = Vec::new();
+        let mut indexes: Vec<usize> = (0..segments.len()).collect();
+        if direction == Direction::Backward {
+            indexes.reverse();
+        }
+        let begin = from.and_then(|place| indexes.iter().position(|i| *i == place.segment));
+        for index in indexes.into_iter().skip(begin.unwrap_or(0)) {
+            let Some(segment) = segments.get(index) else { continue };
+            let Some(source) = self.sources.get(segment.source) else { continue };
+            let beyond = from.filter(|place| place.segment == index).map(bound);
+            // Where rows are passed over, those of a whole segment are counted, not read.
+            if skip > 0 && segments.len() > 1 && beyond.is_none() {
+                let name = &source.resource_type.name;
+                let all = tx.resource_total(self.directory_key, name, &segment.predicate)?;
+                let all = u64::try_from(all).unwrap_or(0);
+                if skip >= all {
+                    skip -= all;
+                    continue;
+                }
+            }
+            let walk = Walk {
+                directory_key: self.directory_key,
+                resource_type: &source.resource_type.name,
+                predicate: &segment.predicate,
+                order: segment.order,
+                rising: segment.rising == (direction == Direction::Forward),
+                beyond: beyond.as_ref(),
+                offset: i64::try_from(skip).unwrap_or(i64::MAX),
+                limit: i64::try_from(limit - rows.len()).unwrap_or(i64::MAX),
+            };
+            let found = tx.resource_walk(&walk)?;
+            skip = 0;
+            let attr = source.sort_attr();
+            rows.extend(found.into_iter().map(|row| {
+                let sort = attr.as_ref().map(|attr| SortKey::of(&row, attr));
+                let place = Position { segment: index, sort, key: row.key };
+                (segment.source, row, place)
+            }));
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn assigned(predicate: &Predicate, column: TextColumn, present: bool) -> Predicate {
+    Predicate::And(vec![predicate.clone(), Predicate::TextPresent { column, present }])
+}
+
+fn bound(place: &Position) -> Bound {
+    let value = match &place.sort {
+        Some(SortKey::Text(text)) => Some(BoundValue::Text(text.clone())),
+        Some(SortKey::Instant(ms)) => Some(BoundValue::Instant(*ms)),
+        _ => None,
+    };
+    Bound { value, key: place.key }
+}

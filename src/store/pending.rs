@@ -1,0 +1,124 @@
+//! Member values that name no resource of the directory yet.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::sql::{Bind, Tx};
+use super::{StoreError, resource::key_list};
+
+/// A value that waits for its resource.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct PendingRow {
+    pub group_key: i64,
+    pub group_id: String,
+    pub display: Option<String>,
+    pub value: String,
+    pub created: i64,
+}
+
+impl Tx<'_> {
+    /// How many values the group is waiting for.
+    pub fn pending_count(&mut self, directory_key: i64, group_key: i64) -> Result<i64, StoreError> {
+        let count = self.row::<BigInt, i64>(
+            "SELECT COUNT(*) FROM member_pending WHERE directory_key = ? AND group_key = ?",
+            &[Bind::Int(directory_key), Bind::Int(group_key)],
+        )?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Keeps a value; one that waits already goes on waiting from when it came.
+    pub fn pending_add(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        value: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO member_pending (directory_key, group_key, value, created) \
+             VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Text(value), Bind::Int(now)],
+        )?;
+        Ok(())
+    }
+
+    /// Gives up values of a group.
+    pub fn pending_remove(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        values: &[String],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? \
+             AND value IN (SELECT value FROM json_each(?))",
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? AND value IN \
+             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let list = serde_json::Value::from(values).to_string();
+        self.execute(text, &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(list)])?;
+        Ok(())
+    }
+
+    /// Gives up every value of a group.
+    pub fn pending_clear(&mut self, directory_key: i64, group_key: i64) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ?",
+            &[Bind::Int(directory_key), Bind::Int(group_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Keys of the groups that wait for the value, in order.
+    pub fn pending_groups(
+        &mut self,
+        directory_key: i64,
+        value: &str,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT group_key FROM member_pending WHERE directory_key = ? AND value = ? \
+             ORDER BY group_key",
+            &[Bind::Int(directory_key), Bind::Text(value)],
+        )
+    }
+
+    /// The value has come: the groups no longer wait for it.
+    pub fn pending_arrived(
+        &mut self,
+        directory_key: i64,
+        value: &str,
+        groups: &[i64],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM member_pending WHERE directory_key = ? AND value = ? \
+             AND group_key IN (SELECT value FROM json_each(?))",
+            "DELETE FROM member_pending WHERE directory_key = ? AND value = ? AND group_key IN \
+             (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        self.execute(
+            text,
+            &[Bind::Int(directory_key), Bind::Text(value), Bind::Owned(key_list(groups))],
+        )?;
+        Ok(())
+    }
+
+    /// What a directory waits for, oldest first.
+    pub fn pending_list(
+        &mut self,
+        directory_key: i64,
+        limit: i64,
+    ) -> Result<Vec<PendingRow>, StoreError> {
+        self.rows::<(BigInt, Text, Nullable<Text>, Text, BigInt), _>(
+            "SELECT p.group_key, r.id, r.display, p.value, p.created FROM member_pending p \
+             CROSS JOIN resource r WHERE r.directory_key = p.directory_key AND r.key = p.group_key \
+             AND p.directory_key = ? ORDER BY p.created, p.group_key, p.value LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(limit)],
+        )
+    }
+
+    /// Gives up values that have waited since before `until`.
+    pub fn pending_prune(&mut self, until: i64) -> Result<usize, StoreError> {
+        self.execute("DELETE FROM member_pending WHERE created < ?", &[Bind::Int(until)])
+    }
+}
