@@ -123,7 +123,7 @@ impl Service {
             indexes.into_iter().map(|index| (index, Err(refusal.clone()))).collect()
         });
         for (index, result) in ran {
-            run.note(index, result);
+            run.note(index, &result);
         }
         run.done += steps;
         true
@@ -324,7 +324,7 @@ impl BulkRun {
         (self.posts.get(bulk_id) == Some(&index)).then_some(bulk_id)
     }
 
-    fn note(&mut self, index: usize, result: Result<Option<ResourceRow>, ScimError>) {
+    fn note(&mut self, index: usize, result: &Result<Option<ResourceRow>, ScimError>) {
         if result.is_err() {
             self.errors += 1;
             self.failed.extend(self.name(index).cloned());
@@ -342,7 +342,7 @@ impl BulkRun {
             bulk_id: entry.bulk_id.clone(),
             location: self.location(entry, row),
             version: row.map(|row| etag(row.version, None)),
-            status: result.as_ref().map(|_| status).map_err(Clone::clone),
+            status: result.as_ref().map(|_| status).map_err(ScimError::clone),
         };
         if let Some(slot) = self.outcomes.get_mut(index) {
             *slot = Some(outcome);
