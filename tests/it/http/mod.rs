@@ -3,6 +3,7 @@
 mod auth;
 mod bulk;
 mod bulk_references;
+mod cursor;
 mod device;
 mod discovery;
 mod errors;
@@ -15,6 +16,7 @@ mod management;
 mod management_keys;
 mod me;
 mod operation;
+mod paging_walk;
 mod profiles;
 mod profiles_strict;
 mod projection;
