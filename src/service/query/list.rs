@@ -11,7 +11,8 @@ use crate::scim::filter::{
 };
 use crate::scim::list::{Page, SearchRequest, SortOrder, Window};
 use crate::scim::resource::Projection;
-use crate::scim::{AttrPath, AttrRef, Registry, ResourceType, ScimError};
+use crate::scim::schema::Kept;
+use crate::scim::{AttrPath, AttrRef, Registry, ResourceType, ScimError, urn};
 use crate::service::context::Directory;
 use crate::store::Tx;
 use crate::store::plan::{InstantColumn, Plan, Predicate, TextColumn, compile};
@@ -137,6 +138,8 @@ impl Service {
         let sources = sources(types, request, filter.as_ref(), directory)?;
         let query = query_hash(&sources, request, filter.as_ref(), directory);
         let span = match &request.window {
+            // Who asks for the total alone begins no new walk.
+            Window::Index(page) if page.count == 0 => Span::Index { page: *page, anchor: None },
             Window::Index(page) => Span::Index {
                 page: *page,
                 anchor: self.anchors.nearest(query, page.start_index - 1, now),
@@ -339,7 +342,18 @@ fn query_hash(
 fn sort_path(request: &SearchRequest, resource_type: &ResourceType) -> Option<AttrPath> {
     let path = parse_attr_path(request.sort_by.as_deref()?).ok()?;
     let attr = resource_type.resolve_attribute(&path)?;
-    (!attr.leaf().is_complex()).then_some(path)
+    (!attr.leaf().is_complex() && !is_made_when_shown(&attr, resource_type)).then_some(path)
+}
+
+/// True for what no document holds: every resource would have to be shown to be sorted by it.
+fn is_made_when_shown(attr: &AttrRef<'_>, resource_type: &ResourceType) -> bool {
+    let is_enterprise = attr.extension.is_some_and(|schema| schema.id == urn::ENTERPRISE_USER);
+    match (attr.attribute.name.as_str(), attr.sub.map(|sub| sub.name.as_str())) {
+        ("groups", _) => attr.extension.is_none() && resource_type.is_user(),
+        ("meta", Some("version" | "location")) => attr.extension.is_none(),
+        ("manager", Some("$ref" | "displayName")) => is_enterprise,
+        _ => attr.attribute.kept == Kept::AsMembers,
+    }
 }
 
 /// What an unknown `sortBy` means is the profile's choice.

@@ -12,7 +12,7 @@ use rollbook::store::plan::{InstantColumn, Predicate, TextColumn};
 use super::bulk::{bulk, results};
 use super::{create, plain_user};
 use crate::on_both_databases;
-use crate::support::{Answer, TestApp, group};
+use crate::support::{Answer, ENTERPRISE, TestApp, group};
 
 on_both_databases![
     walk_is_the_whole_list,
@@ -21,6 +21,8 @@ on_both_databases![
     walk_sees_everything_though_earlier_rows_come,
     walk_is_forgotten_at_its_first_page_and_after_a_while,
     total_of_a_walk_is_exact_without_writes,
+    asking_for_the_total_does_not_end_a_walk,
+    sort_by_what_is_made_when_shown_is_an_unknown_sort,
     walks_of_two_clients_do_not_disturb_each_other,
     pages_beyond_a_place_come_from_an_index,
     heavy_last_page_costs_what_the_first_one_does,
@@ -208,6 +210,45 @@ fn total_of_a_walk_is_exact_without_writes(app: &TestApp) {
             }
             assert_eq!(page(app, path, 3, 0).total(), 24, "{path}");
         }
+    }
+}
+
+fn asking_for_the_total_does_not_end_a_walk(app: &TestApp) {
+    for path in ["/Users?", "/Users?sortBy=title"] {
+        fill(app);
+        let before = whole(app, path);
+        page(app, path, 1, 5);
+        app.scim.delete(&format!("/Users/{}", before[2])).expect(204);
+        assert_eq!(page(app, path, 1, 0).total(), 23, "{path}");
+        assert_eq!(page(app, path, 6, 5).ids(), before[5..10], "{path}");
+        for id in whole(app, "/Users?") {
+            app.scim.delete(&format!("/Users/{id}")).expect(204);
+        }
+    }
+}
+
+/// No document holds it, so there is nothing to sort by: what `unknown_sort` of the profile says.
+fn sort_by_what_is_made_when_shown_is_an_unknown_sort(app: &TestApp) {
+    fill(app);
+    let (_, rfc) = app.directory("scim.rfc");
+    let manager = format!("/Users?sortBy={ENTERPRISE}:manager");
+    for path in [
+        "/Users?sortBy=groups",
+        "/Users?sortBy=groups.display",
+        "/Users?sortBy=meta.version",
+        "/Groups?sortBy=meta.location",
+        "/Groups?sortBy=members",
+        "/Groups?sortBy=members.display",
+        &format!("{manager}.$ref"),
+        &format!("{manager}.displayName"),
+    ] {
+        let (list, _) = path.split_once('?').expect("a query");
+        assert_eq!(app.scim.get(path).expect(200).ids(), app.scim.get(list).ids(), "{path}");
+        let detail = rfc.get(path).expect_scim_error(400, Some("invalidValue"));
+        assert!(detail.contains("sortBy"), "{detail}");
+    }
+    for known in ["/Users?sortBy=meta.created", &manager, &format!("{manager}.value")] {
+        rfc.get(known).expect(200);
     }
 }
 
