@@ -3,6 +3,7 @@
 mod auth;
 mod bulk;
 mod bulk_references;
+mod cursor;
 mod device;
 mod discovery;
 mod errors;
@@ -17,6 +18,7 @@ mod me;
 mod operation;
 mod own_schemas;
 mod own_types;
+mod paging_walk;
 mod profiles;
 mod profiles_strict;
 mod projection;
