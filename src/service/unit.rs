@@ -262,8 +262,12 @@ impl Site {
         let external_id = content.columns.external_id.as_deref().filter(|id| Some(*id) != before);
         let (true, Some(external_id)) = (waits, external_id) else { return Ok(()) };
         let joined = membership::arrive(tx, &self.directory, external_id, row.key)?;
-        for group in tx.resource_rows(self.directory.key, &joined)? {
-            tx.resource_touch(self.directory.key, group.key, self.now)?;
+        for group in &joined {
+            tx.resource_touch(self.directory.key, *group, self.now)?;
+        }
+        let mut groups = tx.resource_rows(self.directory.key, &joined)?;
+        groups.sort_unstable_by_key(|group| group.key);
+        for group in groups {
             recorder.members(tx, name::GROUP_USER_ADDED, &group, &[row.key])?;
         }
         Ok(())

@@ -3,8 +3,25 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::dialect::Dialect;
 use super::sql::{Bind, Tx};
 use super::{StoreError, resource::key_list};
+
+/// Who asks for the guard of an externalId.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// A unit that looks for resources with it, and waits for those that are not there.
+    Look,
+    /// A unit that writes a resource with it.
+    Write,
+}
+
+/// A resource by its externalId.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Named {
+    pub external_id: String,
+    pub key: i64,
+}
 
 /// A value that waits for its resource.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -26,18 +43,74 @@ impl Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    /// Keeps a value; one that waits already goes on waiting from when it came.
+    /// Keeps units that look for resources with these externalIds and units that write such
+    /// resources apart until they end: the second sees what the first one did. Without it each could
+    /// read before the other commits, and the value would wait for a resource that is there.
+    ///
+    /// Those that write are many and let each other through.
+    pub fn pending_guard(
+        &mut self,
+        directory_key: i64,
+        values: &[&str],
+        guard: Guard,
+    ) -> Result<(), StoreError> {
+        let text = match (self.dialect, guard) {
+            _ if values.is_empty() => return Ok(()),
+            // One unit writes at a time.
+            (Dialect::Sqlite, _) => return Ok(()),
+            (Dialect::Postgres, Guard::Look) => {
+                "SELECT pg_advisory_xact_lock(hashtext('member_pending'), place) FROM \
+                 (SELECT DISTINCT hashtext(? || ':' || (hashtext(value) & 63)) AS place FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value) ORDER BY place) places"
+            }
+            (Dialect::Postgres, Guard::Write) => {
+                "SELECT pg_advisory_xact_lock_shared(hashtext('member_pending'), place) FROM \
+                 (SELECT DISTINCT hashtext(? || ':' || (hashtext(value) & 63)) AS place FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value) ORDER BY place) places"
+            }
+        };
+        let list = serde_json::Value::from(values).to_string();
+        self.execute(text, &[Bind::Owned(directory_key.to_string()), Bind::Owned(list)])?;
+        Ok(())
+    }
+
+    /// Finds resources by externalId, in the order of their keys, and keeps them from being deleted
+    /// until the unit ends.
+    pub fn pending_candidates(
+        &mut self,
+        directory_key: i64,
+        values: &[&str],
+    ) -> Result<Vec<Named>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.external_id, r.key FROM json_each(?) j CROSS JOIN resource r \
+             WHERE r.external_id = j.value AND r.directory_key = ? ORDER BY r.key",
+            "SELECT r.external_id, r.key FROM resource r WHERE r.external_id IN \
+             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
+             AND r.directory_key = ? ORDER BY r.key FOR KEY SHARE",
+        );
+        let list = serde_json::Value::from(values).to_string();
+        self.rows::<(Text, BigInt), _>(text, &[Bind::Owned(list), Bind::Int(directory_key)])
+    }
+
+    /// Keeps values; one that waits already goes on waiting from when it came.
     pub fn pending_add(
         &mut self,
         directory_key: i64,
         group_key: i64,
-        value: &str,
+        values: &[&str],
         now: i64,
     ) -> Result<(), StoreError> {
-        self.execute(
+        let text = self.dialect.pick(
             "INSERT INTO member_pending (directory_key, group_key, value, created) \
-             VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Text(value), Bind::Int(now)],
+             SELECT ?, ?, j.value, ? FROM json_each(?) j WHERE true ON CONFLICT DO NOTHING",
+            "INSERT INTO member_pending (directory_key, group_key, value, created) \
+             SELECT ?, ?, j.value, ? FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             ON CONFLICT DO NOTHING",
+        );
+        let list = serde_json::Value::from(values).to_string();
+        self.execute(
+            text,
+            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Int(now), Bind::Owned(list)],
         )?;
         Ok(())
     }

@@ -13,8 +13,8 @@ mod walk;
 
 use std::sync::Arc;
 
-pub use cursor::{CURSOR_SECONDS, open_cursor};
 pub(super) use cursor::{Anchors, Cursors};
+pub use cursor::{CURSOR_SECONDS, open_cursor};
 pub use relations::{Found, ManagerRow};
 pub use scan::{SCAN_ROWS, SCAN_TIME};
 
@@ -81,8 +81,8 @@ impl Service {
         projection: &Projection,
     ) -> Result<Found, ServiceError> {
         let mut relations = Relations::of(resource_type, projection);
-        // Nobody can have put a new resource into a group yet.
-        relations.groups &= row.version > 1;
+        // Nobody can have put a new resource into a group yet, but groups may have waited for it.
+        relations.groups &= row.version > 1 || access.directory.profile.hold_unknown_members;
         if relations.is_none_for(&row) {
             return Ok(Found::alone(row));
         }
