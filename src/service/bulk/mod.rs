@@ -12,9 +12,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::authenticate::Access;
+use super::context::Directory;
 use super::render::location;
 use super::{Service, ServiceError};
 use crate::scim::bulk::{self, BulkRequest, Entry, Method, Operation, Outcome, Reference};
+use crate::scim::message::MissingSchemas;
 use crate::scim::resource::meta::{Condition, etag};
 use crate::scim::{Object, ResourceType, ScimError, urn};
 use crate::store::resource::ResourceRow;
@@ -69,7 +71,8 @@ pub(super) struct Kept {
 pub(super) enum Progress {
     More,
     Done,
-    /// The database did not take the unit, or another process has the request.
+    /// The database did not take the unit, another process has the request, or it was read with
+    /// schemas that are no longer the directory's. Whoever takes the request over goes on.
     Stopped,
 }
 
@@ -114,7 +117,7 @@ impl Service {
             .store
             .write("bulk", move |tx| {
                 if let Some(kept) = &kept
-                    && !tx.async_hold(kept.directory_key, &kept.id, &kept.runner, kept.lease)?
+                    && !hold(tx, kept, &job.access.directory)?
                 {
                     return Ok(None);
                 }
@@ -229,6 +232,16 @@ fn size_of_data(entry: &Entry) -> usize {
     }
 }
 
+/// Holds the request for a unit that may go on with it. The directory is locked first, as a purge
+/// locks it.
+fn hold(tx: &mut Tx<'_>, kept: &Kept, directory: &Directory) -> Result<bool, StoreError> {
+    let shared = tx.directory_share(kept.directory_key)?;
+    let current = shared.is_some_and(|shared| {
+        !shared.converting && shared.schema_version == directory.schema_version
+    });
+    Ok(current && tx.async_hold(kept.directory_key, &kept.id, &kept.runner, kept.lease)?)
+}
+
 fn keep(tx: &mut Tx<'_>, kept: Option<&Kept>, noted: &Noted) -> Result<(), StoreError> {
     let Some(kept) = kept else { return Ok(()) };
     for (index, _, outcome) in noted {
@@ -296,7 +309,8 @@ impl BulkRun {
     }
 
     /// A request that was begun before: with the ids that were decided then, and what became of its
-    /// first operations.
+    /// first operations. It was accepted then, so its frame is not judged by what the profile of the
+    /// directory wants now.
     pub(super) fn resumed(
         access: &Arc<Access>,
         base: &str,
@@ -304,8 +318,7 @@ impl BulkRun {
         ids: NewIds,
         results: Noted,
     ) -> Result<Self, ScimError> {
-        let missing = access.directory.profile.missing_schemas();
-        let request = bulk::parse(body, MAX_OPERATIONS, missing)?;
+        let request = bulk::parse(body, MAX_OPERATIONS, MissingSchemas::Accept)?;
         let mut run = Self::new(access, base, request, ids);
         run.note(results);
         let tried = |step: &&Vec<usize>| {

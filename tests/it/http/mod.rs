@@ -1,6 +1,8 @@
 //! Tests of `http`: what a client sees on the wire, area by area.
 
+mod asynchronous;
 mod auth;
+mod catalogue;
 mod discovery;
 mod errors;
 mod etag;
@@ -11,6 +13,7 @@ mod lists_page_sort;
 mod management;
 mod management_keys;
 mod operation;
+mod pending_members;
 mod profiles;
 mod profiles_strict;
 mod projection;

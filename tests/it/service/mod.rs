@@ -1,5 +1,7 @@
 //! Use cases under concurrency, and their events.
 
+mod asynchronous;
 mod concurrent;
 mod cost;
 mod events;
+mod pending_race;
