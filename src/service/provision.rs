@@ -227,16 +227,10 @@ fn refuse_immutable_changes(
     new: &Object,
     resource_type: &ResourceType,
 ) -> Result<(), ScimError> {
-    use crate::scim::schema::Mutability;
-    for attribute in &resource_type.schema.attributes {
-        let (before, after) = (old.get(&attribute.name), new.get(&attribute.name));
-        let changed = before.is_some() && after.is_some() && before != after;
-        if attribute.mutability == Mutability::Immutable && changed {
-            return Err(ScimError::mutability(format!(
-                "The attribute \"{}\" is immutable and already has another value.",
-                attribute.name
-            )));
-        }
+    match doc::changed_immutable(old, new, resource_type) {
+        Some(path) => Err(ScimError::mutability(format!(
+            "The attribute \"{path}\" is immutable and already has another value."
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }

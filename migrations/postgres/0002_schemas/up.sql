@@ -9,13 +9,14 @@ CREATE TABLE directory_schema (
     previous      TEXT
 );
 
--- Managers get an index: who has somebody as a manager is asked when that user goes.
+-- Managers get an index: who has somebody as a manager is asked when that user goes. A key is cut to
+-- 256 bytes; longer text that is not ASCII, which is no id, gets one when it changes.
 INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
-SELECT directory_key, 3, manager, key, 0
+SELECT directory_key, 3, substr(manager, 1, 256), key, 0
 FROM (
     SELECT directory_key, key, CAST(doc AS jsonb)
         -> 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User'
         -> 'manager' ->> 'value' AS manager
     FROM resource WHERE resource_type = 'User'
 ) found
-WHERE manager IS NOT NULL AND octet_length(manager) <= 200;
+WHERE octet_length(manager) <= 256 OR octet_length(manager) = length(manager);

@@ -158,7 +158,9 @@ async fn get(
     let found = state.service.get(&call.access, resource_type, id, &projection).await?;
     let unchanged = condition(call, &IF_NONE_MATCH).is_some_and(|condition| {
         let shows = |name| resource_type.attribute(name).is_some() && projection.wants(name);
-        match (shows("groups"), found.members.is_empty()) {
+        // What the version does not cover is in the tag.
+        let is_related = shows("groups") || found.manager.is_some();
+        match (is_related, found.members.is_empty()) {
             // Names of members change without a new version of the group.
             (_, false) => false,
             (true, true) => condition.names(&render::tag(&found)),
@@ -178,7 +180,7 @@ async fn create(
     resource_type: &Arc<ResourceType>,
     body: Object,
 ) -> Result<HttpResponse, HttpError> {
-    let projection = projection(call, resource_type)?;
+    let projection = projection(call, resource_type)?.showing_written(&body, resource_type);
     let service = &state.service;
     let row = service.create(&call.access, resource_type, body).await?;
     let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
@@ -195,7 +197,7 @@ async fn replace(
     id: &str,
     body: Object,
 ) -> Result<HttpResponse, HttpError> {
-    let projection = projection(call, resource_type)?;
+    let projection = projection(call, resource_type)?.showing_written(&body, resource_type);
     let (service, condition) = (&state.service, condition(call, &IF_MATCH));
     let row = service.replace(&call.access, resource_type, id, condition, body).await?;
     let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
@@ -209,7 +211,7 @@ async fn patch(
     id: &str,
     body: Object,
 ) -> Result<HttpResponse, HttpError> {
-    let projection = projection(call, resource_type)?;
+    let projection = projection(call, resource_type)?.showing_patched(&body, resource_type);
     let (service, condition) = (&state.service, condition(call, &IF_MATCH));
     let row = service.patch(&call.access, resource_type, id, condition, &body).await?;
     if answers_without_body(call, state, resource_type, &projection, row.key).await? {

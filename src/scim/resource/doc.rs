@@ -4,9 +4,12 @@
 //! is no null, no empty array and no empty object, no pair of `value` and `type` twice and at most
 //! one `primary` per attribute, and no value that the server computes (`id` is there, `meta`, `groups` and `members` are not).
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::elements::{distinct, is_primary};
+use crate::scim::key::text_key;
 use crate::scim::schema::{Attribute, Mutability, ResourceType, Returned};
 use crate::scim::{Object, ScimError};
 
@@ -60,6 +63,7 @@ impl Document {
     ) -> Result<Self, ScimError> {
         let document = Self::arranged(object, id, resource_type);
         check_attributes(&document.0, &resource_type.schema.attributes, "")?;
+        document.check_display_name(resource_type)?;
         for extension in &resource_type.extensions {
             let uri = &extension.schema.id;
             match document.0.get(uri).and_then(Value::as_object) {
@@ -71,6 +75,18 @@ impl Document {
             }
         }
         Ok(document)
+    }
+
+    /// A `displayName` that must be there is a key, and an empty key is none.
+    fn check_display_name(&self, resource_type: &ResourceType) -> Result<(), ScimError> {
+        match (resource_type.attribute("displayName"), self.text("displayName")) {
+            (Some(attribute), Some(text))
+                if attribute.required && text_key(text, attribute.case_exact).is_empty() =>
+            {
+                Err(empty(&attribute.name))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Canonical form without the checks, for what is stored already.
@@ -154,6 +170,12 @@ fn check_attributes(
     Ok(())
 }
 
+pub(super) fn empty(attribute: &str) -> ScimError {
+    ScimError::invalid_value(format!(
+        "The attribute \"{attribute}\" is required and must not be empty."
+    ))
+}
+
 fn required(path: &str) -> ScimError {
     ScimError::invalid_value(format!(
         "The attribute \"{path}\" is required, but the resource has no value for it."
@@ -172,8 +194,47 @@ fn refuse_two_primaries(value: &Value, path: &str) -> Result<(), ScimError> {
     Ok(())
 }
 
-/// Copies values that a client cannot have seen (`returned` never or request) from the old document
-/// into the new one where the client left them out of a PUT.
+/// The path of an immutable value that has another one in the new document (RFC 7643 §7). A value
+/// that the new document lacks is no change; elements of a multi-valued attribute come and go.
+pub fn changed_immutable(
+    old: &Object,
+    new: &Object,
+    resource_type: &ResourceType,
+) -> Option<String> {
+    let schema = &resource_type.schema;
+    changed(old, new, &schema.attributes, "").or_else(|| {
+        resource_type.extensions.iter().find_map(|extension| {
+            let schema = &extension.schema;
+            let (old, new) = (old.get(&schema.id)?.as_object()?, new.get(&schema.id)?.as_object()?);
+            changed(old, new, &schema.attributes, &format!("{}:", schema.id))
+        })
+    })
+}
+
+fn changed(old: &Object, new: &Object, attributes: &[Attribute], prefix: &str) -> Option<String> {
+    attributes.iter().find_map(|attribute| {
+        let (before, after) = (old.get(&attribute.name)?, new.get(&attribute.name)?);
+        let path = format!("{prefix}{}", attribute.name);
+        if attribute.mutability == Mutability::Immutable && before != after {
+            return Some(path);
+        }
+        let (subs, path) = (&attribute.sub_attributes, format!("{path}."));
+        match (before, after) {
+            (Value::Object(before), Value::Object(after)) => changed(before, after, subs, &path),
+            (Value::Array(before), Value::Array(after)) if !subs.is_empty() => {
+                let known = by_identity(before, attribute);
+                after.iter().find_map(|element| {
+                    let before = known.get(&identity(element, attribute))?.as_object()?;
+                    changed(before, element.as_object()?, subs, &path)
+                })
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Copies from the old document into the new one what a client does not take away by leaving it out
+/// of a PUT: values that it cannot have seen (`returned` never or request), and immutable ones.
 pub fn keep_unseen(new: &mut Object, old: &Object, resource_type: &ResourceType) {
     copy_unseen(new, old, &resource_type.schema.attributes);
     for extension in &resource_type.extensions {
@@ -193,11 +254,78 @@ pub fn keep_unseen(new: &mut Object, old: &Object, resource_type: &ResourceType)
 
 fn copy_unseen(new: &mut Object, old: &Object, attributes: &[Attribute]) {
     for attribute in attributes {
-        let unseen = matches!(attribute.returned, Returned::Never | Returned::Request);
-        if let (true, false, Some(value)) =
-            (unseen, new.contains_key(&attribute.name), old.get(&attribute.name))
-        {
-            new.insert(attribute.name.clone(), value.clone());
+        let Some(before) = old.get(&attribute.name) else { continue };
+        match new.get_mut(&attribute.name) {
+            Some(after) => copy_unseen_parts(after, before, attribute),
+            None if stays(attribute) || !shows_anything(before, attribute) => {
+                new.insert(attribute.name.clone(), before.clone());
+            }
+            None => {}
         }
     }
 }
+
+fn stays(attribute: &Attribute) -> bool {
+    is_unseen(attribute) || attribute.mutability == Mutability::Immutable
+}
+
+fn is_unseen(attribute: &Attribute) -> bool {
+    matches!(attribute.returned, Returned::Never | Returned::Request)
+}
+
+/// False for a complex value of which no answer shows any part.
+fn shows_anything(value: &Value, attribute: &Attribute) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().any(|e| shows_anything(e, attribute)),
+        Value::Object(_) => !shown(value, attribute).is_empty(),
+        _ => true,
+    }
+}
+
+/// The parts of a complex value that a client has seen.
+fn shown(value: &Value, attribute: &Attribute) -> Object {
+    let seen = |name: &str| attribute.sub(name).is_some_and(|sub| !is_unseen(sub));
+    let members = value.as_object().into_iter().flatten();
+    members.filter(|(name, _)| seen(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+/// The parts of complex values. An element of the new value continues one of the old if what the
+/// client could see of it is the same, or its `value` and `type` are.
+fn copy_unseen_parts(new: &mut Value, old: &Value, attribute: &Attribute) {
+    if !attribute.sub_attributes.iter().any(stays) {
+        return;
+    }
+    match (new, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            copy_unseen(new, old, &attribute.sub_attributes);
+        }
+        (Value::Array(new), Value::Array(old)) => {
+            let known = by_identity(old, attribute);
+            for element in new {
+                let before = known.get(&identity(element, attribute));
+                if let (Value::Object(new), Some(Value::Object(old))) = (element, before) {
+                    copy_unseen(new, old, &attribute.sub_attributes);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The elements, the first of each identity.
+fn by_identity<'e>(elements: &'e [Value], attribute: &Attribute) -> HashMap<String, &'e Value> {
+    elements.iter().rev().map(|element| (identity(element, attribute), element)).collect()
+}
+
+fn identity(element: &Value, attribute: &Attribute) -> String {
+    let mut seen = shown(element, attribute);
+    if seen.contains_key("value") {
+        seen.retain(|name, _| matches!(name.as_str(), "value" | "type"));
+    }
+    seen.sort_keys();
+    Value::Object(seen).to_string()
+}
+
+#[cfg(test)]
+#[path = "doc_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! What the store indexes of a document: keys are made here, when a resource is written.
 
 use super::Document;
+use super::doc::empty;
 use crate::scim::key::text_key;
 use crate::scim::schema::{Claim, Index};
 use crate::scim::{Object, ResourceType, ScimError};
@@ -44,9 +45,6 @@ pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Colu
         }
         _ => None,
     };
-    if display_key.as_deref() == Some("") {
-        return Err(empty("displayName"));
-    }
     Ok(Columns {
         user_name_key,
         display_key,
@@ -60,12 +58,6 @@ pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Colu
 fn user_name(document: &Document) -> Result<String, ScimError> {
     let key = text_key(document.text("userName").unwrap_or_default(), false);
     if key.is_empty() { Err(empty("userName")) } else { Ok(key) }
-}
-
-fn empty(attribute: &str) -> ScimError {
-    ScimError::invalid_value(format!(
-        "The attribute \"{attribute}\" is required and must not be empty."
-    ))
 }
 
 fn attribute_keys(object: &Object, resource_type: &ResourceType) -> Vec<AttributeKey> {

@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
-use crate::scim::filter::parse_attr_path;
+use crate::scim::filter::{parse_attr_path, parse_target_path};
+use crate::scim::message::member;
 use crate::scim::schema::{Attribute, Resolution, ResourceType, Returned};
-use crate::scim::{Object, ScimError};
+use crate::scim::{Object, Schema, ScimError};
 
 /// `attributes` or `excludedAttributes` of a request, resolved for one resource type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Projection {
     rule: Rule,
+    /// Values with `returned: request` that the request has just written.
+    written: Vec<Selected>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +58,62 @@ impl Projection {
                 ));
             }
         };
-        Ok(Self { rule })
+        Ok(Self { rule, written: Vec::new() })
+    }
+
+    /// For the answer to a POST or PUT: what is returned on request is shown where the body set it
+    /// (RFC 7643 §7, `returned`). `attributes` still decides alone.
+    pub fn showing_written(mut self, body: &Object, resource_type: &ResourceType) -> Self {
+        if !resource_type.hides_attributes() {
+            return self;
+        }
+        for (name, value) in body {
+            if let Some(attribute) = resource_type.attribute(name) {
+                note_written(&mut self.written, None, attribute, Some(value));
+            } else if let Some(extension) = resource_type.extension(name) {
+                note_extension(&mut self.written, &extension.schema, Some(value));
+            }
+        }
+        self
+    }
+
+    /// The same for a PATCH: what its operations name.
+    pub fn showing_patched(mut self, body: &Object, resource_type: &ResourceType) -> Self {
+        if !resource_type.hides_attributes() {
+            return self;
+        }
+        let operations = member(body, "operations").and_then(Value::as_array);
+        for op in operations.into_iter().flatten().filter_map(Value::as_object) {
+            let path = member(op, "path").and_then(Value::as_str).filter(|p| !p.trim().is_empty());
+            match (path, member(op, "value")) {
+                (Some(path), value) => self.note_path(path, value, resource_type),
+                (None, Some(Value::Object(members))) => {
+                    for (path, value) in members {
+                        self.note_path(path, Some(value), resource_type);
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        self
+    }
+
+    fn note_path(&mut self, path: &str, value: Option<&Value>, resource_type: &ResourceType) {
+        let Ok(path) = parse_target_path(path) else { return };
+        match resource_type.resolve(&path.attr) {
+            Some(Resolution::Extension(extension)) => {
+                note_extension(&mut self.written, extension.0, value);
+            }
+            Some(Resolution::Attribute(at)) => {
+                let after_filter = path.sub.as_deref().and_then(|sub| at.attribute.sub(sub));
+                let extension = at.extension.map(|schema| schema.id.as_str());
+                match after_filter.or(at.sub) {
+                    None => note_written(&mut self.written, extension, at.attribute, value),
+                    Some(sub) => note(&mut self.written, extension, at.attribute, Some(sub)),
+                }
+            }
+            None => {}
+        }
     }
 
     /// True when neither parameter was given.
@@ -125,9 +183,12 @@ impl Projection {
         let named = matching(list, extension, attribute);
         let whole = named.iter().any(|selected| selected.sub.is_none());
         let names = |sub: &Attribute| named.iter().any(|s| s.sub.as_ref() == Some(&sub.name));
+        let written = matching(&self.written, extension, attribute);
+        let wrote = |sub: &Attribute| written.iter().any(|s| s.sub.as_ref() == Some(&sub.name));
         match (attribute.returned, &self.rule) {
             (Returned::Never, _) => None,
-            (Returned::Request, Rule::Default | Rule::Without(_)) => None,
+            (Returned::Request, Rule::Default | Rule::Without(_)) if written.is_empty() => None,
+            (Returned::Request, Rule::Without(_)) if whole => None,
             (Returned::Default | Returned::Request, Rule::Only(_)) if named.is_empty() => None,
             (Returned::Default, Rule::Without(_)) if whole => None,
             (returned, Rule::Only(_)) => keep_subs(value, attribute, |sub| match sub.returned {
@@ -140,10 +201,60 @@ impl Projection {
                 keep_subs(value, attribute, |sub| match sub.returned {
                     Returned::Always => true,
                     Returned::Default => !names(sub),
-                    Returned::Request | Returned::Never => false,
+                    Returned::Request => wrote(sub) && !names(sub),
+                    Returned::Never => false,
                 })
             }
         }
+    }
+}
+
+fn note_extension(list: &mut Vec<Selected>, schema: &Schema, value: Option<&Value>) {
+    for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
+        if let Some(attribute) = schema.attribute(name) {
+            note_written(list, Some(&schema.id), attribute, Some(value));
+        }
+    }
+}
+
+/// Notes the attribute and the sub-attributes in its value.
+fn note_written(
+    list: &mut Vec<Selected>,
+    extension: Option<&str>,
+    attribute: &Attribute,
+    value: Option<&Value>,
+) {
+    note(list, extension, attribute, None);
+    let elements = match value {
+        Some(Value::Array(elements)) => elements.as_slice(),
+        Some(single) => std::slice::from_ref(single),
+        None => &[],
+    };
+    for name in elements.iter().filter_map(Value::as_object).flat_map(Object::keys) {
+        if let Some(sub) = attribute.sub(name) {
+            note(list, extension, attribute, Some(sub));
+        }
+    }
+}
+
+/// Notes a name that nothing but the writing shows, once.
+fn note(
+    list: &mut Vec<Selected>,
+    extension: Option<&str>,
+    attribute: &Attribute,
+    sub: Option<&Attribute>,
+) {
+    let on_request = |attribute: &Attribute| attribute.returned == Returned::Request;
+    if !on_request(attribute) && !sub.is_some_and(on_request) {
+        return;
+    }
+    let selected = Selected {
+        extension: extension.map(str::to_owned),
+        attribute: Some(attribute.name.clone()),
+        sub: sub.map(|sub| sub.name.clone()),
+    };
+    if !list.contains(&selected) {
+        list.push(selected);
     }
 }
 
@@ -211,5 +322,130 @@ fn keep_subs(
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         simple => Some(simple),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::scim::Registry;
+    use crate::scim::resource::fixture::object;
+    use crate::scim::schema::OwnSchemas;
+
+    const DEVICE: &str = "urn:example:params:scim:schemas:Device";
+    const RACK: &str = "urn:example:params:scim:schemas:extension:Rack";
+
+    fn device() -> Registry {
+        let hidden = |name: &str| json!({"name": name, "returned": "request"});
+        let own = json!({
+            "schemas": [
+                {"id": DEVICE, "attributes": [
+                    {"name": "name"}, hidden("note"), {"name": "pin", "returned": "never"},
+                    {"name": "ports", "type": "complex", "multiValued": true, "subAttributes": [
+                        {"name": "value"}, hidden("speed"), {"name": "code", "returned": "never"},
+                    ]},
+                    {"name": "vault", "type": "complex", "returned": "request", "subAttributes": [
+                        {"name": "door"}, hidden("lock"),
+                    ]},
+                ]},
+                {"id": RACK, "attributes": [{"name": "unit"}, hidden("owner")]},
+            ],
+            "resource_types": [{
+                "name": "Device", "endpoint": "/Devices", "schema": DEVICE,
+                "schemaExtensions": [{"schema": RACK}],
+            }],
+        });
+        let builtin = Registry::builtin();
+        OwnSchemas::parse(&object(own), &builtin).unwrap().added_to(&builtin)
+    }
+
+    fn stored() -> Object {
+        object(json!({
+            "name": "d", "note": "n", "pin": "1",
+            "ports": [{"value": "p", "speed": 9, "code": "c"}],
+            "vault": {"door": "x", "lock": "y"},
+            RACK: {"unit": "u", "owner": "o"},
+        }))
+    }
+
+    /// What is shown besides what every answer shows.
+    fn shown(projection: &Projection, resource_type: &ResourceType) -> Value {
+        Value::Object(projection.apply(stored(), resource_type))
+    }
+
+    fn usual(more: Value) -> Value {
+        let mut expected = object(json!({
+            "name": "d", "ports": [{"value": "p"}], RACK: {"unit": "u"},
+        }));
+        expected.extend(object(more));
+        expected.into()
+    }
+
+    #[test]
+    fn written_values_are_shown_though_they_are_returned_on_request() {
+        let registry = device();
+        let device = registry.by_name("Device").unwrap();
+        let ports = json!({"ports": [{"value": "p", "speed": 9}]});
+        let owner = json!({RACK: {"unit": "u", "owner": "o"}});
+        let table = [
+            (json!({"name": "d"}), json!({})),
+            (json!({"NOTE": "n", "pin": "1"}), json!({"note": "n"})),
+            (json!({"ports": [{"value": "p"}]}), json!({})),
+            (json!({"ports": [{"value": "p"}, {"Speed": 9}]}), ports.clone()),
+            (json!({"vault": {"door": "x"}}), json!({"vault": {"door": "x"}})),
+            (json!({"vault": {"lock": "y"}}), json!({"vault": {"door": "x", "lock": "y"}})),
+            (json!({RACK.to_uppercase(): {"OWNER": "o"}}), owner.clone()),
+            (json!({"owner": "o", "x y": 1}), json!({})),
+        ];
+        for (body, more) in table {
+            let projection = Projection::default().showing_written(&object(body.clone()), device);
+            assert_eq!(shown(&projection, device), usual(more), "{body}");
+        }
+        let one = |op: Value| json!({"operations": [op]});
+        let table = [
+            (one(json!({"op": "add", "path": "note", "value": "n"})), json!({"note": "n"})),
+            (one(json!({"op": "add", "value": {"note": "n"}})), json!({"note": "n"})),
+            (one(json!({"op": "replace", "path": "pin", "value": "1"})), json!({})),
+            (one(json!({"op": "add", "path": "ports", "value": [{"speed": 9}]})), ports.clone()),
+            (
+                one(json!({"op": "add", "path": "ports[value eq \"p\"].speed", "value": 9})),
+                ports.clone(),
+            ),
+            (one(json!({"op": "add", "path": "ports.speed", "value": 9})), ports),
+            (
+                one(json!({"op": "add", "path": format!("{RACK}:owner"), "value": "o"})),
+                owner.clone(),
+            ),
+            (one(json!({"op": "add", "path": RACK, "value": {"owner": "o"}})), owner.clone()),
+            (one(json!({"op": "add", "value": {RACK: {"owner": "o"}}})), owner),
+            (one(json!({"op": "add", "path": "name", "value": "d"})), json!({})),
+            (one(json!({"op": "add", "path": "x[", "value": "d"})), json!({})),
+            (json!({"Operations": 7}), json!({})),
+        ];
+        for (body, more) in table {
+            let projection = Projection::default().showing_patched(&object(body.clone()), device);
+            assert_eq!(shown(&projection, device), usual(more), "{body}");
+        }
+    }
+
+    #[test]
+    fn parameters_decide_before_what_was_written() {
+        let registry = device();
+        let device = registry.by_name("Device").unwrap();
+        let body = object(json!({"note": "n", "ports": [{"speed": 9}]}));
+        let projected = |attributes, excluded| {
+            let projection = Projection::parse(attributes, excluded, device).unwrap();
+            shown(&projection.showing_written(&body, device), device)
+        };
+        assert_eq!(projected(Some("name"), None), json!({"name": "d"}));
+        assert_eq!(projected(None, Some("note,ports.speed")), usual(json!({})));
+        assert_eq!(
+            projected(None, Some("name")),
+            json!({
+                "note": "n", "ports": [{"value": "p", "speed": 9}], RACK: {"unit": "u"},
+            })
+        );
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::elements::{distinct, order};
 use crate::scim::key;
-use crate::scim::schema::{Attribute, DataType, Kept, Mutability, ResourceType};
+use crate::scim::schema::{Attribute, DataType, Kept, Mutability, ResourceType, Returned};
 use crate::scim::{Object, ScimError};
 
 /// How an attribute that no schema defines is treated.
@@ -238,6 +238,16 @@ pub fn attribute_value(
     if !attribute.multi_valued {
         return single_value(attribute, value, path, rules, notes);
     }
+    many_values(attribute, value, path, rules, notes).map_err(|e| unshown(attribute, path, e))
+}
+
+fn many_values(
+    attribute: &Attribute,
+    value: &Value,
+    path: &str,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<Option<Value>, ScimError> {
     let elements = match value {
         Value::Null => return Ok(None),
         Value::Array(elements) => elements,
@@ -261,10 +271,23 @@ pub fn single_value(
     if value.is_null() {
         return Ok(None);
     }
-    match attribute.data_type {
+    let checked = match attribute.data_type {
         DataType::Complex => complex_value(attribute, value, path, rules, notes),
         _ => simple_value(attribute, value, path),
+    };
+    checked.map_err(|error| unshown(attribute, path, error))
+}
+
+/// No error shows what no answer shows.
+fn unshown(attribute: &Attribute, path: &str, error: ScimError) -> ScimError {
+    if attribute.returned != Returned::Never {
+        return error;
     }
+    ScimError::invalid_value(format!(
+        "The attribute \"{path}\" is never returned, so its value is not shown here; it does not \
+         fit the definition of the attribute, which has the type {}.",
+        attribute.data_type.as_str()
+    ))
 }
 
 fn complex_value(
@@ -405,5 +428,33 @@ pub fn describe(value: &Value) -> String {
         }
         Value::Array(_) => "an array".into(),
         Value::Object(_) => "an object".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixture::{LENIENT, device};
+    use super::*;
+
+    #[test]
+    fn errors_do_not_show_what_is_never_returned() {
+        let device = device();
+        for (name, value, path, data_type) in [
+            ("pin", json!(4711), "pin", "string"),
+            ("pin", json!("47\u{0}11"), "pin", "string"),
+            ("ports", json!([{"value": "a", "code": 4711}]), "ports.code", "string"),
+            ("vault", json!({"code": ["4711"]}), "vault.code", "string"),
+        ] {
+            let attribute = device.attribute(name).unwrap();
+            let error = attribute_value(attribute, &value, name, LENIENT, &mut Notes::default())
+                .unwrap_err();
+            let detail = format!(
+                "The attribute \"{path}\" is never returned, so its value is not shown here; it does \
+                 not fit the definition of the attribute, which has the type {data_type}."
+            );
+            assert_eq!(error, ScimError::invalid_value(detail), "{value}");
+        }
     }
 }

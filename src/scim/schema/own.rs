@@ -164,11 +164,13 @@ fn complete_schema(value: &mut Value) {
     let id = schema.get("id").cloned().unwrap_or_default();
     schema.entry("name").or_insert(id);
     schema.entry("description").or_insert("".into());
-    complete_attributes(schema.get_mut("attributes"));
+    if let Some(attributes) = schema.get_mut("attributes") {
+        complete_attributes(attributes);
+    }
 }
 
-fn complete_attributes(attributes: Option<&mut Value>) {
-    let Some(Value::Array(attributes)) = attributes else { return };
+fn complete_attributes(attributes: &mut Value) {
+    let Value::Array(attributes) = attributes else { return };
     for attribute in attributes.iter_mut().filter_map(Value::as_object_mut) {
         let defaults: [(&str, Value); 8] = [
             ("type", "string".into()),
@@ -183,7 +185,9 @@ fn complete_attributes(attributes: Option<&mut Value>) {
         for (name, default) in defaults {
             attribute.entry(name).or_insert(default);
         }
-        complete_attributes(attribute.get_mut("subAttributes"));
+        if let Some(subs) = attribute.get_mut("subAttributes") {
+            complete_attributes(subs);
+        }
     }
 }
 

@@ -53,12 +53,15 @@ pub(super) fn check(own: &OwnSchemas, builtin: &Registry, problems: &mut Problem
             let message = format!("\"{}\" is the id of another schema.", schema.id);
             problems.push(problem(format!("{at}.id"), message));
         }
-        check_attributes(&schema.attributes, Level::Top, &at, "attributes", problems);
+        check_attributes(&schema.attributes, None, &at, "attributes", problems);
         if !own.resource_types.iter().any(|made| uses(made, &schema.id)) {
             problems.push(problem(&at, "is used by no element of \"resource_types\"."));
         }
     }
     check_types(own, builtin, problems);
+    if problems.is_empty() {
+        check_paths(own, builtin, problems);
+    }
     if problems.is_empty() {
         check_keys(own, builtin, problems);
     }
@@ -92,15 +95,10 @@ fn check_id(schema: &Schema, at: &str, problems: &mut Problems) {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Level {
-    Top,
-    Sub,
-}
-
+/// The attributes of a schema, or the sub-attributes of `parent`.
 fn check_attributes(
     attributes: &[Attribute],
-    level: Level,
+    parent: Option<&Attribute>,
     at: &str,
     member: &str,
     problems: &mut Problems,
@@ -120,25 +118,30 @@ fn check_attributes(
                 format!("\"{}\" stands twice; letter case makes no difference.", attribute.name);
             problems.push(problem(format!("{at}.name"), message));
         }
-        check_name(attribute, level, &at, problems);
-        check_shape(attribute, level, &at, problems);
-        check_characteristics(attribute, &at, problems);
+        check_name(attribute, parent, &at, problems);
+        check_shape(attribute, parent, &at, problems);
+        check_characteristics(attribute, parent, &at, problems);
     }
 }
 
 /// RFC 7643 §2.1; `$ref` is the one name that starts with a dollar sign (§2.4).
-fn check_name(attribute: &Attribute, level: Level, at: &str, problems: &mut Problems) {
+fn check_name(
+    attribute: &Attribute,
+    parent: Option<&Attribute>,
+    at: &str,
+    problems: &mut Problems,
+) {
     let (name, at) = (attribute.name.as_str(), format!("{at}.name"));
     let mut bytes = name.bytes();
     let well_formed = bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
         && bytes.all(|b| b.is_ascii_alphanumeric() || b"-_$".contains(&b));
-    if !(well_formed || (level == Level::Sub && name == "$ref")) || name.len() > MAX_NAME_BYTES {
+    if !(well_formed || (parent.is_some() && name == "$ref")) || name.len() > MAX_NAME_BYTES {
         let message = format!(
             "\"{name}\" is no attribute name: a letter, then letters, digits, \"-\", \"_\" and \"$\", \
              at most {MAX_NAME_BYTES} in all (RFC 7643 §2.1)."
         );
         problems.push(problem(at, message));
-    } else if level == Level::Top
+    } else if parent.is_none()
         && ["schemas", "id", "externalId", "meta"].iter().any(|n| n.eq_ignore_ascii_case(name))
     {
         let message = format!("\"{name}\" is an attribute that every resource has already.");
@@ -146,7 +149,12 @@ fn check_name(attribute: &Attribute, level: Level, at: &str, problems: &mut Prob
     }
 }
 
-fn check_shape(attribute: &Attribute, level: Level, at: &str, problems: &mut Problems) {
+fn check_shape(
+    attribute: &Attribute,
+    parent: Option<&Attribute>,
+    at: &str,
+    problems: &mut Problems,
+) {
     if !attribute.is_complex() {
         if !attribute.sub_attributes.is_empty() {
             let message = "may stand only with the type \"complex\".";
@@ -154,16 +162,21 @@ fn check_shape(attribute: &Attribute, level: Level, at: &str, problems: &mut Pro
         }
         return;
     }
-    if level == Level::Sub {
+    if parent.is_some() {
         let message = "must not be \"complex\": a complex attribute has no complex parts \
                        (RFC 7643 §2.3.8).";
         problems.push(problem(format!("{at}.type"), message));
         return;
     }
-    check_attributes(&attribute.sub_attributes, Level::Sub, at, "subAttributes", problems);
+    check_attributes(&attribute.sub_attributes, Some(attribute), at, "subAttributes", problems);
 }
 
-fn check_characteristics(attribute: &Attribute, at: &str, problems: &mut Problems) {
+fn check_characteristics(
+    attribute: &Attribute,
+    parent: Option<&Attribute>,
+    at: &str,
+    problems: &mut Problems,
+) {
     let mut refuse = |member: &str, message: &str| {
         problems.push(problem(format!("{at}.{member}"), message));
     };
@@ -179,6 +192,13 @@ fn check_characteristics(attribute: &Attribute, at: &str, problems: &mut Problem
         let message = "must be \"none\" for the types complex and boolean; mark a sub-attribute.";
         refuse("uniqueness", message);
     }
+    let mut hiding = [Some(attribute), parent].into_iter().flatten();
+    let never = hiding.any(|a| a.returned == Returned::Never);
+    if unique && never {
+        let message = "must be \"none\" for an attribute that is never returned: a refusal would \
+                       tell that another resource has the value.";
+        refuse("uniqueness", message);
+    }
     let indexable = matches!(
         data_type,
         DataType::String
@@ -192,7 +212,7 @@ fn check_characteristics(attribute: &Attribute, at: &str, problems: &mut Problem
                        dateTime; mark a sub-attribute of a complex one.";
         refuse("indexed", message);
     }
-    if attribute.indexed && attribute.returned == Returned::Never {
+    if attribute.indexed && never {
         refuse("indexed", "may not be true for an attribute that is never returned.");
     }
     let textual = matches!(data_type, DataType::String | DataType::Reference);
@@ -201,6 +221,12 @@ fn check_characteristics(attribute: &Attribute, at: &str, problems: &mut Problem
     }
     if !attribute.reference_types.is_empty() && data_type != DataType::Reference {
         refuse("referenceTypes", "may stand only with the type reference.");
+    }
+    let is_text = data_type == DataType::String && !attribute.multi_valued;
+    if parent.is_none() && attribute.name == "displayName" && attribute.required && !is_text {
+        let message = "may be true for \"displayName\" only where that is a single string: it is the \
+                       name by which resources are found.";
+        refuse("required", message);
     }
 }
 
@@ -299,6 +325,28 @@ fn check_reference(own: &OwnSchemas, id: &str, at: &str, problems: &mut Problems
     }
 }
 
+/// What a full name means must not depend on where its URI ends.
+fn check_paths(own: &OwnSchemas, builtin: &Registry, problems: &mut Problems) {
+    let known = builtin.schemas();
+    let known = || known.iter().map(|schema| &**schema).chain(&own.schemas);
+    for (index, schema) in own.schemas.iter().enumerate() {
+        let id = schema.id.to_lowercase();
+        let named = known().any(|other| {
+            let rest = id.strip_prefix(&other.id.to_lowercase());
+            let rest = rest.and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
+            let name = rest.split('.').next().unwrap_or_default();
+            other.attribute(name).is_some()
+        });
+        if named {
+            let message = format!(
+                "\"{}\" is also the full name of an attribute of another schema.",
+                schema.id
+            );
+            problems.push(problem(format!("schemas[{index}].id"), message));
+        }
+    }
+}
+
 /// Index entries and unique values are rows that every write has to keep.
 fn check_keys(own: &OwnSchemas, builtin: &Registry, problems: &mut Problems) {
     for schema in &own.schemas {
@@ -326,3 +374,7 @@ fn check_keys(own: &OwnSchemas, builtin: &Registry, problems: &mut Problems) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "own_checks_tests.rs"]
+mod tests;

@@ -134,6 +134,17 @@ impl ResourceType {
         self.hides_attributes
     }
 
+    /// True when a resource of the one type is stored as one of the other would be.
+    pub fn is_stored_like(&self, other: &Self) -> bool {
+        let schemas = |of: &Self| -> Vec<Option<serde_json::Value>> {
+            of.schemas().map(|schema| serde_json::to_value(&**schema).ok()).collect()
+        };
+        self.name == other.name
+            && self.indexes == other.indexes
+            && self.unique == other.unique
+            && schemas(self) == schemas(other)
+    }
+
     /// The extension with that URI, in any letter case.
     pub fn extension(&self, uri: &str) -> Option<&Extension> {
         self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(uri))
@@ -169,25 +180,27 @@ impl ResourceType {
                 None => self.resolve_in_any_extension(path),
             };
         };
-        if self.is_base(prefix) {
-            return with_sub(None, self.attribute(&path.name)?, path.sub.as_deref());
+        // The last colon may stand inside a URI, also in one that begins with another schema's.
+        if let Some(extension) = self.extension(&path.to_string()) {
+            return Some(Resolution::Extension(ExtensionRef(&extension.schema)));
         }
-        if let Some(extension) = self.extension(prefix) {
-            let attribute = extension.schema.attribute(&path.name)?;
-            return with_sub(Some(&*extension.schema), attribute, path.sub.as_deref());
+        if let Some((extension, attribute)) = self.attribute_of(prefix, &path.name) {
+            return with_sub(extension, attribute, path.sub.as_deref());
         }
-        // The last colon stood inside the URI: the path names a schema, or is the legacy dot form.
+        // The legacy dot form, `urn:…:2.0:User.manager`.
         let whole = format!("{prefix}:{}", path.name);
-        if self.is_base(&whole) {
-            return with_sub(None, self.attribute(path.sub.as_deref()?)?, None);
+        let (extension, attribute) = self.attribute_of(&whole, path.sub.as_deref()?)?;
+        with_sub(extension, attribute, None)
+    }
+
+    /// The attribute that the schema with that URI defines for this type; a common attribute may
+    /// carry the URI of the base schema.
+    fn attribute_of(&self, uri: &str, name: &str) -> Option<(Option<&Schema>, &Attribute)> {
+        if self.is_base(uri) {
+            return Some((None, self.attribute(name)?));
         }
-        let extension = self.extension(&whole)?;
-        match path.sub.as_deref() {
-            None => Some(Resolution::Extension(ExtensionRef(&extension.schema))),
-            Some(name) => {
-                with_sub(Some(&*extension.schema), extension.schema.attribute(name)?, None)
-            }
-        }
+        let schema = &*self.extension(uri)?.schema;
+        Some((Some(schema), schema.attribute(name)?))
     }
 
     fn resolve_in_any_extension(&self, path: &AttrPath) -> Option<Resolution<'_>> {

@@ -23,20 +23,33 @@ pub struct Place {
 impl Place {
     /// The values there: one, or one for each element of a multi-valued attribute.
     pub fn values<'d>(&self, document: &'d Object) -> Vec<&'d Value> {
+        self.values_or(document, None)
+    }
+
+    /// With a value for every element that lacks the sub-attribute.
+    fn values_or<'d>(&self, document: &'d Object, missing: Option<&'d Value>) -> Vec<&'d Value> {
         let holder = match &self.extension {
             None => Some(document),
             Some(uri) => document.get(uri).and_then(Value::as_object),
         };
         let whole = holder.and_then(|holder| holder.get(&self.attribute));
-        let elements = match whole {
-            None | Some(Value::Null) => &[][..],
-            Some(Value::Array(elements)) => elements.as_slice(),
-            Some(single) => std::slice::from_ref(single),
-        };
+        let elements = whole.map_or(&[][..], each);
         match &self.sub {
             None => elements.iter().collect(),
-            Some(sub) => elements.iter().filter_map(|element| element.get(sub)).collect(),
+            Some(sub) => {
+                let objects = elements.iter().filter(|element| element.is_object());
+                objects.filter_map(|e| e.get(sub).or(missing)).flat_map(each).collect()
+            }
         }
+    }
+}
+
+/// The elements of an array, nothing for null, else the value itself.
+fn each(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(elements) => elements,
+        single => std::slice::from_ref(single),
     }
 }
 
@@ -58,7 +71,12 @@ pub const MAX_INDEX_BYTES: usize = 256;
 impl Index {
     /// The keys of a document, one for each value.
     pub fn keys(&self, document: &Object) -> Vec<String> {
-        let values = self.place.values(document);
+        // A value without `primary` counts as not primary (RFC 7643 §2.4).
+        let not_primary = Value::Bool(false);
+        let is_primary =
+            self.data_type == DataType::Boolean && self.place.sub.as_deref() == Some("primary");
+        let implied = is_primary.then_some(&not_primary);
+        let values = self.place.values_or(document, implied);
         values.into_iter().filter_map(|value| self.key(value)).collect()
     }
 
@@ -223,6 +241,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::scim::schema::OwnSchemas;
     use crate::scim::{Registry, urn};
 
     #[test]
@@ -269,6 +288,153 @@ mod tests {
             assert!(keys.is_sorted_by(|a, b| a < b), "{data_type:?}: {keys:?}");
         }
         assert_eq!(decimal_key(-0.0), decimal_key(0.0));
+    }
+
+    const DEVICE: &str = "urn:example:params:scim:schemas:Device";
+    const RACK: &str = "urn:example:params:scim:schemas:extension:Rack";
+
+    /// A type whose every attribute is indexed or unique, where that is possible.
+    fn device() -> ResourceType {
+        let index =
+            |name: &str, data_type: &str| json!({"name": name, "type": data_type, "indexed": true});
+        let unique = |name: &str, data_type: &str| json!({"name": name, "type": data_type, "uniqueness": "server"});
+        let many = |mut attribute: Value| {
+            attribute["multiValued"] = json!(true);
+            attribute
+        };
+        let document = json!({
+            "schemas": [
+                {"id": DEVICE, "attributes": [
+                    index("text", "string"), many(index("flags", "boolean")),
+                    index("count", "integer"), index("weight", "decimal"), index("since", "dateTime"),
+                    {"name": "ports", "type": "complex", "multiValued": true, "subAttributes": [
+                        index("value", "string"), index("primary", "boolean"),
+                        many(index("lanes", "integer")),
+                    ]},
+                    {"name": "exact", "caseExact": true, "uniqueness": "global"},
+                    unique("serial", "string"), many(unique("keys", "binary")),
+                    unique("page", "reference"), unique("number", "decimal"),
+                ]},
+                {"id": RACK, "attributes": [
+                    index("unit", "integer"),
+                    {"name": "slot", "type": "complex", "subAttributes": [unique("id", "string")]},
+                ]},
+            ],
+            "resource_types": [{
+                "name": "Device", "endpoint": "/Devices", "schema": DEVICE,
+                "schemaExtensions": [{"schema": RACK}],
+            }],
+        });
+        let builtin = Registry::builtin();
+        let own = OwnSchemas::parse(document.as_object().unwrap(), &builtin).unwrap();
+        (**own.added_to(&builtin).by_name("Device").unwrap()).clone()
+    }
+
+    fn object(value: &Value) -> &Object {
+        value.as_object().unwrap()
+    }
+
+    /// Entries with these numbers are in databases: a name must keep its number for ever.
+    #[test]
+    fn numbers_follow_from_names() {
+        let device = device();
+        let numbers: Vec<(i32, &str)> =
+            device.indexes.iter().map(|index| (index.path_id, index.name.as_str())).collect();
+        let unit = format!("{RACK}:unit");
+        assert_eq!(
+            numbers,
+            [
+                (405_644_815, "text"),
+                (691_339_057, "flags"),
+                (1_815_432_482, "count"),
+                (138_732_407, "weight"),
+                (1_801_077_205, "since"),
+                (1_903_801_414, "ports.value"),
+                (1_839_657_906, "ports.primary"),
+                (1_946_198_780, "ports.lanes"),
+                (753_149_597, unit.as_str()),
+            ]
+        );
+        assert_eq!(path_id("TEXT"), path_id("text"), "letter case is no part of a name");
+        assert!(numbers.iter().all(|(number, _)| *number >= 1_000));
+    }
+
+    #[test]
+    fn index_has_every_value_of_every_place() {
+        let device = device();
+        let integer = |n: i128| integer_key(n);
+        let minute = instant_key(60_000);
+        for (name, document, expected) in [
+            ("text", json!({"text": " Ä b"}), vec!["ä b".to_owned()]),
+            ("text", json!({"text": ""}), vec![String::new()]),
+            ("text", json!({"text": "x".repeat(300)}), vec!["x".repeat(256)]),
+            ("text", json!({"text": "é".repeat(300)}), vec!["é".repeat(128)]),
+            ("text", json!({}), vec![]),
+            ("flags", json!({"flags": [true, false]}), vec!["1".into(), "0".into()]),
+            ("count", json!({"count": -7}), vec![integer(-7)]),
+            ("count", json!({"count": u64::MAX}), vec![integer(u64::MAX.into())]),
+            ("weight", json!({"weight": 2}), vec![decimal_key(2.0)]),
+            ("since", json!({"since": "1970-01-01T01:01:00+01:00"}), vec![minute]),
+            (
+                "ports.value",
+                json!({"ports": [{"value": "B"}, {"primary": true}, {"value": "a"}]}),
+                vec!["b".into(), "a".into()],
+            ),
+            (
+                "ports.primary",
+                json!({"ports": [{"value": "B"}, {"primary": true}]}),
+                vec!["0".into(), "1".into()],
+            ),
+            ("ports.primary", json!({}), vec![]),
+            (
+                "ports.lanes",
+                json!({"ports": [{"lanes": [1, 2]}, {"lanes": [3]}]}),
+                vec![integer(1), integer(2), integer(3)],
+            ),
+        ] {
+            let index = device.indexes.iter().find(|index| index.name == name).unwrap();
+            assert_eq!(index.keys(object(&document)), expected, "{document}");
+        }
+        let unit = device.indexes.last().unwrap();
+        assert_eq!(unit.keys(object(&json!({RACK: {"unit": 3}}))), [integer(3)]);
+        assert_eq!(unit.keys(object(&json!({"unit": 3}))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn claims_are_equal_where_values_are() {
+        let claims = |document: Value| -> Vec<(String, String)> {
+            let rules = device().unique;
+            let claims = rules.iter().flat_map(|rule| rule.claims(object(&document)));
+            claims.map(|claim| (claim.scope, claim.key)).collect()
+        };
+        let slot = |id: &str| json!({RACK: {"slot": {"id": id}}});
+        for (one, other) in [
+            (json!({"serial": "Ab "}), json!({"serial": "aB"})),
+            (json!({"exact": "Jose\u{301}"}), json!({"exact": "Jos\u{e9}"})),
+            (json!({"number": 1}), json!({"number": 1.0})),
+            (slot("A"), slot("a")),
+        ] {
+            assert_eq!(claims(one.clone()), claims(other), "{one}");
+        }
+        for (one, other) in [
+            (json!({"exact": "a"}), json!({"exact": "A"})),
+            (json!({"keys": ["TWFu"]}), json!({"keys": ["twfu"]})),
+            (json!({"page": "../a"}), json!({"page": "../A"})),
+            (json!({"number": 1}), json!({"number": 1.5})),
+            (json!({"serial": "x".repeat(300)}), json!({"serial": "x".repeat(301)})),
+        ] {
+            assert_ne!(claims(one.clone()), claims(other), "{one}");
+        }
+        assert_eq!(
+            claims(json!({"keys": ["YQ==", "YQ==", "Yg=="], "serial": " ", "page": "p"})),
+            [("Device:keys", "YQ=="), ("Device:keys", "Yg=="), ("Device:page", "p")]
+                .map(|(scope, key)| (scope.to_owned(), key.to_owned()))
+        );
+        assert_eq!(
+            claims(slot("7")),
+            [(format!("Device:{RACK}:slot.id"), "7".to_owned())],
+            "scopes are in databases: they must not change"
+        );
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! A directory's own schemas: read, checked as a whole, and put in place of the ones before.
+//! A directory's own schemas: read, checked as a whole, put in place of the ones before.
 //!
 //! A change converts what is stored: index entries and unique values follow the new schemas, and
 //! values move between a document and its `extra`. While that goes on, in bounded units, writes into
-//! the directory are refused with 503, so that none is made by the old rules; reads go on. A change
-//! that a stopped process left behind is finished by the next one.
+//! the directory are refused with 503, so that none is made by the old rules; reads go on.
+//!
+//! First every resource claims what the new schemas want to be unique. Only when nothing is claimed
+//! twice are documents touched; otherwise the change is taken back, and no resource has changed. A
+//! change that a stopped process left behind is finished by the next one. Several processes may work
+//! on one change: each unit takes the directory for itself and asks whether the change still stands.
 
 use serde_json::{Value, json};
 
@@ -11,7 +15,7 @@ use super::directory::missing;
 use crate::scim::resource::{Document, convert};
 use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
-use crate::service::context::Directory;
+use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::columns;
@@ -85,48 +89,89 @@ impl Service {
             self.forget_access();
             let converted = self.convert_directory(key).await;
             self.forget_access();
-            converted?;
+            if let Ended::TakenBack(duplicates) = converted? {
+                return Err(not_unique(&duplicates));
+            }
         }
         self.schemas_get(access, id).await
     }
 
     /// Finishes every change that was begun, also one that a stopped process left behind.
     pub async fn finish_schema_changes(&self) -> Result<(), ServiceError> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
         let keys: Result<Vec<i64>, StoreError> =
             self.store.get("schema_converting", |tx| tx.schema_converting()).await;
         for key in keys? {
             // One directory that cannot be converted now does not hold up the others.
-            if let Err(error) = self.convert_directory(key).await {
-                tracing::warn!(%error, "a change of schemas is not finished yet");
+            let converted = self.convert_directory(key).await;
+            self.forget_access();
+            match converted {
+                Ok(Ended::Done) => {}
+                Ok(Ended::TakenBack(duplicates)) => {
+                    let error = not_unique(&duplicates);
+                    tracing::warn!(%error, "a change of schemas was taken back");
+                }
+                Err(error) => tracing::warn!(%error, "a change of schemas is not finished yet"),
             }
         }
         Ok(())
     }
 
     /// Converts every resource; when values that must be unique are not, takes the change back.
-    async fn convert_directory(&self, key: i64) -> Result<(), ServiceError> {
-        let Some(change) = self.schema_change(key).await? else { return Ok(()) };
-        let duplicates = self.convert_resources(&change).await?;
-        if duplicates.is_empty() {
-            return self.end(key, change.document).await;
+    async fn convert_directory(&self, key: i64) -> Result<Ended, ServiceError> {
+        let Some(change) = self.schema_change(key).await? else { return Ok(Ended::Done) };
+        let duplicates = match self.walk(&change, Pass::Claim).await? {
+            Walk::Overtaken => return self.overtaken(&change).await,
+            Walk::Complete(duplicates) => duplicates,
+        };
+        if !duplicates.is_empty() {
+            return self.take_back(change, duplicates).await;
         }
-        let (document, previous) = (change.previous.clone(), change.document.clone());
-        let undone: Result<(), StoreError> = self
-            .store
-            .write("schema_change", move |tx| {
-                tx.directory_lock_exclusive(key)?;
-                tx.schema_change(key, &document, &previous)
-            })
-            .await;
-        undone?;
-        if let Some(back) = self.schema_change(key).await? {
-            self.convert_resources(&back).await?;
-            self.end(key, back.document).await?;
+        match self.walk(&change, Pass::Convert).await? {
+            Walk::Overtaken => self.overtaken(&change).await,
+            Walk::Complete(_) => self.end(&change).await,
         }
-        Err(not_unique(&duplicates))
     }
 
-    async fn schema_change(&self, key: i64) -> Result<Option<Change>, ServiceError> {
+    /// Back to the schemas before. No document was touched, so only claims are given up.
+    async fn take_back(
+        &self,
+        change: Arc<Change>,
+        duplicates: Vec<Claim>,
+    ) -> Result<Ended, ServiceError> {
+        let key = change.directory.key;
+        let standing = Arc::clone(&change);
+        let undone = self
+            .store
+            .write("schema_change", move |tx| {
+                let stands = standing.stands(tx)?;
+                if stands {
+                    tx.schema_change(key, &standing.previous, &standing.document)?;
+                }
+                Ok::<_, StoreError>(stands)
+            })
+            .await;
+        if !undone? {
+            return self.overtaken(&change).await;
+        }
+        if let Some(back) = self.schema_change(key).await?
+            && let Walk::Complete(_) = self.walk(&back, Pass::Convert).await?
+        {
+            self.end(&back).await?;
+        }
+        Ok(Ended::TakenBack(duplicates))
+    }
+
+    /// How a change ended that another process worked on as well, and ended first.
+    async fn overtaken(&self, change: &Change) -> Result<Ended, ServiceError> {
+        let key = change.directory.key;
+        let own: Result<Option<SchemaRow>, StoreError> =
+            self.store.get("schema_get", move |tx| tx.schema_get(key)).await;
+        let taken_back = own?.is_some_and(|own| own.document == change.previous);
+        Ok(if taken_back { Ended::TakenBack(Vec::new()) } else { Ended::Done })
+    }
+
+    async fn schema_change(&self, key: i64) -> Result<Option<Arc<Change>>, ServiceError> {
         let found: Result<_, StoreError> = self
             .store
             .read("schema_get", move |tx| {
@@ -136,49 +181,56 @@ impl Service {
             .await;
         let Some((own, row)) = found? else { return Ok(None) };
         let Some(previous) = own.previous else { return Ok(None) };
-        Ok(Some(Change {
+        Ok(Some(Arc::new(Change {
             old: self.registry_from(&previous),
             directory: Arc::new(Directory::from_row(&row, self.registry_from(&own.document))),
             document: own.document,
             previous,
-        }))
+        })))
     }
 
-    /// Answers the values that several resources claim.
-    async fn convert_resources(&self, change: &Change) -> Result<Vec<Claim>, ServiceError> {
+    /// Takes every resource of the types that differ through one pass.
+    async fn walk(&self, change: &Arc<Change>, pass: Pass) -> Result<Walk, ServiceError> {
         let mut duplicates: Vec<Claim> = Vec::new();
         for new in change.directory.registry.types() {
             let old = change.old.by_name(&new.name).unwrap_or(new);
+            if new.is_stored_like(old) || (pass == Pass::Claim && new.unique.is_empty()) {
+                continue;
+            }
             let mut after = 0;
             loop {
                 let step = Step {
-                    directory: Arc::clone(&change.directory),
+                    change: Arc::clone(change),
+                    pass,
                     old: Arc::clone(old),
                     new: Arc::clone(new),
                     ids: self.clock.ids(),
                     now: self.clock.now_ms(),
                 };
-                let converted: (Option<i64>, Vec<Claim>) =
-                    self.store.write("schema_convert", move |tx| step.chunk(tx, after)).await?;
-                duplicates.extend(converted.1);
-                match converted.0 {
+                let chunk: Result<Option<Chunk>, ServiceError> =
+                    self.store.write("schema_convert", move |tx| step.chunk(tx, after)).await;
+                let Some(chunk) = chunk? else { return Ok(Walk::Overtaken) };
+                duplicates.extend(chunk.duplicates);
+                match chunk.last {
                     Some(last) if duplicates.len() < SHOWN => after = last,
                     _ => break,
                 }
             }
         }
-        Ok(duplicates)
+        Ok(Walk::Complete(duplicates))
     }
 
-    async fn end(&self, key: i64, document: String) -> Result<(), ServiceError> {
+    async fn end(&self, change: &Arc<Change>) -> Result<Ended, ServiceError> {
+        let standing = Arc::clone(change);
         let ended: Result<(), StoreError> = self
             .store
-            .write("schema_converted", move |tx| {
-                tx.directory_lock_exclusive(key)?;
-                tx.schema_converted(key, &document)
+            .write("schema_converted", move |tx| match standing.stands(tx)? {
+                true => tx.schema_converted(standing.directory.key, &standing.document),
+                false => Ok(()),
             })
             .await;
-        Ok(ended?)
+        ended?;
+        Ok(Ended::Done)
     }
 }
 
@@ -189,6 +241,40 @@ struct Change {
     directory: Arc<Directory>,
     document: String,
     previous: String,
+}
+
+impl Change {
+    /// Keeps every other unit of the directory out; false when the change was ended, or another one
+    /// came after it.
+    fn stands(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let key = self.directory.key;
+        tx.directory_lock_exclusive(key)?;
+        Ok(tx.directory_share(key)?.is_some_and(|shared| {
+            shared.converting
+                && shared.schema_version == self.directory.schema_version
+                && shared.state != State::Deleting.as_str()
+        }))
+    }
+}
+
+enum Ended {
+    Done,
+    /// Because of these values; none when another process found them.
+    TakenBack(Vec<Claim>),
+}
+
+enum Walk {
+    /// Every resource was visited; these values are claimed by several.
+    Complete(Vec<Claim>),
+    /// The change no longer stands.
+    Overtaken,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Pass {
+    /// Values that must be unique are claimed; nothing else changes.
+    Claim,
+    Convert,
 }
 
 /// Begins a change; false when the document is the same as before.
@@ -232,7 +318,9 @@ fn refuse_orphans(
         Ok(own) => own.added_to(builtin),
         Err(_) => return Ok(()),
     };
-    for gone in old.types().iter().filter(|t| registry.by_name(&t.name).is_none()) {
+    // Rows hold the name as it is written, in its letter case.
+    let stays = |name: &str| registry.types().iter().any(|kept| kept.name == name);
+    for gone in old.types().iter().filter(|t| !stays(&t.name)) {
         let resources = tx.count_total(key, &gone.name)?;
         if resources > 0 {
             let message = format!(
@@ -245,30 +333,36 @@ fn refuse_orphans(
     Ok(())
 }
 
-/// The conversion of some resources of one type.
+/// A pass over some resources of one type.
 struct Step {
-    directory: Arc<Directory>,
+    change: Arc<Change>,
+    pass: Pass,
     old: Arc<ResourceType>,
     new: Arc<ResourceType>,
     ids: crate::clock::Ids,
     now: i64,
 }
 
+struct Chunk {
+    /// `None` when there are no more resources.
+    last: Option<i64>,
+    duplicates: Vec<Claim>,
+}
+
 impl Step {
-    /// Answers the last key, `None` when there are no more, and the values that are not unique.
-    fn chunk(
-        &self,
-        tx: &mut Tx<'_>,
-        after: i64,
-    ) -> Result<(Option<i64>, Vec<Claim>), ServiceError> {
-        let rows = tx.resource_chunk_locked(self.directory.key, &self.new.name, after, CHUNK)?;
-        let mut recorder =
-            Recorder { directory: &self.directory, ids: self.ids.clone(), now: self.now };
+    /// `None` when the change no longer stands.
+    fn chunk(&self, tx: &mut Tx<'_>, after: i64) -> Result<Option<Chunk>, ServiceError> {
+        if !self.change.stands(tx)? {
+            return Ok(None);
+        }
+        let directory = &self.change.directory;
+        let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
+        let mut recorder = Recorder { directory, ids: self.ids.clone(), now: self.now };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);
         }
-        Ok((rows.last().map(|row| row.key), duplicates))
+        Ok(Some(Chunk { last: rows.last().map(|row| row.key), duplicates }))
     }
 
     fn row(
@@ -277,24 +371,27 @@ impl Step {
         row: &ResourceRow,
         recorder: &mut Recorder<'_>,
     ) -> Result<Vec<Claim>, ServiceError> {
-        let (key, profile) = (self.directory.key, &self.directory.profile);
+        let (key, profile) = (self.change.directory.key, &self.change.directory.profile);
         let stored = object(&row.doc);
         let extra = row.extra.as_deref().map(object).unwrap_or_default();
         let (document, extra) = convert(&stored, &extra, &self.new);
-        let before = columns(&Document::stored(stored), &self.old, profile)?;
-        let after = columns(&document, &self.new, profile)?;
-        tx.attribute_keys_change(key, row.key, &before.attributes, &after.attributes)?;
+        let before = columns(&Document::stored(stored), &self.old, profile);
+        let (before, after) = match (before, columns(&document, &self.new, profile)) {
+            (Ok(before), Ok(after)) => (before, after),
+            // A damaged resource stays as it is and must not hold up the others.
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(id = row.id, %error, "a resource cannot be converted");
+                return Ok(Vec::new());
+            }
+        };
+        let duplicates = claim_all(tx, key, row.key, &after.claims)?;
+        if self.pass == Pass::Claim {
+            return Ok(duplicates);
+        }
         for gone in before.claims.iter().filter(|claim| !after.claims.contains(claim)) {
             tx.unique_release(key, &gone.scope, &gone.key, row.key)?;
         }
-        let mut duplicates = Vec::new();
-        for claim in &after.claims {
-            match tx.unique_holder(key, &claim.scope, &claim.key)? {
-                Some(holder) if holder == row.key => {}
-                Some(_) => duplicates.push(claim.clone()),
-                None => tx.unique_claim(key, &claim.scope, &claim.key, row.key)?,
-            }
-        }
+        tx.attribute_keys_change(key, row.key, &before.attributes, &after.attributes)?;
         let content = ResourceContent {
             columns: after,
             display: row_display(&document),
@@ -302,18 +399,37 @@ impl Step {
             extra: (!extra.is_empty()).then(|| Value::Object(extra).to_string()),
         };
         if content.doc != row.doc || content.extra != row.extra {
-            tx.resource_update(key, row.key, row.version, &content, self.now.max(row.modified))?;
+            let modified = self.now.max(row.modified);
+            tx.resource_update(key, row.key, row.version, &content, modified)?;
             let new = ResourceRow {
                 doc: content.doc,
                 extra: content.extra,
                 version: row.version + 1,
-                modified: self.now.max(row.modified),
+                modified,
                 ..row.clone()
             };
             recorder.updated(tx, row, &new)?;
         }
         Ok(duplicates)
     }
+}
+
+/// Claims what is free; answers what another resource holds.
+fn claim_all(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+    resource_key: i64,
+    claims: &[Claim],
+) -> Result<Vec<Claim>, StoreError> {
+    let mut held = Vec::new();
+    for claim in claims {
+        match tx.unique_holder(directory_key, &claim.scope, &claim.key)? {
+            Some(holder) if holder == resource_key => {}
+            Some(_) => held.push(claim.clone()),
+            None => tx.unique_claim(directory_key, &claim.scope, &claim.key, resource_key)?,
+        }
+    }
+    Ok(held)
 }
 
 fn row_display(document: &Document) -> Option<String> {
@@ -341,10 +457,15 @@ fn not_unique(duplicates: &[Claim]) -> ServiceError {
             shown.push(line);
         }
     }
-    let message = format!(
-        "Values that the schemas want to be unique are held by several resources: {}. Nothing was \
-         changed.",
-        shown.join(", ")
-    );
+    let message = match shown.is_empty() {
+        false => format!(
+            "Values that the schemas want to be unique are held by several resources: {}. Nothing \
+             was changed.",
+            shown.join(", ")
+        ),
+        true => "Another process took the change back: values that the schemas want to be unique \
+                 are held by several resources. Put the schemas again to see which."
+            .to_owned(),
+    };
     AdminError::new(409, "duplicate_values", message).into()
 }

@@ -41,6 +41,9 @@ struct Job {
     access: Arc<Access>,
     base: String,
     request: BulkRequest,
+    /// bulkId → its POST.
+    posts: HashMap<String, usize>,
+    /// None where the POST cannot be done.
     ids: NewIds,
 }
 
@@ -177,15 +180,15 @@ impl Service {
                 );
                 (HashSet::new(), Err(ScimError::new(409, detail)))
             }
-            Ok(operation) => (operation.references(), self.change(job, entry, operation.clone())),
+            Ok(operation) => (operation.references(), self.change(job, index, operation.clone())),
         };
-        Some(Task { index, needs, new_name: new_name(entry), change })
+        Some(Task { index, needs, new_name: job.new_name(index).cloned(), change })
     }
 
     fn change(
         &self,
         job: &Job,
-        entry: &Entry,
+        index: usize,
         mut operation: Operation,
     ) -> Result<Change, ScimError> {
         let access = &job.access;
@@ -196,13 +199,14 @@ impl Service {
         }
         operation.resolve(|bulk_id| match job.ids.get(bulk_id) {
             Some(id) => Reference::Known(id),
+            None if job.posts.contains_key(bulk_id) => Reference::Failed,
             None => Reference::Unknown,
         })?;
         let condition = operation.version.as_deref().map(Condition::parse);
         let id = operation.id.unwrap_or_default();
         let change = match operation.method {
             Method::Post => {
-                let made = new_name(entry).and_then(|name| job.ids.get(&name).cloned());
+                let made = job.new_name(index).and_then(|name| job.ids.get(name).cloned());
                 let id = made.unwrap_or_default();
                 self.creation(access, &resource_type, id, operation.data).map(Change::Create)
             }
@@ -218,11 +222,6 @@ impl Service {
         };
         change.map_err(|error| error.to_scim())
     }
-}
-
-/// The name by which other operations can refer to what this one makes.
-fn new_name(entry: &Entry) -> Option<String> {
-    entry.bulk_id.clone().filter(|_| entry.method == Method::Post.as_str())
 }
 
 fn size_of_data(entry: &Entry) -> usize {
@@ -252,6 +251,13 @@ fn keep(tx: &mut Tx<'_>, kept: Option<&Kept>, noted: &Noted) -> Result<(), Store
 }
 
 impl Job {
+    /// The name by which other operations can refer to what this one makes: they may repeat it, and
+    /// what becomes of them is nothing to those who refer to it.
+    fn new_name(&self, index: usize) -> Option<&String> {
+        let bulk_id = self.request.operations.get(index)?.bulk_id.as_ref()?;
+        (self.posts.get(bulk_id) == Some(&index)).then_some(bulk_id)
+    }
+
     fn noted(&self, ran: Vec<Ran>) -> Noted {
         let one = |(index, result): Ran| {
             let entry = self.request.operations.get(index)?;
@@ -297,6 +303,8 @@ impl Job {
 
 impl BulkRun {
     fn new(access: &Arc<Access>, base: &str, request: BulkRequest, ids: NewIds) -> Self {
+        let posts = request.posts().into_iter();
+        let posts = posts.map(|(name, index)| (name.to_owned(), index)).collect();
         Self {
             steps: bulk::plan(&request).steps,
             failed: HashSet::new(),
@@ -304,7 +312,13 @@ impl BulkRun {
             outcomes: request.operations.iter().map(|_| None).collect(),
             done: 0,
             kept: None,
-            job: Arc::new(Job { access: Arc::clone(access), base: base.to_owned(), request, ids }),
+            job: Arc::new(Job {
+                access: Arc::clone(access),
+                base: base.to_owned(),
+                request,
+                posts,
+                ids,
+            }),
         }
     }
 
@@ -336,7 +350,7 @@ impl BulkRun {
         for (index, failed, outcome) in noted {
             if failed {
                 self.errors += 1;
-                self.failed.extend(self.job.request.operations.get(index).and_then(new_name));
+                self.failed.extend(self.job.new_name(index).cloned());
             }
             if let Some(slot) = self.outcomes.get_mut(index) {
                 *slot = Some(outcome);

@@ -230,6 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn cursor_keeps_a_decimal_to_the_last_bit() {
+        let cursors = Cursors::new(&SecretKey::generate());
+        let query = QueryHash::of(1, ["a"]);
+        // Without the feature `float_roundtrip` of serde_json this is read as its neighbour.
+        let sort = Some(SortKey::Number(-3.225_073_858_507_201_4e-308));
+        let cursor = Cursor {
+            position: Position { sort, ..position(7) },
+            direction: Direction::Forward,
+            total: 12,
+            count: 5,
+            expires: 1_000,
+        };
+        let text = cursors.seal(query, &cursor);
+        assert_eq!(cursors.open(query, &text, 5, 999), Ok(cursor));
+    }
+
+    #[test]
     fn anchors_lead_to_the_nearest_place() {
         let (anchors, query) = (Anchors::default(), QueryHash::of(1, ["x"]));
         anchors.note(query, 10, position(100), 0);

@@ -2,7 +2,10 @@
 
 mod asynchronous;
 mod auth;
+mod bulk;
+mod bulk_references;
 mod catalogue;
+mod device;
 mod discovery;
 mod errors;
 mod etag;
@@ -12,11 +15,16 @@ mod lists_filter;
 mod lists_page_sort;
 mod management;
 mod management_keys;
+mod me;
 mod operation;
+mod own_schemas;
+mod own_types;
 mod pending_members;
 mod profiles;
 mod profiles_strict;
 mod projection;
+mod relations;
+mod search;
 mod users_create;
 mod users_delete;
 mod users_patch;
