@@ -183,7 +183,7 @@ fn wait_for(
 ) -> Result<(), ServiceError> {
     let Place { directory_key, group_key } = place;
     if change.only_added_stay {
-        tx.pending_clear(directory_key, group_key)?;
+        tx.pending_remove_others(directory_key, group_key, unknown)?;
     } else if !change.remove.is_empty() {
         tx.pending_remove(directory_key, group_key, &change.remove)?;
     }

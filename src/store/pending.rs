@@ -133,12 +133,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Gives up every value of a group.
-    pub fn pending_clear(&mut self, directory_key: i64, group_key: i64) -> Result<(), StoreError> {
-        self.execute(
-            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ?",
-            &[Bind::Int(directory_key), Bind::Int(group_key)],
-        )?;
+    /// Gives up every value of a group but those.
+    pub fn pending_remove_others(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        keep: &[&str],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? \
+             AND value NOT IN (SELECT value FROM json_each(?))",
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? AND value NOT IN \
+             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let list = serde_json::Value::from(keep).to_string();
+        self.execute(text, &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(list)])?;
         Ok(())
     }
 
@@ -190,8 +199,13 @@ impl Tx<'_> {
         )
     }
 
-    /// Gives up values that have waited since before `until`.
-    pub fn pending_prune(&mut self, until: i64) -> Result<usize, StoreError> {
-        self.execute("DELETE FROM member_pending WHERE created < ?", &[Bind::Int(until)])
+    /// Gives up values that have waited since before `until`, a few at a time; answers how many.
+    pub fn pending_prune(&mut self, until: i64, limit: i64) -> Result<usize, StoreError> {
+        self.execute(
+            "DELETE FROM member_pending WHERE (directory_key, group_key, value) IN \
+             (SELECT directory_key, group_key, value FROM member_pending WHERE created < ? \
+             ORDER BY created LIMIT ?)",
+            &[Bind::Int(until), Bind::Int(limit)],
+        )
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::device::{add_devices, device};
 use super::{USER, api_error, create, plain_user};
 use crate::on_both_databases;
 use crate::support::{Answer, Client, TestApp, group, patch};
@@ -193,22 +194,16 @@ fn value_joins_when_its_user_appears(app: &TestApp) {
 
 fn value_joins_when_a_group_or_a_device_appears(app: &TestApp) {
     hold(app, true);
-    let urn = "urn:example:schemas:Device";
-    let serial = json!({"name": "serial", "type": "string", "multiValued": false});
-    let document = json!({
-        "schemas": [{"id": urn, "name": "Device", "attributes": [serial]}],
-        "resource_types": [{"name": "Device", "endpoint": "/Devices", "schema": urn}],
-    });
-    let path = format!("/api/v1/directories/{}/schemas", app.directory.id);
-    app.api.put(&path, document).expect(200);
+    add_devices(app);
     let outer = create(&app.scim, "/Groups", group("Outer", &["inner", "device"]));
     let mut inner = group("Inner", &[]);
     inner["externalId"] = "inner".into();
     let inner = create(&app.scim, "/Groups", inner);
     assert_eq!(members(&app.scim, &outer), [inner.as_str()]);
-    let device = json!({"schemas": [urn], "externalId": "device", "serial": "1"});
-    let device = create(&app.scim, "/Devices", device);
-    let mut both = [inner, device];
+    let mut thing = device("1", 1);
+    thing["externalId"] = "device".into();
+    let thing = create(&app.scim, "/Devices", thing);
+    let mut both = [inner, thing];
     both.sort();
     assert_eq!(members(&app.scim, &outer), both);
     assert_eq!(version(&app.scim, &outer), "W/\"3\"");
@@ -321,7 +316,7 @@ fn value_waits_thirty_days(app: &TestApp) {
     app.clock.advance(DAY * 29);
     // A value that is sent again waits from when it first came.
     add(scim, &id, "old");
-    add(scim, &id, "young");
+    scim.put(&format!("/Groups/{id}"), group("G", &["young", "old", "kept"])).expect(200);
     app.clock.advance(DAY);
     let prune = || {
         let service = app.service().clone();

@@ -4,4 +4,5 @@ mod asynchronous;
 mod concurrent;
 mod cost;
 mod events;
+mod pending_model;
 mod pending_race;

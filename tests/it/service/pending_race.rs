@@ -96,6 +96,8 @@ impl Barrier {
         let text = "SELECT COUNT(DISTINCT pid) AS n FROM pg_stat_activity \
                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while !done() {
+            // A transaction sees the activity of when it first looked.
+            self.0.batch_execute("SELECT pg_stat_clear_snapshot()").expect("a new look");
             let now: Waiting = diesel::sql_query(text).get_result(&mut self.0).expect("a count");
             if now.n >= waiting {
                 return;
