@@ -192,7 +192,7 @@ impl Service {
             }
             return Ok(Completion::Done(outcome));
         }
-        Ok(Completion::Done(bulk::answer(outcomes)))
+        Ok(Completion::Done(bulk::answer(&outcomes)))
     }
 
     /// Goes on with every request whose runner has stopped, as many at a time as this process runs,

@@ -360,11 +360,12 @@ impl BulkRun {
 
     /// The BulkResponse, in the order of the request.
     pub fn answer(self) -> Value {
-        answer(self.outcomes.into_iter().flatten().collect())
+        let outcomes: Vec<Value> = self.outcomes.into_iter().flatten().collect();
+        answer(&outcomes)
     }
 }
 
 /// A BulkResponse of elements that were made before.
-pub(super) fn answer(operations: Vec<Value>) -> Value {
+pub(super) fn answer(operations: &[Value]) -> Value {
     serde_json::json!({"schemas": [urn::BULK_RESPONSE], "Operations": operations})
 }

@@ -107,7 +107,7 @@ fn resume_with(app: &TestApp, services: Vec<Arc<Service>>, txn: &str) {
     let path = format!("/Async/{txn}");
     let (scim, until) = (app.scim.clone(), Instant::now() + Duration::from_secs(60));
     app.wait(async move {
-        let looking = services.iter().map(|service| service.resume_asynchronous());
+        let looking = services.iter().map(Service::resume_asynchronous);
         for looked in futures_util::future::join_all(looking).await {
             looked.expect("looked");
         }
