@@ -41,6 +41,18 @@ struct Place {
     group_key: i64,
 }
 
+/// Takes the guard of a directory whose groups may wait for members.
+pub(super) fn guard(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    guard: Guard,
+) -> Result<(), StoreError> {
+    match directory.profile.hold_unknown_members {
+        true => tx.pending_guard(directory.key, guard),
+        false => Ok(()),
+    }
+}
+
 /// Applies the steps. Members that are to be added and are not in the directory refuse the request.
 /// Where the profile says so, a value that is no id is an externalId instead, and waits when no
 /// resource has it. Members that are to be removed and are not there are passed over.
@@ -66,7 +78,6 @@ pub(super) fn apply(
     let mut wanted: Vec<i64> = found.iter().map(|candidate| candidate.key).collect();
     if holds {
         refuse_long(&missing)?;
-        tx.pending_guard(directory.key, &missing, Guard::Look)?;
         let named = named(tx, directory, &missing)?;
         let mut there = HashSet::new();
         // Several resources may have an externalId: the oldest is meant.
@@ -212,28 +223,20 @@ fn wait_for(
 /// Makes a resource with that externalId a member of every group that waits for it; answers the keys
 /// of those groups. The groups are locked.
 ///
-/// What waits is read again under the locks: a group may have given the value up meanwhile, or have
-/// begun to wait. Most groups are locked before the guard is taken, because a unit that looks for the
-/// value has locked its group first.
+/// What waits is read again under the locks: a group may be gone meanwhile, or another resource with
+/// that externalId may have come first.
 pub(super) fn arrive(
     tx: &mut Tx<'_>,
     directory: &Directory,
     external_id: &str,
     key: i64,
 ) -> Result<Vec<i64>, StoreError> {
-    let mut locked = tx.pending_groups(directory.key, external_id)?;
-    if !locked.is_empty() {
-        tx.membership_lock_groups(directory.key, &locked)?;
+    let waiting = tx.pending_groups(directory.key, external_id)?;
+    if waiting.is_empty() {
+        return Ok(waiting);
     }
-    tx.pending_guard(directory.key, &[external_id], Guard::Write)?;
-    let waiting = loop {
-        let waiting = tx.pending_groups(directory.key, external_id)?;
-        if waiting.iter().all(|group| locked.contains(group)) {
-            break waiting;
-        }
-        tx.membership_lock_groups(directory.key, &waiting)?;
-        locked = waiting;
-    };
+    tx.membership_lock_groups(directory.key, &waiting)?;
+    let waiting = tx.pending_groups(directory.key, external_id)?;
     let mut joined = Vec::with_capacity(waiting.len());
     for group in &waiting {
         if !tx.member_add(directory.key, *group, &[key])?.is_empty() {

@@ -7,12 +7,12 @@ use super::dialect::Dialect;
 use super::sql::{Bind, Tx};
 use super::{StoreError, resource::key_list};
 
-/// Who asks for the guard of an externalId.
+/// What a unit does in a directory whose groups may wait for members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// A unit that looks for resources with it, and waits for those that are not there.
+    /// It may look for resources by externalId and wait for those that are not there: alone.
     Look,
-    /// A unit that writes a resource with it.
+    /// It only writes resources, beside others that do so.
     Write,
 }
 
@@ -43,34 +43,26 @@ impl Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    /// Keeps units that look for resources with these externalIds and units that write such
-    /// resources apart until they end: the second sees what the first one did. Without it each could
-    /// read before the other commits, and the value would wait for a resource that is there.
+    /// Keeps units that look for resources by externalId and units that write resources apart until
+    /// they end: the second sees what the first one did. Without it each could read before the other
+    /// commits, and a value would wait for a resource that is there.
     ///
-    /// Those that write are many and let each other through.
-    pub fn pending_guard(
-        &mut self,
-        directory_key: i64,
-        values: &[&str],
-        guard: Guard,
-    ) -> Result<(), StoreError> {
+    /// It is the first lock of a unit after the directory, so that nobody waits for it with another
+    /// one in hand.
+    pub fn pending_guard(&mut self, directory_key: i64, guard: Guard) -> Result<(), StoreError> {
         let text = match (self.dialect, guard) {
-            _ if values.is_empty() => return Ok(()),
             // One unit writes at a time.
             (Dialect::Sqlite, _) => return Ok(()),
             (Dialect::Postgres, Guard::Look) => {
-                "SELECT pg_advisory_xact_lock(hashtext('member_pending'), place) FROM \
-                 (SELECT DISTINCT hashtext(? || ':' || (hashtext(value) & 63)) AS place FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value) ORDER BY place) places"
+                "SELECT pg_advisory_xact_lock(hashtext('member_pending'), \
+                 CAST(? % 2147483647 AS INTEGER))"
             }
             (Dialect::Postgres, Guard::Write) => {
-                "SELECT pg_advisory_xact_lock_shared(hashtext('member_pending'), place) FROM \
-                 (SELECT DISTINCT hashtext(? || ':' || (hashtext(value) & 63)) AS place FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value) ORDER BY place) places"
+                "SELECT pg_advisory_xact_lock_shared(hashtext('member_pending'), \
+                 CAST(? % 2147483647 AS INTEGER))"
             }
         };
-        let list = serde_json::Value::from(values).to_string();
-        self.execute(text, &[Bind::Owned(directory_key.to_string()), Bind::Owned(list)])?;
+        self.execute(text, &[Bind::Int(directory_key)])?;
         Ok(())
     }
 

@@ -13,12 +13,14 @@ use serde_json::Value;
 
 use super::authenticate::Access;
 use super::context::Directory;
+use super::membership;
 use super::render::location;
 use super::{Service, ServiceError};
 use crate::scim::bulk::{self, BulkRequest, Entry, Method, Operation, Outcome, Reference};
 use crate::scim::message::MissingSchemas;
 use crate::scim::resource::meta::{Condition, etag};
 use crate::scim::{Object, ResourceType, ScimError, urn};
+use crate::store::pending::Guard;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 use tasks::{Change, Ran, Task, run_tasks};
@@ -124,6 +126,9 @@ impl Service {
                 {
                     return Ok(None);
                 }
+                // Several operations in one unit: some may look for what others write.
+                tx.directory_share(job.access.directory.key)?;
+                membership::guard(tx, &job.access.directory, Guard::Look)?;
                 let noted = job.noted(run_tasks(tx, &tasks, failed.clone(), allowed)?);
                 keep(tx, kept.as_ref(), &noted)?;
                 Ok(Some(noted))

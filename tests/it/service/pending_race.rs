@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use crate::on_both_databases;
 use crate::support::{Answer, Client, Database, TestApp, group, patch, user};
 
-on_both_databases![heavy_user_and_group_that_names_it_appear_together];
+on_both_databases![
+    heavy_user_and_group_that_names_it_appear_together,
+    heavy_bulk_requests_that_name_each_others_users,
+];
 
 fn start(database: Database) -> TestApp {
     let app = TestApp::start(database);
@@ -70,6 +73,55 @@ fn heavy_user_and_group_that_names_it_appear_together(app: &TestApp) {
     let names = app.event_names(&app.directory);
     let added = names.iter().filter(|name| *name == "dsync.group.user_added").count();
     assert_eq!(added, 120, "one for each membership");
+}
+
+/// Each request makes users and groups of the users of all requests, in one unit: it looks for some
+/// while it writes others.
+fn heavy_bulk_requests_that_name_each_others_users(app: &TestApp) {
+    const CLIENTS: usize = 4;
+    hold(app);
+    for round in 0..5 {
+        let value = move |client: usize, n: usize| format!("ext-{round}-{client}-{n}");
+        let values: Vec<String> =
+            (0..CLIENTS).flat_map(|client| (0..10).map(move |n| value(client, n))).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let requests = (0..CLIENTS).map(|client| {
+            let group_id = format!("g-{client}");
+            let mut operations = Vec::new();
+            for n in 0..10 {
+                let name = format!("user-{round}-{client}-{n}@example.com");
+                let (bulk_id, data) = (format!("u-{n}"), user_of(&name, &value(client, n)));
+                operations.push(
+                    json!({"method": "POST", "path": "/Users", "bulkId": bulk_id, "data": data}),
+                );
+            }
+            let data = group("G", &values);
+            operations.insert(
+                client * 3,
+                json!({"method": "POST", "path": "/Groups", "bulkId": group_id, "data": data}),
+            );
+            json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+                "Operations": operations,
+            })
+        });
+        let answers: Vec<Answer> = std::thread::scope(|scope| {
+            let clients: Vec<_> = requests
+                .map(|request| {
+                    let scim = app.scim.clone();
+                    scope.spawn(move || scim.post("/Bulk", request).expect(200))
+                })
+                .collect();
+            clients.into_iter().map(|client| client.join().expect("no panic")).collect()
+        });
+        for (client, answer) in answers.iter().enumerate() {
+            let outcomes = answer.body["Operations"].as_array().expect("a list");
+            assert!(outcomes.iter().all(|one| one["status"] == "201"), "{}", answer.text);
+            let location = outcomes[client * 3]["location"].as_str().expect("a location");
+            let group_id = location.rsplit('/').next().expect("an id");
+            assert_eq!(members(&app.scim, group_id).len(), CLIENTS * 10, "round {round}");
+        }
+    }
 }
 
 #[derive(QueryableByName)]
