@@ -1,8 +1,12 @@
 //! Fresh directories through Rollbook's management API.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::http::Client;
+use crate::answer::Answer;
+use crate::http::{Client, Trust};
 use crate::matching::{cut, pointer};
 
 /// The management API of one server. Errors are sentences for the report.
@@ -12,7 +16,7 @@ pub struct Management {
     api_key: String,
 }
 
-/// A directory that was made for a flow.
+/// A directory that was made for a flow or a row.
 #[derive(Clone, Debug)]
 pub struct Directory {
     pub id: String,
@@ -24,8 +28,12 @@ pub struct Directory {
 impl Management {
     /// `base_url` is where `/api/v1` hangs.
     pub fn new(base_url: &str, api_key: &str) -> Self {
+        Self::trusting(base_url, api_key, Trust::Verified)
+    }
+
+    pub(crate) fn trusting(base_url: &str, api_key: &str, trust: Trust) -> Self {
         Self {
-            client: Client::new(),
+            client: Client::trusting(trust),
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_key: api_key.to_owned(),
         }
@@ -39,6 +47,20 @@ impl Management {
 
     pub fn organization_delete(&self, id: &str) -> Result<(), String> {
         self.delete(&format!("/organizations/{id}"))
+    }
+
+    /// Deletes an organization whose directories were deleted before. They are purged in the
+    /// background, so a refusal is waited out for five seconds.
+    pub fn organization_remove(&self, id: &str) -> Result<(), String> {
+        let mut result = self.organization_delete(id);
+        for _ in 0..20 {
+            if result.is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(250));
+            result = self.organization_delete(id);
+        }
+        result
     }
 
     /// Makes a directory of a push kind (`scim.okta`).
@@ -66,29 +88,37 @@ impl Management {
         self.send("DELETE", path, None).map(drop)
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+    /// A request that has to succeed; gives the body.
+    pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let answer = self.request(method, path, body)?;
+        if !(200..300).contains(&answer.status) {
+            let (status, text) = (answer.status, cut(&answer.text));
+            return Err(format!("{}: status {status}: {text}", answer.request));
+        }
+        Ok(answer.json)
+    }
+
+    /// Any request below `/api/v1`, whatever the answer.
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, String> {
         let request = format!("{method} /api/v1{path}");
         let mut headers = vec![("Authorization".into(), format!("Bearer {}", self.api_key))];
         if body.is_some() {
             headers.push(("Content-Type".into(), "application/json".into()));
         }
         let url = format!("{}/api/v1{path}", self.base_url);
-        let answer = self
-            .client
-            .send(method, &url, &headers, body)
-            .map_err(|error| format!("{request}: {error}"))?;
-        if !(200..300).contains(&answer.status) {
-            return Err(format!(
-                "{request}: status {}: {}",
-                answer.status,
-                cut(&String::from_utf8_lossy(&answer.body))
-            ));
+        match self.client.send(method, &url, &headers, body) {
+            Ok(answer) => Ok(Answer::new(request, answer)),
+            Err(error) => Err(format!("{request}: {error}")),
         }
-        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 }
 
-fn text(value: &Value, at: &str) -> Result<String, String> {
+pub(crate) fn text(value: &Value, at: &str) -> Result<String, String> {
     pointer(value, at)
         .and_then(Value::as_str)
         .map(str::to_owned)

@@ -95,6 +95,7 @@ pub struct Profile {
     pub unmatched_replace: Unmatched,
     pub messages_without_schemas: Tolerance,
     pub bulk: bool,
+    pub async_requests: bool,
     pub hold_unknown_members: bool,
     pub patch_without_path: Tolerance,
     pub complex_replace: Replace,

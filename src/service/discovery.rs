@@ -37,7 +37,6 @@ pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Val
             "maxPageSize": PageLimits::default().max,
             "cursorTimeout": CURSOR_SECONDS,
         },
-        "securityEvents": {"asyncRequest": "request", "eventUris": []},
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",
@@ -50,20 +49,27 @@ pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Val
             "location": format!("{base}/ServiceProviderConfig"),
         },
     });
-    let (Some(members), Some(directory)) = (config.as_object_mut(), directory) else {
-        return config;
-    };
+    let Some(members) = config.as_object_mut() else { return config };
+    if profile.is_none_or(|profile| profile.async_requests) {
+        let security_events = json!({"asyncRequest": "request", "eventUris": []});
+        members.insert("securityEvents".into(), security_events);
+    }
+    let Some(directory) = directory else { return config };
     if directory.profile.follows_interop_profile() {
         members.insert("interopProfileConformant".into(), true.into());
     }
-    members.insert("RolesAndEntitlements".into(), roles_and_entitlements(directory));
+    members.extend(roles_and_entitlements(directory).map(|b| ("RolesAndEntitlements".into(), b)));
     config
 }
 
-/// What users can be given (draft-ietf-scim-roles-entitlements).
-fn roles_and_entitlements(directory: &Directory) -> Value {
+/// What users can be given (draft-ietf-scim-roles-entitlements); `None` when nothing is listed.
+fn roles_and_entitlements(directory: &Directory) -> Option<Value> {
+    let has = |name: &str| directory.registry.by_name(name).is_some();
+    if !has("Role") && !has("Entitlement") {
+        return None;
+    }
     let block = |name: &str, several: &str| {
-        let supported = directory.registry.by_name(name).is_some();
+        let supported = has(name);
         json!({
             "supported": supported,
             several: supported,
@@ -71,10 +77,10 @@ fn roles_and_entitlements(directory: &Directory) -> Value {
             "typeSupported": supported,
         })
     };
-    json!({
+    Some(json!({
         "roles": block("Role", "multipleRolesSupported"),
         "entitlements": block("Entitlement", "multipleEntitlementsSupported"),
-    })
+    }))
 }
 
 /// `/Schemas`.

@@ -8,6 +8,7 @@ use super::context::Directory;
 use crate::clock::Ids;
 use crate::event::{GroupView, Subject, UserView, name, previous_attributes};
 use crate::scim::Object;
+use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
@@ -33,7 +34,11 @@ impl Recorder<'_> {
 
     /// The row as the app sees it; `None` for types that the app does not know.
     fn view(&self, row: &ResourceRow) -> Option<Value> {
-        let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+        let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+        // What no answer shows, no event shows either.
+        if let Some(resource_type) = self.directory.registry.by_name(&row.resource_type) {
+            strip_hidden(&mut doc, resource_type);
+        }
         match row.resource_type.as_str() {
             "User" => {
                 let view = UserView {

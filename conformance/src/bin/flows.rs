@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
-use std::{fs, process, thread};
+use std::{fs, process};
 
 use clap::{ArgGroup, Parser};
 use rollbook_conformance::allow::AllowList;
@@ -113,26 +112,12 @@ fn run(args: &Args) -> Result<Tally, String> {
     let server = connect(args)?;
     let tally = run_all(&selected, &server, &allow).map_err(|error| error.to_string());
     if let Server::Fresh { management, organization_id } = &server
-        && let Err(error) = remove(management, organization_id)
+        && let Err(error) = management.organization_remove(organization_id)
     {
         // What is left behind says nothing about the flows.
         let _ = writeln!(io::stderr(), "warning: the organization stays: {error}");
     }
     tally
-}
-
-/// Deletes the organization. Its directories are purged in the background, so a refusal is waited
-/// out for five seconds.
-fn remove(management: &Management, organization_id: &str) -> Result<(), String> {
-    let mut result = management.organization_delete(organization_id);
-    for _ in 0..20 {
-        if result.is_ok() {
-            break;
-        }
-        thread::sleep(Duration::from_millis(250));
-        result = management.organization_delete(organization_id);
-    }
-    result
 }
 
 fn connect(args: &Args) -> Result<Server, String> {

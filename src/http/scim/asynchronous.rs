@@ -28,6 +28,10 @@ pub(super) struct Preference {
 impl Preference {
     /// `None` unless the client asks for an asynchronous answer.
     pub(super) fn of(call: &Call) -> Option<Self> {
+        // A preference may be passed over (RFC 7240 §2).
+        if !call.access.directory.profile.async_requests {
+            return None;
+        }
         let lines: Vec<&str> = call
             .request
             .headers()

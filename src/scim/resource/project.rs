@@ -209,6 +209,32 @@ impl Projection {
     }
 }
 
+/// Takes out what is never returned, for whoever is told of a whole document.
+pub fn strip_hidden(document: &mut Object, resource_type: &ResourceType) {
+    strip(document, &resource_type.schema.attributes);
+    for extension in &resource_type.extensions {
+        if let Some(Value::Object(inner)) = document.get_mut(&extension.schema.id) {
+            strip(inner, &extension.schema.attributes);
+        }
+    }
+}
+
+fn strip(holder: &mut Object, attributes: &[Attribute]) {
+    for attribute in attributes {
+        if attribute.returned == Returned::Never {
+            holder.shift_remove(&attribute.name);
+        }
+        let elements = match holder.get_mut(&attribute.name) {
+            Some(Value::Array(elements)) => elements.as_mut_slice(),
+            Some(single) => std::slice::from_mut(single),
+            None => &mut [],
+        };
+        for element in elements.iter_mut().filter_map(Value::as_object_mut) {
+            strip(element, &attribute.sub_attributes);
+        }
+    }
+}
+
 fn note_extension(list: &mut Vec<Selected>, schema: &Schema, value: Option<&Value>) {
     for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
         if let Some(attribute) = schema.attribute(name) {

@@ -11,6 +11,7 @@ use crate::scim::filter::{
 };
 use crate::scim::list::{Page, SearchRequest, SortOrder, Window};
 use crate::scim::resource::Projection;
+use crate::scim::schema::Returned;
 use crate::scim::{AttrPath, AttrRef, Registry, ResourceType, ScimError};
 use crate::service::context::Directory;
 use crate::store::Tx;
@@ -345,7 +346,10 @@ fn query_hash(
 fn sort_path(request: &SearchRequest, resource_type: &ResourceType) -> Option<AttrPath> {
     let path = parse_attr_path(request.sort_by.as_deref()?).ok()?;
     let attr = resource_type.resolve_attribute(&path)?;
-    (!attr.leaf().is_complex()).then_some(path)
+    // The order of values that are never returned would tell what they are.
+    let hidden = [Some(attr.attribute), attr.sub, Some(attr.leaf())];
+    let hidden = hidden.into_iter().flatten().any(|a| a.returned == Returned::Never);
+    (!attr.leaf().is_complex() && !hidden).then_some(path)
 }
 
 /// What an unknown `sortBy` means is the profile's choice.
