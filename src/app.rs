@@ -121,6 +121,11 @@ impl App {
         let secret_key = secret_key(config)?;
         check_secret_key(&store, &secret_key).await?;
         let service = Arc::new(Service::new(store, clock, public_url, fixed, &secret_key));
+        if matches!(location, Location::Sqlite(_)) {
+            // The data folder is locked: who was at them has stopped.
+            let released = service.release_asynchronous().await;
+            released.map_err(|error| StartError(error.to_string()))?;
+        }
         let first_key =
             if config.api_key.is_some() { FirstKey::Configured } else { FirstKey::Make };
         let first_start = service.first_start(first_key).await;

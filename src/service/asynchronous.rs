@@ -30,6 +30,9 @@ const MAX_PENDING: i64 = 100;
 /// Requests that one process runs at the same time.
 pub(super) const RUNNERS: usize = 4;
 
+/// Requests that one unit forgets; each may have as many outcomes as a bulk request operations.
+const PRUNED: i64 = 1;
+
 /// Longest time that a client may ask to wait for the ordinary answer.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
@@ -124,7 +127,10 @@ impl Service {
             .await?;
         run.kept = Some(Kept { directory_key, id: txn.clone(), runner, lease: now + LEASE_MS });
         let service = Arc::clone(self);
-        let running = tokio::spawn(async move { service.run_kept(run).await });
+        let running = tokio::spawn(async move {
+            let Ok(_turn) = service.async_runners.acquire().await else { return };
+            service.run_kept(run).await;
+        });
         let mut accepted = Accepted { txn, answer: None };
         if let Some(wait) = wait
             && tokio::time::timeout(wait.min(MAX_WAIT), running).await.is_ok()
@@ -137,7 +143,6 @@ impl Service {
 
     /// Runs a stored request to its end, or until somebody else has to go on with it.
     async fn run_kept(&self, mut run: BulkRun) {
-        let Ok(_turn) = self.async_runners.acquire().await else { return };
         loop {
             if let Some(kept) = &mut run.kept {
                 kept.lease = self.clock.now_ms() + LEASE_MS;
@@ -187,12 +192,48 @@ impl Service {
             }
             return Ok(Completion::Done(outcome));
         }
-        Ok(Completion::Done(bulk::answer(outcomes)))
+        Ok(Completion::Done(bulk::answer(&outcomes)))
     }
 
-    /// Goes on with every request whose runner has stopped, and forgets those that were done long
-    /// ago.
+    /// Goes on with every request whose runner has stopped, as many at a time as this process runs,
+    /// and forgets those that were done long ago.
     pub async fn resume_asynchronous(self: &Arc<Self>) -> Result<(), ServiceError> {
+        while let Ok(turn) = Arc::clone(&self.async_runners).try_acquire_owned() {
+            let Some(run) = self.take_over().await? else { break };
+            let service = Arc::clone(self);
+            tokio::spawn(async move {
+                let _turn = turn;
+                let mut taken = Some(run);
+                while let Some(run) = taken {
+                    service.run_kept(run).await;
+                    taken = service.take_over().await.unwrap_or_else(|error| {
+                        tracing::warn!(%error, "asynchronous requests are not resumed yet");
+                        None
+                    });
+                }
+            });
+        }
+        let until = self.clock.now_ms() - KEEP_MS;
+        loop {
+            let pruned: Result<usize, StoreError> =
+                self.store.write("async_prune", move |tx| tx.async_prune(until, PRUNED)).await;
+            if pruned? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets requests be taken over at once whose runner was an earlier process. Only for a database
+    /// that one process uses at a time.
+    pub async fn release_asynchronous(&self) -> Result<(), ServiceError> {
+        let at = self.clock.now_ms() - 1;
+        let released: Result<(), StoreError> =
+            self.store.write("async_release", move |tx| tx.async_release(at)).await;
+        Ok(released?)
+    }
+
+    /// The next request whose runner has stopped.
+    async fn take_over(&self) -> Result<Option<BulkRun>, ServiceError> {
         loop {
             let (runner, now) = (self.clock.id("runner"), self.clock.now_ms());
             let taking = runner.clone();
@@ -202,7 +243,7 @@ impl Service {
                     tx.async_take_over(&taking, now, now + LEASE_MS)
                 })
                 .await;
-            let Some(row) = taken? else { break };
+            let Some(row) = taken? else { return Ok(None) };
             let kept = Kept {
                 directory_key: row.directory_key,
                 id: row.id.clone(),
@@ -210,19 +251,11 @@ impl Service {
                 lease: now + LEASE_MS,
             };
             match self.resumed(row, kept).await {
-                Ok(Some(run)) => {
-                    let service = Arc::clone(self);
-                    tokio::spawn(async move { service.run_kept(run).await });
-                }
+                Ok(Some(run)) => return Ok(Some(run)),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "an asynchronous request is not resumed"),
             }
         }
-        let until = self.clock.now_ms() - KEEP_MS;
-        let pruned: Result<usize, StoreError> =
-            self.store.write("async_prune", move |tx| tx.async_prune(until, 100)).await;
-        pruned?;
-        Ok(())
     }
 
     async fn resumed(&self, row: AsyncRow, kept: Kept) -> Result<Option<BulkRun>, ServiceError> {

@@ -1,5 +1,7 @@
 //! Changes of a group's members inside a unit that has locked the group's row.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::ServiceError;
@@ -7,8 +9,10 @@ use super::context::Directory;
 use crate::scim::filter::resolve_element;
 use crate::scim::patch::members::members_attribute;
 use crate::scim::patch::{MemberChange, MemberStep};
+use crate::scim::resource::validate::MAX_KEY_BYTES;
 use crate::scim::{ResourceType, ScimError};
 use crate::store::member::{Candidate, MemberRow};
+use crate::store::pending::{Guard, Named};
 use crate::store::{StoreError, Tx};
 
 /// How many ids go into one statement.
@@ -28,7 +32,7 @@ impl Outcome {
 }
 
 /// Most values that one group may wait for.
-const MAX_PENDING: i64 = 10_000;
+const MAX_PENDING: usize = 10_000;
 
 /// A group.
 #[derive(Clone, Copy)]
@@ -37,9 +41,21 @@ struct Place {
     group_key: i64,
 }
 
-/// Applies the steps. Members that are to be added and are not in the directory refuse the request,
-/// or wait where the profile says so; members that are to be removed and are not there are passed
-/// over.
+/// Takes the guard of a directory whose groups may wait for members.
+pub(super) fn guard(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    guard: Guard,
+) -> Result<(), StoreError> {
+    match directory.profile.hold_unknown_members {
+        true => tx.pending_guard(directory.key, guard),
+        false => Ok(()),
+    }
+}
+
+/// Applies the steps. Members that are to be added and are not in the directory refuse the request.
+/// Where the profile says so, a value that is no id is an externalId instead, and waits when no
+/// resource has it. Members that are to be removed and are not there are passed over.
 pub(super) fn apply(
     tx: &mut Tx<'_>,
     directory: &Directory,
@@ -56,21 +72,40 @@ pub(super) fn apply(
     if change.is_empty() {
         return Ok(outcome);
     }
-    let wanted = candidates(tx, directory, &change.add)?;
-    let unknown = unknown(&change.add, &wanted);
-    if !directory.profile.hold_unknown_members {
-        refuse(&unknown)?;
+    let holds = directory.profile.hold_unknown_members;
+    let found = candidates(tx, directory, &change.add)?;
+    let mut missing = unknown(&change.add, &found);
+    let mut wanted: Vec<i64> = found.iter().map(|candidate| candidate.key).collect();
+    if holds {
+        refuse_long(&missing)?;
+        let named = named(tx, directory, &missing)?;
+        let mut there = HashSet::new();
+        // Several resources may have an externalId: the oldest is meant.
+        let oldest = named.iter().filter(|named| there.insert(named.external_id.as_str()));
+        wanted.extend(oldest.map(|named| named.key));
+        missing.retain(|value| !there.contains(value));
+        if !there.is_empty() {
+            // The group may have waited for them when the profile did not let it.
+            let there: Vec<String> = there.into_iter().map(str::to_owned).collect();
+            tx.pending_remove(directory.key, group_key, &there)?;
+        }
+    } else {
+        refuse(&missing)?;
     }
     let place = Place { directory_key: directory.key, group_key };
-    wait_for(tx, place, &change, &unknown, now)?;
-    let wanted: Vec<i64> = wanted.into_iter().map(|candidate| candidate.key).collect();
+    wait_for(tx, place, &change, &missing, now)?;
     if change.only_added_stay {
         outcome.removed = tx.member_remove_others(directory.key, group_key, &wanted)?;
     } else {
-        let unwanted: Vec<i64> = candidates(tx, directory, &change.remove)?
-            .into_iter()
-            .map(|candidate| candidate.key)
-            .collect();
+        let found = candidates(tx, directory, &change.remove)?;
+        let mut unwanted: Vec<i64> = found.iter().map(|candidate| candidate.key).collect();
+        if holds {
+            let missing = unknown(&change.remove, &found);
+            unwanted.extend(named(tx, directory, &missing)?.iter().map(|n| n.key));
+            // The same member under its other name is to stay.
+            let stays: HashSet<i64> = wanted.iter().copied().collect();
+            unwanted.retain(|key| !stays.contains(key));
+        }
         for keys in unwanted.chunks(CHUNK) {
             outcome.removed.extend(tx.member_remove(directory.key, group_key, keys)?);
         }
@@ -95,12 +130,26 @@ fn candidates(
     Ok(found)
 }
 
+/// Resources with these externalIds.
+fn named(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    values: &[&str],
+) -> Result<Vec<Named>, StoreError> {
+    let mut found = Vec::new();
+    for chunk in values.chunks(CHUNK) {
+        found.extend(tx.pending_candidates(directory.key, chunk)?);
+    }
+    found.sort_unstable_by_key(|named| named.key);
+    Ok(found)
+}
+
 /// The ids that are not among the found.
 fn unknown<'i>(ids: &'i [String], found: &[Candidate]) -> Vec<&'i str> {
     if ids.len() == found.len() {
         return Vec::new();
     }
-    let known: std::collections::HashSet<&str> = found.iter().map(|c| c.id.as_str()).collect();
+    let known: HashSet<&str> = found.iter().map(|c| c.id.as_str()).collect();
     ids.iter().map(String::as_str).filter(|id| !known.contains(id)).collect()
 }
 
@@ -121,6 +170,19 @@ fn refuse(unknown: &[&str]) -> Result<(), ScimError> {
     )))
 }
 
+/// What is longer than an externalId can be waits for nothing.
+fn refuse_long(values: &[&str]) -> Result<(), ScimError> {
+    let Some(long) = values.iter().find(|value| value.len() > MAX_KEY_BYTES) else {
+        return Ok(());
+    };
+    Err(ScimError::invalid_value(format!(
+        "The attribute \"members\" names \"{}…\", which is no id of a resource in this directory \
+         and, being {} bytes long, no externalId; at most {MAX_KEY_BYTES} are allowed.",
+        long.chars().take(80).collect::<String>(),
+        long.len()
+    )))
+}
+
 /// Keeps what the group waits for: values that name nothing yet come, values that the request takes
 /// away go.
 fn wait_for(
@@ -132,27 +194,37 @@ fn wait_for(
 ) -> Result<(), ServiceError> {
     let Place { directory_key, group_key } = place;
     if change.only_added_stay {
-        tx.pending_clear(directory_key, group_key)?;
+        tx.pending_remove_others(directory_key, group_key, unknown)?;
     } else if !change.remove.is_empty() {
         tx.pending_remove(directory_key, group_key, &change.remove)?;
     }
     if unknown.is_empty() {
         return Ok(());
     }
-    for value in unknown {
-        tx.pending_add(directory_key, group_key, value, now)?;
-    }
-    match tx.pending_count(directory_key, group_key)? > MAX_PENDING {
-        true => Err(ScimError::invalid_value(format!(
-            "The group would wait for more than {MAX_PENDING} members that are not in this directory."
+    let too_many = || {
+        ScimError::invalid_value(format!(
+            "The group would wait for more than {MAX_PENDING} members that are not in this \
+             directory; add them when they are there."
         ))
-        .into()),
-        false => Ok(()),
+    };
+    if unknown.len() > MAX_PENDING {
+        return Err(too_many().into());
+    }
+    for values in unknown.chunks(CHUNK) {
+        tx.pending_add(directory_key, group_key, values, now)?;
+    }
+    let waiting = usize::try_from(tx.pending_count(directory_key, group_key)?);
+    match waiting.is_ok_and(|waiting| waiting <= MAX_PENDING) {
+        true => Ok(()),
+        false => Err(too_many().into()),
     }
 }
 
 /// Makes a resource with that externalId a member of every group that waits for it; answers the keys
 /// of those groups. The groups are locked.
+///
+/// What waits is read again under the locks: a group may be gone meanwhile, or another resource with
+/// that externalId may have come first.
 pub(super) fn arrive(
     tx: &mut Tx<'_>,
     directory: &Directory,
@@ -164,6 +236,7 @@ pub(super) fn arrive(
         return Ok(waiting);
     }
     tx.membership_lock_groups(directory.key, &waiting)?;
+    let waiting = tx.pending_groups(directory.key, external_id)?;
     let mut joined = Vec::with_capacity(waiting.len());
     for group in &waiting {
         if !tx.member_add(directory.key, *group, &[key])?.is_empty() {

@@ -43,7 +43,7 @@ pub struct Service {
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
     /// Asynchronous requests that run at the same time.
-    pub(crate) async_runners: tokio::sync::Semaphore,
+    pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     /// Hashes that may be computed at the same time.
@@ -84,7 +84,7 @@ impl Service {
         secret_key: &SecretKey,
     ) -> Self {
         Self {
-            async_runners: tokio::sync::Semaphore::new(asynchronous::RUNNERS),
+            async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             store,

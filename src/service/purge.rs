@@ -26,10 +26,13 @@ impl Service {
     /// Gives up member values that have waited too long for their resources.
     pub async fn prune_pending_members(&self) -> Result<(), ServiceError> {
         let until = self.clock.now_ms() - PENDING_MS;
-        let pruned: Result<usize, StoreError> =
-            self.store.write("pending_prune", move |tx| tx.pending_prune(until)).await;
-        pruned?;
-        Ok(())
+        loop {
+            let pruned: Result<usize, StoreError> =
+                self.store.write("pending_prune", move |tx| tx.pending_prune(until, ROWS)).await;
+            if pruned? == 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn purge(&self, key: i64) -> Result<(), ServiceError> {

@@ -19,6 +19,7 @@ use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Columns, Document, convert, extract};
 use crate::scim::schema::{Claim, MANAGER};
 use crate::scim::{Object, ResourceType, ScimError, urn};
+use crate::store::pending::Guard;
 use crate::store::resource::{ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
 
@@ -95,7 +96,7 @@ impl Creation {
         tx: &mut Tx<'_>,
         recorder: &mut Recorder<'_>,
     ) -> Result<ResourceRow, ServiceError> {
-        self.site.share_directory(tx)?;
+        self.site.share_directory(tx, guard(&self.members))?;
         self.site.insert(tx, &self.content, recorder)
     }
 
@@ -113,13 +114,13 @@ impl Creation {
 }
 
 /// Computes a change from what is stored.
-type Compute = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + Sync;
+pub(super) type Editor = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + Sync;
 
 /// A change of a resource that exists.
 pub(super) struct Revision {
     pub(super) site: Site,
     pub(super) condition: Option<Condition>,
-    pub(super) edit: Box<Compute>,
+    pub(super) edit: Box<Editor>,
 }
 
 impl Revision {
@@ -130,7 +131,8 @@ impl Revision {
         prepared: Option<&Prepared>,
     ) -> Result<ResourceRow, ServiceError> {
         let site = &self.site;
-        site.share_directory(tx)?;
+        // A unit that has to compute the change first may turn out to look for members.
+        site.share_directory(tx, prepared.map_or(Guard::Look, |p| guard(&p.members)))?;
         let row = site.lock(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
         let mut recorder = site.recorder();
@@ -153,11 +155,16 @@ pub(super) struct Deletion {
 impl Deletion {
     pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
         let site = &self.site;
-        site.share_directory(tx)?;
+        site.share_directory(tx, Guard::Write)?;
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
         site.delete(tx, &row, self.condition.as_ref())
     }
+}
+
+/// What a unit with these steps does in a directory whose groups may wait.
+fn guard(members: &[MemberStep]) -> Guard {
+    if members.is_empty() { Guard::Write } else { Guard::Look }
 }
 
 /// A computed change, with the version that it was computed from.
@@ -203,8 +210,9 @@ impl Site {
         tx.resource_lock(self.directory.key, &self.resource_type.name, &self.id)
     }
 
-    /// Keeps the directory from being deleted while the unit runs.
-    fn share_directory(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
+    /// Keeps the directory from being deleted while the unit runs, and groups from missing a member
+    /// that comes meanwhile.
+    fn share_directory(&self, tx: &mut Tx<'_>, guard: Guard) -> Result<(), ServiceError> {
         match tx.directory_share(self.directory.key)? {
             None => Err(ScimError::new(403, DELETING).into()),
             Some(shared) if shared.state == State::Deleting.as_str() => {
@@ -216,7 +224,7 @@ impl Site {
             {
                 Err(ServiceError::SchemasChange)
             }
-            Some(_) => Ok(()),
+            Some(_) => Ok(membership::guard(tx, &self.directory, guard)?),
         }
     }
 
@@ -265,8 +273,12 @@ impl Site {
         let external_id = content.columns.external_id.as_deref().filter(|id| Some(*id) != before);
         let (true, Some(external_id)) = (waits, external_id) else { return Ok(()) };
         let joined = membership::arrive(tx, &self.directory, external_id, row.key)?;
-        for group in tx.resource_rows(self.directory.key, &joined)? {
-            tx.resource_touch(self.directory.key, group.key, self.now)?;
+        for group in &joined {
+            tx.resource_touch(self.directory.key, *group, self.now)?;
+        }
+        let mut groups = tx.resource_rows(self.directory.key, &joined)?;
+        groups.sort_unstable_by_key(|group| group.key);
+        for group in groups {
             recorder.members(tx, name::GROUP_USER_ADDED, &group, &[row.key])?;
         }
         Ok(())

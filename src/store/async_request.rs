@@ -99,6 +99,13 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// Ends every lease at that time.
+    pub fn async_release(&mut self, at: i64) -> Result<(), StoreError> {
+        let text = "UPDATE async_request SET lease = ? WHERE finished IS NULL";
+        self.execute(text, &[Bind::Int(at)])?;
+        Ok(())
+    }
+
     /// Holds the request for this unit and renews the lease; false when another runner has it or it
     /// is done.
     pub fn async_hold(

@@ -3,8 +3,25 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::dialect::Dialect;
 use super::sql::{Bind, Tx};
 use super::{StoreError, resource::key_list};
+
+/// What a unit does in a directory whose groups may wait for members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It may look for resources by externalId and wait for those that are not there: alone.
+    Look,
+    /// It only writes resources, beside others that do so.
+    Write,
+}
+
+/// A resource by its externalId.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Named {
+    pub external_id: String,
+    pub key: i64,
+}
 
 /// A value that waits for its resource.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -26,18 +43,66 @@ impl Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    /// Keeps a value; one that waits already goes on waiting from when it came.
+    /// Keeps units that look for resources by externalId and units that write resources apart until
+    /// they end: the second sees what the first one did. Without it each could read before the other
+    /// commits, and a value would wait for a resource that is there.
+    ///
+    /// It is the first lock of a unit after the directory, so that nobody waits for it with another
+    /// one in hand.
+    pub fn pending_guard(&mut self, directory_key: i64, guard: Guard) -> Result<(), StoreError> {
+        let text = match (self.dialect, guard) {
+            // One unit writes at a time.
+            (Dialect::Sqlite, _) => return Ok(()),
+            (Dialect::Postgres, Guard::Look) => {
+                "SELECT pg_advisory_xact_lock(hashtext('member_pending'), \
+                 CAST(? % 2147483647 AS INTEGER))"
+            }
+            (Dialect::Postgres, Guard::Write) => {
+                "SELECT pg_advisory_xact_lock_shared(hashtext('member_pending'), \
+                 CAST(? % 2147483647 AS INTEGER))"
+            }
+        };
+        self.execute(text, &[Bind::Int(directory_key)])?;
+        Ok(())
+    }
+
+    /// Finds resources by externalId, in the order of their keys, and keeps them from being deleted
+    /// until the unit ends.
+    pub fn pending_candidates(
+        &mut self,
+        directory_key: i64,
+        values: &[&str],
+    ) -> Result<Vec<Named>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.external_id, r.key FROM json_each(?) j CROSS JOIN resource r \
+             WHERE r.external_id = j.value AND r.directory_key = ? ORDER BY r.key",
+            "SELECT r.external_id, r.key FROM resource r WHERE r.external_id IN \
+             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
+             AND r.directory_key = ? ORDER BY r.key FOR KEY SHARE",
+        );
+        let list = serde_json::Value::from(values).to_string();
+        self.rows::<(Text, BigInt), _>(text, &[Bind::Owned(list), Bind::Int(directory_key)])
+    }
+
+    /// Keeps values; one that waits already goes on waiting from when it came.
     pub fn pending_add(
         &mut self,
         directory_key: i64,
         group_key: i64,
-        value: &str,
+        values: &[&str],
         now: i64,
     ) -> Result<(), StoreError> {
-        self.execute(
+        let text = self.dialect.pick(
             "INSERT INTO member_pending (directory_key, group_key, value, created) \
-             VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Text(value), Bind::Int(now)],
+             SELECT ?, ?, j.value, ? FROM json_each(?) j WHERE true ON CONFLICT DO NOTHING",
+            "INSERT INTO member_pending (directory_key, group_key, value, created) \
+             SELECT ?, ?, j.value, ? FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             ON CONFLICT DO NOTHING",
+        );
+        let list = serde_json::Value::from(values).to_string();
+        self.execute(
+            text,
+            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Int(now), Bind::Owned(list)],
         )?;
         Ok(())
     }
@@ -60,12 +125,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Gives up every value of a group.
-    pub fn pending_clear(&mut self, directory_key: i64, group_key: i64) -> Result<(), StoreError> {
-        self.execute(
-            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ?",
-            &[Bind::Int(directory_key), Bind::Int(group_key)],
-        )?;
+    /// Gives up every value of a group but those.
+    pub fn pending_remove_others(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        keep: &[&str],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? \
+             AND value NOT IN (SELECT value FROM json_each(?))",
+            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? AND value NOT IN \
+             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let list = serde_json::Value::from(keep).to_string();
+        self.execute(text, &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(list)])?;
         Ok(())
     }
 
@@ -117,8 +191,13 @@ impl Tx<'_> {
         )
     }
 
-    /// Gives up values that have waited since before `until`.
-    pub fn pending_prune(&mut self, until: i64) -> Result<usize, StoreError> {
-        self.execute("DELETE FROM member_pending WHERE created < ?", &[Bind::Int(until)])
+    /// Gives up values that have waited since before `until`, a few at a time; answers how many.
+    pub fn pending_prune(&mut self, until: i64, limit: i64) -> Result<usize, StoreError> {
+        self.execute(
+            "DELETE FROM member_pending WHERE (directory_key, group_key, value) IN \
+             (SELECT directory_key, group_key, value FROM member_pending WHERE created < ? \
+             ORDER BY created LIMIT ?)",
+            &[Bind::Int(until), Bind::Int(limit)],
+        )
     }
 }

@@ -11,6 +11,9 @@ use super::{Call, HttpError, MEDIA_TYPE, Problem, State, resources};
 use crate::scim::Object;
 use crate::service::asynchronous::{Completion, Form, single};
 
+/// A tag that no version has.
+const NO_TAG: &str = "\"\"";
+
 const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -74,8 +77,15 @@ pub(super) async fn one(
     path: String,
     body: Option<Object>,
 ) -> Result<HttpResponse, HttpError> {
-    let version = call.request.headers().get(IF_MATCH);
-    let version = version.map(|value| value.to_str().unwrap_or_default().to_owned());
+    let lines: Vec<&str> = call
+        .request
+        .headers()
+        .get_all(IF_MATCH)
+        .map(|value| value.to_str().unwrap_or_default())
+        .collect();
+    // A condition that names no version stands too; in a bulk operation a blank one would be none.
+    let version = (!lines.is_empty()).then(|| lines.join(","));
+    let version = version.map(|v| if v.trim().is_empty() { NO_TAG.to_owned() } else { v });
     let body = single(call.request.method().as_str(), path, version, body);
     accept(call, state, preference, Form::Single, body).await
 }

@@ -42,8 +42,10 @@ pub(super) fn check(own: &OwnSchemas, builtin: &Registry, problems: &mut Problem
     if own.resource_types.len() > MAX_TYPES {
         problems.push(problem("resource_types", format!("has more than {MAX_TYPES} elements.")));
     }
+    let catalogue = builtin.catalogue().iter().map(|resource_type| &resource_type.schema);
+    let builtin_schemas = builtin.schemas();
     let mut ids: HashSet<String> =
-        builtin.schemas().iter().map(|schema| schema.id.to_lowercase()).collect();
+        builtin_schemas.iter().chain(catalogue).map(|schema| schema.id.to_lowercase()).collect();
     for (index, schema) in own.schemas.iter().enumerate() {
         let at = format!("schemas[{index}]");
         check_id(schema, &at, problems);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::directory::missing;
 use crate::scim::resource::{Document, Notes, Rules, UnknownAttributes, UnknownSchemas, validate};
 use crate::scim::{Object, ResourceType, ScimError};
-use crate::service::context::Directory;
+use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::record::object;
 use crate::service::unit::{Creation, Deletion, Edit, Prepared, Revision, Site, content};
@@ -117,13 +117,18 @@ impl Service {
     }
 }
 
-/// Makes the stored values the wanted ones.
+/// Makes the stored values the wanted ones. Of two lists that are put at once the later one stands:
+/// no other writer is in the directory meanwhile.
 fn replace(
     tx: &mut Tx<'_>,
     plain: &Site,
     wanted: &[(Site, String, Object)],
     which: Catalogue,
 ) -> Result<(), ServiceError> {
+    let state = tx.directory_lock_exclusive(plain.directory.key)?;
+    if state.is_none_or(|state| state == State::Deleting.as_str()) {
+        return Err(missing());
+    }
     let at = |id: &str| Site { id: id.to_owned(), ..plain.clone() };
     let mut known: HashMap<String, ResourceRow> = HashMap::new();
     let rows = tx.resource_chunk_locked(plain.directory.key, which.type_name(), 0, LIMIT)?;
@@ -179,15 +184,12 @@ fn read(body: &Object, resource_type: &ResourceType) -> Result<Vec<(String, Obje
         let Some(sent) = element.as_object() else {
             return Err(AdminError::invalid(&at, "it must be an object."));
         };
-        let mut sent = sent.clone();
-        // What the server answers may be sent back.
-        for computed in ["id", "containedBy"] {
-            sent.shift_remove(computed);
-        }
-        sent.entry("supported").or_insert(true.into());
-        let attributes =
-            validate::representation(&sent, resource_type, RULES, &mut Notes::default())
+        let mut attributes =
+            validate::representation(sent, resource_type, RULES, &mut Notes::default())
                 .map_err(refuse)?;
+        attributes.entry("supported").or_insert(true.into());
+        // What the server answers may be sent back: an id is read-only, and this follows.
+        attributes.shift_remove("containedBy");
         let value = attributes.get("value").and_then(Value::as_str).unwrap_or_default().to_owned();
         if value.is_empty() {
             return Err(AdminError::invalid(&format!("{at}.value"), "it must not be empty."));

@@ -12,11 +12,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::authenticate::Access;
+use super::context::Directory;
+use super::membership;
 use super::render::location;
 use super::{Service, ServiceError};
 use crate::scim::bulk::{self, BulkRequest, Entry, Method, Operation, Outcome, Reference};
+use crate::scim::message::MissingSchemas;
 use crate::scim::resource::meta::{Condition, etag};
 use crate::scim::{Object, ResourceType, ScimError, urn};
+use crate::store::pending::Guard;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 use tasks::{Change, Ran, Task, run_tasks};
@@ -72,7 +76,8 @@ pub(super) struct Kept {
 pub(super) enum Progress {
     More,
     Done,
-    /// The database did not take the unit, or another process has the request.
+    /// The database did not take the unit, another process has the request, or it was read with
+    /// schemas that are no longer the directory's. Whoever takes the request over goes on.
     Stopped,
 }
 
@@ -117,10 +122,13 @@ impl Service {
             .store
             .write("bulk", move |tx| {
                 if let Some(kept) = &kept
-                    && !tx.async_hold(kept.directory_key, &kept.id, &kept.runner, kept.lease)?
+                    && !hold(tx, kept, &job.access.directory)?
                 {
                     return Ok(None);
                 }
+                // Several operations in one unit: some may look for what others write.
+                tx.directory_share(job.access.directory.key)?;
+                membership::guard(tx, &job.access.directory, Guard::Look)?;
                 let noted = job.noted(run_tasks(tx, &tasks, failed.clone(), allowed)?);
                 keep(tx, kept.as_ref(), &noted)?;
                 Ok(Some(noted))
@@ -228,6 +236,16 @@ fn size_of_data(entry: &Entry) -> usize {
     }
 }
 
+/// Holds the request for a unit that may go on with it. The directory is locked first, as a purge
+/// locks it.
+fn hold(tx: &mut Tx<'_>, kept: &Kept, directory: &Directory) -> Result<bool, StoreError> {
+    let shared = tx.directory_share(kept.directory_key)?;
+    let current = shared.is_some_and(|shared| {
+        !shared.converting && shared.schema_version == directory.schema_version
+    });
+    Ok(current && tx.async_hold(kept.directory_key, &kept.id, &kept.runner, kept.lease)?)
+}
+
 fn keep(tx: &mut Tx<'_>, kept: Option<&Kept>, noted: &Noted) -> Result<(), StoreError> {
     let Some(kept) = kept else { return Ok(()) };
     for (index, _, outcome) in noted {
@@ -310,7 +328,8 @@ impl BulkRun {
     }
 
     /// A request that was begun before: with the ids that were decided then, and what became of its
-    /// first operations.
+    /// first operations. It was accepted then, so its frame is not judged by what the profile of the
+    /// directory wants now.
     pub(super) fn resumed(
         access: &Arc<Access>,
         base: &str,
@@ -318,8 +337,7 @@ impl BulkRun {
         ids: NewIds,
         results: Noted,
     ) -> Result<Self, ScimError> {
-        let missing = access.directory.profile.missing_schemas();
-        let request = bulk::parse(body, MAX_OPERATIONS, missing)?;
+        let request = bulk::parse(body, MAX_OPERATIONS, MissingSchemas::Accept)?;
         let mut run = Self::new(access, base, request, ids);
         run.note(results);
         let tried = |step: &&Vec<usize>| {
@@ -347,11 +365,12 @@ impl BulkRun {
 
     /// The BulkResponse, in the order of the request.
     pub fn answer(self) -> Value {
-        answer(self.outcomes.into_iter().flatten().collect())
+        let outcomes: Vec<Value> = self.outcomes.into_iter().flatten().collect();
+        answer(&outcomes)
     }
 }
 
 /// A BulkResponse of elements that were made before.
-pub(super) fn answer(operations: Vec<Value>) -> Value {
+pub(super) fn answer(operations: &[Value]) -> Value {
     serde_json::json!({"schemas": [urn::BULK_RESPONSE], "Operations": operations})
 }

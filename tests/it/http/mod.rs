@@ -1,8 +1,10 @@
 //! Tests of `http`: what a client sees on the wire, area by area.
 
+mod asynchronous;
 mod auth;
 mod bulk;
 mod bulk_references;
+mod catalogue;
 mod cursor;
 mod device;
 mod discovery;
@@ -19,6 +21,7 @@ mod operation;
 mod own_schemas;
 mod own_types;
 mod paging_walk;
+mod pending_members;
 mod profiles;
 mod profiles_strict;
 mod projection;

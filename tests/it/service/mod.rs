@@ -1,5 +1,8 @@
 //! Use cases under concurrency, and their events.
 
+mod asynchronous;
 mod concurrent;
 mod cost;
 mod events;
+mod pending_model;
+mod pending_race;

@@ -1,0 +1,2 @@
+DROP INDEX resource_modified;
+DROP INDEX resource_created;
