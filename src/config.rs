@@ -66,7 +66,7 @@ impl Default for Config {
 }
 
 /// Variables with the prefix that are not settings of the server.
-const NOT_SETTINGS: [&str; 3] = ["log", "config", "test_postgres"];
+const NOT_SETTINGS: [&str; 4] = ["log", "config", "test_postgres", "suites_dir"];
 
 impl Config {
     /// Reads file and environment. The file may be missing unless `ROLLBOOK_CONFIG` names it.

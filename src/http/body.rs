@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 
+use crate::scim::message::UniqueJson;
 use crate::scim::{Object, ScimError};
 
 /// Longest time that a client may take to send a body.
@@ -32,7 +33,10 @@ async fn read_all(mut payload: web::Payload, limit: usize) -> Result<web::BytesM
         if body.len() + chunk.len() > limit {
             return Err(ScimError::new(
                 413,
-                format!("The request body is larger than {limit} bytes, which is the limit."),
+                format!(
+                    "The request body is larger than {limit} bytes, which is the limit \
+                     (maxPayloadSize)."
+                ),
             ));
         }
         body.extend_from_slice(&chunk);
@@ -49,8 +53,8 @@ pub(super) async fn object(
     check_media_type(request)?;
     let bytes = read(payload, limit).await?;
     match serde_json::from_slice(&bytes) {
-        Ok(serde_json::Value::Object(object)) => Ok(object),
-        Ok(other) => Err(ScimError::invalid_syntax(format!(
+        Ok(UniqueJson(serde_json::Value::Object(object))) => Ok(object),
+        Ok(UniqueJson(other)) => Err(ScimError::invalid_syntax(format!(
             "The request body must be a JSON object, but it is {}.",
             crate::scim::resource::validate::describe(&other)
         ))),

@@ -6,7 +6,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
-use crate::scim::ScimError;
+use crate::scim::{ScimError, ScimType};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::{AuthError, ServiceError};
 
@@ -112,7 +112,12 @@ impl ResponseError for HttpError {
         if status.is_server_error() && !expected {
             tracing::error!(status = status.as_u16(), error = %self, "a request failed");
         } else {
-            tracing::debug!(status = status.as_u16(), error = %self, "a request was refused");
+            // The detail may hold what the client sent.
+            let word = match &self.problem {
+                Problem::Service(error) => error.to_scim().scim_type.map(ScimType::as_str),
+                _ => None,
+            };
+            tracing::debug!(status = status.as_u16(), scim_type = word, "a request was refused");
         }
         let mut response = HttpResponse::build(status);
         match &self.problem {

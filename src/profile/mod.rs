@@ -81,6 +81,8 @@ pub struct Profile {
     pub complex_from_scalar: bool,
     pub array_from_object: bool,
     pub single_primary: bool,
+    pub email_domain_case: bool,
+    pub any_certificate: bool,
     pub legacy_urns: bool,
     pub json_in_roles: bool,
     pub display_name_from_name: bool,

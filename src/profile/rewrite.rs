@@ -8,7 +8,7 @@ use crate::scim::filter::{TargetPath, parse_target_path};
 use crate::scim::message::member;
 use crate::scim::patch::PatchOp;
 use crate::scim::schema::{Attribute, DataType, Resolution};
-use crate::scim::{AttrPath, Object, ResourceType, urn};
+use crate::scim::{AttrPath, Object, ResourceType, ScimError, certificate, urn};
 
 /// One rewrite that fired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -306,6 +306,35 @@ impl Rewriter<'_> {
             body.retain(|name, _| !name.eq_ignore_ascii_case("displayName"));
             body.insert("displayName".into(), composed.into());
             self.fire("display_name_from_name", "displayName");
+        }
+    }
+}
+
+/// What a profile makes of a document before it is stored, whatever request it came from.
+pub fn stored(
+    document: &mut Object,
+    resource_type: &ResourceType,
+    profile: &Profile,
+) -> Result<(), ScimError> {
+    if !resource_type.is_user() {
+        return Ok(());
+    }
+    if profile.email_domain_case {
+        email_domain_case(document);
+    }
+    match profile.any_certificate {
+        true => Ok(()),
+        false => certificate::check(document),
+    }
+}
+
+/// The domain of every e-mail address in lower case; the part before the `@` is the owner's.
+fn email_domain_case(document: &mut Object) {
+    let emails = document.get_mut("emails").and_then(Value::as_array_mut);
+    for email in emails.into_iter().flatten() {
+        let Some(Value::String(address)) = email.get_mut("value") else { continue };
+        if let Some((local, domain)) = address.rsplit_once('@') {
+            *address = format!("{local}@{}", domain.to_lowercase());
         }
     }
 }

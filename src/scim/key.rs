@@ -168,7 +168,8 @@ pub fn instant_ms(text: &str) -> Option<i64> {
         i32::from(fraction) * 1_000_000,
     )
     .ok()?;
-    Some(offset.to_timestamp(civil).ok()?.as_millisecond())
+    let local = civil.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_millis();
+    i64::try_from(local - i128::from(offset.seconds()) * 1_000).ok()
 }
 
 fn split_offset(time: &str) -> Option<(&str, Offset)> {
@@ -243,11 +244,16 @@ pub fn instant_key(ms: i64) -> String {
 
 /// True for base64 (RFC 4648 §4 or §5), padded or not.
 pub fn is_base64(text: &str) -> bool {
+    base64_bytes(text).is_some()
+}
+
+/// The bytes that base64 stands for, in either alphabet, padded or not.
+pub fn base64_bytes(text: &str) -> Option<Vec<u8>> {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     [alphabet::STANDARD, alphabet::URL_SAFE]
         .iter()
-        .any(|alphabet| GeneralPurpose::new(alphabet, config).decode(text).is_ok())
+        .find_map(|alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! is kept and who may see it.
 
 pub mod bulk;
+pub mod certificate;
 pub mod error;
 pub mod filter;
 pub mod key;

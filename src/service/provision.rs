@@ -44,6 +44,7 @@ impl Service {
         let mut attributes =
             validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
         default_active(&mut attributes, resource_type, true);
+        rewrite::stored(&mut attributes, resource_type, profile)?;
         let site = self.site(access, resource_type, id);
         let document = Document::canonical(attributes, &site.id, resource_type)?;
         Ok(Creation {
@@ -83,11 +84,13 @@ impl Service {
         let attributes =
             validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
         let (rt, id_text) = (Arc::clone(resource_type), id.to_owned());
+        let stored_profile = Arc::clone(profile);
         let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
             let old = object(&row.doc);
             let mut new = attributes.clone();
             doc::keep_unseen(&mut new, &old, &rt);
             default_active(&mut new, &rt, row.active);
+            rewrite::stored(&mut new, &rt, &stored_profile)?;
             refuse_immutable_changes(&old, &new, &rt)?;
             Ok(Edit {
                 document: Document::canonical(new, &id_text, &rt)?,
@@ -132,7 +135,14 @@ impl Service {
             let mut notes = Notes { extra, ..Notes::default() };
             let document = match ops.is_empty() {
                 true => document,
-                false => patch::apply(&document, &ops, &rt, profile.patch_rules(), &mut notes)?,
+                false => {
+                    let rules = profile.patch_rules();
+                    let patched = patch::apply(&document, &ops, &rt, rules, &mut notes)?;
+                    let mut edited = patched.into_object();
+                    default_active(&mut edited, &rt, row.active);
+                    rewrite::stored(&mut edited, &rt, &profile)?;
+                    Document::canonical(edited, &row.id, &rt)?
+                }
             };
             Ok(Edit { document, extra: notes.extra, members: members.clone() })
         };

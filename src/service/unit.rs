@@ -114,13 +114,13 @@ impl Creation {
 }
 
 /// Computes a change from what is stored.
-pub(super) type Editor = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + Sync;
+type Compute = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + Sync;
 
 /// A change of a resource that exists.
 pub(super) struct Revision {
     pub(super) site: Site,
     pub(super) condition: Option<Condition>,
-    pub(super) edit: Box<Editor>,
+    pub(super) edit: Box<Compute>,
 }
 
 impl Revision {

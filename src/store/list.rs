@@ -15,8 +15,6 @@ pub enum Order {
     Key,
     /// Only resources that have a value there.
     Text(TextColumn),
-    /// Only resources that have none there, in the order of creation.
-    Without(TextColumn),
     Instant(InstantColumn),
 }
 
@@ -53,7 +51,7 @@ impl Order {
     fn column(self) -> Option<&'static str> {
         match self {
             Self::Key => None,
-            Self::Text(column) | Self::Without(column) => Some(column.sql()),
+            Self::Text(column) => Some(column.sql()),
             Self::Instant(column) => Some(column.sql()),
         }
     }
@@ -63,14 +61,13 @@ impl Order {
         match self {
             Self::Key | Self::Instant(_) => String::new(),
             Self::Text(column) => format!(" AND {} IS NOT NULL", column.sql()),
-            Self::Without(column) => format!(" AND {} IS NULL", column.sql()),
         }
     }
 
     /// The columns that are compared, most significant first.
     fn keys(self) -> Vec<&'static str> {
         match self {
-            Self::Key | Self::Without(_) => vec!["r.key"],
+            Self::Key => vec!["r.key"],
             Self::Text(_) | Self::Instant(_) => {
                 self.column().into_iter().chain(["r.key"]).collect()
             }
@@ -81,44 +78,62 @@ impl Order {
 /// Conditions with more leaves come in too many forms to keep each prepared.
 const MAX_PREPARED_LEAVES: usize = 2;
 
-impl Tx<'_> {
-    /// The next resources in the given order. Row values are compared as a whole, which both
-    /// databases answer from an index: the millionth row costs what the first one does.
-    pub fn resource_walk(&mut self, walk: &Walk<'_>) -> Result<Vec<ResourceRow>, StoreError> {
-        let predicate = walk.predicate;
-        let condition = render(predicate, walk.directory_key, self.dialect);
-        let keys = walk.order.keys();
-        let mut binds = scope(walk.directory_key, walk.resource_type);
+/// A walk as SQL text and its values.
+struct WalkSql {
+    text: String,
+    binds: Vec<Bind<'static>>,
+    /// How many conditions the predicate has.
+    leaves: usize,
+}
+
+impl Walk<'_> {
+    /// `None` where the place lacks the value that the order compares: nothing lies beyond it.
+    fn sql(&self, dialect: Dialect) -> Option<WalkSql> {
+        let predicate = self.predicate;
+        let condition = render(predicate, self.directory_key, dialect);
+        let keys = self.order.keys();
+        let mut binds = scope(self.directory_key, self.resource_type);
         binds.extend(condition.binds);
-        let sign = if walk.rising { ">" } else { "<" };
-        let beyond = match (walk.beyond, keys.len()) {
+        let sign = if self.rising { ">" } else { "<" };
+        let beyond = match (self.beyond, keys.len()) {
             (None, _) => String::new(),
             (Some(bound), 1) => {
                 binds.push(Bind::Int(bound.key));
-                format!(" AND {} {sign} ?", predicate.key_column(self.dialect))
+                format!(" AND {} {sign} ?", predicate.key_column(dialect))
             }
             (Some(bound), _) => {
-                binds.push(match &bound.value {
-                    Some(BoundValue::Text(text)) => Bind::Owned(text.clone()),
-                    Some(BoundValue::Instant(ms)) => Bind::Int(*ms),
-                    None => return Ok(Vec::new()),
+                binds.push(match bound.value.as_ref()? {
+                    BoundValue::Text(text) => Bind::Owned(text.clone()),
+                    BoundValue::Instant(ms) => Bind::Int(*ms),
                 });
                 binds.push(Bind::Int(bound.key));
                 format!(" AND ({}) {sign} (?, ?)", keys.join(", "))
             }
         };
-        let direction = if walk.rising { "" } else { " DESC" };
+        let direction = if self.rising { "" } else { " DESC" };
         let order: Vec<String> = keys.iter().map(|key| format!("{key}{direction}")).collect();
         let text = format!(
             "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {} AND {}{}{beyond} ORDER BY {} \
              LIMIT ? OFFSET ?",
-            predicate.scope(self.dialect),
+            predicate.scope(dialect),
             condition.text,
-            walk.order.part(),
+            self.order.part(),
             order.join(", ")
         );
-        binds.extend([Bind::Int(walk.limit), Bind::Int(walk.offset)]);
-        if condition.leaves <= MAX_PREPARED_LEAVES {
+        binds.extend([Bind::Int(self.limit), Bind::Int(self.offset)]);
+        Some(WalkSql { text, binds, leaves: condition.leaves })
+    }
+}
+
+impl Tx<'_> {
+    /// The next resources in the given order. Row values are compared as a whole, which both
+    /// databases answer from an index where the order has one: the millionth row costs what the first
+    /// one does.
+    pub fn resource_walk(&mut self, walk: &Walk<'_>) -> Result<Vec<ResourceRow>, StoreError> {
+        let Some(WalkSql { text, binds, leaves }) = walk.sql(self.dialect) else {
+            return Ok(Vec::new());
+        };
+        if leaves <= MAX_PREPARED_LEAVES {
             self.rows::<ResourceSql, _>(&text, &binds)
         } else {
             self.rows_unprepared::<ResourceSql, _>(&text, &binds)
@@ -151,32 +166,22 @@ impl Tx<'_> {
         Ok(rows.into_iter().next().unwrap_or(0))
     }
 
-    /// The database's own plan for a page, one line a step: tests hold it to the indexes.
-    pub fn resource_page_explained(
-        &mut self,
-        directory_key: i64,
-        resource_type: &str,
-        predicate: &Predicate,
-    ) -> Result<Vec<String>, StoreError> {
+    /// The database's own plan for a walk, one line a step: tests hold it to the indexes.
+    pub fn resource_walk_explained(&mut self, walk: &Walk<'_>) -> Result<Vec<String>, StoreError> {
         use diesel::sql_types::{Integer, Text};
-        let condition = render(predicate, directory_key, self.dialect);
-        let mut binds = scope(directory_key, resource_type);
-        binds.extend(condition.binds);
-        let query = format!(
-            "SELECT r.key FROM resource r WHERE {} AND {} ORDER BY r.key LIMIT 100",
-            predicate.scope(self.dialect),
-            condition.text
-        );
+        let Some(WalkSql { text, binds, .. }) = walk.sql(self.dialect) else {
+            return Ok(Vec::new());
+        };
         match self.dialect {
             Dialect::Sqlite => {
                 let rows = self
                     .rows::<(Integer, Integer, Integer, Text), (i32, i32, i32, String)>(
-                        &format!("EXPLAIN QUERY PLAN {query}"),
+                        &format!("EXPLAIN QUERY PLAN {text}"),
                         &binds,
                     )?;
                 Ok(rows.into_iter().map(|row| row.3).collect())
             }
-            Dialect::Postgres => self.rows::<Text, String>(&format!("EXPLAIN {query}"), &binds),
+            Dialect::Postgres => self.rows::<Text, String>(&format!("EXPLAIN {text}"), &binds),
         }
     }
 }

@@ -17,6 +17,7 @@ mod flows;
 mod http;
 mod layering;
 mod process;
+mod rfc;
 mod service;
 mod store;
 mod support;

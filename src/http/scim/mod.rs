@@ -1,5 +1,5 @@
 //! SCIM 2.0 for identity providers: `/scim/v2/{external_key}/…` and `/scim/v2/…`, where the token
-//! alone names the directory.
+//! alone names the directory. The version may be left out.
 
 mod asynchronous;
 mod bulk;
@@ -17,19 +17,22 @@ use super::body::Query;
 use super::error::{HttpError, Problem};
 use super::observe::RouteName;
 use super::{State, caller};
-use crate::scim::ScimError;
+use crate::scim::{ScimError, ScimType};
 use crate::service::Access;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State as DirectoryState;
 use crate::service::render::Links;
 use route::Target;
 
+/// What stands in front of every SCIM path; the version that follows may be left out.
+const ROOT: &str = "/scim";
+
 const PREFIX: &str = "/scim/v2";
 
 const MEDIA_TYPE: &str = "application/scim+json";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(web::scope(PREFIX).default_service(web::to(serve)));
+    config.service(web::scope(ROOT).default_service(web::to(serve)));
 }
 
 /// A SCIM request whose caller is known.
@@ -54,7 +57,7 @@ async fn serve(
     payload: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, HttpError> {
-    let tail = request.path().strip_prefix(PREFIX).unwrap_or_default();
+    let tail = request.path().strip_prefix(ROOT).unwrap_or_default();
     let route = route::parse(tail);
     request.extensions_mut().insert(RouteName(name(&route.target)));
     let base = format!("{}{PREFIX}", caller::public_url(&request, &state));
@@ -93,6 +96,10 @@ async fn serve(
         Target::Bulk => bulk::serve(&call, &state, payload).await,
         Target::Async(txn) => asynchronous::completion(&call, &state, &txn).await,
         Target::OpenApi => discovery::openapi(&call),
+        Target::Version(version) => Err(HttpError::scim(ScimError::bad_request(
+            ScimType::InvalidVers,
+            format!("The version \"{version}\" of SCIM is not served; this server has v2."),
+        ))),
         Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
     }
 }
@@ -146,6 +153,7 @@ fn name(target: &Target) -> &'static str {
         Target::Bulk => "scim_bulk",
         Target::Async(_) => "scim_async",
         Target::OpenApi => "scim_openapi",
+        Target::Version(_) => "scim_version",
         Target::Unknown => "scim_unknown",
     }
 }

@@ -19,7 +19,7 @@ use crate::scim::resource::Projection;
 use crate::scim::resource::meta::{Condition, etag};
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::service::discovery::MAX_BODY_BYTES;
-use crate::service::query::Found;
+use crate::service::query::{Found, Written};
 use crate::service::{ServiceError, render};
 
 /// Groups with more members are not sent back after a PATCH.
@@ -183,7 +183,8 @@ async fn create(
     let projection = projection(call, resource_type)?.showing_written(&body, resource_type);
     let service = &state.service;
     let row = service.create(&call.access, resource_type, body).await?;
-    let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
+    let found =
+        service.with_relations(&call.access, resource_type, row, Written::New, &projection).await?;
     let mut response = HttpResponse::Created();
     let location = render::location(&call.base, resource_type, &found.row.id);
     response.insert_header((LOCATION, location));
@@ -200,7 +201,9 @@ async fn replace(
     let projection = projection(call, resource_type)?.showing_written(&body, resource_type);
     let (service, condition) = (&state.service, condition(call, &IF_MATCH));
     let row = service.replace(&call.access, resource_type, id, condition, body).await?;
-    let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
+    let found = service
+        .with_relations(&call.access, resource_type, row, Written::Changed, &projection)
+        .await?;
     Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
 }
 
@@ -218,7 +221,9 @@ async fn patch(
         let tag = etag(row.version, None);
         return Ok(HttpResponse::NoContent().insert_header((ETAG, tag)).finish());
     }
-    let found = service.with_relations(&call.access, resource_type, row, &projection).await?;
+    let found = service
+        .with_relations(&call.access, resource_type, row, Written::Changed, &projection)
+        .await?;
     Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
 }
 

@@ -38,16 +38,25 @@ pub(super) enum Target {
     Async(String),
     /// `/openapi.json`
     OpenApi,
+    /// A version of the protocol that is not served (RFC 7644 §3.13).
+    Version(String),
     Unknown,
 }
 
-/// Reads the path behind `/scim/v2`.
+/// Reads the path behind `/scim`. Without a version the newest is meant (RFC 7644 §3.13).
 pub(super) fn parse(tail: &str) -> Route {
     let segments: Vec<String> = tail
         .split('/')
         .filter(|segment| !segment.is_empty())
         .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
         .collect();
+    let segments = match segments.split_first() {
+        Some((version, rest)) if version.eq_ignore_ascii_case("v2") => rest.to_vec(),
+        Some((version, _)) if is_version(version) => {
+            return Route { external_key: None, target: Target::Version(version.clone()) };
+        }
+        _ => segments,
+    };
     let (external_key, rest) = match segments.split_first() {
         Some((first, rest)) if urn::is_external_key(first) => {
             (Some(first.to_ascii_uppercase()), rest)
@@ -55,6 +64,14 @@ pub(super) fn parse(tail: &str) -> Route {
         _ => (None, segments.as_slice()),
     };
     Route { external_key, target: target(rest) }
+}
+
+/// `v1`, `v2.1`
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix(['v', 'V']).is_some_and(|number| {
+        number.starts_with(|c: char| c.is_ascii_digit())
+            && number.chars().all(|c| c.is_ascii_digit() || c == '.')
+    })
 }
 
 fn target(segments: &[String]) -> Target {
@@ -104,6 +121,11 @@ mod tests {
             ("/Users/.search", false, Target::Search(Some("Users".into()))),
             ("/01ARZ3NDEKTSV4RRFFQ69G5FAV/.Search", true, Target::Search(None)),
             ("", false, Target::Root),
+            ("/v2", false, Target::Root),
+            ("/V2/01ARZ3NDEKTSV4RRFFQ69G5FAV/Users", true, Target::Collection("Users".into())),
+            ("/v9/Users", false, Target::Version("v9".into())),
+            ("/v1.1", false, Target::Version("v1.1".into())),
+            ("/vault", false, Target::Collection("vault".into())),
         ] {
             let route = parse(path);
             assert_eq!(route.target, target, "{path}");

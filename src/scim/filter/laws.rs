@@ -9,7 +9,7 @@ use super::*;
 use crate::scim::{AttrPath, Object, Registry};
 
 fn name() -> impl Strategy<Value = String> {
-    "[a-zA-Z$][a-zA-Z0-9_$-]{0,6}"
+    "[$]?[a-zA-Z][a-zA-Z0-9_$-]{0,6}"
         .prop_filter("`not` is a word of the grammar", |name| !name.eq_ignore_ascii_case("not"))
 }
 

@@ -126,7 +126,8 @@ fn is_name_char(c: char) -> bool {
 
 /// ATTRNAME of RFC 7643 §2.1. `$` may also come first: the RFC's own `$ref` breaks its rule.
 pub(super) fn name(input: &str) -> Parsed<'_, &str> {
-    let first = satisfy(|c| c.is_ascii_alphabetic() || c == '$');
+    // `$ref` is the one name that starts with a dollar sign (RFC 7643 §2.4).
+    let first = recognize((opt(char('$')), satisfy(|c| c.is_ascii_alphabetic())));
     recognize((first, take_while(is_name_char))).parse(input)
 }
 

@@ -168,7 +168,12 @@ impl<'e> Editor<'e> {
                 at.full_name()
             )));
         }
-        if at.attribute.name == "schemas" {
+        if at.attribute.name == "schemas" && at.extension.is_none() {
+            if kind == OpKind::Remove && filter.is_none() && value.is_none() {
+                return Err(ScimError::mutability(
+                    "The attribute \"schemas\" is required and cannot be removed.",
+                ));
+            }
             // It follows from the content; what it may name is checked all the same.
             let uris = match value {
                 _ if kind == OpKind::Remove => &[],
@@ -187,6 +192,11 @@ impl<'e> Editor<'e> {
             false => None,
         };
         let value = value.unwrap_or(&Value::Null);
+        let removing = kind == OpKind::Remove;
+        let was_assigned = removing && self.value_of(&at).is_some();
+        if removing && filter.is_none() && at.sub.is_none() {
+            self.refuse_losing_immutable_parts(&at)?;
+        }
         match (kind, filter, at.sub) {
             (OpKind::Remove, _, _) => self.remove(&at, filter, value)?,
             (_, Some(filter), _) => self.set_matching(kind, &at, filter, value)?,
@@ -194,6 +204,13 @@ impl<'e> Editor<'e> {
             (_, None, None) => self.set_whole(kind, &at, value)?,
         }
         self.drop_empties(&at);
+        // The last value of a required attribute stays (RFC 7644 §3.5.2.2).
+        if was_assigned && at.attribute.required && self.value_of(&at).is_none() {
+            return Err(ScimError::mutability(format!(
+                "The attribute \"{}\" is required and cannot lose its last value.",
+                at.attribute.name
+            )));
+        }
         let Some(old) = before else { return Ok(()) };
         let new = self.value_of(&at);
         if new.is_some_and(|new| same(at.attribute, &old, new)) {
@@ -205,6 +222,24 @@ impl<'e> Editor<'e> {
         match immutable {
             true => refuse_immutable_change(at.attribute, &old, new, &at.full_name()),
             false => Ok(()),
+        }
+    }
+
+    /// A singular complex value does not go with a part that nobody may change.
+    fn refuse_losing_immutable_parts(&self, at: &AttrRef<'_>) -> Result<(), ScimError> {
+        let Some(Value::Object(old)) = self.value_of(at) else { return Ok(()) };
+        let immutable = at
+            .attribute
+            .sub_attributes
+            .iter()
+            .find(|sub| sub.mutability == Mutability::Immutable && old.contains_key(&sub.name));
+        match immutable {
+            None => Ok(()),
+            Some(part) => Err(ScimError::mutability(format!(
+                "The attribute \"{}.{}\" is immutable and already has a value.",
+                at.full_name(),
+                part.name
+            ))),
         }
     }
 

@@ -105,6 +105,7 @@ fn operation(index: usize, op: &Value, missing: MissingPaths) -> Result<PatchOp,
             describe(op)
         )));
     };
+    message::check_unique(op, &format!("Operations[{index}]"))?;
     let kind = match member(op, "op") {
         Some(Value::String(word)) => match word.to_ascii_lowercase().as_str() {
             "add" => OpKind::Add,

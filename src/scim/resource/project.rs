@@ -209,10 +209,15 @@ impl Projection {
     }
 }
 
-/// Takes out what is never returned, for whoever is told of a whole document.
+/// Takes out what is never returned, of a document or of what is kept beside one, for whoever is told
+/// of the whole.
 pub fn strip_hidden(document: &mut Object, resource_type: &ResourceType) {
     strip(document, &resource_type.schema.attributes);
     for extension in &resource_type.extensions {
+        let hidden = extension.schema.attributes.iter().filter(|a| a.returned == Returned::Never);
+        for attribute in hidden {
+            document.shift_remove(&format!("{}:{}", extension.schema.id, attribute.name));
+        }
         if let Some(Value::Object(inner)) = document.get_mut(&extension.schema.id) {
             strip(inner, &extension.schema.attributes);
         }

@@ -1,6 +1,8 @@
 //! Checks what a client sent against the schema and spells it as the schema does
 //! (RFC 7643 §2, §7; RFC 7644 §3.3, §3.5).
 
+use iri_string::spec::IriSpec;
+use iri_string::validate;
 use serde_json::Value;
 
 use super::elements::{distinct, order};
@@ -359,8 +361,11 @@ fn simple_value(
             if text.is_empty() {
                 return Ok(None);
             }
-            let is_uri = !text.chars().any(|c| c.is_whitespace() || "<>\"{}|\\^`".contains(c));
-            if is_uri { Ok(Some(text.into())) } else { Err(refused()) }
+            // An IRI is written as it is read; the URI that it stands for follows from it.
+            match validate::iri_reference::<IriSpec>(text) {
+                Ok(()) => Ok(Some(text.into())),
+                Err(_) => Err(refused()),
+            }
         }
         DataType::Complex => Err(refused()),
     }

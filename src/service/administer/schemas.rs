@@ -12,6 +12,7 @@
 use serde_json::{Value, json};
 
 use super::directory::missing;
+use crate::scim::resource::project::strip_hidden;
 use crate::scim::resource::{Document, convert};
 use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
@@ -365,6 +366,13 @@ impl Step {
         Ok(Some(Chunk { last: rows.last().map(|row| row.key), duplicates }))
     }
 
+    /// The row before, without what its old schemas never showed.
+    fn as_told(&self, row: &ResourceRow) -> ResourceRow {
+        let mut document = object(&row.doc);
+        strip_hidden(&mut document, &self.old);
+        ResourceRow { doc: Value::Object(document).to_string(), ..row.clone() }
+    }
+
     fn row(
         &self,
         tx: &mut Tx<'_>,
@@ -374,7 +382,9 @@ impl Step {
         let (key, profile) = (self.change.directory.key, &self.change.directory.profile);
         let stored = object(&row.doc);
         let extra = row.extra.as_deref().map(object).unwrap_or_default();
-        let (document, extra) = convert(&stored, &extra, &self.new);
+        let (document, mut extra) = convert(&stored, &extra, &self.new);
+        // What was never returned is told to nobody; without its schema nothing would know that.
+        strip_hidden(&mut extra, &self.old);
         let before = columns(&Document::stored(stored), &self.old, profile);
         let (before, after) = match (before, columns(&document, &self.new, profile)) {
             (Ok(before), Ok(after)) => (before, after),
@@ -408,7 +418,7 @@ impl Step {
                 modified,
                 ..row.clone()
             };
-            recorder.updated(tx, row, &new)?;
+            recorder.updated(tx, &self.as_told(row), &new)?;
         }
         Ok(duplicates)
     }

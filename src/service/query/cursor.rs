@@ -55,11 +55,23 @@ pub(super) enum Direction {
     Backward,
 }
 
+impl Direction {
+    /// What lies before and after a page, from what lies behind and ahead of the walk.
+    pub(super) fn sides(self, behind: bool, ahead: bool) -> (bool, bool) {
+        match self {
+            Self::Forward => (behind, ahead),
+            Self::Backward => (ahead, behind),
+        }
+    }
+}
+
 /// What a cursor says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cursor {
+    /// `None` is the end of the list that the walk comes from: what a page that was emptied leads
+    /// back to.
     #[serde(rename = "p")]
-    pub(super) position: Position,
+    pub(super) position: Option<Position>,
     #[serde(rename = "d")]
     pub(super) direction: Direction,
     /// `totalResults` of the first page.
@@ -156,6 +168,13 @@ struct Places {
     by_count: BTreeMap<u64, Position>,
 }
 
+/// A place that is known, and how many rows lie before what follows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Anchor {
+    pub(super) rows: u64,
+    pub(super) place: Position,
+}
+
 impl Default for Anchors {
     fn default() -> Self {
         Self(Cache::new(MAX_WALKS))
@@ -164,7 +183,7 @@ impl Default for Anchors {
 
 impl Anchors {
     /// The nearest place at or before `rows`; the first page begins the walk anew.
-    pub(super) fn nearest(&self, query: QueryHash, rows: u64, now: i64) -> Option<(u64, Position)> {
+    pub(super) fn nearest(&self, query: QueryHash, rows: u64, now: i64) -> Option<Anchor> {
         if rows == 0 {
             self.0.remove(&query);
             return None;
@@ -174,8 +193,8 @@ impl Anchors {
         if now - places.noted > ANCHOR_MS {
             return None;
         }
-        let (count, place) = places.by_count.range(..=rows).next_back()?;
-        Some((*count, place.clone()))
+        let (rows, place) = places.by_count.range(..=rows).next_back()?;
+        Some(Anchor { rows: *rows, place: place.clone() })
     }
 
     pub(super) fn note(&self, query: QueryHash, rows: u64, place: Position, now: i64) {
@@ -201,6 +220,8 @@ impl Anchors {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn position(key: i64) -> Position {
@@ -212,7 +233,7 @@ mod tests {
         let cursors = Cursors::new(&SecretKey::generate());
         let (query, other) = (QueryHash::of(1, ["a", "b"]), QueryHash::of(1, ["ab", ""]));
         let cursor = Cursor {
-            position: Position { sort: Some(SortKey::Text("x\u{0}y".into())), ..position(7) },
+            position: Some(Position { sort: Some(SortKey::Text("x\u{0}y".into())), ..position(7) }),
             direction: Direction::Backward,
             total: 12,
             count: 5,
@@ -234,9 +255,9 @@ mod tests {
         let cursors = Cursors::new(&SecretKey::generate());
         let query = QueryHash::of(1, ["a"]);
         // Without the feature `float_roundtrip` of serde_json this is read as its neighbour.
-        let sort = Some(SortKey::Number(-3.225_073_858_507_201_4e-308));
+        let sort = Some(SortKey::Decimal(-3.225_073_858_507_201_4e-308));
         let cursor = Cursor {
-            position: Position { sort, ..position(7) },
+            position: Some(Position { sort, ..position(7) }),
             direction: Direction::Forward,
             total: 12,
             count: 5,
@@ -252,11 +273,51 @@ mod tests {
         anchors.note(query, 10, position(100), 0);
         anchors.note(query, 20, position(200), 0);
         assert_eq!(anchors.nearest(query, 9, 0), None);
-        assert_eq!(anchors.nearest(query, 15, 0), Some((10, position(100))));
-        assert_eq!(anchors.nearest(query, 20, ANCHOR_MS), Some((20, position(200))));
+        let anchor = |rows, key| Some(Anchor { rows, place: position(key) });
+        assert_eq!(anchors.nearest(query, 15, 0), anchor(10, 100));
+        assert_eq!(anchors.nearest(query, 20, ANCHOR_MS), anchor(20, 200));
         assert_eq!(anchors.nearest(query, 20, ANCHOR_MS + 1), None);
         assert_eq!(anchors.nearest(QueryHash::of(2, ["x"]), 20, 0), None);
         assert_eq!(anchors.nearest(query, 0, 0), None, "the first page begins anew");
         assert_eq!(anchors.nearest(query, 20, 0), None);
+    }
+
+    fn sort_keys() -> impl Strategy<Value = SortKey> {
+        let decimal = any::<f64>().prop_filter("JSON has no other", |n| n.is_finite());
+        prop_oneof![
+            any::<bool>().prop_map(SortKey::Bool),
+            any::<i64>().prop_map(SortKey::Integer),
+            decimal.prop_map(SortKey::Decimal),
+            any::<i64>().prop_map(SortKey::Instant),
+            any::<String>().prop_map(SortKey::Text),
+            Just(SortKey::Unassigned),
+        ]
+    }
+
+    proptest! {
+        /// To the last bit: a walk goes on strictly beyond the place.
+        #[test]
+        fn places_come_back_as_they_were(sort in proptest::option::of(sort_keys()), key: i64) {
+            let (cursors, query) = (Cursors::new(&SecretKey::generate()), QueryHash([0; 16]));
+            let cursor = Cursor {
+                position: Some(Position { segment: 1, sort, key }),
+                direction: Direction::Forward,
+                total: 1,
+                count: 1,
+                expires: 1,
+            };
+            prop_assert_eq!(cursors.open(query, &cursors.seal(query, &cursor), 1, 0), Ok(cursor));
+        }
+
+        #[test]
+        fn text_that_was_not_sealed_opens_nothing(text: String, bytes: Vec<u8>) {
+            use base64::Engine;
+            let (cursors, query) = (Cursors::new(&SecretKey::generate()), QueryHash([0; 16]));
+            let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+            for text in [text, encoded] {
+                let refused = cursors.open(query, &text, 1, 0).expect_err("refused");
+                prop_assert_eq!(refused.scim_type, Some(ScimType::InvalidCursor));
+            }
+        }
     }
 }

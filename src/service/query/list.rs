@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cursor::{Cursor, Direction, Position, QueryHash};
+use super::cursor::{Anchor, Cursor, Direction, Position, QueryHash};
 use super::relations::{Found, Relations};
 use super::{Access, CURSOR_SECONDS, Entry, Listed, Service, ServiceError};
 use crate::profile::Unknown;
@@ -11,8 +11,8 @@ use crate::scim::filter::{
 };
 use crate::scim::list::{Page, SearchRequest, SortOrder, Window};
 use crate::scim::resource::Projection;
-use crate::scim::schema::Returned;
-use crate::scim::{AttrPath, AttrRef, Registry, ResourceType, ScimError};
+use crate::scim::schema::{Kept, Returned};
+use crate::scim::{AttrPath, AttrRef, Registry, ResourceType, ScimError, urn};
 use crate::service::context::Directory;
 use crate::store::Tx;
 use crate::store::plan::{InstantColumn, Plan, Predicate, TextColumn, compile};
@@ -46,15 +46,8 @@ impl Source {
 /// Which part of a list is read.
 #[derive(Clone, Debug)]
 pub(super) enum Span {
-    Index {
-        page: Page,
-        /// A known place, and how many rows lie before what follows it.
-        anchor: Option<(u64, Position)>,
-    },
-    Cursor {
-        from: Option<Cursor>,
-        count: u32,
-    },
+    Index { page: Page, anchor: Option<Anchor> },
+    Cursor { from: Option<Cursor>, count: u32 },
 }
 
 impl Span {
@@ -145,6 +138,8 @@ impl Service {
         let sources = sources(types, request, filter.as_ref(), directory)?;
         let query = query_hash(&sources, request, filter.as_ref(), directory);
         let span = match &request.window {
+            // Who asks for the total alone begins no new walk.
+            Window::Index(page) if page.count == 0 => Span::Index { page: *page, anchor: None },
             Window::Index(page) => Span::Index {
                 page: *page,
                 anchor: self.anchors.nearest(query, page.start_index - 1, now),
@@ -211,7 +206,7 @@ impl Service {
         now: i64,
     ) -> (Option<String>, Option<String>) {
         let Span::Cursor { count, .. } = span else { return (None, None) };
-        let seal = |position: &Position, direction| {
+        let seal = |position: &Option<Position>, direction| {
             let cursor = Cursor {
                 position: position.clone(),
                 direction,
@@ -221,47 +216,48 @@ impl Service {
             };
             self.cursors.seal(query, &cursor)
         };
-        let next = page.last.as_ref().filter(|_| page.more_after);
-        let previous = page.first.as_ref().filter(|_| page.more_before);
         (
-            next.map(|position| seal(position, Direction::Forward)),
-            previous.map(|position| seal(position, Direction::Backward)),
+            page.more_after.then(|| seal(&page.last, Direction::Forward)),
+            page.more_before.then(|| seal(&page.first, Direction::Backward)),
         )
     }
 }
 
 impl Listing {
     /// Loads what other rows say about the rows of a page. A shorter page is still a page; the next
-    /// one goes on (RFC 7644 §3.4.2.4).
+    /// one goes on (RFC 7644 §3.4.2.4). It is filled from the side on which the walk comes in.
     fn with_relations(&self, tx: &mut Tx<'_>, slice: Slice) -> Result<PageRead, ServiceError> {
-        let mut page = PageRead {
-            slice_total: slice.total,
-            entries: Vec::with_capacity(slice.rows.len()),
-            first: slice.rows.first().map(|(.., place)| place.clone()),
-            last: None,
-            more_before: slice.more_before,
-            more_after: slice.more_after,
-        };
-        let (rows, mut members) = (slice.rows.len(), 0);
-        for (source, row, place) in slice.rows {
+        let backward = self.span.direction() == Direction::Backward;
+        let (mut more_before, mut more_after) = (slice.more_before, slice.more_after);
+        let mut rows = slice.rows;
+        if backward {
+            rows.reverse();
+        }
+        let (count, mut members) = (rows.len(), 0);
+        let (mut entries, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (source, row, place) in rows {
             let Some(from) = self.sources.get(source) else { continue };
             let found = from.relations.load(tx, self.directory_key, row)?;
             members += found.members.len();
-            page.entries.push((source, found));
-            page.last = Some(place);
-            if members > MAX_PAGE_MEMBERS && page.entries.len() < rows {
-                page.more_after = true;
+            entries.push((source, found));
+            places.push(place);
+            if members > MAX_PAGE_MEMBERS && entries.len() < count {
+                *(if backward { &mut more_before } else { &mut more_after }) = true;
                 break;
             }
         }
-        // A page that was passed by, with nothing left on it, still leads on from where it was.
-        if page.entries.is_empty()
-            && let Span::Cursor { from: Some(cursor), .. } = &self.span
-        {
-            page.first = Some(cursor.position.clone());
-            page.last = Some(cursor.position.clone());
+        if backward {
+            entries.reverse();
+            places.reverse();
         }
-        Ok(page)
+        Ok(PageRead {
+            slice_total: slice.total,
+            entries,
+            first: places.first().cloned(),
+            last: places.pop(),
+            more_before,
+            more_after,
+        })
     }
 }
 
@@ -349,7 +345,19 @@ fn sort_path(request: &SearchRequest, resource_type: &ResourceType) -> Option<At
     // The order of values that are never returned would tell what they are.
     let hidden = [Some(attr.attribute), attr.sub, Some(attr.leaf())];
     let hidden = hidden.into_iter().flatten().any(|a| a.returned == Returned::Never);
-    (!attr.leaf().is_complex() && !hidden).then_some(path)
+    let unknown = hidden || is_made_when_shown(&attr, resource_type);
+    (!attr.leaf().is_complex() && !unknown).then_some(path)
+}
+
+/// True for what no document holds: every resource would have to be shown to be sorted by it.
+fn is_made_when_shown(attr: &AttrRef<'_>, resource_type: &ResourceType) -> bool {
+    let is_enterprise = attr.extension.is_some_and(|schema| schema.id == urn::ENTERPRISE_USER);
+    match (attr.attribute.name.as_str(), attr.sub.map(|sub| sub.name.as_str())) {
+        ("groups", _) => attr.extension.is_none() && resource_type.is_user(),
+        ("meta", Some("version" | "location")) => attr.extension.is_none(),
+        ("manager", Some("$ref" | "displayName")) => is_enterprise,
+        _ => attr.attribute.kept == Kept::AsMembers,
+    }
 }
 
 /// What an unknown `sortBy` means is the profile's choice.

@@ -45,6 +45,13 @@ pub struct Entry {
     pub found: Found,
 }
 
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    New,
+    Changed,
+}
+
 impl Service {
     /// One resource by id.
     pub async fn get(
@@ -78,11 +85,14 @@ impl Service {
         access: &Access,
         resource_type: &ResourceType,
         row: ResourceRow,
+        written: Written,
         projection: &Projection,
     ) -> Result<Found, ServiceError> {
         let mut relations = Relations::of(resource_type, projection);
-        // Nobody can have put a new resource into a group yet, but groups may have waited for it.
-        relations.groups &= row.version > 1 || access.directory.profile.hold_unknown_members;
+        // A new resource is in a group only if one has waited for it.
+        let may_be_member =
+            written == Written::Changed || access.directory.profile.hold_unknown_members;
+        relations.groups &= may_be_member;
         if relations.is_none_for(&row) {
             return Ok(Found::alone(row));
         }

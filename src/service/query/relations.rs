@@ -57,7 +57,7 @@ impl Relations {
 
     /// True when there is nothing to load for the row.
     pub(super) fn is_none_for(self, row: &ResourceRow) -> bool {
-        !(self.groups || self.members || (self.manager && mentions_manager(row)))
+        !(self.groups || self.members || self.manager && mentions_manager(row))
     }
 
     pub(super) fn load(

@@ -65,18 +65,14 @@ impl Listing {
             // shows has to be found.
             Span::Cursor { from: Some(cursor), count } if !self.sorted => {
                 let want = usize::try_from(*count).unwrap_or(usize::MAX);
-                let direction = cursor.direction;
-                let place = Some(&cursor.position);
+                let (place, direction) = (cursor.position.as_ref(), cursor.direction);
                 let mut found = self.matches(tx, place, direction, want + 1, &mut budget)?;
                 let more = found.len() > want;
                 found.truncate(want);
                 if direction == Direction::Backward {
                     found.reverse();
                 }
-                let (more_before, more_after) = match direction {
-                    Direction::Forward => (true, more),
-                    Direction::Backward => (more, true),
-                };
+                let (more_before, more_after) = direction.sides(place.is_some(), more);
                 Ok(Slice {
                     total: cursor.total,
                     rows: self.rows(tx, found)?,
@@ -98,38 +94,44 @@ impl Listing {
         }
         let count = usize::try_from(self.span.count()).unwrap_or(usize::MAX);
         let mut total = i64::try_from(all.len()).unwrap_or(i64::MAX);
-        let first = match &self.span {
-            Span::Index { page, .. } => usize::try_from(page.start_index - 1).unwrap_or(usize::MAX),
-            Span::Cursor { from: None, .. } => 0,
+        // How many matches come up to a place.
+        let up_to =
+            |place: &Position| all.partition_point(|(_, at)| self.compare(at, place).is_le());
+        let (mut first, mut end) = (0, all.len());
+        match &self.span {
+            Span::Index { page, anchor: None } => first = index(page.start_index - 1),
+            Span::Index { page, anchor: Some(anchor) } => {
+                let (known, there) = (index(anchor.rows), up_to(&anchor.place));
+                first = there.saturating_add(index(page.start_index - 1) - known);
+                // In the client's count, into which what was deleted still goes.
+                total = i64::try_from(all.len() - there + known).unwrap_or(i64::MAX);
+            }
+            Span::Cursor { from: None, .. } => {}
             Span::Cursor { from: Some(cursor), .. } => {
                 total = cursor.total;
-                let place = &cursor.position;
-                match cursor.direction {
-                    Direction::Forward => {
-                        all.partition_point(|(_, at)| self.compare(at, place).is_le())
-                    }
-                    Direction::Backward => {
-                        let end = all.partition_point(|(_, at)| self.compare(at, place).is_lt());
-                        all.truncate(end);
-                        end.saturating_sub(count)
+                match (cursor.direction, &cursor.position) {
+                    (Direction::Forward, place) => first = place.as_ref().map_or(0, up_to),
+                    (Direction::Backward, place) => {
+                        end = place.as_ref().map_or(end, |place| {
+                            all.partition_point(|(_, at)| self.compare(at, place).is_lt())
+                        });
+                        first = end.saturating_sub(count);
                     }
                 }
             }
-        };
+        }
         let by_cursor = matches!(self.span, Span::Cursor { .. }) && count > 0;
-        let backward = self.span.direction() == Direction::Backward;
-        let more_after = backward || first.saturating_add(count) < all.len();
-        let page: Vec<Match> = all.into_iter().skip(first).take(count).collect();
-        Ok(Slice {
-            total,
-            rows: self.rows(tx, page)?,
-            more_before: by_cursor && first > 0,
-            more_after: by_cursor && more_after,
-        })
+        let end = first.saturating_add(count).min(end);
+        let (more_before, more_after) = (by_cursor && first > 0, by_cursor && end < all.len());
+        let page = all.get(first..end).map(<[Match]>::to_vec).unwrap_or_default();
+        Ok(Slice { total, rows: self.rows(tx, page)?, more_before, more_after })
     }
 
     /// The order of the list.
     fn compare(&self, a: &Position, b: &Position) -> std::cmp::Ordering {
+        if !self.sorted {
+            return (a.segment, a.key).cmp(&(b.segment, b.key));
+        }
         let by_value = (&a.sort, a.key).cmp(&(&b.sort, b.key));
         match self.sort_order {
             SortOrder::Ascending => by_value,
@@ -233,6 +235,10 @@ impl Listing {
         });
         Ok(found.collect())
     }
+}
+
+fn index(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
 fn at_key(key: i64) -> Bound {

@@ -15,7 +15,8 @@ use crate::store::resource::ResourceRow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum SortKey {
     Bool(bool),
-    Number(f64),
+    Integer(i64),
+    Decimal(#[serde(with = "exact")] f64),
     Instant(i64),
     Text(String),
     Unassigned,
@@ -49,11 +50,18 @@ impl SortKey {
         }
         match (value, leaf.data_type) {
             (Some(Value::Bool(b)), _) => Self::Bool(*b),
-            (Some(Value::Number(n)), _) => n.as_f64().map_or(Self::Unassigned, Self::Number),
+            (Some(Value::Number(n)), DataType::Integer) => {
+                n.as_i64().map_or(Self::Unassigned, Self::Integer)
+            }
+            (Some(Value::Number(n)), _) => n.as_f64().map_or(Self::Unassigned, Self::Decimal),
             (Some(Value::String(text)), DataType::DateTime) => {
                 instant_ms(text).map_or(Self::Unassigned, Self::Instant)
             }
-            (Some(Value::String(text)), _) => Self::Text(text_key(text, leaf.case_exact)),
+            // An empty text is no value, as `pr` has it.
+            (Some(Value::String(text)), _) => match text_key(text, leaf.case_exact) {
+                key if key.is_empty() => Self::Unassigned,
+                key => Self::Text(key),
+            },
             _ => Self::Unassigned,
         }
     }
@@ -61,10 +69,11 @@ impl SortKey {
     fn rank(&self) -> u8 {
         match self {
             Self::Bool(_) => 0,
-            Self::Number(_) => 1,
-            Self::Instant(_) => 2,
-            Self::Text(_) => 3,
-            Self::Unassigned => 4,
+            Self::Integer(_) => 1,
+            Self::Decimal(_) => 2,
+            Self::Instant(_) => 3,
+            Self::Text(_) => 4,
+            Self::Unassigned => 5,
         }
     }
 }
@@ -81,10 +90,24 @@ impl Ord for SortKey {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
-            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Decimal(a), Self::Decimal(b)) => a.total_cmp(b),
             (Self::Instant(a), Self::Instant(b)) => a.cmp(b),
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
             (a, b) => a.rank().cmp(&b.rank()),
         }
+    }
+}
+
+/// A number as its bits: read from decimal digits, it could be another in the last one.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(number.to_bits())
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
     }
 }

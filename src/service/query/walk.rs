@@ -4,7 +4,7 @@
 //! and where a column can be empty one for the resources with a value and one for those without.
 
 use super::ServiceError;
-use super::cursor::{Direction, Position};
+use super::cursor::{Anchor, Direction, Position};
 use super::list::{Listing, OrderColumn, Slice, Span, order_column};
 use super::sort_key::SortKey;
 use crate::scim::list::SortOrder;
@@ -53,7 +53,7 @@ impl Listing {
                 OrderColumn::Text(column) => {
                     let mut two = [
                         segment(Order::Text(column), assigned(&from.predicate, column, true)),
-                        segment(Order::Without(column), assigned(&from.predicate, column, false)),
+                        segment(Order::Key, assigned(&from.predicate, column, false)),
                     ];
                     // Unassigned values come last ascending and first descending.
                     if !rising {
@@ -85,37 +85,59 @@ impl Listing {
         match &self.span {
             Span::Index { page, anchor } => {
                 let rows = page.start_index - 1;
-                if i64::try_from(rows).unwrap_or(i64::MAX) >= slice.total {
-                    return Ok(slice);
+                // How many rows a stretch has beyond a place is not known: a jump over several
+                // stretches counts from the start.
+                let anchor = anchor.as_ref().filter(|at| at.rows == rows || segments.len() == 1);
+                match anchor {
+                    Some(anchor) => self.go_on(tx, segments, anchor, rows, count, &mut slice)?,
+                    None if i64::try_from(rows).unwrap_or(i64::MAX) >= slice.total => {}
+                    None => {
+                        let forward = Direction::Forward;
+                        slice.rows = self.read(tx, segments, None, rows, count, forward)?;
+                    }
                 }
-                let (from, skip) = match anchor {
-                    Some((before, place)) => (Some(place), rows - before),
-                    None => (None, rows),
-                };
-                slice.rows = self.read(tx, segments, from, skip, count, Direction::Forward)?;
             }
             Span::Cursor { from, .. } => {
                 let (place, direction) = match from {
-                    Some(cursor) => (Some(&cursor.position), cursor.direction),
+                    Some(cursor) => (cursor.position.as_ref(), cursor.direction),
                     None => (None, Direction::Forward),
                 };
                 // One row more says whether there is another page.
                 let mut rows = self.read(tx, segments, place, 0, count + 1, direction)?;
                 let more = rows.len() > count;
                 rows.truncate(count);
-                match direction {
-                    Direction::Forward => {
-                        (slice.more_before, slice.more_after) = (place.is_some(), more);
-                    }
-                    Direction::Backward => {
-                        rows.reverse();
-                        (slice.more_before, slice.more_after) = (more, true);
-                    }
+                if direction == Direction::Backward {
+                    rows.reverse();
                 }
+                (slice.more_before, slice.more_after) = direction.sides(place.is_some(), more);
                 slice.rows = rows;
             }
         }
         Ok(slice)
+    }
+
+    /// A page by index from a place on. Rows before it may have come or gone: the total says at least
+    /// what the client has yet to ask for, or a client that goes by it would end too early.
+    fn go_on(
+        &self,
+        tx: &mut Tx<'_>,
+        segments: &[Segment],
+        anchor: &Anchor,
+        rows: u64,
+        count: usize,
+        slice: &mut Slice,
+    ) -> Result<(), StoreError> {
+        let (place, skip) = (Some(&anchor.place), rows - anchor.rows);
+        let mut found = self.read(tx, segments, place, skip, count + 1, Direction::Forward)?;
+        let seen = i64::try_from(rows).unwrap_or(i64::MAX).saturating_add(len(&found));
+        match found.len() {
+            0 => {}
+            n if n > count => slice.total = slice.total.max(seen),
+            _ => slice.total = seen,
+        }
+        found.truncate(count);
+        slice.rows = found;
+        Ok(())
     }
 
     /// `totalResults`; on a later page by cursor it is what the first page found.
@@ -187,6 +209,10 @@ impl Listing {
         }
         Ok(rows)
     }
+}
+
+fn len<T>(rows: &[T]) -> i64 {
+    i64::try_from(rows.len()).unwrap_or(i64::MAX)
 }
 
 fn assigned(predicate: &Predicate, column: TextColumn, present: bool) -> Predicate {

@@ -517,6 +517,9 @@ fn schemas_are_wanted_where_the_profile_wants_them(app: &TestApp) {
 fn heavy_ten_thousand_operations_let_others_write(app: &TestApp) {
     let team = create(&app.scim, "/Groups", group("Team", &[]));
     let ada = create(&app.scim, "/Users", plain_user("ada"));
+    // PostgreSQL plans for the empty tables that it saw first, until it learns that they have grown.
+    run(&app.scim, (0..1_000).map(|n| post_user(&format!("early{n}@example.com"))).collect());
+    app.database.analyze();
     let operations: Vec<Value> = (0..10_000)
         .map(|n| match n % 2 {
             0 => post_user(&format!("user{n}@example.com")),
@@ -556,7 +559,7 @@ fn heavy_ten_thousand_operations_let_others_write(app: &TestApp) {
     );
     assert!(longest < Duration::from_secs(2), "{longest:?}");
     assert!(waits.len() > 20, "{}", waits.len());
-    assert_eq!(app.scim.get("/Users?count=0").total(), 5_001);
+    assert_eq!(app.scim.get("/Users?count=0").total(), 6_001);
     let members = app.scim.get(&format!("/Groups/{team}")).expect(200);
     assert_eq!(members.body["members"].as_array().expect("members").len(), 5_000);
     let added = app.event_names(&app.directory);

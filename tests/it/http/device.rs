@@ -19,6 +19,7 @@ pub(super) fn add_devices(app: &TestApp) {
                 "attributes": [
                     {"name": "serial", "required": true, "uniqueness": "server"},
                     {"name": "floor", "type": "integer", "indexed": true},
+                    {"name": "weight", "type": "decimal"},
                     {"name": "displayName"},
                     {"name": "tags", "type": "complex", "multiValued": true, "subAttributes": [
                         {"name": "value"}, {"name": "type"},

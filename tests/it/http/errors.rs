@@ -253,9 +253,6 @@ fn paths_where_nothing_is_served_are_404_in_the_form_of_their_surface() {
             app.scim.send(method, path, &[], body).expect_scim_error(404, None);
         }
     }
-    for path in ["/scim", "/scim/v3/Users"] {
-        app.api.get(path).expect_scim_error(404, None);
-    }
     for path in ["/", "/nothing", "/api", "/api/v1", "/api/v1/nothing", "/api/v2/organizations"] {
         api_error(&app.api.get(path), 404, "entity_not_found");
     }

@@ -405,7 +405,7 @@ fn groups_of_a_user_are_direct_and_indirect(app: &TestApp) {
     assert_eq!(groups_of(&other), pairs([("All", "indirect"), ("Unit", "direct")]));
     // Lists and filters show and find the same.
     let list = app.scim.filter("/Users", &format!("groups.value eq \"{team}\""));
-    assert_eq!(list.ids(), [ada.clone()]);
+    assert_eq!(list.ids(), std::slice::from_ref(&ada));
     assert_eq!(list.body["Resources"][0], found.body);
     let indirect = app.scim.filter("/Users", "groups[type eq \"indirect\" and display eq \"all\"]");
     assert_eq!(indirect.ids(), [bob]);

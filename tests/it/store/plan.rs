@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use rollbook::scim::Registry;
 use rollbook::scim::filter::{UnquotedValues, parse_filter, resolve};
+use rollbook::store::list::{Order, Walk};
 use rollbook::store::plan::compile;
 
 use crate::on_both_databases;
@@ -198,7 +199,16 @@ fn frequent_filters_use_an_index(app: &TestApp) {
                 .store
                 .read("explain", move |tx| {
                     let row = tx.directory_get(&id)?.expect("the directory");
-                    tx.resource_page_explained(row.key, &name, &predicate)
+                    tx.resource_walk_explained(&Walk {
+                        directory_key: row.key,
+                        resource_type: &name,
+                        predicate: &predicate,
+                        order: Order::Key,
+                        rising: true,
+                        beyond: None,
+                        offset: 0,
+                        limit: 100,
+                    })
                 })
                 .await
         });

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use rollbook::scim::filter::{UnquotedValues, parse_filter, resolve};
 use rollbook::store::StoreError;
+use rollbook::store::list::{Order, Walk};
 use rollbook::store::plan::compile;
 
 use super::{ASSET, LAB, encode, load, plain, test_resource, with};
@@ -261,7 +262,16 @@ fn explained(app: &TestApp, filter: &str) -> String {
             .store
             .read("explain", move |tx| {
                 let row = tx.directory_get(&id)?.expect("the directory");
-                tx.resource_page_explained(row.key, "TestResource", &predicate)
+                tx.resource_walk_explained(&Walk {
+                    directory_key: row.key,
+                    resource_type: "TestResource",
+                    predicate: &predicate,
+                    order: Order::Key,
+                    rising: true,
+                    beyond: None,
+                    offset: 0,
+                    limit: 100,
+                })
             })
             .await
     });
