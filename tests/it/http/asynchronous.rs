@@ -21,6 +21,7 @@ on_both_databases![
     read_only_token_reads_completions_and_begins_nothing,
     preference_means_nothing_to_reads,
     service_provider_config_announces_it,
+    directory_may_pass_the_preference_over,
     changes_have_their_usual_events,
 ];
 
@@ -306,6 +307,25 @@ fn service_provider_config_announces_it(app: &TestApp) {
         let config = scim.get("/ServiceProviderConfig").expect(200);
         assert_eq!(config.body["securityEvents"], announced);
     }
+}
+
+fn directory_may_pass_the_preference_over(app: &TestApp) {
+    let answer = send(&app.scim, "POST", "/Users", Some(plain_user("ada@example.com")));
+    let path = accepted(&app.scim, &answer);
+    completion(&app.scim, &path);
+    let settings = json!({"profile": {"async_requests": false}});
+    let directory = format!("/api/v1/directories/{}", app.directory.id);
+    app.api.patch(&directory, json!({"settings": settings})).expect(200);
+    let answer = send(&app.scim, "POST", "/Users", Some(plain_user("ben@example.com"))).expect(201);
+    assert_eq!(answer.body["userName"], "ben@example.com");
+    assert_eq!(answer.header("preference-applied"), None);
+    let body = bulk_of(json!([{"method": "DELETE", "path": format!("/Users/{}", answer.id())}]));
+    let answer = send(&app.scim, "POST", "/Bulk", Some(body)).expect(200);
+    assert_eq!(answer.body["schemas"], json!([BULK_RESPONSE]));
+    let config = app.scim.get("/ServiceProviderConfig").expect(200);
+    assert!(config.body.get("securityEvents").is_none(), "{}", config.text);
+    // What was accepted before can still be read.
+    completion(&app.scim, &path);
 }
 
 fn changes_have_their_usual_events(app: &TestApp) {

@@ -191,7 +191,7 @@ fn lists_that_are_refused(app: &TestApp) {
 }
 
 fn nothing_is_served_while_a_list_is_empty(app: &TestApp) {
-    let hidden = |list: &str| {
+    let hidden = |list: &str, block: Value| {
         let (endpoint, name, urn) = match list {
             "roles" => ("/Roles", "Role", ROLE),
             _ => ("/Entitlements", "Entitlement", ENTITLEMENT),
@@ -210,19 +210,21 @@ fn nothing_is_served_while_a_list_is_empty(app: &TestApp) {
         assert!(!types.text.contains(name), "{}", types.text);
         assert!(!app.scim.get("/Schemas").expect(200).text.contains(urn));
         let config = app.scim.get("/ServiceProviderConfig").expect(200);
-        let block = config.body["RolesAndEntitlements"][list]["supported"].as_bool();
-        assert_ne!(block, Some(true), "{}", config.text);
+        assert_eq!(config.body["RolesAndEntitlements"][list]["supported"], block);
+        // No block at all while both are empty.
+        let blocks = config.body.get("RolesAndEntitlements");
+        assert_eq!(blocks.is_some(), !block.is_null(), "{blocks:?}");
     };
-    let ids = ["roles", "entitlements"].map(|list| {
-        hidden(list);
-        put_values(app, list, &["a"]).remove(0)
-    });
+    hidden("roles", Value::Null);
+    let role = put_values(app, "roles", &["a"]).remove(0);
+    hidden("entitlements", false.into());
+    let entitlement = put_values(app, "entitlements", &["a"]).remove(0);
     put_values(app, "roles", &[]);
-    hidden("roles");
-    app.scim.get(&format!("/Roles/{}", ids[0])).expect_scim_error(404, None);
-    app.scim.get(&format!("/Entitlements/{}", ids[1])).expect(200);
+    hidden("roles", false.into());
+    app.scim.get(&format!("/Roles/{role}")).expect_scim_error(404, None);
+    app.scim.get(&format!("/Entitlements/{entitlement}")).expect(200);
     put_values(app, "entitlements", &[]);
-    hidden("entitlements");
+    hidden("entitlements", Value::Null);
     let anonymous = app.scim.with_bearer(None).get("/ServiceProviderConfig").expect(200);
     assert!(anonymous.body.get("RolesAndEntitlements").is_none());
 }
