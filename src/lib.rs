@@ -12,12 +12,12 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`scim`] | the protocol as pure functions: schemas, paths, filters, PATCH, validation, projection |
+//! | [`scim`] | the protocol as pure functions: schemas, paths, filters, PATCH, bulk, validation, projection |
 //! | [`profile`] | provider behaviour as TOML, and the rewrites that a profile may switch on |
 //! | [`store`] | the only user of the database: lanes, units, statements, filters as SQL |
-//! | [`auth`] | bearer secrets: form, hashes, memory of verified ones |
+//! | [`auth`] | bearer secrets: form, hashes, memory of verified ones; the key that seals what clients carry |
 //! | [`event`] | what the app is told about a change |
-//! | [`service`] | use cases: provision, query, administer; no HTTP types, no SQL |
+//! | [`service`] | use cases: provision, query, bulk, administer; no HTTP types, no SQL |
 //! | [`http`] | thin handlers: extract, one use case, respond |
 //! | [`app`], [`cli`], [`config`], [`telemetry`], [`clock`] | wiring |
 //!

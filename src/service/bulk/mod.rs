@@ -95,7 +95,10 @@ impl Service {
         let directory = &access.directory;
         let request = bulk::parse(body, MAX_OPERATIONS, directory.profile.missing_schemas())?;
         let mut ids = NewIds::new();
-        for (bulk_id, index) in request.posts() {
+        // In the order of the request: ids rise, and lists are in the order of ids.
+        let mut posts: Vec<(&str, usize)> = request.posts().into_iter().collect();
+        posts.sort_unstable_by_key(|(_, index)| *index);
+        for (bulk_id, index) in posts {
             let operation = request.operations.get(index).and_then(|e| e.operation.as_ref().ok());
             let resource_type = operation.and_then(|o| directory.resource_type(&o.endpoint).ok());
             if let Some(resource_type) = resource_type {
