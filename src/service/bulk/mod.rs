@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::authenticate::Access;
 use super::context::Directory;
+use super::context::State;
 use super::membership;
 use super::render::location;
 use super::{Service, ServiceError};
@@ -20,6 +21,7 @@ use crate::scim::bulk::{self, BulkRequest, Entry, Method, Operation, Outcome, Re
 use crate::scim::message::MissingSchemas;
 use crate::scim::resource::meta::{Condition, etag};
 use crate::scim::{Object, ResourceType, ScimError, urn};
+use crate::store::directory::Shared;
 use crate::store::pending::Guard;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
@@ -121,6 +123,7 @@ impl Service {
         let allowed = request.fail_on_errors.map(|limit| limit.saturating_sub(run.errors));
         let (failed, job, kept) = (run.failed.clone(), Arc::clone(&run.job), run.kept.clone());
         let indexes: Vec<usize> = tasks.iter().flatten().map(|task| task.index).collect();
+        let now = self.clock.now_ms();
         let ran: Result<Option<Noted>, ServiceError> = self
             .store
             .write("bulk", move |tx| {
@@ -130,7 +133,10 @@ impl Service {
                     return Ok(None);
                 }
                 // Several operations in one unit: some may look for what others write.
-                tx.directory_share(job.access.directory.key)?;
+                let shared = tx.directory_share(job.access.directory.key)?;
+                if kept.is_none() {
+                    still_let_in(tx, &job.access, shared.as_ref(), now)?;
+                }
                 membership::guard(tx, &job.access.directory, Guard::Look)?;
                 let noted = job.noted(run_tasks(tx, &tasks, failed.clone(), allowed)?);
                 keep(tx, kept.as_ref(), &noted)?;
@@ -142,7 +148,9 @@ impl Service {
             Ok(None) => return Progress::Stopped,
             Err(error) => {
                 let operations = indexes.len();
-                tracing::error!(%error, operations, "a unit of a bulk request failed");
+                if !matches!(error, ServiceError::Scim(_)) {
+                    tracing::error!(%error, operations, "a unit of a bulk request failed");
+                }
                 // What is kept is tried again; what is not is answered.
                 if run.kept.is_some() {
                     return Progress::Stopped;
@@ -229,6 +237,29 @@ impl Service {
             }
         };
         change.map_err(|error| error.to_scim())
+    }
+}
+
+/// A long request ends early when its token is revoked or its directory is stopped: nobody goes on
+/// writing with what no longer opens anything.
+fn still_let_in(
+    tx: &mut Tx<'_>,
+    access: &Access,
+    shared: Option<&Shared>,
+    now: i64,
+) -> Result<(), ServiceError> {
+    let token = tx.token_get(&access.token_id)?;
+    if token.is_none_or(|token| token.expires.is_some_and(|at| at <= now)) {
+        return Err(ScimError::new(401, "The bearer token has expired or was revoked.").into());
+    }
+    match shared.and_then(|shared| State::parse(&shared.state)) {
+        Some(State::Paused) => {
+            Err(ScimError::new(503, "This directory is paused by its operator.").into())
+        }
+        Some(State::Disabled) => {
+            Err(ScimError::new(403, "This directory is disabled by its operator.").into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Use cases under concurrency, and their events.
 
 mod asynchronous;
+mod bulk;
 mod concurrent;
 mod cost;
 mod events;
