@@ -139,7 +139,10 @@ impl Service {
                     let rules = profile.patch_rules();
                     let patched = patch::apply(&document, &ops, &rt, rules, &mut notes)?;
                     let mut edited = patched.into_object();
-                    default_active(&mut edited, &rt, row.active);
+                    // Nobody gains access because `active` was taken away.
+                    if !row.active {
+                        default_active(&mut edited, &rt, false);
+                    }
                     rewrite::stored(&mut edited, &rt, &profile)?;
                     Document::canonical(edited, &row.id, &rt)?
                 }

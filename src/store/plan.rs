@@ -6,6 +6,7 @@
 
 use crate::scim::filter::{CompareOp, Comparison, Operand, Resolved};
 use crate::scim::key::{decimal_key, instant_key, integer_key};
+use crate::scim::resource::extract::{ACTIVE_UNASSIGNED, ACTIVE_UNASSIGNED_KEY};
 use crate::scim::schema::{Index, Kept, MAX_INDEX_BYTES, cut};
 use crate::scim::{AttrRef, ResourceType};
 
@@ -264,7 +265,7 @@ fn compare(comparison: &Comparison<'_>, resource_type: &ResourceType, negated: b
             None => by_index(attr, op, instant_key(*ms), resource_type, negated),
         },
         Operand::Bool(wanted) if is_active(attr, resource_type) => {
-            Plan::exact(Predicate::Active(*wanted != negated))
+            Plan::exact(active(*wanted, negated))
         }
         Operand::Bool(wanted) => {
             let key = if *wanted { "1" } else { "0" };
@@ -295,6 +296,21 @@ fn text_holds(op: CompareOp, found: &str, wanted: &str) -> bool {
         CompareOp::Ge => found >= wanted,
         CompareOp::Lt => found < wanted,
         CompareOp::Le => found <= wanted,
+    }
+}
+
+/// Users whose `active` was taken away count as active, but have no value that equals true.
+fn active(wanted: bool, negated: bool) -> Predicate {
+    let unassigned = |negated| Predicate::Indexed {
+        path_id: ACTIVE_UNASSIGNED,
+        op: CompareOp::Eq,
+        key: ACTIVE_UNASSIGNED_KEY.to_owned(),
+        negated,
+    };
+    match (wanted, negated) {
+        (true, false) => Predicate::And(vec![Predicate::Active(true), unassigned(true)]),
+        (true, true) => Predicate::Or(vec![Predicate::Active(false), unassigned(false)]),
+        (false, negated) => Predicate::Active(negated),
     }
 }
 

@@ -33,6 +33,10 @@ pub struct AttributeKey {
     pub ordinal: i32,
 }
 
+/// The index of the few users whose `active` was taken away.
+pub const ACTIVE_UNASSIGNED: i32 = 4;
+pub const ACTIVE_UNASSIGNED_KEY: &str = "-";
+
 /// The columns and index entries of a document.
 pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Columns, ScimError> {
     let user_name_key = match resource_type.is_user() {
@@ -50,7 +54,7 @@ pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Colu
         display_key,
         external_id: document.text("externalId").map(|text| text_key(text, true)),
         active: document.is_active(),
-        attributes: attribute_keys(document.as_object(), resource_type),
+        attributes: attribute_keys(document, resource_type),
         claims: claims(document.as_object(), resource_type),
     })
 }
@@ -60,13 +64,20 @@ fn user_name(document: &Document) -> Result<String, ScimError> {
     if key.is_empty() { Err(empty("userName")) } else { Ok(key) }
 }
 
-fn attribute_keys(object: &Object, resource_type: &ResourceType) -> Vec<AttributeKey> {
+fn attribute_keys(document: &Document, resource_type: &ResourceType) -> Vec<AttributeKey> {
+    let object = document.as_object();
     let of_index = |index: &Index| {
         let path_id = index.path_id;
         let numbered = (0_i32..).zip(index.keys(object));
         numbered.map(move |(ordinal, key)| AttributeKey { path_id, key, ordinal })
     };
-    resource_type.indexes.iter().flat_map(of_index).collect()
+    let mut keys: Vec<AttributeKey> = resource_type.indexes.iter().flat_map(of_index).collect();
+    // The column says that the user is active; a filter must not find a value that is not there.
+    if resource_type.is_user() && !object.contains_key("active") {
+        let key = ACTIVE_UNASSIGNED_KEY.to_owned();
+        keys.push(AttributeKey { path_id: ACTIVE_UNASSIGNED, key, ordinal: 0 });
+    }
+    keys
 }
 
 fn claims(object: &Object, resource_type: &ResourceType) -> Vec<Claim> {

@@ -11,9 +11,7 @@ on_both_databases![request_ends_when_it_is_no_longer_let_in];
 
 /// Reads a request of two operations, lets `meanwhile` happen, runs it and answers its statuses.
 fn statuses(app: &TestApp, names: [&str; 2], meanwhile: impl FnOnce()) -> Vec<String> {
-    let post = |name: &str| {
-        json!({"method": "POST", "path": "/Users", "bulkId": name, "data": {"userName": name}})
-    };
+    let post = |name: &str| json!({"method": "POST", "path": "/Users", "bulkId": name, "data": {"userName": name}});
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
         "Operations": names.map(post),
