@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::authenticate::{Access, served_catalogue};
 use super::bulk::{self, BulkRun, Kept, NewIds, Progress};
@@ -101,6 +102,9 @@ impl Service {
         let mut run = self.bulk_begin(access, base, body.clone())?;
         let (txn, runner) = (self.clock.id("txn"), self.clock.id("runner"));
         let (now, directory_key) = (self.clock.now_ms(), access.directory.key);
+        // Without a free runner the request waits in the database, not in memory, free to be taken.
+        let turn = Arc::clone(&self.async_runners).try_acquire_owned().ok();
+        let lease = if turn.is_some() { now + LEASE_MS } else { 0 };
         let row = AsyncRow {
             directory_key,
             id: txn.clone(),
@@ -109,7 +113,7 @@ impl Service {
             body: Value::Object(body).to_string(),
             ids: json!(run.ids()).to_string(),
             runner: runner.clone(),
-            lease: now + LEASE_MS,
+            lease,
             created: now,
             finished: None,
         };
@@ -125,13 +129,23 @@ impl Service {
                 Ok(tx.async_insert(&row)?)
             })
             .await?;
-        run.kept = Some(Kept { directory_key, id: txn.clone(), runner, lease: now + LEASE_MS });
-        let service = Arc::clone(self);
-        let running = tokio::spawn(async move {
-            let Ok(_turn) = service.async_runners.acquire().await else { return };
-            service.run_kept(run).await;
-        });
         let mut accepted = Accepted { txn, answer: None };
+        let Some(turn) = turn else {
+            drop(run);
+            // Every runner may have ended before the request was stored.
+            if let Err(error) = self.take_up().await {
+                tracing::warn!(%error, "an asynchronous request waits for the next look");
+            }
+            return Ok(accepted);
+        };
+        run.kept = Some(Kept { directory_key, id: accepted.txn.clone(), runner, lease });
+        let (sender, running) = tokio::sync::oneshot::channel();
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            service.run_kept(run).await;
+            let _ = sender.send(());
+            service.run_waiting(turn).await;
+        });
         if let Some(wait) = wait
             && tokio::time::timeout(wait.min(MAX_WAIT), running).await.is_ok()
             && let Completion::Done(answer) = self.completion(access, &accepted.txn).await?
@@ -139,6 +153,33 @@ impl Service {
             accepted.answer = Some(answer);
         }
         Ok(accepted)
+    }
+
+    /// Gives every free runner a request that waits, as long as there are both.
+    async fn take_up(self: &Arc<Self>) -> Result<(), ServiceError> {
+        while let Ok(turn) = Arc::clone(&self.async_runners).try_acquire_owned() {
+            let Some(run) = self.take_over().await? else { break };
+            let service = Arc::clone(self);
+            tokio::spawn(async move {
+                service.run_kept(run).await;
+                service.run_waiting(turn).await;
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs what waits, one request after the other, until nothing does.
+    async fn run_waiting(&self, _turn: OwnedSemaphorePermit) {
+        loop {
+            match self.take_over().await {
+                Ok(Some(run)) => self.run_kept(run).await,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "asynchronous requests are not resumed yet");
+                    return;
+                }
+            }
+        }
     }
 
     /// Runs a stored request to its end, or until somebody else has to go on with it.
@@ -198,21 +239,7 @@ impl Service {
     /// Goes on with every request whose runner has stopped, as many at a time as this process runs,
     /// and forgets those that were done long ago.
     pub async fn resume_asynchronous(self: &Arc<Self>) -> Result<(), ServiceError> {
-        while let Ok(turn) = Arc::clone(&self.async_runners).try_acquire_owned() {
-            let Some(run) = self.take_over().await? else { break };
-            let service = Arc::clone(self);
-            tokio::spawn(async move {
-                let _turn = turn;
-                let mut taken = Some(run);
-                while let Some(run) = taken {
-                    service.run_kept(run).await;
-                    taken = service.take_over().await.unwrap_or_else(|error| {
-                        tracing::warn!(%error, "asynchronous requests are not resumed yet");
-                        None
-                    });
-                }
-            });
-        }
+        self.take_up().await?;
         let until = self.clock.now_ms() - KEEP_MS;
         loop {
             let pruned: Result<usize, StoreError> =
