@@ -52,7 +52,7 @@ pub(super) const ROWS: &[Row] = &[
     )
     .differs(
         "a sortBy that names nothing sortable is no error: clients send what their administrators \
-         typed, and the list is what they need; it is ordered by id and noted in the request record",
+         typed, and the list is what they need; it is ordered by id",
         s5_default,
     ),
     Row::new(
