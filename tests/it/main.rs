@@ -19,5 +19,6 @@ mod layering;
 mod process;
 mod rfc;
 mod service;
+mod soak;
 mod store;
 mod support;
