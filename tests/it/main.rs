@@ -20,5 +20,6 @@ mod layering;
 mod process;
 mod rfc;
 mod service;
+mod soak;
 mod store;
 mod support;
