@@ -5,7 +5,7 @@ mod client;
 mod database;
 
 pub use app::TestApp;
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, encode};
 pub use database::Database;
 
 use serde_json::{Value, json};
