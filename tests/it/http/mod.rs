@@ -31,6 +31,7 @@ mod profiles_strict;
 mod projection;
 mod relations;
 mod search;
+mod tolerance;
 mod urls;
 mod users_create;
 mod users_delete;
