@@ -25,6 +25,7 @@ mod pending_members;
 mod profiles;
 mod profiles_strict;
 mod projection;
+mod rate_limits;
 mod relations;
 mod search;
 mod users_create;
