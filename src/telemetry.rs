@@ -50,6 +50,12 @@ struct LimitLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MismatchLabels {
+    expected: &'static str,
+    detected: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LaneLabels {
     lane: &'static str,
 }
@@ -66,6 +72,7 @@ pub struct Metrics {
     latency: Family<RouteLabels, Histogram>,
     queues: Family<LaneLabels, Gauge>,
     limited: Family<LimitLabels, Counter>,
+    mismatches: Family<MismatchLabels, Counter>,
 }
 
 impl Metrics {
@@ -81,11 +88,17 @@ impl Metrics {
             "Requests refused because their caller made too many",
             limited.clone(),
         );
+        let mismatches = Family::default();
+        registry.register(
+            "client_mismatch",
+            "Requests of another client than the directory was made for",
+            mismatches.clone(),
+        );
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
         store.metrics().register(&mut registry);
-        Self { registry, requests, latency, queues, limited }
+        Self { registry, requests, latency, queues, limited, mismatches }
     }
 
     /// Counts an answered request.
@@ -103,6 +116,11 @@ impl Metrics {
     /// Counts a request that was one too many.
     pub fn rate_limited(&self, surface: &'static str, provider: &'static str) {
         self.limited.get_or_create(&LimitLabels { surface, provider }).inc();
+    }
+
+    /// Counts a request of another client than the directory was made for.
+    pub fn client_mismatch(&self, expected: &'static str, detected: &'static str) {
+        self.mismatches.get_or_create(&MismatchLabels { expected, detected }).inc();
     }
 
     /// The text of `/metrics`, with the units that wait by lane.

@@ -8,6 +8,7 @@ pub mod administer;
 pub mod asynchronous;
 pub mod authenticate;
 pub mod bulk;
+pub mod client;
 pub mod context;
 pub mod discovery;
 pub mod error;
@@ -51,6 +52,7 @@ pub struct Service {
     rate_limit: RateLimit,
     directory_limiter: Limiter<i64>,
     key_limiter: Limiter<String>,
+    sightings: client::Sightings,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     pub(crate) cursors: query::Cursors,
@@ -132,6 +134,7 @@ impl Service {
             rate_limit,
             directory_limiter: Limiter::default(),
             key_limiter: Limiter::default(),
+            sightings: client::Sightings::default(),
             hashing: tokio::sync::Semaphore::new(HASHING_THREADS),
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,

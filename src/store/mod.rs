@@ -19,6 +19,7 @@ mod sqlite_lane;
 
 pub mod api_key;
 pub mod async_request;
+pub mod client;
 pub mod directory;
 pub mod event;
 pub mod member;

@@ -3,6 +3,7 @@
 
 mod asynchronous;
 mod bulk;
+mod client;
 mod discovery;
 mod me;
 mod resources;
@@ -85,6 +86,10 @@ async fn answer(
     state: &State,
     payload: web::Payload,
 ) -> Result<HttpResponse, HttpError> {
+    // A request with a body is looked at when that is there.
+    if matches!(*call.request.method(), Method::GET | Method::HEAD | Method::DELETE) {
+        client::notice(call, state, None);
+    }
     match &call.target {
         Target::ServiceProviderConfig => {
             let directory = Some(&*call.access.directory);

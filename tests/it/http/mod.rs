@@ -6,6 +6,7 @@ mod bulk;
 mod bulk_references;
 mod catalogue;
 mod cursor;
+mod detected_client;
 mod device;
 mod discovery;
 mod errors;
