@@ -120,7 +120,8 @@ impl App {
         fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
         let secret_key = secret_key(config)?;
         check_secret_key(&store, &secret_key).await?;
-        let service = Arc::new(Service::new(store, clock, public_url, fixed, &secret_key));
+        let service =
+            Arc::new(Service::new(store, clock, public_url, fixed, &secret_key, config.rate_limit));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;

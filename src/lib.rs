@@ -23,7 +23,8 @@
 //!
 //! # Where to add what
 //! - A provider's quirk: a flow in `conformance/idp/<provider>/`, a flag in
-//!   `src/profile/data/default.toml`, a named rewrite in [`profile::rewrite`].
+//!   `src/profile/data/default.toml`, a named rewrite in [`profile::rewrite`], a line on its page in
+//!   `docs/providers/`.
 //! - A statement: a function on [`store::Tx`] in the file of its noun.
 //! - A setting: a field of [`config::Config`], documented there.
 //! - A table: a pair of migrations of the same name in `migrations/`.

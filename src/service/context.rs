@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limit::RateLimit;
 use crate::profile::{PROVIDERS, Profile};
 use crate::scim::{Registry, ResourceType, ScimError};
 use crate::store::directory::DirectoryRow;
@@ -67,6 +68,9 @@ pub struct Settings {
     /// Overrides of single profile flags.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub profile: toml::Table,
+    /// How many requests the identity provider may make; the process's limit when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// What kinds of directories there are.
@@ -99,7 +103,10 @@ pub struct Directory {
     pub id: String,
     pub organization_id: String,
     pub external_key: String,
+    /// `entra` of the kind `scim.entra`.
+    pub provider: &'static str,
     pub state: State,
+    pub rate_limit: Option<RateLimit>,
     pub profile: Arc<Profile>,
     pub registry: Registry,
     /// The version of the directory's own schemas that the registry has.
@@ -126,7 +133,13 @@ impl Directory {
             id: row.id.clone(),
             organization_id: row.organization_id.clone(),
             external_key: row.external_key.clone(),
+            provider: PROVIDERS
+                .iter()
+                .copied()
+                .find(|known| *known == provider)
+                .unwrap_or("default"),
             state: State::parse(&row.state).unwrap_or(State::Error),
+            rate_limit: settings.rate_limit,
             profile: Arc::new(profile),
             registry,
             schema_version: row.schema_version,

@@ -193,7 +193,8 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 10] = [
+        const TABLES: [(&str, &str); 11] = [
+            ("directory_client", "directory_key"),
             ("member", "group_key, member_key"),
             ("member_pending", "group_key, value"),
             ("resource_unique", "scope, key"),

@@ -11,6 +11,7 @@ use crate::clock::{Clock, Ids};
 use crate::event::name;
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
+use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -30,6 +31,7 @@ pub struct DirectoryView {
     pub state: String,
     pub scim: ScimUrls,
     pub settings: Value,
+    pub client: ClientView,
     pub last_request_at: Option<String>,
     pub last_sync_at: Option<String>,
     pub last_sync_counts: Option<Value>,
@@ -49,7 +51,7 @@ pub struct ScimUrls {
 }
 
 impl DirectoryView {
-    fn of(row: DirectoryRow, public_url: &str) -> Self {
+    fn of(row: DirectoryRow, client: ClientView, public_url: &str) -> Self {
         let key = &row.external_key;
         Self {
             scim: ScimUrls {
@@ -57,6 +59,7 @@ impl DirectoryView {
                 v1_base_url: format!("{public_url}/scim/v1/{key}"),
             },
             settings: serde_json::from_str(&row.settings).unwrap_or_else(|_| json!({})),
+            client,
             last_request_at: row.last_request.map(instant_text),
             last_sync_at: None,
             last_sync_counts: None,
@@ -226,7 +229,8 @@ impl Service {
                 draft.store(tx, organization.key)
             })
             .await?;
-        let mut view = DirectoryView::of(row, &self.public_url);
+        let client = ClientView::nobody(&row.kind);
+        let mut view = DirectoryView::of(row, client, &self.public_url);
         view.token = Some(TokenView::with_secret(token, secret));
         Ok(view)
     }
@@ -248,7 +252,13 @@ impl Service {
         access: &ApiAccess,
         id: &str,
     ) -> Result<DirectoryView, ServiceError> {
-        Ok(DirectoryView::of(self.directory_row(access, id).await?, &self.public_url))
+        self.directory_view(self.directory_row(access, id).await?).await
+    }
+
+    async fn directory_view(&self, row: DirectoryRow) -> Result<DirectoryView, ServiceError> {
+        let client = self.clients(std::slice::from_ref(&row)).await?.pop();
+        let client = client.unwrap_or_else(|| ClientView::nobody(&row.kind));
+        Ok(DirectoryView::of(row, client, &self.public_url))
     }
 
     /// Directories, newest first. A key that is limited to organizations must name one of them.
@@ -276,7 +286,11 @@ impl Service {
             })
             .await;
         let page = ListPage::of(&range, rows?, |row| &row.id);
-        Ok(page.map(|row| DirectoryView::of(row, &self.public_url)))
+        let mut clients = self.clients(&page.data).await?.into_iter();
+        Ok(page.map(|row| {
+            let client = clients.next().unwrap_or_else(|| ClientView::nobody(&row.kind));
+            DirectoryView::of(row, client, &self.public_url)
+        }))
     }
 
     /// Member values that wait for their resources, oldest first, at most 500.
@@ -345,7 +359,7 @@ impl Service {
             })
             .await?;
         self.forget_access();
-        Ok(DirectoryView::of(row, &self.public_url))
+        self.directory_view(row).await
     }
 
     /// Begins the deletion: tokens die and the one event is written at once; the rows go later, see

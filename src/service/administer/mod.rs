@@ -94,7 +94,7 @@ impl<T> ListPage<T> {
         Self { data: rows, list_metadata }
     }
 
-    fn map<U>(self, f: impl Fn(T) -> U) -> ListPage<U> {
+    fn map<U>(self, f: impl FnMut(T) -> U) -> ListPage<U> {
         ListPage { data: self.data.into_iter().map(f).collect(), list_metadata: self.list_metadata }
     }
 }

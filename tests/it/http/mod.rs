@@ -2,10 +2,12 @@
 
 mod asynchronous;
 mod auth;
+mod bad_input;
 mod bulk;
 mod bulk_references;
 mod catalogue;
 mod cursor;
+mod detected_client;
 mod device;
 mod discovery;
 mod errors;
@@ -29,8 +31,10 @@ mod profile_unique;
 mod profiles;
 mod profiles_strict;
 mod projection;
+mod rate_limits;
 mod relations;
 mod search;
+mod tolerance;
 mod urls;
 mod users_create;
 mod users_delete;

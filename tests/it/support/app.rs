@@ -11,6 +11,7 @@ use rollbook::app::App;
 use rollbook::clock::Clock;
 use rollbook::config::Config;
 use rollbook::service::Service;
+use rollbook::service::limit::RateLimit;
 
 use super::{Client, Database};
 
@@ -57,6 +58,8 @@ impl TestApp {
             postgres_connections: 8,
             workers: 2,
             stop_timeout: 5,
+            // The clock stands still, so an empty bucket would stay empty.
+            rate_limit: RateLimit::Off,
             ..Config::default()
         };
         change(&mut config);
