@@ -9,10 +9,14 @@ pub mod asynchronous;
 pub mod authenticate;
 pub mod bulk;
 pub mod context;
+mod deletion;
 pub mod discovery;
 pub mod error;
+mod lifecycle;
 mod membership;
 pub mod openapi;
+pub mod policy;
+pub mod policy_work;
 pub mod provision;
 pub mod purge;
 pub mod query;
@@ -46,6 +50,7 @@ pub struct Service {
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
+    pub policy_metrics: policy_work::PolicyMetrics,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -87,6 +92,7 @@ impl Service {
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
+            policy_metrics: policy_work::PolicyMetrics::default(),
             store,
             clock,
             registry: Registry::builtin(),

@@ -7,12 +7,13 @@ use super::token::issue;
 use super::{ListPage, ListParameters, TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
-use crate::event::name;
+use crate::event::{Reason, name};
 use crate::profile::Profile;
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
+use crate::service::policy_work::Done;
 use crate::service::unit::GROUP_NAME;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
@@ -105,7 +106,10 @@ pub(super) fn missing() -> ServiceError {
 }
 
 /// Reads settings and tries them: what is stored is known to work.
-fn checked_settings(settings: Option<&Value>, provider: &str) -> Result<String, AdminError> {
+pub(super) fn checked_settings(
+    settings: Option<&Value>,
+    provider: &str,
+) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
     if !value.is_object() {
         return Err(AdminError::invalid("settings", "it must be an object."));
@@ -192,6 +196,7 @@ impl Draft {
             event: name::ACTIVATED,
             resource_id: row.id.clone(),
             data: activated(&row).to_string(),
+            reason: None,
             created: self.now,
         };
         tx.event_append(key, &activated)?;
@@ -326,7 +331,11 @@ impl Service {
             }
         };
         let now = self.clock.now_ms();
-        let row: DirectoryRow = self
+        let work = match &settings {
+            Some(_) => Some(self.policy_work(row.key).await?),
+            None => None,
+        };
+        let updated: Result<_, ServiceError> = self
             .store
             .write("directory_update", move |tx| {
                 let locked = tx.directory_lock_exclusive(row.key)?;
@@ -347,10 +356,16 @@ impl Service {
                     &row.config,
                     now,
                 )?;
-                tx.directory_by_key(row.key)?.ok_or_else(missing)
+                let done = match &work {
+                    Some(work) => work.after_change(tx, &row.settings, settings)?,
+                    None => Done::default(),
+                };
+                Ok((tx.directory_by_key(row.key)?.ok_or_else(missing)?, done))
             })
-            .await?;
+            .await;
+        let (row, done) = updated?;
         self.forget_access();
+        self.count_policy_work(done);
         Ok(DirectoryView::of(row, &self.public_url))
     }
 
@@ -376,6 +391,7 @@ impl Service {
                         event: name::DELETED,
                         resource_id: row.id.clone(),
                         data: deleted(&row).to_string(),
+                        reason: Some(Reason::DirectoryDeleted),
                         created: now,
                     },
                 )?;
