@@ -39,7 +39,7 @@ pub(super) fn tell(
         }
         (true, false) => {
             let groups = group_rows(tx, recorder, groups)?;
-            recorder.left(tx, new, &groups, reason)?;
+            recorder.left(tx, old, &groups, reason)?;
             recorder.deleted(tx, new, Some(reason))
         }
         (false, true) => {
@@ -91,8 +91,8 @@ pub(super) fn left(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<(), StoreError> {
-    recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)?;
-    note_groupless(tx, recorder, keys)
+    note_groupless(tx, recorder, keys)?;
+    recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
 
 /// Starts the clock of users who have lost their last membership, where the directory wants it.
@@ -134,11 +134,7 @@ pub(super) fn joined(
 }
 
 /// The user is in a group again. Memberships are told by those who made them: there were none.
-fn lift(
-    tx: &mut Tx<'_>,
-    recorder: &mut Recorder<'_>,
-    user: AppUser,
-) -> Result<(), StoreError> {
+fn lift(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>, user: AppUser) -> Result<(), StoreError> {
     let directory_key = recorder.directory.key;
     let state = recorder.in_force.policies.state(user.active, false);
     let lifted = AppUser { app_state: state, suspended: false, groupless_since: None, ..user };

@@ -50,7 +50,8 @@ pub struct Span(i64);
 const MINUTE_MS: i64 = 60 * 1_000;
 
 /// Units of a [`Span`], the largest first.
-const UNITS: [(char, i64); 3] = [('d', 24 * 60 * MINUTE_MS), ('h', 60 * MINUTE_MS), ('m', MINUTE_MS)];
+const UNITS: [(char, i64); 3] =
+    [('d', 24 * 60 * MINUTE_MS), ('h', 60 * MINUTE_MS), ('m', MINUTE_MS)];
 
 /// Longest span, in milliseconds: ten years.
 const MAX_SPAN_MS: i64 = 3_650 * 24 * 60 * MINUTE_MS;

@@ -98,10 +98,9 @@ impl Service {
             .read("policy_work", move |tx| {
                 // Most of what has departed or is in no group is not due: no writer waits for a look.
                 match is_due(tx, key, now)? {
-                    true => Ok(tx.directory_by_key(key)?.zip(Some((
-                        tx.schema_get(key)?,
-                        served_catalogue(tx, key)?,
-                    )))),
+                    true => Ok(tx
+                        .directory_by_key(key)?
+                        .zip(Some((tx.schema_get(key)?, served_catalogue(tx, key)?)))),
                     false => Ok(None),
                 }
             })

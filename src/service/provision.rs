@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::authenticate::Access;
-use super::record::object;
 use super::deletion::Deletion;
 use super::policy::Revive;
+use super::record::object;
 use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, check, content};
 use super::{Service, ServiceError};
 use crate::profile::{Profile, rewrite};
@@ -18,8 +18,8 @@ use crate::scim::patch::{self, MemberStep, members, op};
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, Notes, doc, validate};
 use crate::scim::{Object, ResourceType, ScimError};
-use crate::store::{StoreError, UniqueRule};
 use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, UniqueRule};
 
 impl Service {
     fn site(&self, access: &Access, resource_type: &Arc<ResourceType>, id: String) -> Site {

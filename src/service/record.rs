@@ -142,7 +142,7 @@ impl Recorder<'_> {
     ) -> Result<(), StoreError> {
         let Some(group_view) = self.view(group) else { return Ok(()) };
         for keys in member_keys.chunks(CHUNK) {
-            let rows = tx.resource_rows(self.directory.key, keys)?;
+            let rows = tx.app_user_rows(self.directory.key, keys)?;
             let by_key: HashMap<i64, ResourceRow> =
                 rows.into_iter().map(|row| (row.key, row)).collect();
             let rows = keys.iter().filter_map(|key| by_key.get(key));

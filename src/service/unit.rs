@@ -262,11 +262,7 @@ impl Site {
 
     /// Keeps the directory from being deleted while the unit runs, and groups from missing a member
     /// that comes meanwhile. The policies are those that are stored now.
-    pub(super) fn open(
-        &self,
-        tx: &mut Tx<'_>,
-        guard: Guard,
-    ) -> Result<Recorder<'_>, ServiceError> {
+    pub(super) fn open(&self, tx: &mut Tx<'_>, guard: Guard) -> Result<Recorder<'_>, ServiceError> {
         match tx.directory_share(self.directory.key)? {
             None => Err(ScimError::new(403, DELETING).into()),
             Some(shared) if shared.state == State::Deleting.as_str() => {

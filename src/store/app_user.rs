@@ -53,6 +53,27 @@ impl Tx<'_> {
         self.rows::<Sql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
     }
 
+    /// Users among the resources, kept from being changed until the unit ends: what is told of them
+    /// with a membership must not be older than what another unit tells before.
+    pub fn app_user_rows(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified, r.app_state, r.suspended, r.groupless_since FROM json_each(?) j \
+             CROSS JOIN resource r WHERE r.key = j.value AND r.directory_key = ? \
+             AND +r.resource_type = 'User'",
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified, r.app_state, r.suspended, r.groupless_since \
+             FROM resource r WHERE r.key IN (SELECT CAST(value AS BIGINT) \
+             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
+             AND r.resource_type = 'User' ORDER BY r.key FOR SHARE",
+        );
+        self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
+    }
+
     /// Locks the users that a group has and answers their keys.
     pub fn app_user_lock_members(
         &mut self,

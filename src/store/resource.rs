@@ -63,12 +63,23 @@ pub struct ResourceRow {
     pub groupless_since: Option<i64>,
 }
 
-pub(super) type ResourceSql =
-    (BigInt, Text, Text, Bool, Text, Nullable<Text>, BigInt, BigInt, BigInt, Text, Bool, Nullable<BigInt>);
+pub(super) type ResourceSql = (
+    BigInt,
+    Text,
+    Text,
+    Bool,
+    Text,
+    Nullable<Text>,
+    BigInt,
+    BigInt,
+    BigInt,
+    Text,
+    Bool,
+    Nullable<BigInt>,
+);
 
 /// The columns of [`ResourceRow`] for an alias `r`.
-pub(super) const RESOURCE_COLUMNS: &str =
-    "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified, \
+pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified, \
      r.app_state, r.suspended, r.groupless_since";
 
 /// What is written of a resource.

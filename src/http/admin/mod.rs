@@ -48,7 +48,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::directory_update)
                     .delete(h::directory_delete),
             )
-            .service(methods("/directories/{id}/settings/preview", "POST").post(h::settings_preview))
+            .service(
+                methods("/directories/{id}/settings/preview", "POST").post(h::settings_preview),
+            )
             .service(
                 methods("/directories/{id}/schemas", "GET, PUT")
                     .get(h::schemas_get)

@@ -353,7 +353,8 @@ impl BulkRun {
     fn new(access: &Arc<Access>, base: &str, request: BulkRequest, ids: NewIds) -> Self {
         let posts = request.posts().into_iter();
         let posts = posts.map(|(name, index)| (name.to_owned(), index)).collect();
-        let operations = request.operations.iter().filter_map(|entry| entry.operation.as_ref().ok());
+        let operations =
+            request.operations.iter().filter_map(|entry| entry.operation.as_ref().ok());
         let referred = operations.flat_map(Operation::references).collect();
         Self {
             steps: bulk::plan(&request).steps,

@@ -22,6 +22,7 @@ mod own_schemas;
 mod own_types;
 mod paging_walk;
 mod pending_members;
+mod policies;
 mod profiles;
 mod profiles_strict;
 mod projection;

@@ -7,3 +7,6 @@ mod cost;
 mod events;
 mod pending_model;
 mod pending_race;
+mod policy_model;
+mod policy_race;
+mod policy_work;
