@@ -137,6 +137,9 @@ impl Creation {
     }
 }
 
+/// A locked resource, and the groups that have it if they were locked before it.
+type Locked = (ResourceRow, Option<Vec<i64>>);
+
 /// Computes a change from what is stored.
 pub(super) type Editor = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + Sync;
 
@@ -191,7 +194,7 @@ impl Revision {
         tx: &mut Tx<'_>,
         prepared: Option<&Prepared>,
         recorder: &Recorder<'_>,
-    ) -> Result<Option<(ResourceRow, Option<Vec<i64>>)>, ServiceError> {
+    ) -> Result<Option<Locked>, ServiceError> {
         let site = &self.site;
         if site.resource_type.is_user() && recorder.in_force.may_move_memberships() {
             let Some(row) = site.get(tx)? else { return Ok(None) };

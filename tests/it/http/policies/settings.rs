@@ -15,6 +15,7 @@ on_both_databases![
     preview_is_checked_like_settings,
     changed_name_or_state_changes_no_policy,
     policies_hold_in_a_directory_made_with_them,
+    metrics_count_what_policies_did,
 ];
 
 fn path(app: &TestApp) -> String {
@@ -157,6 +158,27 @@ fn changed_name_or_state_changes_no_policy(app: &TestApp) {
     ear.heard(&[]);
     set_active(app, &ada, true);
     ear.heard(&["user.created ada active"]);
+}
+
+fn metrics_count_what_policies_did(app: &TestApp) {
+    set(app, json!({"grace_period": "1d", "suspend_when_groupless": "1d"}));
+    let (ada, ben, cy) = (new_user(app, "ada"), new_user(app, "ben"), new_user(app, "cy"));
+    let team = new_group(app, "Team", &[&ben]);
+    app.scim.delete(&format!("/Groups/{team}")).expect(204);
+    delete(app, &ada);
+    app.clock.advance(super::DAY);
+    app.apply_policies();
+    set_active(app, &cy, false);
+    set(app, json!({"inactive_users": "delete"}));
+    let metrics = crate::support::Client::new(&app.url, "", "text/plain").get("/metrics").text;
+    for line in [
+        "rollbook_policy_departed_ended_total 1",
+        "rollbook_policy_users_suspended_total 1",
+        // One is hidden, and the suspension of the other is lifted with its policy.
+        "rollbook_policy_users_settled_total 2",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
 }
 
 fn policies_hold_in_a_directory_made_with_them(app: &TestApp) {
