@@ -6,6 +6,7 @@ mod directory;
 mod first_start;
 mod organization;
 mod preview;
+mod profile;
 mod schemas;
 mod token;
 
@@ -15,6 +16,7 @@ pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
 pub use preview::SettingsPreview;
+pub use profile::{Others, ProfileChange, ProfileView};
 pub use token::{NewToken, TokenView};
 
 use serde::{Deserialize, Deserializer, Serialize};

@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 
 use super::directory::checked_settings;
 use crate::event::{Reason, name};
-use crate::service::context::Kind;
-use crate::service::error::AdminError;
 use crate::service::policy::{self, DepartedUntil, Policies};
 use crate::service::record::object;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -91,8 +89,7 @@ impl Service {
         wanted: SettingsPreview,
     ) -> Result<Value, ServiceError> {
         let row = self.directory_row(access, id).await?;
-        let kind = Kind::parse(&row.kind).map_err(|e| AdminError::invalid("kind", e))?;
-        let settings = checked_settings(Some(&wanted.settings), kind.provider)?;
+        let settings = checked_settings(Some(&wanted.settings))?;
         let (policies, now, key) = (Policies::stored(&settings), self.clock.now_ms(), row.key);
         let mut outcome = Outcome::default();
         if let DepartedUntil::At(until) = policies.departed_until(now) {
