@@ -24,6 +24,7 @@ mod own_schemas;
 mod own_types;
 mod paging_walk;
 mod pending_members;
+mod policies;
 mod profile_change;
 mod profile_flags;
 mod profile_providers;
