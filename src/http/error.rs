@@ -6,7 +6,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
-use crate::scim::{ScimError, ScimType};
+use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::{AuthError, ServiceError};
 
@@ -14,6 +14,8 @@ use crate::service::{AuthError, ServiceError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surface {
     Scim,
+    /// SCIM 1.1, whose error body is another one.
+    Scim1,
     Api,
 }
 
@@ -45,6 +47,11 @@ impl HttpError {
 
     pub(super) fn on(surface: Surface, problem: impl Into<Problem>) -> Self {
         Self { surface, problem: problem.into() }
+    }
+
+    /// The same failure, shown to a client of another surface.
+    pub(super) fn shown_on(self, surface: Surface) -> Self {
+        Self { surface, ..self }
     }
 }
 
@@ -140,6 +147,7 @@ impl ResponseError for HttpError {
         }
         match self.surface {
             Surface::Scim => scim_body(&mut response, &self.as_scim(status)),
+            Surface::Scim1 => response.json(v1::error(&self.as_scim(status))),
             Surface::Api => response.json(self.as_api(status)),
         }
     }
