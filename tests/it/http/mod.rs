@@ -30,6 +30,7 @@ mod profiles;
 mod profiles_strict;
 mod projection;
 mod relations;
+mod scim_v1;
 mod search;
 mod urls;
 mod users_create;
