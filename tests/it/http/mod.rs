@@ -34,6 +34,7 @@ mod profiles_strict;
 mod projection;
 mod rate_limits;
 mod relations;
+mod scim_v1;
 mod search;
 mod tolerance;
 mod urls;
