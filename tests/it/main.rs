@@ -14,11 +14,13 @@
 )]
 
 mod checklist;
+mod docs;
 mod flows;
 mod http;
 mod layering;
 mod process;
 mod rfc;
 mod service;
+mod soak;
 mod store;
 mod support;
