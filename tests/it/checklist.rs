@@ -18,15 +18,16 @@ fn list() -> Checklist {
 }
 
 /// Whether `tests/it` has that test: the file of its module has a function of that name, which is
-/// marked as a test or named in `on_both_databases!`.
+/// marked as a test or named in `on_both_databases!`, or a module of its two runs.
 fn exists(name: &str) -> bool {
     let Some((module, function)) = name.rsplit_once("::") else { return false };
-    let module = path("tests/it").join(module.replace("::", "/"));
-    let files = [module.with_extension("rs"), module.join("mod.rs")];
+    let folder = path("tests/it").join(module.replace("::", "/"));
+    let files = [folder.with_extension("rs"), folder.join("mod.rs")];
     let text: String = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let plain = format!("#[test]\nfn {function}() ");
     let doubled = format!("fn {function}(app: &TestApp) ");
-    text.contains(&plain) || text.contains(&doubled)
+    let module = format!("mod {function} {{");
+    [plain, doubled, module].iter().any(|form| text.contains(form))
 }
 
 #[test]
