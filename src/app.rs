@@ -120,7 +120,8 @@ impl App {
         fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
         let secret_key = secret_key(config)?;
         check_secret_key(&store, &secret_key).await?;
-        let service = Arc::new(Service::new(store, clock, public_url, fixed, &secret_key));
+        let service =
+            Arc::new(Service::new(store, clock, public_url, fixed, &secret_key, config.rate_limit));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
@@ -132,7 +133,7 @@ impl App {
         let first_start = first_start.map_err(|error| StartError(error.to_string()))?;
 
         let state = web::Data::new(State {
-            metrics: Metrics::new(&service.store),
+            metrics: Metrics::new(&service.store, &service.policy_metrics),
             service: Arc::clone(&service),
             trusted_proxies: config.trusted_proxies.clone(),
             trusted_hosts: config.trusted_hosts.clone(),
@@ -168,6 +169,9 @@ impl App {
                 }
                 if let Err(error) = service.finish_schema_changes().await {
                     tracing::warn!(%error, "changes of schemas are not finished yet");
+                }
+                if let Err(error) = service.apply_policies().await {
+                    tracing::warn!(%error, "policies are not applied yet");
                 }
                 tokio::time::sleep(PURGE_EVERY).await;
             }

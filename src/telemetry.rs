@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+use crate::service::policy_work::PolicyMetrics;
 use crate::store::Store;
 
 /// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
@@ -41,6 +42,20 @@ struct RouteLabels {
     route: &'static str,
 }
 
+/// The provider that a directory was made for, not the directory: there may be ten thousand of them. The
+/// log names the one. Empty for API keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    surface: &'static str,
+    provider: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MismatchLabels {
+    expected: &'static str,
+    detected: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LaneLabels {
     lane: &'static str,
@@ -57,20 +72,35 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabels, Histogram>,
     queues: Family<LaneLabels, Gauge>,
+    limited: Family<LimitLabels, Counter>,
+    mismatches: Family<MismatchLabels, Counter>,
 }
 
 impl Metrics {
-    pub fn new(store: &Store) -> Self {
+    pub fn new(store: &Store, policies: &PolicyMetrics) -> Self {
         let mut registry = Registry::with_prefix("rollbook");
         let requests = Family::default();
         let new_histogram: fn() -> Histogram = latency_histogram;
         let latency = Family::new_with_constructor(new_histogram);
         let queues = Family::default();
+        let limited = Family::default();
+        registry.register(
+            "rate_limited",
+            "Requests refused because their caller made too many",
+            limited.clone(),
+        );
+        let mismatches = Family::default();
+        registry.register(
+            "client_mismatch",
+            "Requests of another client than the directory was made for",
+            mismatches.clone(),
+        );
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
         store.metrics().register(&mut registry);
-        Self { registry, requests, latency, queues }
+        policies.register(&mut registry);
+        Self { registry, requests, latency, queues, limited, mismatches }
     }
 
     /// Counts an answered request.
@@ -83,6 +113,16 @@ impl Metrics {
     ) {
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
         self.latency.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts a request that was one too many.
+    pub fn rate_limited(&self, surface: &'static str, provider: &'static str) {
+        self.limited.get_or_create(&LimitLabels { surface, provider }).inc();
+    }
+
+    /// Counts a request of another client than the directory was made for.
+    pub fn client_mismatch(&self, expected: &'static str, detected: &'static str) {
+        self.mismatches.get_or_create(&MismatchLabels { expected, detected }).inc();
     }
 
     /// The text of `/metrics`, with the units that wait by lane.

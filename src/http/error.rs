@@ -6,6 +6,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
+use super::limit::TooMany;
 use crate::scim::{ScimError, ScimType};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::{AuthError, ServiceError};
@@ -32,6 +33,8 @@ pub(super) enum Problem {
     Method(&'static str),
     /// The directory is paused: come back later.
     Paused,
+    /// The directory or the API key is at its rate limit.
+    Limited(TooMany),
 }
 
 impl HttpError {
@@ -66,6 +69,12 @@ impl From<AdminError> for Problem {
     }
 }
 
+impl From<TooMany> for Problem {
+    fn from(too_many: TooMany) -> Self {
+        Self::Limited(too_many)
+    }
+}
+
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         Self::Auth(error)
@@ -81,6 +90,7 @@ impl std::fmt::Display for HttpError {
             Problem::Auth(AuthError::Store(error)) => error.fmt(f),
             Problem::Method(allowed) => write!(f, "allowed methods are {allowed}"),
             Problem::Paused => f.write_str("the directory is paused"),
+            Problem::Limited(_) => f.write_str("the caller is at its rate limit"),
         }
     }
 }
@@ -97,7 +107,7 @@ impl ResponseError for HttpError {
             Problem::Service(error) => error.to_scim().status,
             Problem::Auth(AuthError::Store(error)) => Trouble::from(error).to_scim().status,
             Problem::Auth(AuthError::Refused(_)) => 401,
-            Problem::Auth(AuthError::TooMany(_)) => 429,
+            Problem::Auth(AuthError::TooMany(_)) | Problem::Limited(_) => 429,
             Problem::Method(_) => 405,
             Problem::Paused => 503,
         };
@@ -126,6 +136,9 @@ impl ResponseError for HttpError {
             }
             Problem::Auth(AuthError::TooMany(seconds)) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
+            }
+            Problem::Limited(too_many) => {
+                response.insert_header((RETRY_AFTER, too_many.limited.retry_seconds.to_string()));
             }
             Problem::Method(allowed) => {
                 response.insert_header((ALLOW, *allowed));
@@ -179,6 +192,7 @@ impl HttpError {
             Problem::Method(allowed) => {
                 format!("This endpoint does not support the method; it supports {allowed}.")
             }
+            Problem::Limited(too_many) => too_many.sentence(),
             Problem::Paused => "This directory is paused by its operator; try again later.".into(),
         }
     }

@@ -3,6 +3,7 @@
 
 mod asynchronous;
 mod bulk;
+mod client;
 mod discovery;
 mod me;
 mod resources;
@@ -16,12 +17,13 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use super::body::Query;
 use super::error::{HttpError, Problem};
 use super::observe::RouteName;
-use super::{State, caller};
+use super::{State, caller, limit};
 use crate::scim::{ScimError, ScimType};
-use crate::service::Access;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State as DirectoryState;
+use crate::service::limit::Cost;
 use crate::service::render::Links;
+use crate::service::{self, Access};
 use route::Target;
 
 /// What stands in front of every SCIM path; the version that follows may be left out.
@@ -73,32 +75,45 @@ async fn serve(
     }
     let access =
         authenticate(&request, &state, route.external_key.as_deref(), &route.target).await?;
+    limit::directory(&request, &state, &access, Cost::One)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-    let call = Call { request, query, access, base, target: route.target.clone() };
-    match route.target {
+    let directory_key = access.directory.key;
+    let call = Call { request, query, access, base, target: route.target };
+    service::on_behalf_of(directory_key, answer(&call, &state, payload)).await
+}
+
+/// Does what a caller asks who was let in.
+async fn answer(
+    call: &Call,
+    state: &State,
+    payload: web::Payload,
+) -> Result<HttpResponse, HttpError> {
+    // A request with a body is looked at when that is there.
+    if matches!(*call.request.method(), Method::GET | Method::HEAD | Method::DELETE) {
+        client::notice(call, state, None);
+    }
+    match &call.target {
         Target::ServiceProviderConfig => {
             let directory = Some(&*call.access.directory);
             let method = call.request.method();
             discovery::service_provider_config(method, &call.query, &call.base, directory)
         }
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
-            discovery::serve(&call, &route.target)
+            discovery::serve(call, &call.target)
         }
-        Target::Root => resources::root(&call, &state).await,
+        Target::Root => resources::root(call, state).await,
         Target::Search(endpoint) => {
-            resources::search(&call, &state, endpoint.as_deref(), payload).await
+            resources::search(call, state, endpoint.as_deref(), payload).await
         }
-        Target::Collection(endpoint) => {
-            resources::collection(&call, &state, &endpoint, payload).await
-        }
+        Target::Collection(endpoint) => resources::collection(call, state, endpoint, payload).await,
         Target::Resource(endpoint, id) => {
-            resources::resource(&call, &state, &endpoint, &id, payload).await
+            resources::resource(call, state, endpoint, id, payload).await
         }
-        Target::Me => me::serve(&call, &state, payload).await,
-        Target::Bulk => bulk::serve(&call, &state, payload).await,
-        Target::Async(txn) => asynchronous::completion(&call, &state, &txn).await,
-        Target::OpenApi => discovery::openapi(&call),
+        Target::Me => me::serve(call, state, payload).await,
+        Target::Bulk => bulk::serve(call, state, payload).await,
+        Target::Async(txn) => asynchronous::completion(call, state, txn).await,
+        Target::OpenApi => discovery::openapi(call),
         Target::Version(version) => Err(HttpError::scim(ScimError::bad_request(
             ScimType::InvalidVers,
             format!("The version \"{version}\" of SCIM is not served; this server has v2."),

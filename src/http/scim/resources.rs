@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use super::asynchronous::{self, Preference};
-use super::{Call, HttpError, MEDIA_TYPE, Problem, State};
+use super::{Call, HttpError, MEDIA_TYPE, Problem, State, client};
 use crate::http::body;
 use crate::profile::{PatchReply, Tolerance};
 use crate::scim::list::{PageLimits, SearchRequest};
@@ -331,6 +331,7 @@ pub(super) async fn read(
     let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
     let key = &call.access.directory.external_key;
     super::authenticate(&call.request, state, Some(key), &call.target).await?;
+    client::notice(call, state, body.as_ref().ok());
     body.map_err(HttpError::scim)
 }
 

@@ -107,7 +107,7 @@ pub fn representation(
                     }
                 }
             }
-            insert_once(&mut result, &schema.id, checked.into())?;
+            insert_once(&mut result, &schema.id, checked.into(), &schema.id)?;
         } else {
             refuse_unknown(name, rules)?;
             notes.keep(name.clone(), value);
@@ -132,16 +132,16 @@ fn insert_attribute(
     }
     let path = format!("{prefix}{}", attribute.name);
     match attribute_value(attribute, value, &path, rules, notes)? {
-        Some(value) => insert_once(into, &attribute.name, value),
+        Some(value) => insert_once(into, &attribute.name, value, &path),
         None => Ok(()),
     }
 }
 
-fn insert_once(into: &mut Object, name: &str, value: Value) -> Result<(), ScimError> {
+fn insert_once(into: &mut Object, name: &str, value: Value, path: &str) -> Result<(), ScimError> {
     match into.insert(name.to_owned(), value) {
         None => Ok(()),
         Some(_) => Err(ScimError::invalid_syntax(format!(
-            "The attribute \"{name}\" stands twice in the request, in different letter case."
+            "The attribute \"{path}\" stands twice in the request, in different letter case."
         ))),
     }
 }
@@ -315,7 +315,7 @@ fn complex_value(
         }
         let sub_path = format!("{path}.{}", sub.name);
         if let Some(member) = attribute_value(sub, member, &sub_path, rules, notes)? {
-            insert_once(&mut found, &sub.name, member)?;
+            insert_once(&mut found, &sub.name, member, &sub_path)?;
         }
     }
     if found.is_empty() {

@@ -5,6 +5,7 @@ mod catalogue;
 mod directory;
 mod first_start;
 mod organization;
+mod preview;
 mod profile;
 mod schemas;
 mod token;
@@ -14,6 +15,7 @@ pub use catalogue::Catalogue;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
+pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
 pub use token::{NewToken, TokenView};
 
@@ -94,7 +96,7 @@ impl<T> ListPage<T> {
         Self { data: rows, list_metadata }
     }
 
-    fn map<U>(self, f: impl Fn(T) -> U) -> ListPage<U> {
+    fn map<U>(self, f: impl FnMut(T) -> U) -> ListPage<U> {
         ListPage { data: self.data.into_iter().map(f).collect(), list_metadata: self.list_metadata }
     }
 }
