@@ -13,6 +13,7 @@ mod discovery;
 mod errors;
 mod etag;
 mod groups_members;
+mod large_groups;
 mod limits;
 mod lists_filter;
 mod lists_page_sort;
