@@ -14,6 +14,7 @@
 )]
 
 mod attack;
+mod checklist;
 mod docs;
 mod flows;
 mod http;

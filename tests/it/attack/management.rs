@@ -66,7 +66,7 @@ fn directories() -> Vec<Attack> {
 /// What hangs below a directory: each route with B's directory.
 fn parts() -> Vec<Attack> {
     let values = || Some(json!({"data": [{"value": "mine"}]}));
-    let table: [(&'static str, &'static str, Option<Value>); 12] = [
+    let table: [(&'static str, &'static str, Option<Value>); 13] = [
         ("/directories/{id}/schemas", "GET", None),
         ("/directories/{id}/schemas", "PUT", Some(json!({}))),
         ("/directories/{id}/roles", "GET", None),
@@ -76,6 +76,7 @@ fn parts() -> Vec<Attack> {
         ("/directories/{id}/profile", "GET", None),
         ("/directories/{id}/profile", "PUT", Some(json!({"overrides": {"bulk": false}}))),
         ("/directories/{id}/profile", "PATCH", Some(json!({"overrides": {"bulk": false}}))),
+        ("/directories/{id}/settings/preview", "POST", Some(json!({"settings": {}}))),
         ("/directories/{id}/pending_members", "GET", None),
         ("/directories/{id}/test", "POST", None),
         ("/directories/{id}/sync", "POST", None),

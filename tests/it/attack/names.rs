@@ -130,6 +130,8 @@ fn without_sentences(body: &Value) -> Value {
         Value::Object(members) => members
             .iter()
             .filter(|(name, _)| !["detail", "message"].contains(&name.as_str()))
+            // The sentence of SCIM 1.1.
+            .filter(|(name, _)| *name != "description" || body["code"].is_null())
             // A refused operation of a bulk request says which resource it named (RFC 7644 §3.7).
             .filter(|(name, _)| {
                 let refused = body["status"].as_str().is_some_and(|status| status >= "400");

@@ -39,7 +39,9 @@ fn surfaces_are_known() {
     assert_eq!(configured, BTreeSet::from(["admin", "health", "scim"]));
     // One handler behind every SCIM path; `Target` says what there is.
     let text = source("scim/mod.rs");
-    assert!(text.contains("web::scope(ROOT).default_service(web::to(serve))"));
+    let scopes = text.matches("web::scope(").count();
+    assert_eq!(scopes, text.matches(").default_service(web::to(entry))").count());
+    assert!(scopes > 0 && !text.contains("web::resource("));
 }
 
 /// Every row of the management API's route table, with each of its methods.
@@ -82,9 +84,9 @@ fn scim_targets_are_attacked() {
         assert!(attacks.iter().any(|attack| attack.route == target), "no attack on {target}");
         // Also with the key of another directory, which a version that is not served does not have.
         if target != "Version" {
-            for who in [Who::Trespasser, Who::Nobody] {
-                let named =
-                    attacks.iter().any(|attack| attack.route == target && attack.who == who);
+            for who in [[Who::Trespasser, Who::OlderTrespasser], [Who::Nobody, Who::OlderNobody]] {
+                let mut named = attacks.iter().filter(|attack| attack.route == target);
+                let named = named.any(|attack| who.contains(&attack.who));
                 assert!(named, "no attack on {target} by {who:?}");
             }
         }
@@ -99,6 +101,28 @@ fn scim_targets_are_attacked() {
         for method in methods {
             assert!(has(&attacks, target, method), "no attack on {method} {target}");
         }
+    }
+}
+
+/// Every target that SCIM 1.1 serves.
+#[test]
+fn older_targets_are_attacked() {
+    let text = source("scim/v1/mod.rs");
+    let served = between(&text, "match &call.target {", "\n    }\n");
+    let attacks = all();
+    let mut found = 0;
+    for rest in served.split("Target::").skip(1) {
+        let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let route = if name == "Xml" { name } else { format!("v1 {name}") };
+        found += 1;
+        assert!(attacks.iter().any(|attack| attack.route == route), "no attack on {route}");
+    }
+    assert!(found >= 7, "{found} targets were found");
+    for method in ["GET", "POST"] {
+        assert!(has(&attacks, "v1 Collection", method), "no attack on {method}");
+    }
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        assert!(has(&attacks, "v1 Resource", method), "no attack on {method}");
     }
 }
 

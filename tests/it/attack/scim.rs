@@ -78,20 +78,14 @@ const RESOURCES: [(&str, &str); 14] = [
     ("Entitlements", "{entitlement}"),
 ];
 
-pub(super) fn attacks() -> Vec<Attack> {
-    [
-        resources(),
-        lists(),
-        creates(),
-        updates(),
-        bulk(),
-        asynchronous(),
-        discovery(),
-        me(),
-        holding(),
-        wrong_doors(),
-    ]
-    .concat()
+/// What asks, and B's ids under every method.
+pub(super) fn reads() -> Vec<Attack> {
+    [resources(), lists(), discovery()].concat()
+}
+
+/// What A stores in its own directories.
+pub(super) fn writes() -> Vec<Attack> {
+    [creates(), updates(), bulk(), asynchronous(), me(), holding()].concat()
 }
 
 fn a(route: &'static str, method: &'static str, path: impl Into<String>, status: u16) -> Attack {
@@ -438,7 +432,7 @@ fn holding() -> Vec<Attack> {
 }
 
 /// Paths that name B, with A's token or none; B's token where A is named.
-fn wrong_doors() -> Vec<Attack> {
+pub(super) fn wrong_doors() -> Vec<Attack> {
     let doors = [
         ("Resource", "GET", "/Users/{user}"),
         ("Resource", "PUT", "/Users/{user}"),
@@ -480,7 +474,7 @@ fn wrong_doors() -> Vec<Attack> {
 }
 
 /// A filter for a query; the names in it are filled in, and encoded, later.
-fn encoded(filter: &str) -> String {
+pub(super) fn encoded(filter: &str) -> String {
     let mut encoded = String::new();
     for part in filter.split_inclusive(['{', '}']) {
         match part.strip_suffix('}') {

@@ -53,6 +53,7 @@ impl World {
     /// The clients of one sort, with the base URLs that they use.
     pub(super) fn clients(&self, who: Who) -> Vec<Client> {
         let a = self.a.borrow();
+        let v1 = |key: &str| format!("{}/scim/v1/{key}", self.url);
         let v2 = |key: &str| format!("{}/scim/v2/{key}", self.url);
         let [a_key, b_key] = ["a_external_key", "external_key"];
         let client = |base: String, token: &str| Client::new(&base, token, SCIM_JSON);
@@ -63,6 +64,12 @@ impl World {
             ],
             Who::Trespasser => vec![client(v2(self.b.get(b_key)), a.get("a_secret"))],
             Who::Nobody => vec![client(v2(self.b.get(b_key)), "").with_bearer(None)],
+            Who::Older => vec![
+                client(v1(a.get(a_key)), a.get("a_secret")),
+                client(format!("{}/scim/v1", self.url), a.get("a_secret")),
+            ],
+            Who::OlderTrespasser => vec![client(v1(self.b.get(b_key)), a.get("a_secret"))],
+            Who::OlderNobody => vec![client(v1(self.b.get(b_key)), "").with_bearer(None)],
             Who::Me => vec![client(v2(a.get(a_key)), &self.me_secret(&a))],
             Who::Holding => {
                 vec![client(v2(a.get("a_holding_external_key")), a.get("a_holding_secret"))]
@@ -250,7 +257,7 @@ impl World {
     /// that A has stored.
     pub(super) fn fresh(&self, who: Who) {
         let label = match who {
-            Who::A | Who::Me => "a",
+            Who::A | Who::Older | Who::Me => "a",
             Who::Holding => "a_holding",
             _ => return,
         };
