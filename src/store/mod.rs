@@ -24,11 +24,14 @@ pub mod member;
 pub mod organization;
 pub mod pending;
 pub mod plan;
+mod record_store;
+pub mod request_record;
 pub mod resource;
 pub mod schemas;
 mod setting;
 pub mod token;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -38,10 +41,11 @@ pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, ListRange};
+pub use record_store::RecordStore;
 pub use sql::Tx;
 
 use conn::{AnyConn, Role};
-use exec::{Lane, Mode};
+use exec::{Lane, Mode, Unit};
 
 /// How many threads serve reads on SQLite, and everything on PostgreSQL.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +105,13 @@ pub fn migrate(location: &Location) -> Result<Vec<String>, StoreError> {
     dialect::migrate(&mut conn).map_err(StoreError::Unavailable)
 }
 
+/// Brings a file of request records to the newest version and answers the migrations that were
+/// applied.
+pub fn migrate_requests(path: &Path) -> Result<Vec<String>, StoreError> {
+    let mut conn = conn::open_sqlite(path, Role::RecordWriter)?;
+    dialect::migrate_requests(&mut conn).map_err(StoreError::Unavailable)
+}
+
 /// Takes every migration back: all data is gone.
 pub fn revert_all(location: &Location) -> Result<(), StoreError> {
     let mut conn = connect(location)?;
@@ -110,55 +121,70 @@ pub fn revert_all(location: &Location) -> Result<(), StoreError> {
 impl Store {
     /// Starts the lanes. The tables must be there: see [`migrate`].
     pub fn open(location: &Location, sizes: LaneSizes) -> Result<Self, StoreError> {
+        match location {
+            Location::Sqlite(path) => Self::open_sqlite(path, Role::Writer, sizes),
+            Location::Postgres(url) => Self::open_postgres(url, sizes),
+        }
+    }
+
+    /// A writer, readers, a scanner and the checkpoints of one file.
+    fn open_sqlite(path: &Path, role: Role, sizes: LaneSizes) -> Result<Self, StoreError> {
         let metrics = StoreMetrics::default();
         let (write_sender, write_queue) = bounded(sizes.queue);
+        let (read_sender, read_queue) = bounded(sizes.queue);
         let (scan_sender, scan_queue) = bounded(sizes.queue.min(64));
         let mut threads = Vec::new();
-        let (mut read_sender, mut stop) = (write_sender.clone(), None);
-        match location {
-            Location::Sqlite(path) => {
-                let (sender, read_queue) = bounded(sizes.queue);
-                read_sender = sender;
-                let writer = conn::open_sqlite(path, Role::Writer)?;
-                let (file, lane_metrics) = (path.clone(), metrics.clone());
-                threads.push(spawn("write", move || {
-                    sqlite_lane::write_loop(&file, writer, &write_queue, &lane_metrics);
-                })?);
-                for _ in 0..sizes.sqlite_readers {
-                    let (file, queue) = (path.clone(), read_queue.clone());
-                    threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &queue))?);
-                }
-                let file = path.clone();
-                threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &scan_queue))?);
-                let (stop_sender, stopped) = bounded(1);
-                stop = Some(stop_sender);
-                let file = path.clone();
-                threads.push(spawn("checkpoint", move || {
-                    sqlite_lane::checkpoint_loop(&file, &stopped);
-                })?);
-            }
-            Location::Postgres(url) => {
-                let queues = std::iter::repeat_n(write_queue, sizes.postgres_connections)
-                    .chain(std::iter::once(scan_queue));
-                for queue in queues {
-                    let (url, lane_metrics) = (url.clone(), metrics.clone());
-                    threads.push(spawn("postgres", move || {
-                        postgres_lane::run_loop(&url, &queue, &lane_metrics);
-                    })?);
-                }
-            }
+        let writer = conn::open_sqlite(path, role)?;
+        let (file, lane_metrics) = (path.to_owned(), metrics.clone());
+        threads.push(spawn("write", move || {
+            sqlite_lane::write_loop(&file, role, writer, &write_queue, &lane_metrics);
+        })?);
+        for _ in 0..sizes.sqlite_readers {
+            let (file, queue) = (path.to_owned(), read_queue.clone());
+            threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &queue))?);
         }
+        let file = path.to_owned();
+        threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &scan_queue))?);
+        let (stop, stopped) = bounded(1);
+        let file = path.to_owned();
+        threads.push(spawn("checkpoint", move || sqlite_lane::checkpoint_loop(&file, &stopped))?);
+        let senders = [write_sender, read_sender, scan_sender];
+        Ok(Self::of(senders, Some(stop), threads, metrics))
+    }
+
+    /// Connections that share a queue, and one for scans.
+    fn open_postgres(url: &str, sizes: LaneSizes) -> Result<Self, StoreError> {
+        let metrics = StoreMetrics::default();
+        let (sender, queue) = bounded(sizes.queue);
+        let (scan_sender, scan_queue) = bounded(sizes.queue.min(64));
+        let mut threads = Vec::new();
+        let queues = std::iter::repeat_n(queue, sizes.postgres_connections);
+        for queue in queues.chain(std::iter::once(scan_queue)) {
+            let (url, lane_metrics) = (url.to_owned(), metrics.clone());
+            threads.push(spawn("postgres", move || {
+                postgres_lane::run_loop(&url, &queue, &lane_metrics);
+            })?);
+        }
+        Ok(Self::of([sender.clone(), sender, scan_sender], None, threads, metrics))
+    }
+
+    fn of(
+        [write, read, scan]: [Sender<Box<dyn Unit>>; 3],
+        stop: Option<Sender<()>>,
+        threads: Vec<JoinHandle<()>>,
+        metrics: StoreMetrics,
+    ) -> Self {
         let lane = |sender| Some(Lane { sender, metrics: metrics.clone() });
-        Ok(Self {
+        Self {
             lanes: Arc::new(Lanes {
-                write: lane(write_sender),
-                read: lane(read_sender),
-                scan: lane(scan_sender),
+                write: lane(write),
+                read: lane(read),
+                scan: lane(scan),
                 stop,
                 threads,
                 metrics,
             }),
-        })
+        }
     }
 
     /// One statement.

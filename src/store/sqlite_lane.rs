@@ -52,11 +52,12 @@ impl Slot {
 /// Runs the writer until every sender is gone.
 pub(super) fn write_loop(
     path: &Path,
+    role: Role,
     conn: AnyConn,
     queue: &Receiver<Box<dyn Unit>>,
     metrics: &StoreMetrics,
 ) {
-    let mut slot = Slot { path: path.to_owned(), role: Role::Writer, conn: Some(conn) };
+    let mut slot = Slot { path: path.to_owned(), role, conn: Some(conn) };
     while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH {
