@@ -27,6 +27,7 @@
 //! - A statement: a function on [`store::Tx`] in the file of its noun.
 //! - A setting: a field of [`config::Config`], documented there.
 //! - A table: a pair of migrations of the same name in `migrations/`.
+//! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 
 #![forbid(unsafe_code)]
 

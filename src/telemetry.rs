@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+use crate::service::exchange::RecordMetrics;
 use crate::store::Store;
 
 /// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
@@ -60,7 +61,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new(store: &Store) -> Self {
+    pub fn new(store: &Store, records: &RecordMetrics) -> Self {
         let mut registry = Registry::with_prefix("rollbook");
         let requests = Family::default();
         let new_histogram: fn() -> Histogram = latency_histogram;
@@ -70,6 +71,7 @@ impl Metrics {
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
         store.metrics().register(&mut registry);
+        records.register(&mut registry);
         Self { registry, requests, latency, queues }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::exchange::RecordSettings;
 use crate::profile::{PROVIDERS, Profile};
 use crate::scim::{Registry, ResourceType, ScimError};
 use crate::store::directory::DirectoryRow;
@@ -67,6 +68,9 @@ pub struct Settings {
     /// Overrides of single profile flags.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub profile: toml::Table,
+    /// What is kept of its requests.
+    #[serde(default)]
+    pub records: RecordSettings,
 }
 
 /// What kinds of directories there are.
@@ -100,7 +104,11 @@ pub struct Directory {
     pub organization_id: String,
     pub external_key: String,
     pub state: State,
+    /// Whose profile it has: `entra` of `scim.entra`.
+    pub provider: String,
     pub profile: Arc<Profile>,
+    /// What is kept of its requests.
+    pub records: RecordSettings,
     pub registry: Registry,
     /// The version of the directory's own schemas that the registry has.
     pub schema_version: i64,
@@ -122,6 +130,8 @@ impl Directory {
             organization_id: row.organization_id.clone(),
             external_key: row.external_key.clone(),
             state: State::parse(&row.state).unwrap_or(State::Error),
+            provider: provider.to_owned(),
+            records: settings.records,
             profile: Arc::new(profile.unwrap_or_else(|_| shipped_default())),
             registry,
             schema_version: row.schema_version,

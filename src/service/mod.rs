@@ -2,7 +2,7 @@
 //!
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens.
+//! what a bearer secret opens, [`exchange`] keeps records of what clients sent.
 
 pub mod administer;
 pub mod asynchronous;
@@ -11,6 +11,7 @@ pub mod bulk;
 pub mod context;
 pub mod discovery;
 pub mod error;
+pub mod exchange;
 mod membership;
 pub mod openapi;
 pub mod provision;
@@ -29,7 +30,7 @@ pub use error::ServiceError;
 use crate::auth::{Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
-use crate::store::{Store, StoreError};
+use crate::store::{RecordStore, Store, StoreError};
 
 /// Everything that the use cases need. Built once and shared.
 pub struct Service {
@@ -39,6 +40,8 @@ pub struct Service {
     pub registry: Registry,
     /// Where clients reach the server, without a trailing slash; used when the request does not say.
     pub public_url: String,
+    /// Records of what SCIM clients sent.
+    pub records: Arc<exchange::Records>,
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
@@ -82,8 +85,10 @@ impl Service {
         public_url: String,
         fixed_keys: Vec<authenticate::FixedKey>,
         secret_key: &SecretKey,
+        records: RecordStore,
     ) -> Self {
         Self {
+            records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::ServiceError;
 use super::context::{Directory, State};
+use super::exchange::{Changed, Listed, Trace};
 use super::membership;
-use super::record::{Recorder, object};
+use super::record::{MAX_NAMED, Recorder, object};
 use crate::event::name;
 use crate::profile::Profile;
 use crate::scim::patch::MemberStep;
@@ -46,6 +47,7 @@ pub(super) struct Site {
     pub(super) now: i64,
     pub(super) ids: crate::clock::Ids,
     pub(super) slot: i32,
+    pub(super) trace: Trace,
 }
 
 /// What an edit makes of a document.
@@ -109,7 +111,15 @@ impl Creation {
         let site = &self.site;
         let rt = &site.resource_type;
         let members = membership::apply(tx, &site.directory, rt, row.key, &self.members, site.now)?;
-        Ok(recorder.members(tx, name::GROUP_USER_ADDED, row, &members.added)?)
+        let joined = recorder.members(tx, name::GROUP_USER_ADDED, row, &members.added)?;
+        site.trace.changed(|| Changed {
+            after: Some(row.doc.clone()),
+            joined,
+            waiting: members.waiting,
+            event_ids: recorder.event_ids.clone(),
+            ..site.unchanged("members")
+        });
+        Ok(())
     }
 }
 
@@ -229,7 +239,14 @@ impl Site {
     }
 
     fn recorder(&self) -> Recorder<'_> {
-        Recorder { directory: &self.directory, ids: self.ids.clone(), now: self.now }
+        let (ids, event_ids) = (self.ids.clone(), Listed::default());
+        Recorder { directory: &self.directory, ids, now: self.now, event_ids }
+    }
+
+    /// The resource for the record of the request.
+    fn unchanged(&self, relation: &'static str) -> Changed {
+        let resource_type = self.resource_type.name.clone();
+        Changed { resource_type, id: self.id.clone(), relation, ..Changed::default() }
     }
 
     fn insert(
@@ -309,6 +326,12 @@ impl Site {
         }
         let members = membership::apply(tx, &self.directory, rt, row.key, &prepared.members, now)?;
         if !rewrites && members.is_empty() {
+            self.trace.changed(|| Changed {
+                before: Some(row.doc.clone()),
+                after: Some(row.doc.clone()),
+                waiting: members.waiting,
+                ..self.unchanged("members")
+            });
             return Ok(row.clone());
         }
         if !rewrites {
@@ -325,8 +348,8 @@ impl Site {
         recorder.updated(tx, row, &new)?;
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
-        recorder.members(tx, name::GROUP_USER_REMOVED, &new, &members.removed)?;
-        recorder.members(tx, name::GROUP_USER_ADDED, &new, &members.added)?;
+        let left = recorder.members(tx, name::GROUP_USER_REMOVED, &new, &members.removed)?;
+        let joined = recorder.members(tx, name::GROUP_USER_ADDED, &new, &members.added)?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];
@@ -335,6 +358,15 @@ impl Site {
                 tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
             }
         }
+        self.trace.changed(|| Changed {
+            before: Some(row.doc.clone()),
+            after: Some(new.doc.clone()),
+            joined,
+            left,
+            waiting: members.waiting,
+            event_ids: recorder.event_ids.clone(),
+            ..self.unchanged("members")
+        });
         Ok(new)
     }
 
@@ -367,6 +399,13 @@ impl Site {
         tx.membership_delete_all(directory_key, row.key)?;
         tx.resource_delete(directory_key, row.key)?;
         tx.count_add(directory_key, &self.resource_type.name, row.active, self.slot, -1)?;
+        self.trace.changed(|| {
+            let mut left = Listed::default();
+            group_rows.iter().for_each(|group| left.push(&group.id, MAX_NAMED));
+            let before = Some(row.doc.clone());
+            let event_ids = recorder.event_ids.clone();
+            Changed { before, left, event_ids, ..self.unchanged("groups") }
+        });
         Ok(())
     }
 

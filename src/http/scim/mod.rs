@@ -15,12 +15,14 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::body::Query;
 use super::error::{HttpError, Problem};
+use super::exchange::{self, Exchange};
 use super::observe::RouteName;
 use super::{State, caller};
 use crate::scim::{ScimError, ScimType};
 use crate::service::Access;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State as DirectoryState;
+use crate::service::exchange::Kind;
 use crate::service::render::Links;
 use route::Target;
 
@@ -51,16 +53,27 @@ impl Call {
     }
 }
 
-/// Every SCIM request: find the target, let the caller in, do it.
+/// Every SCIM request, with its record.
 async fn serve(
     request: HttpRequest,
     payload: web::Payload,
     state: web::Data<State>,
+) -> HttpResponse {
+    let exchange = exchange::begin(&request, &state);
+    exchange.recorded(async |exchange| perform(request, payload, &state, exchange).await).await
+}
+
+/// Finds the target, lets the caller in, does it.
+async fn perform(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: &State,
+    exchange: &mut Exchange,
 ) -> Result<HttpResponse, HttpError> {
     let tail = request.path().strip_prefix(ROOT).unwrap_or_default();
     let route = route::parse(tail);
     request.extensions_mut().insert(RouteName(name(&route.target)));
-    let base = format!("{}{PREFIX}", caller::public_url(&request, &state));
+    let base = format!("{}{PREFIX}", caller::public_url(&request, state));
 
     // Facts about the server are readable without a token (RFC 7643 §5).
     let anonymous = request.headers().get("authorization").is_none();
@@ -68,8 +81,13 @@ async fn serve(
         let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
         return discovery::service_provider_config(request.method(), &query, &base, None);
     }
-    let access =
-        authenticate(&request, &state, route.external_key.as_deref(), &route.target).await?;
+    let access = admit(&request, state, route.external_key.as_deref()).await?;
+    let reads = reads(request.method(), &route.target);
+    let access = exchange.enter(access, if reads { Kind::Read } else { Kind::Write });
+    if let Some((endpoint, id)) = route.target.resource() {
+        exchange.about(endpoint, id);
+    }
+    allow(&access, reads)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
     let call = Call { request, query, access, base, target: route.target.clone() };
@@ -82,19 +100,19 @@ async fn serve(
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
             discovery::serve(&call, &route.target)
         }
-        Target::Root => resources::root(&call, &state).await,
+        Target::Root => resources::root(&call, state).await,
         Target::Search(endpoint) => {
-            resources::search(&call, &state, endpoint.as_deref(), payload).await
+            resources::search(&call, state, endpoint.as_deref(), payload).await
         }
         Target::Collection(endpoint) => {
-            resources::collection(&call, &state, &endpoint, payload).await
+            resources::collection(&call, state, &endpoint, payload).await
         }
         Target::Resource(endpoint, id) => {
-            resources::resource(&call, &state, &endpoint, &id, payload).await
+            resources::resource(&call, state, &endpoint, &id, payload).await
         }
-        Target::Me => me::serve(&call, &state, payload).await,
-        Target::Bulk => bulk::serve(&call, &state, payload).await,
-        Target::Async(txn) => asynchronous::completion(&call, &state, &txn).await,
+        Target::Me => me::serve(&call, state, payload).await,
+        Target::Bulk => bulk::serve(&call, state, payload).await,
+        Target::Async(txn) => asynchronous::completion(&call, state, &txn).await,
         Target::OpenApi => discovery::openapi(&call),
         Target::Version(version) => Err(HttpError::scim(ScimError::bad_request(
             ScimType::InvalidVers,
@@ -104,21 +122,40 @@ async fn serve(
     }
 }
 
-/// Lets the caller in: a good token, for the directory that the path names, in a state that serves,
-/// with the scope that the method needs. The token is checked before anything else is told.
-async fn authenticate(
+/// Lets the caller in, as for every request.
+async fn authenticate(call: &Call, state: &State) -> Result<(), HttpError> {
+    let key = &call.access.directory.external_key;
+    let access = admit(&call.request, state, Some(key)).await?;
+    allow(&access, reads(call.request.method(), &call.target))
+}
+
+/// Whose directory it is: a good token, for the directory that the path names. The token is checked
+/// before anything else is told.
+async fn admit(
     request: &HttpRequest,
     state: &State,
     external_key: Option<&str>,
-    target: &Target,
 ) -> Result<Arc<Access>, HttpError> {
     let address = caller::address(request, state);
     let bearer = caller::bearer(request).map_err(HttpError::scim)?;
     let access = state.service.directory_access(bearer, address).await.map_err(HttpError::scim)?;
-    let forbidden = |detail: &str| Err(HttpError::scim(ScimError::new(403, detail)));
-    if external_key.is_some_and(|key| key != access.directory.external_key) {
-        return forbidden("The token belongs to another directory than this URL.");
+    match external_key.is_some_and(|key| key != access.directory.external_key) {
+        true => forbidden("The token belongs to another directory than this URL."),
+        false => Ok(access),
     }
+}
+
+fn forbidden<T>(detail: &str) -> Result<T, HttpError> {
+    Err(HttpError::scim(ScimError::new(403, detail)))
+}
+
+/// A search reads, although it is a POST.
+fn reads(method: &Method, target: &Target) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || matches!(target, Target::Search(_))
+}
+
+/// Whether the directory is in a state that serves, and the token has the scope that is needed.
+fn allow(access: &Access, reads: bool) -> Result<(), HttpError> {
     match access.directory.state {
         DirectoryState::Paused => return Err(HttpError::scim(Problem::Paused)),
         DirectoryState::Disabled => {
@@ -127,13 +164,10 @@ async fn authenticate(
         DirectoryState::Deleting => return forbidden("This directory is being deleted."),
         _ => {}
     }
-    // A search reads, although it is a POST.
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
-        || matches!(target, Target::Search(_));
-    if !reads && access.scope == TokenScope::Read {
-        return forbidden("This token may only read.");
+    match !reads && access.scope == TokenScope::Read {
+        true => forbidden("This token may only read."),
+        false => Ok(()),
     }
-    Ok(access)
 }
 
 fn name(target: &Target) -> &'static str {

@@ -321,10 +321,12 @@ pub(super) async fn read(
     state: &State,
     payload: web::Payload,
 ) -> Result<Object, HttpError> {
-    let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
-    let key = &call.access.directory.external_key;
-    super::authenticate(&call.request, state, Some(key), &call.target).await?;
-    body.map_err(HttpError::scim)
+    let body = body::bytes(&call.request, payload, MAX_BODY_BYTES).await;
+    if let Ok(bytes) = &body {
+        call.access.trace.received(bytes);
+    }
+    super::authenticate(call, state).await?;
+    body.and_then(|bytes| body::parsed(&bytes)).map_err(HttpError::scim)
 }
 
 impl From<ServiceError> for HttpError {

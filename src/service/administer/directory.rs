@@ -117,6 +117,9 @@ fn checked_settings(settings: Option<&Value>, provider: &str) -> Result<String, 
     })?;
     Profile::of(provider, &settings.profile)
         .map_err(|error| AdminError::invalid("settings.profile", format!("{error}.")))?;
+    settings.records.check().map_err(|(field, message)| {
+        AdminError::invalid(&format!("settings.records.{field}"), message)
+    })?;
     Ok(value.to_string())
 }
 
@@ -232,7 +235,7 @@ impl Service {
     }
 
     /// The directory's row, if the key may see it.
-    pub(super) async fn directory_row(
+    pub(in crate::service) async fn directory_row(
         &self,
         access: &ApiAccess,
         id: &str,

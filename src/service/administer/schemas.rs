@@ -18,6 +18,7 @@ use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
+use crate::service::exchange::Listed;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::columns;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -358,7 +359,8 @@ impl Step {
         }
         let directory = &self.change.directory;
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
-        let mut recorder = Recorder { directory, ids: self.ids.clone(), now: self.now };
+        let (ids, event_ids) = (self.ids.clone(), Listed::default());
+        let mut recorder = Recorder { directory, ids, now: self.now, event_ids };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);

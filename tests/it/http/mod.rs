@@ -26,6 +26,7 @@ mod profiles;
 mod profiles_strict;
 mod projection;
 mod relations;
+mod requests;
 mod search;
 mod users_create;
 mod users_delete;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use rollbook::auth::SecretKey;
 use rollbook::service::Service;
 use rollbook::store::async_request::AsyncRow;
-use rollbook::store::{StoreError, Tx};
+use rollbook::store::{RecordStore, StoreError, Tx};
 
 use crate::on_both_databases;
 use crate::support::{Answer, TestApp, group, user};
@@ -225,7 +225,8 @@ fn request_is_run_by_one_process(app: &TestApp) {
     let another = || {
         let store = app.service().store.clone();
         let (url, secret) = (app.url.clone(), SecretKey::generate());
-        Arc::new(Service::new(store, app.clock.clone(), url, Vec::new(), &secret))
+        let records = RecordStore::shared(store.clone());
+        Arc::new(Service::new(store, app.clock.clone(), url, Vec::new(), &secret, records))
     };
     for round in 0..5 {
         let txn = format!("txn_{round}");

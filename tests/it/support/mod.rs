@@ -4,7 +4,7 @@ mod app;
 mod client;
 mod database;
 
-pub use app::TestApp;
+pub use app::{DirectoryHandle, TestApp};
 pub use client::{Answer, Client};
 pub use database::Database;
 
