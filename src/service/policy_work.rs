@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use super::authenticate::served_catalogue;
 use super::context::{Directory, State};
 use super::error::AdminError;
+use super::exchange::Listed;
 use super::lifecycle;
 use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
@@ -193,6 +194,7 @@ impl PolicyWork {
             in_force: InForce::new(&shared.settings, shared.policy_cursor),
             ids: ids.clone(),
             now: self.now,
+            event_ids: Listed::default(),
         };
         let done = part(tx, &mut recorder, shared.policy_cursor)?;
         *ids = recorder.ids;
