@@ -133,7 +133,7 @@ impl App {
         let first_start = first_start.map_err(|error| StartError(error.to_string()))?;
 
         let state = web::Data::new(State {
-            metrics: Metrics::new(&service.store),
+            metrics: Metrics::new(&service.store, &service.policy_metrics),
             service: Arc::clone(&service),
             trusted_proxies: config.trusted_proxies.clone(),
             trusted_hosts: config.trusted_hosts.clone(),
@@ -169,6 +169,9 @@ impl App {
                 }
                 if let Err(error) = service.finish_schema_changes().await {
                     tracing::warn!(%error, "changes of schemas are not finished yet");
+                }
+                if let Err(error) = service.apply_policies().await {
+                    tracing::warn!(%error, "policies are not applied yet");
                 }
                 tokio::time::sleep(PURGE_EVERY).await;
             }

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+use crate::service::policy_work::PolicyMetrics;
 use crate::store::Store;
 
 /// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
@@ -76,7 +77,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new(store: &Store) -> Self {
+    pub fn new(store: &Store, policies: &PolicyMetrics) -> Self {
         let mut registry = Registry::with_prefix("rollbook");
         let requests = Family::default();
         let new_histogram: fn() -> Histogram = latency_histogram;
@@ -98,6 +99,7 @@ impl Metrics {
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
         store.metrics().register(&mut registry);
+        policies.register(&mut registry);
         Self { registry, requests, latency, queues, limited, mismatches }
     }
 

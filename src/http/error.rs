@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
 use super::limit::TooMany;
-use crate::scim::{ScimError, ScimType};
+use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::{AuthError, ServiceError};
 
@@ -15,6 +15,8 @@ use crate::service::{AuthError, ServiceError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surface {
     Scim,
+    /// SCIM 1.1, whose error body is another one.
+    Scim1,
     Api,
 }
 
@@ -48,6 +50,11 @@ impl HttpError {
 
     pub(super) fn on(surface: Surface, problem: impl Into<Problem>) -> Self {
         Self { surface, problem: problem.into() }
+    }
+
+    /// The same failure, shown to a client of another surface.
+    pub(super) fn shown_on(self, surface: Surface) -> Self {
+        Self { surface, ..self }
     }
 }
 
@@ -153,6 +160,7 @@ impl ResponseError for HttpError {
         }
         match self.surface {
             Surface::Scim => scim_body(&mut response, &self.as_scim(status)),
+            Surface::Scim1 => response.json(v1::error(&self.as_scim(status))),
             Surface::Api => response.json(self.as_api(status)),
         }
     }

@@ -10,11 +10,15 @@ pub mod authenticate;
 pub mod bulk;
 pub mod client;
 pub mod context;
+mod deletion;
 pub mod discovery;
 pub mod error;
+mod lifecycle;
 pub mod limit;
 mod membership;
 pub mod openapi;
+pub mod policy;
+pub mod policy_work;
 pub mod provision;
 pub mod purge;
 pub mod query;
@@ -57,6 +61,7 @@ pub struct Service {
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
+    pub policy_metrics: policy_work::PolicyMetrics,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -124,6 +129,7 @@ impl Service {
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
+            policy_metrics: policy_work::PolicyMetrics::default(),
             store,
             clock,
             registry: Registry::builtin(),

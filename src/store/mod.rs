@@ -18,8 +18,10 @@ mod sql;
 mod sqlite_lane;
 
 pub mod api_key;
+pub mod app_user;
 pub mod async_request;
 pub mod client;
+pub mod departed;
 pub mod directory;
 pub mod event;
 pub mod member;

@@ -49,6 +49,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .delete(h::directory_delete),
             )
             .service(
+                methods("/directories/{id}/settings/preview", "POST").post(h::settings_preview),
+            )
+            .service(
                 methods("/directories/{id}/schemas", "GET, PUT")
                     .get(h::schemas_get)
                     .put(h::schemas_put),

@@ -286,6 +286,10 @@ fn unknown_attributes_are_kept_apart_or_refused() {
         let found = (notes.extra.len(), notes.ignored.len());
         assert_eq!(found, (0, 1), "a password is kept nowhere: {name}");
     }
+    let nested =
+        json!({"urn:other": {"a": 1, "b": [{"Password": "s3cret", "c": 2}], "password": 3}});
+    let (_, notes) = check(nested, &group(), LENIENT).unwrap();
+    assert_eq!(Value::Object(notes.extra), json!({"urn:other": {"a": 1, "b": [{"c": 2}]}}));
     let body = json!({"members": [{"value": "a"}, {"value": "b", "colour": 1}]});
     let error = check(body.clone(), &group(), STRICT).unwrap_err();
     assert_eq!(error, ScimError::invalid_syntax(unknown("members.colour")));

@@ -51,13 +51,30 @@ impl Notes {
 
     /// Keeps a value that no schema knows; null takes it out. A password is kept nowhere.
     pub(crate) fn keep(&mut self, path: String, value: &Value) {
-        let mut words = path.split(|c: char| !c.is_ascii_alphanumeric());
         if value.is_null() {
             self.extra.shift_remove(&path);
-        } else if !words.any(|word| word.eq_ignore_ascii_case("password")) {
-            self.extra.insert(path.clone(), value.clone());
+        } else if !names_password(&path) {
+            self.extra.insert(path.clone(), without_passwords(value));
         }
         self.ignore(path);
+    }
+}
+
+fn names_password(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| word.eq_ignore_ascii_case("password"))
+}
+
+/// The value without what is called a password in it, at any depth.
+fn without_passwords(value: &Value) -> Value {
+    match value {
+        Value::Array(elements) => elements.iter().map(without_passwords).collect(),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| !names_password(name))
+            .map(|(name, member)| (name.clone(), without_passwords(member)))
+            .collect(),
+        other => other.clone(),
     }
 }
 

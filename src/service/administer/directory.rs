@@ -8,12 +8,13 @@ use super::token::issue;
 use super::{ListPage, ListParameters, TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
-use crate::event::name;
+use crate::event::{Reason, name};
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
+use crate::service::policy_work::Done;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
@@ -107,7 +108,7 @@ pub(super) fn missing() -> ServiceError {
 }
 
 /// Reads settings and tries them: what is stored is known to work.
-fn checked_settings(settings: Option<&Value>) -> Result<String, AdminError> {
+pub(super) fn checked_settings(settings: Option<&Value>) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
     if !value.is_object() {
         return Err(AdminError::invalid("settings", "it must be an object."));
@@ -195,6 +196,7 @@ impl Draft {
             event: name::ACTIVATED,
             resource_id: row.id.clone(),
             data: activated(&row).to_string(),
+            reason: None,
             created: self.now,
         };
         tx.event_append(key, &activated)?;
@@ -337,7 +339,11 @@ impl Service {
             some => Some(checked_settings(some.as_ref())?),
         };
         let now = self.clock.now_ms();
-        let row: DirectoryRow = self
+        let work = match &settings {
+            Some(_) => Some(self.policy_work(row.key).await?),
+            None => None,
+        };
+        let updated: Result<_, ServiceError> = self
             .store
             .write("directory_update", move |tx| {
                 let locked = tx.directory_lock_exclusive(row.key)?;
@@ -355,10 +361,16 @@ impl Service {
                     &row.config,
                     now,
                 )?;
-                tx.directory_by_key(row.key)?.ok_or_else(missing)
+                let done = match &work {
+                    Some(work) => work.after_change(tx, &row.settings, settings)?,
+                    None => Done::default(),
+                };
+                Ok((tx.directory_by_key(row.key)?.ok_or_else(missing)?, done))
             })
-            .await?;
+            .await;
+        let (row, done) = updated?;
         self.forget_access();
+        self.count_policy_work(done);
         self.directory_view(row).await
     }
 
@@ -384,6 +396,7 @@ impl Service {
                         event: name::DELETED,
                         resource_id: row.id.clone(),
                         data: deleted(&row).to_string(),
+                        reason: Some(Reason::DirectoryDeleted),
                         created: now,
                     },
                 )?;

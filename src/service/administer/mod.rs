@@ -5,6 +5,7 @@ mod catalogue;
 mod directory;
 mod first_start;
 mod organization;
+mod preview;
 mod profile;
 mod schemas;
 mod token;
@@ -14,6 +15,7 @@ pub use catalogue::Catalogue;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
+pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
 pub use token::{NewToken, TokenView};
 

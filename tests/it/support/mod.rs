@@ -2,10 +2,12 @@
 
 mod app;
 mod client;
+mod consumer;
 mod database;
 
 pub use app::{DirectoryHandle, TestApp};
 pub use client::{Answer, Client};
+pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
 
 use serde_json::{Value, json};
