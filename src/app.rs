@@ -21,7 +21,7 @@ use crate::http::{self, State};
 use crate::service::Service;
 use crate::service::administer::{FirstKey, FirstStart};
 use crate::service::authenticate::FixedKey;
-use crate::store::{self, LaneSizes, Location, Store, StoreError};
+use crate::store::{self, LaneSizes, Location, RecordStore, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// A server that is ready to run.
@@ -58,6 +58,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
 const SECRET_KEY_FILE: &str = "secret.key";
+const REQUESTS_FILE: &str = "requests.db";
 const FIRST_START_FILE: &str = "first-start.txt";
 
 /// Why a server did not start.
@@ -120,8 +121,13 @@ impl App {
         fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
         let secret_key = secret_key(config)?;
         check_secret_key(&store, &secret_key).await?;
-        let service =
-            Arc::new(Service::new(store, clock, public_url, fixed, &secret_key, config.rate_limit));
+        let records = match location {
+            Location::Sqlite(_) => RecordStore::file(config.data_dir.join(REQUESTS_FILE)),
+            Location::Postgres(_) => RecordStore::shared(store.clone()),
+        };
+        let limit = config.rate_limit;
+        let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
+        let service = Arc::new(service);
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
@@ -133,7 +139,7 @@ impl App {
         let first_start = first_start.map_err(|error| StartError(error.to_string()))?;
 
         let state = web::Data::new(State {
-            metrics: Metrics::new(&service.store, &service.policy_metrics),
+            metrics: Metrics::new(&service),
             service: Arc::clone(&service),
             trusted_proxies: config.trusted_proxies.clone(),
             trusted_hosts: config.trusted_hosts.clone(),
@@ -155,6 +161,8 @@ impl App {
     /// Serves until it is told to stop, then lets requests in flight finish.
     pub async fn run(mut self) -> Result<(), StartError> {
         let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move { service.run_records().await });
+        let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             loop {
                 // Also deletions that another process began, or that failed half way.
@@ -173,6 +181,9 @@ impl App {
                 if let Err(error) = service.apply_policies().await {
                     tracing::warn!(%error, "policies are not applied yet");
                 }
+                if let Err(error) = service.prune_records().await {
+                    tracing::warn!(%error, "request records are not pruned yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
@@ -182,7 +193,9 @@ impl App {
             return ended.map_err(failed("the server stopped"));
         }
         write_private(&self.local_file, &serde_json::to_vec(&self.local).unwrap_or_default())?;
-        (&mut self.server).await.map_err(failed("the server stopped"))
+        let ended = (&mut self.server).await.map_err(failed("the server stopped"));
+        self.service.flush_records().await;
+        ended
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line. Everything but `serve` and `migrate` speaks the management API: of the running
 //! server, or of one that is started for the one command on a local port.
 
+mod requests;
+
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -39,6 +41,11 @@ enum Command {
     /// Keys of the management and read APIs
     #[command(subcommand)]
     ApiKey(ApiKey),
+    /// What SCIM clients sent, how it was understood and what it changed
+    #[command(subcommand)]
+    Requests(requests::Requests),
+    /// Do a recorded request again without storing anything
+    Replay(requests::Replay),
 }
 
 #[derive(Subcommand, Debug)]
@@ -195,6 +202,8 @@ pub fn run() -> Result<(), StartError> {
             Ok(())
         }
         Command::Health => health(&config.data_dir),
+        Command::Requests(command) => requests::run(&config, command),
+        Command::Replay(command) => requests::replay(&config, &command),
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
@@ -225,7 +234,11 @@ fn call(command: Command) -> Call {
         Command::Directory(command) => directory(command),
         Command::Token(command) => token(command),
         Command::ApiKey(command) => api_key(command),
-        Command::Serve | Command::Migrate | Command::Health => Call::get("/health/live"),
+        Command::Serve
+        | Command::Migrate
+        | Command::Health
+        | Command::Requests(_)
+        | Command::Replay(_) => Call::get("/health/live"),
     }
 }
 

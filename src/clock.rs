@@ -66,6 +66,13 @@ impl Clock {
         last.next(prefix)
     }
 
+    /// What sorts before every id with that prefix that is made at `ms` or later, and after all that
+    /// were made before.
+    pub fn floor(prefix: &str, ms: i64) -> String {
+        let ulid = Ulid::from_parts(u64::try_from(ms).unwrap_or(0), 0);
+        format!("{prefix}_{ulid}")
+    }
+
     /// Ids for one unit.
     pub fn ids(&self) -> Ids {
         Ids { ms: u64::try_from(self.now_ms()).unwrap_or(0), random: random_u128() }
@@ -132,6 +139,15 @@ mod tests {
         assert!(ids.is_sorted());
         clock.advance(Duration::from_millis(1));
         assert!(clock.id("x") > ids[99]);
+    }
+
+    #[test]
+    fn floor_lies_between_the_ids_of_two_milliseconds() {
+        let clock = Clock::fixed(1_750_000_000_000);
+        let before = clock.id("x");
+        clock.advance(Duration::from_millis(1));
+        let floor = Clock::floor("x", clock.now_ms());
+        assert!(before < floor && floor <= clock.id("x"));
     }
 
     #[test]

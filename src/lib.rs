@@ -31,6 +31,7 @@
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
 //! - A table: a pair of migrations of the same name in `migrations/`.
+//! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 
 #![forbid(unsafe_code)]
 

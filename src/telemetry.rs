@@ -13,8 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
-use crate::service::policy_work::PolicyMetrics;
-use crate::store::Store;
+use crate::service::Service;
 
 /// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
 /// comes from `ROLLBOOK_LOG`, `info` by default without the HTTP library's own start-up lines.
@@ -77,7 +76,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new(store: &Store, policies: &PolicyMetrics) -> Self {
+    pub fn new(service: &Service) -> Self {
         let mut registry = Registry::with_prefix("rollbook");
         let requests = Family::default();
         let new_histogram: fn() -> Histogram = latency_histogram;
@@ -98,8 +97,9 @@ impl Metrics {
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
-        store.metrics().register(&mut registry);
-        policies.register(&mut registry);
+        service.store.metrics().register(&mut registry);
+        service.policy_metrics.register(&mut registry);
+        service.records.metrics.register(&mut registry);
         Self { registry, requests, latency, queues, limited, mismatches }
     }
 

@@ -7,6 +7,6 @@ pub mod secret;
 pub mod verified;
 
 pub use failures::Failures;
-pub use seal::{Seal, SecretKey};
+pub use seal::{Mac, Seal, SecretKey};
 pub use secret::{Presented, Secret, SecretKind};
 pub use verified::Verified;

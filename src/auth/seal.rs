@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac;
 use sha2::{Digest, Sha256};
 
 use crate::clock::fill_random;
@@ -49,6 +50,31 @@ impl SecretKey {
         let material = salt.extract(&self.0);
         let material = material.expand(&info, &AES_256_GCM).expect("one block");
         Seal(LessSafeKey::new(UnboundKey::from(material)))
+    }
+}
+
+impl SecretKey {
+    /// The key of hashes for one purpose.
+    #[expect(clippy::expect_used, reason = "one block of HKDF")]
+    pub fn mac(&self, purpose: &str) -> Mac {
+        let salt = Salt::new(HKDF_SHA256, b"rollbook");
+        let info = [purpose.as_bytes()];
+        let material = salt.extract(&self.0);
+        Mac(hmac::Key::from(material.expand(&info, hmac::HMAC_SHA256).expect("one block")))
+    }
+}
+
+/// Hashes that only the holder of the key can make (HMAC-SHA-256), for one purpose.
+pub struct Mac(hmac::Key);
+
+impl Mac {
+    /// The hash of the text in its context, as 32 hexadecimal digits.
+    pub fn hash(&self, context: &str, text: &str) -> String {
+        let mut hash = hmac::Context::with_key(&self.0);
+        hash.update(context.as_bytes());
+        hash.update(&[0]);
+        hash.update(text.as_bytes());
+        hash.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -103,6 +129,23 @@ mod tests {
             assert_eq!(seal.open(b"context", &forged), None, "{at}");
         }
         assert_eq!(seal.open(b"context", ""), None);
+    }
+
+    #[test]
+    fn hash_depends_on_key_purpose_context_and_text() {
+        let key = SecretKey::generate();
+        let hash = key.mac("users").hash("d1", "ada");
+        assert_eq!(hash.len(), 32);
+        assert_eq!(key.mac("users").hash("d1", "ada"), hash);
+        for other in [
+            key.mac("users").hash("d2", "ada"),
+            key.mac("users").hash("d1", "bob"),
+            key.mac("users").hash("d1a", "da"),
+            key.mac("other").hash("d1", "ada"),
+            SecretKey::generate().mac("users").hash("d1", "ada"),
+        ] {
+            assert_ne!(other, hash);
+        }
     }
 
     #[test]

@@ -50,9 +50,22 @@ pub(super) async fn object(
     payload: web::Payload,
     limit: usize,
 ) -> Result<Object, ScimError> {
+    parsed(&bytes(request, payload, limit).await?)
+}
+
+/// The bytes of a body that says that it is JSON.
+pub(super) async fn bytes(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<web::BytesMut, ScimError> {
     check_media_type(request)?;
-    let bytes = read(payload, limit).await?;
-    match serde_json::from_slice(&bytes) {
+    read(payload, limit).await
+}
+
+/// The JSON object of a body.
+pub(super) fn parsed(bytes: &[u8]) -> Result<Object, ScimError> {
+    match serde_json::from_slice(bytes) {
         Ok(UniqueJson(serde_json::Value::Object(object))) => Ok(object),
         Ok(UniqueJson(other)) => Err(ScimError::invalid_syntax(format!(
             "The request body must be a JSON object, but it is {}.",

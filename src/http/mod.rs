@@ -7,6 +7,7 @@ pub mod admin;
 mod body;
 mod caller;
 mod error;
+mod exchange;
 mod health;
 mod limit;
 mod observe;

@@ -17,6 +17,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RouteName(pub(super) &'static str);
 
+/// The `X-Request-ID` of a request.
+#[derive(Clone, Debug)]
+pub(super) enum RequestId {
+    /// `req_…`
+    Ours(String),
+    Clients(String),
+}
+
 /// Gives the request an id that is also a response header, and counts and logs the answer.
 pub async fn observe(
     request: ServiceRequest,
@@ -33,6 +41,11 @@ pub async fn observe(
         (None, Some(state)) => state.service.clock.id("req"),
         (None, None) => String::new(),
     };
+    let request_id = match given.filter(usable) {
+        Some(id) => RequestId::Clients(id.to_owned()),
+        None => RequestId::Ours(id.clone()),
+    };
+    request.extensions_mut().insert(request_id);
     let method = method_name(request.method());
     let mut response = next.call(request).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {

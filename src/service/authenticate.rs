@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::context::Directory;
+use super::exchange::Trace;
 use super::{Service, ServiceError};
 use crate::auth::verified::Remembered;
 use crate::auth::{Presented, SecretKind, Verified, hash, secret};
@@ -44,11 +45,18 @@ pub struct Access {
     pub scope: TokenScope,
     /// The user that the token was issued for, for `/Me`.
     pub user_id: Option<String>,
+    /// Where the findings of the request go that comes with it.
+    pub trace: Trace,
     expires: Option<i64>,
     last_used: Option<i64>,
 }
 
 impl Access {
+    /// The same for one request, whose findings go there.
+    pub fn traced(&self, trace: Trace) -> Self {
+        Self { trace, ..self.clone() }
+    }
+
     /// What a request that was let in before may do when it is taken up again.
     pub(super) fn of_directory(directory: Directory) -> Self {
         Self {
@@ -56,6 +64,7 @@ impl Access {
             token_id: String::new(),
             scope: TokenScope::Write,
             user_id: None,
+            trace: Trace::off(),
             expires: None,
             last_used: None,
         }
@@ -342,6 +351,7 @@ fn access_of(token: &TokenRow, row: &DirectoryRow, registry: Registry) -> Access
         token_id: token.id.clone(),
         scope: if token.scope == "read" { TokenScope::Read } else { TokenScope::Write },
         user_id: token.user_id.clone(),
+        trace: Trace::off(),
         expires: token.expires,
         last_used: token.last_used,
     }

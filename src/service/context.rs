@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::exchange::RecordSettings;
 use super::limit::RateLimit;
 use super::policy::{InactiveUsers, OnDelete, Policies, Revive, Span};
 use crate::profile::{PROVIDERS, Profile};
@@ -90,6 +91,9 @@ pub struct Settings {
     /// How long a user may be in no group before the app sees it as inactive.
     #[serde(default)]
     pub suspend_when_groupless: Option<Span>,
+    /// What is kept of its requests.
+    #[serde(default)]
+    pub records: RecordSettings,
 }
 
 impl Settings {
@@ -142,6 +146,8 @@ pub struct Directory {
     pub profile: Arc<Profile>,
     /// As they were when the row was read. A unit reads them anew.
     pub policies: Policies,
+    /// What is kept of its requests.
+    pub records: RecordSettings,
     pub registry: Registry,
     /// The version of the directory's own schemas that the registry has.
     pub schema_version: i64,
@@ -176,6 +182,7 @@ impl Directory {
             rate_limit: settings.rate_limit,
             policies: settings.policies(),
             profile: Arc::new(profile),
+            records: settings.records,
             registry,
             schema_version: row.schema_version,
         }

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::ServiceError;
+use super::exchange::{Changed, Listed};
 use super::lifecycle;
-use super::record::{Recorder, object};
+use super::record::{MAX_NAMED, Recorder, object};
 use super::unit::{Edit, Prepared, Site, check, columns};
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, convert};
@@ -60,6 +61,18 @@ impl Deletion {
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
         tx.count_add(directory_key, &site.resource_type.name, row.active, site.slot, -1)?;
+        // Only the record of the request needs their ids.
+        let left = match site.trace.is_on() {
+            true => lifecycle::group_rows(tx, recorder, &groups)?,
+            false => Vec::new(),
+        };
+        site.trace.changed(|| {
+            let mut named = Listed::default();
+            left.iter().for_each(|group| named.push(&group.id, MAX_NAMED));
+            let before = Some(row.doc.clone());
+            let event_ids = recorder.event_ids.clone();
+            Changed { before, left: named, event_ids, ..site.unchanged("groups") }
+        });
         Ok(())
     }
 }

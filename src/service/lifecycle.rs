@@ -10,6 +10,7 @@
 //! user holds the user's groups and the user against every other unit, so that no membership comes
 //! or goes unseen.
 
+use super::exchange::Listed;
 use super::record::Recorder;
 use crate::event::{Reason, name};
 use crate::store::app_user::AppUser;
@@ -84,13 +85,13 @@ pub(super) fn strip(
     note_groupless(tx, recorder, &[user.key])
 }
 
-/// Members have left a group, which is locked.
+/// Members have left a group, which is locked. Answers who they are.
 pub(super) fn left(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
     keys: &[i64],
-) -> Result<(), StoreError> {
+) -> Result<Listed, StoreError> {
     note_groupless(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
@@ -115,12 +116,13 @@ pub(super) fn note_groupless(
 }
 
 /// Members have joined a group, which is locked. Who was suspended for being in none comes back.
+/// Answers who they are.
 pub(super) fn joined(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
     keys: &[i64],
-) -> Result<(), StoreError> {
+) -> Result<Listed, StoreError> {
     if recorder.in_force.policies.suspend_when_groupless.is_some() {
         for keys in keys.chunks(CHUNK) {
             for user in tx.app_user_lock(recorder.directory.key, keys)? {

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::ServiceError;
 use super::context::Directory;
+use super::exchange::Listed;
+use super::record::MAX_NAMED;
 use crate::scim::filter::resolve_element;
 use crate::scim::patch::members::members_attribute;
 use crate::scim::patch::{MemberChange, MemberStep};
@@ -23,6 +25,8 @@ const CHUNK: usize = 1_000;
 pub(super) struct Outcome {
     pub(super) removed: Vec<i64>,
     pub(super) added: Vec<i64>,
+    /// Values of the request that wait for their resources.
+    pub(super) waiting: Listed,
 }
 
 impl Outcome {
@@ -94,6 +98,7 @@ pub(super) fn apply(
     }
     let place = Place { directory_key: directory.key, group_key };
     wait_for(tx, place, &change, &missing, now)?;
+    missing.iter().for_each(|value| outcome.waiting.push(value, MAX_NAMED));
     if change.only_added_stay {
         outcome.removed = tx.member_remove_others(directory.key, group_key, &wanted)?;
     } else {

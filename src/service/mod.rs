@@ -2,7 +2,7 @@
 //!
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens.
+//! what a bearer secret opens, [`exchange`] keeps records of what clients sent.
 
 pub mod administer;
 pub mod asynchronous;
@@ -13,6 +13,7 @@ pub mod context;
 mod deletion;
 pub mod discovery;
 pub mod error;
+pub mod exchange;
 mod lifecycle;
 pub mod limit;
 mod membership;
@@ -38,7 +39,7 @@ pub use crate::store::on_behalf_of;
 use crate::auth::{Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
-use crate::store::{Store, StoreError};
+use crate::store::{RecordStore, Store, StoreError};
 use limit::{Cost, Limited, Limiter, Quota, RateLimit};
 
 /// Everything that the use cases need. Built once and shared.
@@ -49,6 +50,8 @@ pub struct Service {
     pub registry: Registry,
     /// Where clients reach the server, without a trailing slash; used when the request does not say.
     pub public_url: String,
+    /// Records of what SCIM clients sent.
+    pub records: Arc<exchange::Records>,
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
@@ -124,8 +127,10 @@ impl Service {
         fixed_keys: Vec<authenticate::FixedKey>,
         secret_key: &SecretKey,
         rate_limit: RateLimit,
+        records: RecordStore,
     ) -> Self {
         Self {
+            records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use super::authenticate::served_catalogue;
 use super::context::{Directory, State};
 use super::error::AdminError;
+use super::exchange::Listed;
 use super::lifecycle;
 use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
@@ -193,6 +194,7 @@ impl PolicyWork {
             in_force: InForce::new(&shared.settings, shared.policy_cursor),
             ids: ids.clone(),
             now: self.now,
+            event_ids: Listed::default(),
         };
         let done = part(tx, &mut recorder, shared.policy_cursor)?;
         *ids = recorder.ids;
@@ -218,10 +220,12 @@ impl PolicyWork {
         }
         tx.policy_cursor_set(key, Some(0))?;
         let users = tx.count_total(key, "User")?.max(tx.departed_count(key, i64::MAX)?);
-        match users <= TOLD_ROWS {
-            true => self.run_to_end(tx),
-            false => Ok(Done::default()),
-        }
+        let Some(row) = tx.directory_by_key(key)?.filter(|_| users <= TOLD_ROWS) else {
+            return Ok(Done::default());
+        };
+        // The profile may have been changed with the policies.
+        let directory = Directory::from_row(&row, self.directory.registry.clone());
+        Self { directory: Arc::new(directory), ids: self.ids.clone(), now: self.now }.run_to_end(tx)
     }
 
     /// Does all of it, for a directory that is small enough.

@@ -30,6 +30,7 @@ impl Service {
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
             slot: self.clock.slot(16),
+            trace: access.trace.clone(),
         }
     }
 
@@ -42,11 +43,13 @@ impl Service {
         mut body: Object,
     ) -> Result<Creation, ServiceError> {
         let profile = &access.directory.profile;
-        rewrite::representation(&mut body, resource_type, profile);
+        access.trace.rewritten(rewrite::representation(&mut body, resource_type, profile));
         let members = members::of_representation(&body, resource_type)?;
         let mut notes = Notes::default();
-        let mut attributes =
-            validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
+        let checked =
+            validate::representation(&body, resource_type, profile.value_rules(), &mut notes);
+        access.trace.ignored(&notes);
+        let mut attributes = checked?;
         default_active(&mut attributes, resource_type, true);
         let revive = match access.directory.policies.revive_on_create {
             Revive::SameExternalId if resource_type.is_user() => {
@@ -89,11 +92,13 @@ impl Service {
         mut body: Object,
     ) -> Result<Revision, ServiceError> {
         let profile = &access.directory.profile;
-        rewrite::representation(&mut body, resource_type, profile);
+        access.trace.rewritten(rewrite::representation(&mut body, resource_type, profile));
         let members = replaced_members(&body, resource_type)?;
         let mut notes = Notes::default();
-        let attributes =
-            validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
+        let checked =
+            validate::representation(&body, resource_type, profile.value_rules(), &mut notes);
+        access.trace.ignored(&notes);
+        let attributes = checked?;
         let (rt, profile) = (Arc::clone(resource_type), Arc::clone(profile));
         let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
             let document = replaced(row, attributes.clone(), &rt, &profile)?;
@@ -127,9 +132,9 @@ impl Service {
     ) -> Result<Revision, ServiceError> {
         let profile = Arc::clone(&access.directory.profile);
         let mut ops = op::parse(body, profile.patch_body_rules())?;
-        rewrite::patch(&mut ops, resource_type, &profile);
+        access.trace.rewritten(rewrite::patch(&mut ops, resource_type, &profile));
         let (ops, members) = members::split(ops, resource_type, profile.patch_rules())?;
-        let rt = Arc::clone(resource_type);
+        let (rt, trace) = (Arc::clone(resource_type), access.trace.clone());
         let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
             let document = Document::stored(object(&row.doc));
             let extra = row.extra.as_deref().map(object).unwrap_or_default();
@@ -138,8 +143,9 @@ impl Service {
                 true => document,
                 false => {
                     let rules = profile.patch_rules();
-                    let patched = patch::apply(&document, &ops, &rt, rules, &mut notes)?;
-                    let mut edited = patched.into_object();
+                    let patched = patch::apply(&document, &ops, &rt, rules, &mut notes);
+                    trace.ignored(&notes);
+                    let mut edited = patched?.into_object();
                     // Nobody gains access because `active` was taken away.
                     if !row.active {
                         default_active(&mut edited, &rt, false);
@@ -173,6 +179,7 @@ impl Service {
         let found: Result<_, StoreError> =
             self.store.get("resource_get", move |tx| site.get(tx)).await;
         let row = found?.ok_or_else(|| revision.site.missing())?;
+        revision.site.trace.met(&row);
         check(revision.condition.as_ref(), &row)?;
         let prepared = Prepared::of(&row, (revision.edit)(&row)?, &revision.site)?;
         if prepared.changes_nothing(&row) {

@@ -36,6 +36,13 @@ impl Service {
     }
 
     async fn purge(&self, key: i64) -> Result<(), ServiceError> {
+        if let Err(error) = self.forget_records(key).await {
+            // In a file of their own they hold nothing up: what is left of them goes by age.
+            if self.records.is_shared() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the request records of a directory are not purged");
+        }
         while self.purge_step(key).await? {}
         Ok(())
     }

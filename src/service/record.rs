@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::context::Directory;
+use super::exchange::{Listed, MAX_EVENTS};
 use super::policy::InForce;
 use crate::clock::Ids;
 use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes};
@@ -17,12 +18,17 @@ use crate::store::{StoreError, Tx};
 /// How many member rows are read at a time for their events.
 const CHUNK: usize = 500;
 
+/// Members and groups that the record of a request names.
+pub(super) const MAX_NAMED: usize = 50;
+
 /// Appends the events of one unit.
 pub(super) struct Recorder<'r> {
     pub(super) directory: &'r Directory,
     pub(super) in_force: InForce,
     pub(super) ids: Ids,
     pub(super) now: i64,
+    /// The events that were appended.
+    pub(super) event_ids: Listed,
 }
 
 impl Recorder<'_> {
@@ -83,7 +89,9 @@ impl Recorder<'_> {
             reason,
             created: self.now,
         };
-        tx.event_append(self.directory.key, &new)
+        tx.event_append(self.directory.key, &new)?;
+        self.event_ids.push(&new.id, MAX_EVENTS);
+        Ok(())
     }
 
     pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
@@ -132,25 +140,32 @@ impl Recorder<'_> {
         }
     }
 
-    /// One event per user that the app sees; groups as members make none.
+    /// One event per user that the app sees; groups as members make none. Answers who they are.
     pub(super) fn members(
         &mut self,
         tx: &mut Tx<'_>,
         event: &'static str,
         group: &ResourceRow,
         member_keys: &[i64],
-    ) -> Result<(), StoreError> {
-        let Some(group_view) = self.view(group) else { return Ok(()) };
+    ) -> Result<Listed, StoreError> {
+        let mut named = Listed::default();
+        let Some(group_view) = self.view(group) else {
+            named.count = member_keys.len();
+            return Ok(named);
+        };
         for keys in member_keys.chunks(CHUNK) {
             let rows = tx.app_user_rows(self.directory.key, keys)?;
             let by_key: HashMap<i64, ResourceRow> =
                 rows.into_iter().map(|row| (row.key, row)).collect();
-            let rows = keys.iter().filter_map(|key| by_key.get(key));
-            for row in rows.filter(|row| row.app_state.is_visible()) {
-                self.member(tx, event, &group_view, row, None)?;
+            named.count += keys.len().saturating_sub(by_key.len());
+            for row in keys.iter().filter_map(|key| by_key.get(key)) {
+                named.push(&row.id, MAX_NAMED);
+                if row.app_state.is_visible() {
+                    self.member(tx, event, &group_view, row, None)?;
+                }
             }
         }
-        Ok(())
+        Ok(named)
     }
 
     /// The user leaves every one of the groups.

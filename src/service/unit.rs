@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::ServiceError;
 use super::context::{Directory, State};
+use super::exchange::{Changed, Listed, Trace};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, object};
 use super::{lifecycle, membership};
@@ -50,6 +51,7 @@ pub(super) struct Site {
     pub(super) now: i64,
     pub(super) ids: crate::clock::Ids,
     pub(super) slot: i32,
+    pub(super) trace: Trace,
 }
 
 /// What an edit makes of a document.
@@ -137,7 +139,15 @@ impl Creation {
         let site = &self.site;
         let rt = &site.resource_type;
         let members = membership::apply(tx, &site.directory, rt, row.key, &self.members, site.now)?;
-        Ok(lifecycle::joined(tx, recorder, row, &members.added)?)
+        let joined = lifecycle::joined(tx, recorder, row, &members.added)?;
+        site.trace.changed(|| Changed {
+            after: Some(row.doc.clone()),
+            joined,
+            waiting: members.waiting,
+            event_ids: recorder.event_ids.clone(),
+            ..site.unchanged("members")
+        });
+        Ok(())
     }
 }
 
@@ -288,9 +298,16 @@ impl Site {
                     in_force: InForce::new(&shared.settings, shared.policy_cursor),
                     ids: self.ids.clone(),
                     now: self.now,
+                    event_ids: Listed::default(),
                 })
             }
         }
+    }
+
+    /// The resource for the record of the request.
+    pub(super) fn unchanged(&self, relation: &'static str) -> Changed {
+        let resource_type = self.resource_type.name.clone();
+        Changed { resource_type, id: self.id.clone(), relation, ..Changed::default() }
     }
 
     fn insert(
@@ -406,6 +423,12 @@ impl Site {
         }
         let members = membership::apply(tx, &self.directory, rt, row.key, &prepared.members, now)?;
         if !rewrites && members.is_empty() {
+            self.trace.changed(|| Changed {
+                before: Some(row.doc.clone()),
+                after: Some(row.doc.clone()),
+                waiting: members.waiting,
+                ..self.unchanged("members")
+            });
             return Ok(row.clone());
         }
         if !rewrites {
@@ -436,8 +459,8 @@ impl Site {
         }
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
-        lifecycle::left(tx, recorder, &new, &members.removed)?;
-        lifecycle::joined(tx, recorder, &new, &members.added)?;
+        let left = lifecycle::left(tx, recorder, &new, &members.removed)?;
+        let joined = lifecycle::joined(tx, recorder, &new, &members.added)?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];
@@ -446,6 +469,15 @@ impl Site {
                 tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
             }
         }
+        self.trace.changed(|| Changed {
+            before: Some(row.doc.clone()),
+            after: Some(new.doc.clone()),
+            joined,
+            left,
+            waiting: members.waiting,
+            event_ids: recorder.event_ids.clone(),
+            ..self.unchanged("members")
+        });
         Ok(new)
     }
 }

@@ -36,11 +36,13 @@ impl Location {
     }
 }
 
-/// What a SQLite connection is for; it decides the size of its page cache.
+/// What a SQLite connection is for; it decides the size of its page cache and what a crash may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Writer,
     Reader,
+    /// Writes request records: a loss of power may take the last of them, never the file.
+    RecordWriter,
 }
 
 /// How long a SQLite connection waits for a lock held by another process.
@@ -55,13 +57,14 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let cache_kib = match role {
         Role::Writer => 32 * 1024,
-        Role::Reader => 4 * 1024,
+        Role::Reader | Role::RecordWriter => 4 * 1024,
     };
+    let synchronous = if role == Role::RecordWriter { "NORMAL" } else { "FULL" };
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout = {busy};
          PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+         PRAGMA synchronous = {synchronous};
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 0;

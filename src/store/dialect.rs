@@ -9,6 +9,8 @@ use super::conn::AnyConn;
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+/// The tables of `requests.db`, which SQLite keeps beside the database.
+const REQUESTS: EmbeddedMigrations = embed_migrations!("migrations/requests");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -73,7 +75,7 @@ pub(super) fn rollback(conn: &mut AnyConn) -> QueryResult<()> {
 /// Brings the tables to the newest version. On PostgreSQL an advisory lock lets one process do it.
 pub(super) fn migrate(conn: &mut AnyConn) -> Result<Vec<String>, String> {
     match conn {
-        AnyConn::Sqlite(inner) => run_sqlite(inner),
+        AnyConn::Sqlite(inner) => run_sqlite(inner, SQLITE),
         AnyConn::Pg(inner) => {
             let lock = |inner: &mut PgConnection, call: &str| {
                 inner.batch_execute(call).map_err(|error| error.to_string())
@@ -88,8 +90,19 @@ pub(super) fn migrate(conn: &mut AnyConn) -> Result<Vec<String>, String> {
     }
 }
 
-fn run_sqlite(conn: &mut SqliteConnection) -> Result<Vec<String>, String> {
-    let applied = conn.run_pending_migrations(SQLITE).map_err(|error| error.to_string())?;
+/// Brings the tables of a file of request records to the newest version.
+pub(super) fn migrate_requests(conn: &mut AnyConn) -> Result<Vec<String>, String> {
+    match conn {
+        AnyConn::Sqlite(inner) => run_sqlite(inner, REQUESTS),
+        AnyConn::Pg(_) => Ok(Vec::new()),
+    }
+}
+
+fn run_sqlite(
+    conn: &mut SqliteConnection,
+    migrations: EmbeddedMigrations,
+) -> Result<Vec<String>, String> {
+    let applied = conn.run_pending_migrations(migrations).map_err(|error| error.to_string())?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 

@@ -28,11 +28,14 @@ pub mod member;
 pub mod organization;
 pub mod pending;
 pub mod plan;
+mod record_store;
+pub mod request_record;
 pub mod resource;
 pub mod schemas;
 mod setting;
 pub mod token;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -43,6 +46,7 @@ pub use error::{StoreError, UniqueRule, UnitError};
 pub use exec::on_behalf_of;
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, ListRange};
+pub use record_store::RecordStore;
 pub use sql::Tx;
 
 use conn::{AnyConn, Role};
@@ -110,6 +114,13 @@ pub fn migrate(location: &Location) -> Result<Vec<String>, StoreError> {
     dialect::migrate(&mut conn).map_err(StoreError::Unavailable)
 }
 
+/// Brings a file of request records to the newest version and answers the migrations that were
+/// applied.
+pub fn migrate_requests(path: &Path) -> Result<Vec<String>, StoreError> {
+    let mut conn = conn::open_sqlite(path, Role::RecordWriter)?;
+    dialect::migrate_requests(&mut conn).map_err(StoreError::Unavailable)
+}
+
 /// Takes every migration back: all data is gone.
 pub fn revert_all(location: &Location) -> Result<(), StoreError> {
     let mut conn = connect(location)?;
@@ -119,60 +130,74 @@ pub fn revert_all(location: &Location) -> Result<(), StoreError> {
 impl Store {
     /// Starts the lanes. The tables must be there: see [`migrate`].
     pub fn open(location: &Location, sizes: LaneSizes) -> Result<Self, StoreError> {
-        let metrics = StoreMetrics::default();
-        let queue = |places, threads| Arc::new(Queue::new(places, threads));
-        let scans = queue(sizes.queue.min(SCANS), 1);
-        let mut threads = Vec::new();
-        let (writes, reads);
-        let mut stop = None;
         match location {
-            Location::Sqlite(path) => {
-                writes = queue(sizes.queue, 1);
-                reads = queue(sizes.queue, sizes.sqlite_readers);
-                let writer = conn::open_sqlite(path, Role::Writer)?;
-                let (file, units) = (path.clone(), Arc::clone(&writes));
-                let lane_metrics = metrics.clone();
-                threads.push(spawn("write", move || {
-                    sqlite_lane::write_loop(&file, writer, &units, &lane_metrics);
-                })?);
-                for _ in 0..sizes.sqlite_readers {
-                    let (file, units) = (path.clone(), Arc::clone(&reads));
-                    threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &units))?);
-                }
-                let (file, units) = (path.clone(), Arc::clone(&scans));
-                threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &units))?);
-                let (stop_sender, stopped) = bounded(1);
-                stop = Some(stop_sender);
-                let file = path.clone();
-                threads.push(spawn("checkpoint", move || {
-                    sqlite_lane::checkpoint_loop(&file, &stopped);
-                })?);
-            }
-            Location::Postgres(url) => {
-                writes = queue(sizes.queue, sizes.postgres_connections);
-                reads = Arc::clone(&writes);
-                let queues = std::iter::repeat_n(&writes, sizes.postgres_connections)
-                    .chain(std::iter::once(&scans));
-                for units in queues {
-                    let units = Arc::clone(units);
-                    let (url, lane_metrics) = (url.clone(), metrics.clone());
-                    threads.push(spawn("postgres", move || {
-                        postgres_lane::run_loop(&url, &units, &lane_metrics);
-                    })?);
-                }
-            }
+            Location::Sqlite(path) => Self::open_sqlite(path, Role::Writer, sizes),
+            Location::Postgres(url) => Self::open_postgres(url, sizes),
         }
+    }
+
+    /// A writer, readers, a scanner and the checkpoints of one file.
+    fn open_sqlite(path: &Path, role: Role, sizes: LaneSizes) -> Result<Self, StoreError> {
+        let metrics = StoreMetrics::default();
+        let queues = Queues {
+            write: queue(sizes.queue, 1),
+            read: queue(sizes.queue, sizes.sqlite_readers),
+            scan: queue(sizes.queue.min(SCANS), 1),
+        };
+        let mut threads = Vec::new();
+        let writer = conn::open_sqlite(path, role)?;
+        let (file, units) = (path.to_owned(), Arc::clone(&queues.write));
+        let lane_metrics = metrics.clone();
+        threads.push(spawn("write", move || {
+            sqlite_lane::write_loop(&file, role, writer, &units, &lane_metrics);
+        })?);
+        for _ in 0..sizes.sqlite_readers {
+            let (file, units) = (path.to_owned(), Arc::clone(&queues.read));
+            threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &units))?);
+        }
+        let (file, units) = (path.to_owned(), Arc::clone(&queues.scan));
+        threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &units))?);
+        let (stop, stopped) = bounded(1);
+        let file = path.to_owned();
+        threads.push(spawn("checkpoint", move || sqlite_lane::checkpoint_loop(&file, &stopped))?);
+        Ok(Self::of(queues, Some(stop), threads, metrics))
+    }
+
+    /// Connections that share a queue, and one for scans.
+    fn open_postgres(url: &str, sizes: LaneSizes) -> Result<Self, StoreError> {
+        let metrics = StoreMetrics::default();
+        let shared = queue(sizes.queue, sizes.postgres_connections);
+        let scan = queue(sizes.queue.min(SCANS), 1);
+        let mut threads = Vec::new();
+        let served = std::iter::repeat_n(&shared, sizes.postgres_connections);
+        for units in served.chain(std::iter::once(&scan)) {
+            let (url, units) = (url.to_owned(), Arc::clone(units));
+            let lane_metrics = metrics.clone();
+            threads.push(spawn("postgres", move || {
+                postgres_lane::run_loop(&url, &units, &lane_metrics);
+            })?);
+        }
+        let queues = Queues { write: Arc::clone(&shared), read: shared, scan };
+        Ok(Self::of(queues, None, threads, metrics))
+    }
+
+    fn of(
+        queues: Queues,
+        stop: Option<Sender<()>>,
+        threads: Vec<JoinHandle<()>>,
+        metrics: StoreMetrics,
+    ) -> Self {
         let lane = |queue| Lane { queue, metrics: metrics.clone() };
-        Ok(Self {
+        Self {
             lanes: Arc::new(Lanes {
-                write: lane(writes),
-                read: lane(reads),
-                scan: lane(scans),
+                write: lane(queues.write),
+                read: lane(queues.read),
+                scan: lane(queues.scan),
                 stop,
                 threads,
                 metrics,
             }),
-        })
+        }
     }
 
     /// One statement.
@@ -239,6 +264,17 @@ impl Store {
             ("scan", self.lanes.scan.depth()),
         ]
     }
+}
+
+/// What waits for the threads of a store.
+struct Queues {
+    write: Arc<Queue>,
+    read: Arc<Queue>,
+    scan: Arc<Queue>,
+}
+
+fn queue(places: usize, threads: usize) -> Arc<Queue> {
+    Arc::new(Queue::new(places, threads))
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {

@@ -54,8 +54,14 @@ impl Slot {
 }
 
 /// Runs the writer until the queue is closed and empty.
-pub(super) fn write_loop(path: &Path, conn: AnyConn, queue: &Queue, metrics: &StoreMetrics) {
-    let mut slot = Slot { path: path.to_owned(), role: Role::Writer, conn: Some(conn) };
+pub(super) fn write_loop(
+    path: &Path,
+    role: Role,
+    conn: AnyConn,
+    queue: &Queue,
+    metrics: &StoreMetrics,
+) {
+    let mut slot = Slot { path: path.to_owned(), role, conn: Some(conn) };
     while let Some(first) = queue.take() {
         let started = Stopwatch::start();
         let units = match queue.len() {

@@ -1,6 +1,7 @@
 //! The management API under `/api/v1`: organizations, directories, tokens, API keys.
 
 mod handlers;
+mod requests;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource};
@@ -71,6 +72,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::profile_patch),
             )
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
+            .service(methods("/directories/{id}/requests", "GET").get(requests::list))
+            .service(methods("/directories/{id}/requests/{request}", "GET").get(requests::get))
+            .service(
+                methods("/directories/{id}/requests/{request}/replay", "POST")
+                    .post(requests::replay),
+            )
             .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
             .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))
             .service(
@@ -146,7 +153,22 @@ async fn json<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<T, HttpError> {
-    let object = body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
+    typed(body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?)
+}
+
+/// Like [`json`] where a body may be left out.
+async fn json_or_default<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<T, HttpError> {
+    let bytes = body::bytes(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
+    match bytes.is_empty() {
+        true => Ok(T::default()),
+        false => typed(body::parsed(&bytes).map_err(HttpError::api)?),
+    }
+}
+
+fn typed<T: DeserializeOwned>(object: Object) -> Result<T, HttpError> {
     refuse_nul(&object)?;
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());

@@ -17,11 +17,13 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::body::Query;
 use super::error::{HttpError, Problem, Surface};
+use super::exchange::{self, Exchange};
 use super::observe::RouteName;
 use super::{State, caller, limit};
 use crate::scim::{ScimError, ScimType};
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State as DirectoryState;
+use crate::service::exchange::Kind;
 use crate::service::limit::Cost;
 use crate::service::render::Links;
 use crate::service::{self, Access};
@@ -38,12 +40,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::scope("/{more:/+}scim").default_service(web::to(entry)));
 }
 
-/// Every SCIM request; what fails is told in the error body of its version.
+/// Every SCIM request, with its record; what fails is told in the error body of its version.
 async fn entry(
     request: HttpRequest,
     payload: web::Payload,
     state: web::Data<State>,
-) -> Result<HttpResponse, HttpError> {
+) -> HttpResponse {
     let path = request.path().trim_start_matches('/');
     let tail = path.strip_prefix(ROOT.trim_start_matches('/')).unwrap_or_default();
     let route = route::parse(tail);
@@ -51,7 +53,12 @@ async fn entry(
         Version::V1 => Surface::Scim1,
         Version::V2 => Surface::Scim,
     };
-    serve(request, payload, state, route).await.map_err(|error| error.shown_on(surface))
+    let exchange = exchange::begin(&request, &state);
+    let served = async |exchange: &mut Exchange| {
+        let answer = serve(request, payload, &state, route, exchange).await;
+        answer.map_err(|error| error.shown_on(surface))
+    };
+    exchange.recorded(served).await
 }
 
 /// A SCIM request whose caller is known.
@@ -74,11 +81,12 @@ impl Call {
 async fn serve(
     request: HttpRequest,
     payload: web::Payload,
-    state: web::Data<State>,
+    state: &State,
     route: Route,
+    exchange: &mut Exchange,
 ) -> Result<HttpResponse, HttpError> {
     request.extensions_mut().insert(RouteName(name(&route)));
-    let base = format!("{}{}", caller::public_url(&request, &state), route.version.prefix());
+    let base = format!("{}{}", caller::public_url(&request, state), route.version.prefix());
 
     // Facts about the server are readable without a token (RFC 7643 §5).
     let anonymous = request.headers().get("authorization").is_none();
@@ -91,14 +99,19 @@ async fn serve(
             }
         };
     }
-    let access =
-        authenticate(&request, &state, route.external_key.as_deref(), &route.target).await?;
-    limit::directory(&request, &state, &access, Cost::One)?;
+    let access = admit(&request, state, route.external_key.as_deref()).await?;
+    let reads = reads(request.method(), &route.target);
+    let access = exchange.enter(access, if reads { Kind::Read } else { Kind::Write });
+    if let Some((endpoint, id)) = route.target.resource() {
+        exchange.about(endpoint, id);
+    }
+    allow(&access, reads)?;
+    limit::directory(&request, state, &access, Cost::One)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
     let directory_key = access.directory.key;
     let call = Call { request, query, access, base, target: route.target };
-    service::on_behalf_of(directory_key, answer(&call, route.version, &state, payload)).await
+    service::on_behalf_of(directory_key, answer(&call, route.version, state, payload)).await
 }
 
 /// Does what a caller asks who was let in.
@@ -155,21 +168,40 @@ async fn answer_v2(
     }
 }
 
-/// Lets the caller in: a good token, for the directory that the path names, in a state that serves,
-/// with the scope that the method needs. The token is checked before anything else is told.
-async fn authenticate(
+/// Lets the caller in, as for every request.
+async fn authenticate(call: &Call, state: &State) -> Result<(), HttpError> {
+    let key = &call.access.directory.external_key;
+    let access = admit(&call.request, state, Some(key)).await?;
+    allow(&access, reads(call.request.method(), &call.target))
+}
+
+/// Whose directory it is: a good token, for the directory that the path names. The token is checked
+/// before anything else is told.
+async fn admit(
     request: &HttpRequest,
     state: &State,
     external_key: Option<&str>,
-    target: &Target,
 ) -> Result<Arc<Access>, HttpError> {
     let address = caller::address(request, state);
     let bearer = caller::bearer(request).map_err(HttpError::scim)?;
     let access = state.service.directory_access(bearer, address).await.map_err(HttpError::scim)?;
-    let forbidden = |detail: &str| Err(HttpError::scim(ScimError::new(403, detail)));
-    if external_key.is_some_and(|key| key != access.directory.external_key) {
-        return forbidden("The token belongs to another directory than this URL.");
+    match external_key.is_some_and(|key| key != access.directory.external_key) {
+        true => forbidden("The token belongs to another directory than this URL."),
+        false => Ok(access),
     }
+}
+
+fn forbidden<T>(detail: &str) -> Result<T, HttpError> {
+    Err(HttpError::scim(ScimError::new(403, detail)))
+}
+
+/// A search reads, although it is a POST.
+fn reads(method: &Method, target: &Target) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || matches!(target, Target::Search(_))
+}
+
+/// Whether the directory is in a state that serves, and the token has the scope that is needed.
+fn allow(access: &Access, reads: bool) -> Result<(), HttpError> {
     match access.directory.state {
         DirectoryState::Paused => return Err(HttpError::scim(Problem::Paused)),
         DirectoryState::Disabled => {
@@ -178,13 +210,10 @@ async fn authenticate(
         DirectoryState::Deleting => return forbidden("This directory is being deleted."),
         _ => {}
     }
-    // A search reads, although it is a POST.
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
-        || matches!(target, Target::Search(_));
-    if !reads && access.scope == TokenScope::Read {
-        return forbidden("This token may only read.");
+    match !reads && access.scope == TokenScope::Read {
+        true => forbidden("This token may only read."),
+        false => Ok(()),
     }
-    Ok(access)
 }
 
 /// The name of the route in metrics and logs.

@@ -337,9 +337,12 @@ pub(super) async fn read(
     state: &State,
     payload: web::Payload,
 ) -> Result<Object, HttpError> {
-    let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
-    let key = &call.access.directory.external_key;
-    super::authenticate(&call.request, state, Some(key), &call.target).await?;
+    let body = body::bytes(&call.request, payload, MAX_BODY_BYTES).await;
+    if let Ok(bytes) = &body {
+        call.access.trace.received(bytes);
+    }
+    super::authenticate(call, state).await?;
+    let body = body.and_then(|bytes| body::parsed(&bytes));
     client::notice(call, state, body.as_ref().ok());
     body.map_err(HttpError::scim)
 }

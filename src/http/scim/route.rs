@@ -65,6 +65,17 @@ pub(super) enum Target {
     Unknown,
 }
 
+impl Target {
+    /// The endpoint of a resource or of a collection, and the id if the path names one.
+    pub(super) fn resource(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Resource(endpoint, id) => Some((endpoint, id)),
+            Self::Collection(endpoint) => Some((endpoint, "")),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the path behind `/scim`. Without a version the newest is meant (RFC 7644 §3.13).
 pub(super) fn parse(tail: &str) -> Route {
     let segments: Vec<String> = tail

@@ -15,6 +15,7 @@ use crate::scim::{Object, ResourceType, ScimError};
 use crate::service::context::{Directory, State};
 use crate::service::deletion::Deletion;
 use crate::service::error::AdminError;
+use crate::service::exchange::Trace;
 use crate::service::record::object;
 use crate::service::unit::{Creation, Edit, Prepared, Revision, Site, content};
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -106,6 +107,7 @@ impl Service {
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
             slot: self.clock.slot(16),
+            trace: Trace::off(),
         };
         let mut sites: Vec<(Site, String, Object)> = Vec::with_capacity(wanted.len());
         for (value, attributes) in wanted {

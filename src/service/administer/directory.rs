@@ -116,10 +116,13 @@ pub(super) fn checked_settings(settings: Option<&Value>) -> Result<String, Admin
     if let Some(overrides) = value.get("profile").and_then(Value::as_object) {
         profile::check(overrides, "settings.profile")?;
     }
-    let _: Settings = serde_path_to_error::deserialize(value).map_err(|error| {
+    let settings: Settings = serde_path_to_error::deserialize(value).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
         let field = if path == "." { "settings".into() } else { format!("settings.{path}") };
         AdminError::invalid(&field, format!("{inner}."))
+    })?;
+    settings.records.check().map_err(|(field, message)| {
+        AdminError::invalid(&format!("settings.records.{field}"), message)
     })?;
     Ok(value.to_string())
 }
@@ -238,7 +241,7 @@ impl Service {
     }
 
     /// The directory's row, if the key may see it.
-    pub(super) async fn directory_row(
+    pub(in crate::service) async fn directory_row(
         &self,
         access: &ApiAccess,
         id: &str,

@@ -36,7 +36,7 @@ pub struct ListParameters {
 const LIMITS: (i64, i64) = (50, 500);
 
 impl ListParameters {
-    fn range(&self) -> Result<ListRange, AdminError> {
+    pub(in crate::service) fn range(&self) -> Result<ListRange, AdminError> {
         let limit = self.limit.unwrap_or(LIMITS.0);
         if !(1..=LIMITS.1).contains(&limit) {
             let message = format!("it is {limit}; allowed is 1 to {}.", LIMITS.1);
@@ -74,7 +74,11 @@ pub struct ListMetadata {
 
 impl<T> ListPage<T> {
     /// Makes a page of rows that were read with one row more than asked for.
-    fn of(range: &ListRange, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> Self {
+    pub(in crate::service) fn of(
+        range: &ListRange,
+        mut rows: Vec<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Self {
         let limit = usize::try_from(range.limit - 1).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -96,7 +100,7 @@ impl<T> ListPage<T> {
         Self { data: rows, list_metadata }
     }
 
-    fn map<U>(self, f: impl FnMut(T) -> U) -> ListPage<U> {
+    pub(in crate::service) fn map<U>(self, f: impl FnMut(T) -> U) -> ListPage<U> {
         ListPage { data: self.data.into_iter().map(f).collect(), list_metadata: self.list_metadata }
     }
 }

@@ -18,6 +18,7 @@ use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
+use crate::service::exchange::Listed;
 use crate::service::policy::InForce;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::columns;
@@ -360,7 +361,8 @@ impl Step {
         let directory = &self.change.directory;
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
         let in_force = InForce { policies: directory.policies, changing: false };
-        let mut recorder = Recorder { directory, in_force, ids: self.ids.clone(), now: self.now };
+        let (ids, event_ids) = (self.ids.clone(), Listed::default());
+        let mut recorder = Recorder { directory, in_force, ids, now: self.now, event_ids };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);

@@ -209,7 +209,7 @@ impl Service {
         index: usize,
         mut operation: Operation,
     ) -> Result<Change, ScimError> {
-        let access = &job.access;
+        let access = &job.access.traced(job.access.trace.of_operation(index));
         let resource_type = access.directory.resource_type(&operation.endpoint)?.clone();
         if resource_type.is_read_only() {
             let detail = format!("A {} cannot be written over SCIM.", resource_type.name);
@@ -310,7 +310,9 @@ impl Job {
         let one = |(index, result): Ran| {
             let entry = self.request.operations.get(index)?;
             let failed = result.is_err();
-            Some((index, failed, self.outcome(entry, result).to_value()))
+            let outcome = self.outcome(entry, result).to_value();
+            self.access.trace.ended(index, failed, &outcome);
+            Some((index, failed, outcome))
         };
         ran.into_iter().filter_map(one).collect()
     }

@@ -429,7 +429,7 @@ impl Place {
 
 fn is_scim_error(answer: &Answer) -> bool {
     answer.body["schemas"] == json!(["urn:ietf:params:scim:api:messages:2.0:Error"])
-        && answer.body["status"] == answer.status.to_string()
+        && answer.body["status"].as_str() == Some(answer.status.to_string().as_str())
         && answer.header("content-type") == Some("application/scim+json")
 }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::GROUP;
+use super::{GROUP, plain_user};
 use crate::on_both_databases;
-use crate::support::{Answer, TestApp, group, patch, user};
+use crate::support::{Answer, TestApp, group, patch};
 
 on_both_databases![
     heavy_large_group_is_changed_in_time,
@@ -27,7 +27,7 @@ fn make_users(app: &TestApp, count: usize) -> Vec<String> {
         let operations: Vec<Value> = chunk
             .iter()
             .map(|n| {
-                let data = user(&format!("member{n}@example.com"));
+                let data = plain_user(&format!("member{n}@example.com"));
                 json!({"method": "POST", "path": "/Users", "bulkId": n.to_string(), "data": data})
             })
             .collect();

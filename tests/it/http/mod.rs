@@ -35,6 +35,7 @@ mod profiles_strict;
 mod projection;
 mod rate_limits;
 mod relations;
+mod requests;
 mod scim_v1;
 mod search;
 mod tolerance;

@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod cli;
+mod requests;
 mod serve;
 mod tls;
 

@@ -10,7 +10,7 @@ use rollbook::auth::SecretKey;
 use rollbook::service::Service;
 use rollbook::service::limit::RateLimit;
 use rollbook::store::async_request::AsyncRow;
-use rollbook::store::{StoreError, Tx};
+use rollbook::store::{RecordStore, StoreError, Tx};
 
 use crate::on_both_databases;
 use crate::support::{Answer, TestApp, group, user};
@@ -226,7 +226,9 @@ fn request_is_run_by_one_process(app: &TestApp) {
     let another = || {
         let store = app.service().store.clone();
         let (url, secret) = (app.url.clone(), SecretKey::generate());
-        Arc::new(Service::new(store, app.clock.clone(), url, Vec::new(), &secret, RateLimit::Off))
+        let records = RecordStore::shared(store.clone());
+        let (clock, off) = (app.clock.clone(), RateLimit::Off);
+        Arc::new(Service::new(store, clock, url, Vec::new(), &secret, off, records))
     };
     for round in 0..5 {
         let txn = format!("txn_{round}");

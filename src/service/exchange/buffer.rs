@@ -1,0 +1,219 @@
+//! What waits to be written: bounded by number and by bytes. Nothing here waits for anything.
+
+use std::collections::{HashMap, VecDeque};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::{Exchange, Kind};
+
+/// Exchanges that wait at most.
+const MAX_WAITING: usize = 4_096;
+
+/// About how many bytes they hold at most.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Exchanges, and their bytes, that are written together.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Successful reads of one directory that are kept, in a second.
+const READS_A_SECOND: u32 = 20;
+
+/// Directories whose reads are counted before those of past seconds are forgotten.
+const MAX_COUNTED: usize = 1_024;
+
+/// Counters of request records; clones share the same values.
+#[derive(Clone, Debug, Default)]
+pub struct RecordMetrics {
+    /// Records that were written.
+    pub written: Counter,
+    /// Requests without a record because the buffer was full or the write failed.
+    pub dropped: Counter,
+    /// Successful reads without a record because there were many.
+    pub skipped: Counter,
+}
+
+impl RecordMetrics {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "request_records_written",
+            "Request records that were written",
+            self.written.clone(),
+        );
+        registry.register(
+            "request_records_dropped",
+            "Requests without a record: the buffer was full or writing failed",
+            self.dropped.clone(),
+        );
+        registry.register(
+            "request_records_skipped",
+            "Successful reads without a record: more than are kept in a second",
+            self.skipped.clone(),
+        );
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    waiting: VecDeque<(usize, Exchange)>,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// False when there is no room.
+    pub(super) fn push(&mut self, exchange: Exchange) -> bool {
+        let size = exchange.size();
+        if self.waiting.len() >= MAX_WAITING || self.bytes + size > MAX_BYTES {
+            return false;
+        }
+        self.bytes += size;
+        self.waiting.push_back((size, exchange));
+        true
+    }
+
+    /// The next exchanges to write, oldest first.
+    pub(super) fn batch(&mut self) -> Vec<Exchange> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            let Some((size, exchange)) = self.waiting.pop_front() else { break };
+            self.bytes -= size;
+            bytes += size;
+            batch.push(exchange);
+        }
+        batch
+    }
+}
+
+/// Counts successful reads by directory and second.
+#[derive(Debug, Default)]
+pub(super) struct Sampler {
+    /// Directory → second, and reads in it.
+    reads: HashMap<i64, (i64, u32)>,
+}
+
+impl Sampler {
+    /// True when a request is to be kept.
+    pub(super) fn keeps(&mut self, directory_key: i64, kind: Kind, status: u16, now: i64) -> bool {
+        if kind == Kind::Write || status >= 400 {
+            return true;
+        }
+        let second = now.div_euclid(1_000);
+        if self.reads.len() >= MAX_COUNTED {
+            self.reads.retain(|_, (counted, _)| *counted == second);
+        }
+        let (counted, reads) = self.reads.entry(directory_key).or_insert((second, 0));
+        if *counted != second {
+            (*counted, *reads) = (second, 0);
+        }
+        *reads += 1;
+        *reads <= READS_A_SECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::Trace;
+    use super::*;
+    use crate::scim::Registry;
+    use crate::service::Directory;
+    use crate::store::directory::DirectoryRow;
+
+    fn exchange(body: usize) -> Exchange {
+        let text = |text: &str| text.to_owned();
+        let row = DirectoryRow {
+            key: 1,
+            id: text("directory_1"),
+            organization_id: text("org_1"),
+            external_key: text("1"),
+            name: text("D"),
+            kind: text("scim.generic"),
+            state: text("linked"),
+            settings: text("{}"),
+            config: text("{}"),
+            created: 0,
+            modified: 0,
+            last_request: None,
+            schema_version: 0,
+            policy_cursor: None,
+        };
+        let trace = Trace::on();
+        trace.received(&vec![b' '; body]);
+        Exchange {
+            directory: Arc::new(Directory::from_row(&row, Registry::builtin())),
+            id: text("req_1"),
+            client_id: None,
+            at: 0,
+            kind: Kind::Write,
+            method: text("POST"),
+            path: text("/Users"),
+            user_agent: String::new(),
+            status: 201,
+            duration: Duration::ZERO,
+            resource: None,
+            error: None,
+            trace,
+        }
+    }
+
+    #[test]
+    fn buffer_is_bounded_by_number_and_by_bytes() {
+        let mut buffer = Buffer::default();
+        let one = exchange(0);
+        let directory = Arc::clone(&one.directory);
+        let again = || Exchange { directory: Arc::clone(&directory), ..exchange_of(&directory) };
+        fn exchange_of(directory: &Arc<Directory>) -> Exchange {
+            Exchange {
+                directory: Arc::clone(directory),
+                id: String::new(),
+                client_id: None,
+                at: 0,
+                kind: Kind::Read,
+                method: String::new(),
+                path: String::new(),
+                user_agent: String::new(),
+                status: 200,
+                duration: Duration::ZERO,
+                resource: None,
+                error: None,
+                trace: Trace::off(),
+            }
+        }
+        for _ in 0..MAX_WAITING {
+            assert!(buffer.push(again()));
+        }
+        assert!(!buffer.push(one), "there is no place left");
+        assert_eq!(buffer.batch().len(), BATCH);
+        assert!(buffer.push(again()));
+
+        let mut buffer = Buffer::default();
+        let large = 9 * 1024 * 1024;
+        let pushed: Vec<bool> = (0..5).map(|_| buffer.push(exchange(large))).collect();
+        assert_eq!(pushed, [true, true, true, false, false]);
+        assert_eq!(buffer.batch().len(), 1, "a large one is written alone");
+        assert!(buffer.push(exchange(large)));
+        assert_eq!(std::iter::from_fn(|| buffer.batch().pop()).count(), 3);
+        assert_eq!(buffer.bytes, 0);
+    }
+
+    #[test]
+    fn twenty_reads_a_second_are_kept_and_everything_else() {
+        let mut sampler = Sampler::default();
+        let mut keep = |key, kind, status, now| sampler.keeps(key, kind, status, now);
+        for n in 0..25 {
+            assert_eq!(keep(1, Kind::Read, 200, 1_500), n < 20);
+        }
+        assert!(keep(1, Kind::Read, 404, 1_500), "a failure");
+        assert!(keep(1, Kind::Write, 200, 1_500), "a write");
+        assert!(keep(2, Kind::Read, 200, 1_500), "another directory");
+        assert!(!keep(1, Kind::Read, 304, 1_999));
+        assert!(keep(1, Kind::Read, 200, 2_000), "another second");
+        for key in 10..3_000 {
+            assert!(keep(key, Kind::Read, 200, 2_000 + key));
+        }
+        assert!(sampler.reads.len() <= MAX_COUNTED + 1);
+    }
+}
