@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [organizations(), directories(), parts(), tokens(), keys(), open()].concat()
+    [organizations(), directories(), parts(), requests(), tokens(), keys(), open()].concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -109,6 +109,41 @@ fn parts() -> Vec<Attack> {
         operator("/directories/{id}/roles", "PUT", &holding("roles"), 422)
             .body(json!({"data": [{"value": "mine", "contains": ["{role_value}"]}]})),
     ]);
+    attacks
+}
+
+/// Records of requests, B's and those of a directory of A that has sent nothing.
+fn requests() -> Vec<Attack> {
+    let (all, one, again) = (
+        "/directories/{id}/requests",
+        "/directories/{id}/requests/{request}",
+        "/directories/{id}/requests/{request}/replay",
+    );
+    let mut attacks = vec![
+        operator(all, "GET", "/directories/{directory}/requests", 404),
+        operator(all, "GET", "/directories/{directory}/requests?user={=user_name}", 404),
+    ];
+    for query in [
+        "limit=500",
+        "text={=user_name}",
+        "text={user}",
+        "user={user}",
+        "user={=user_name}",
+        "after={record}",
+        "before={record}",
+        "status=201",
+    ] {
+        let path = format!("/directories/{{a_quiet_directory}}/requests?{query}");
+        attacks.push(operator(all, "GET", &path, 200));
+    }
+    for directory in ["{directory}", "{a_quiet_directory}", "{a_directory}"] {
+        for record in ["{record}", "{request}", "{txn}"] {
+            let path = format!("/directories/{directory}/requests/{record}");
+            attacks.push(operator(one, "GET", &path, 404));
+            let replay = format!("{path}/replay");
+            attacks.push(operator(again, "POST", &replay, 404).body(json!({"profile": "okta"})));
+        }
+    }
     attacks
 }
 

@@ -43,6 +43,7 @@ impl World {
             ghost: Names::default(),
         };
         world.build_b();
+        world.note_record(app);
         world.ghost = world.b.ghosts();
         // Every id of A is greater than B's and the ghosts', so lists by id treat both alike.
         app.clock.advance(Duration::from_secs(1));
@@ -221,13 +222,24 @@ impl World {
         b.insert("api_secret", text(&key.body["secret"]));
     }
 
+    /// The id of what is kept of a request of B's.
+    fn note_record(&mut self, app: &TestApp) {
+        let service = app.service().clone();
+        app.wait(async move { service.flush_records().await });
+        let path = format!("/api/v1/directories/{}/requests", self.b.get("directory"));
+        let kept = self.root.get(&path).expect(200);
+        let newest = kept.body["data"][0]["id"].as_str().expect("a record");
+        self.b.insert("record", newest);
+    }
+
     fn build_a(&self) {
         let mut a = Names::default();
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let organization = json!({"name": "A"});
         let organization = self.root.post("/api/v1/organizations", organization).expect(201).id();
         a.insert("a_organization", &*organization);
-        for (label, holds) in [("a", false), ("a_holding", true)] {
+        // The last one never sends anything: its records hold nothing that A has sent.
+        for (label, holds) in [("a", false), ("a_holding", true), ("a_quiet", false)] {
             let settings = json!({"profile":
                 {"hold_unknown_members": holds, "group_display_name_unique": true}});
             let body = json!({"organization_id": organization, "name": label,
