@@ -16,6 +16,8 @@ pub(super) struct Manner {
     pub(super) emails: Emails,
     pub(super) lookup: Lookup,
     pub(super) schemas: [&'static str; 2],
+    /// The URI under which it sends the enterprise extension.
+    pub(super) enterprise: &'static str,
     /// It leaves `displayName` to the server.
     pub(super) names_itself: bool,
     /// A second group of the same name is 409.
@@ -124,6 +126,7 @@ const PLAIN: Manner = Manner {
     emails: Emails::Work,
     lookup: Lookup::UserName,
     schemas: [USER, ENTERPRISE],
+    enterprise: ENTERPRISE,
     names_itself: false,
     unique_groups: false,
     media_type: SCIM_JSON,
@@ -193,8 +196,10 @@ pub(super) const MANNERS: [Manner; 15] = [
         emails: Emails::Object,
         lookup: Lookup::Ampersand,
         schemas: [LEGACY_CORE, LEGACY_ENTERPRISE],
+        enterprise: LEGACY_ENTERPRISE,
         user_agent: Some(""),
         tail: "?",
+        unique_groups: true,
         ..PLAIN
     },
     Manner { name: "jumpcloud", provider: "jumpcloud", members: Some(Members::OneByOne), ..PLAIN },
@@ -204,6 +209,7 @@ pub(super) const MANNERS: [Manner; 15] = [
         write: Write::Put,
         members: Some(Members::Put),
         lookup: Lookup::Emails,
+        unique_groups: true,
         ..PLAIN
     },
     Manner {
@@ -212,6 +218,7 @@ pub(super) const MANNERS: [Manner; 15] = [
         write: Write::Put,
         members: Some(Members::Lists),
         lookup: Lookup::ExternalId,
+        unique_groups: true,
         ..PLAIN
     },
     Manner {

@@ -182,7 +182,7 @@ pub(super) fn document(manner: &Manner, person: &Person) -> Value {
         insert(&mut user, "title", json!(title));
     }
     if let Some(department) = &person.department {
-        insert(&mut user, ENTERPRISE, json!({"department": department}));
+        insert(&mut user, manner.enterprise, json!({"department": department}));
     }
     let work = json!({"type": "work", "value": person.email, "primary": true});
     match manner.emails {

@@ -134,6 +134,12 @@ impl Service {
         if !access.reaches(id) {
             return Err(missing());
         }
+        // The id is the operator's, and unique: a refusal would tell whether another organization has it.
+        if access.organization_ids.is_some() && change.external_id.is_some() {
+            let message = "This API key is limited to certain organizations and cannot change their \
+                           external_id.";
+            return Err(AdminError::new(403, "forbidden", message).into());
+        }
         if let Some(name) = &change.name {
             check_name(name)?;
         }

@@ -114,6 +114,13 @@ fn limited_key_reaches_its_organizations_only(app: &TestApp) {
         let ids: Vec<&str> = data.iter().filter_map(|row| row["id"].as_str()).collect();
         assert_eq!(ids, [id.as_str()], "{path}");
     }
+    // The operator's id of an organization is unique: to set it would tell who has it.
+    let mine = format!("/api/v1/organizations/{}", own.organization_id);
+    for external_id in [json!("customer-1"), json!(null)] {
+        let answer = key.patch(&mine, json!({"external_id": external_id}));
+        api_error(&answer, 403, "forbidden");
+    }
+    assert_eq!(key.patch(&mine, json!({"name": "Mine"})).expect(200).body["name"], "Mine");
     let organization = format!("/api/v1/organizations/{}", foreign.organization_id);
     let directory = format!("/api/v1/directories/{}", foreign.id);
     let theirs = json!({"organization_id": foreign.organization_id, "name": "D",

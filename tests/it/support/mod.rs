@@ -6,7 +6,7 @@ mod consumer;
 mod database;
 
 pub use app::{DirectoryHandle, TestApp};
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, encode};
 pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
 
