@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac::HMAC_SHA256;
 use sha2::{Digest, Sha256};
 
 use crate::clock::fill_random;
@@ -49,6 +50,17 @@ impl SecretKey {
         let material = salt.extract(&self.0);
         let material = material.expand(&info, &AES_256_GCM).expect("one block");
         Seal(LessSafeKey::new(UnboundKey::from(material)))
+    }
+
+    /// 32 bytes for one purpose, for signatures that every process on the database recognises.
+    #[expect(clippy::expect_used, reason = "one block of HKDF")]
+    pub(super) fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let info = [purpose.as_bytes()];
+        let material = Salt::new(HKDF_SHA256, b"rollbook").extract(&self.0);
+        let mut bytes = [0; KEY_BYTES];
+        let block = material.expand(&info, HMAC_SHA256).expect("one block");
+        block.fill(&mut bytes).expect("the length of the block");
+        bytes
     }
 }
 
