@@ -21,6 +21,7 @@ pub mod async_request;
 pub mod directory;
 pub mod event;
 pub mod member;
+pub mod oauth;
 pub mod organization;
 pub mod pending;
 pub mod plan;
