@@ -18,9 +18,11 @@ use crate::auth::{Secret, SecretKey, SecretKind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, State};
+use crate::outbound::Outbound;
 use crate::service::Service;
 use crate::service::administer::{FirstKey, FirstStart};
 use crate::service::authenticate::FixedKey;
+use crate::service::oauth::TenantKeys;
 use crate::store::{self, LaneSizes, Location, Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -120,7 +122,10 @@ impl App {
         fixed.extend(config.api_key.as_deref().map(|key| FixedKey::new("configured", key)));
         let secret_key = secret_key(config)?;
         check_secret_key(&store, &secret_key).await?;
-        let service = Arc::new(Service::new(store, clock, public_url, fixed, &secret_key));
+        let outbound = Outbound::new(config.outbound_networks.clone());
+        let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
+        let service = Service::new(store, clock, public_url, fixed, &secret_key);
+        let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
@@ -162,6 +167,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_pending_members().await {
                     tracing::warn!(%error, "pending members are not pruned yet");
+                }
+                if let Err(error) = service.prune_assertions().await {
+                    tracing::warn!(%error, "used assertions are not pruned yet");
                 }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");

@@ -46,6 +46,16 @@ struct LaneLabels {
     lane: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabels {
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 /// From a tenth of a millisecond to 13 seconds.
 fn latency_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_1, 2.0, 18))
@@ -57,6 +67,9 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabels, Histogram>,
     queues: Family<LaneLabels, Gauge>,
+    grants: Family<MethodLabels, Counter>,
+    grant_refusals: Family<ReasonLabels, Counter>,
+    signed_refusals: Family<ReasonLabels, Counter>,
 }
 
 impl Metrics {
@@ -69,8 +82,21 @@ impl Metrics {
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
+        let grants = Family::default();
+        let (grant_refusals, signed_refusals) = (Family::default(), Family::default());
+        registry.register("oauth_grants", "Access tokens issued, by method", grants.clone());
+        registry.register(
+            "oauth_refusals",
+            "Requests for an access token that were refused, by reason",
+            grant_refusals.clone(),
+        );
+        registry.register(
+            "signed_token_refusals",
+            "Signed tokens that were refused over SCIM, by reason",
+            signed_refusals.clone(),
+        );
         store.metrics().register(&mut registry);
-        Self { registry, requests, latency, queues }
+        Self { registry, requests, latency, queues, grants, grant_refusals, signed_refusals }
     }
 
     /// Counts an answered request.
@@ -83,6 +109,21 @@ impl Metrics {
     ) {
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
         self.latency.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts an access token; `method` is how its client authenticated.
+    pub fn token_granted(&self, method: &'static str) {
+        self.grants.get_or_create(&MethodLabels { method }).inc();
+    }
+
+    /// Counts a request for an access token that was refused.
+    pub fn grant_refused(&self, reason: &'static str) {
+        self.grant_refusals.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts a signed token that did not let its bearer in.
+    pub fn signed_token_refused(&self, reason: &'static str) {
+        self.signed_refusals.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// The text of `/metrics`, with the units that wait by lane.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::oauth::EntraToken;
 use crate::profile::{PROVIDERS, Profile};
 use crate::scim::{Registry, ResourceType, ScimError};
 use crate::store::directory::DirectoryRow;
@@ -67,6 +68,16 @@ pub struct Settings {
     /// Overrides of single profile flags.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub profile: toml::Table,
+    /// Lets in with tokens that Entra issues itself, of one tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entra_token: Option<EntraToken>,
+}
+
+impl Settings {
+    /// Reads what was stored; settings that this version does not understand count as none.
+    pub fn stored(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
 }
 
 /// What kinds of directories there are.
@@ -110,7 +121,7 @@ impl Directory {
     /// Reads the row. A stored profile override that this version no longer knows falls back to the
     /// provider's profile, with a log line: a directory must go on working after an upgrade.
     pub fn from_row(row: &DirectoryRow, registry: Registry) -> Self {
-        let settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
+        let settings = Settings::stored(&row.settings);
         let provider = Kind::parse(&row.kind).map_or("default", |kind| kind.provider);
         let profile = Profile::of(provider, &settings.profile).or_else(|error| {
             tracing::warn!(directory = row.id, error, "profile overrides are not understood");

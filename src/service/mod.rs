@@ -2,7 +2,7 @@
 //!
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens.
+//! what a bearer secret opens, [`oauth`] what a client gets and what a signed token opens.
 
 pub mod administer;
 pub mod asynchronous;
@@ -12,6 +12,7 @@ pub mod context;
 pub mod discovery;
 pub mod error;
 mod membership;
+pub mod oauth;
 pub mod openapi;
 pub mod provision;
 pub mod purge;
@@ -22,11 +23,11 @@ mod unit;
 
 use std::sync::Arc;
 
-pub use authenticate::{Access, ApiAccess, ApiScope, AuthError};
+pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
 pub use error::ServiceError;
 
-use crate::auth::{Failures, SecretKey, Verified};
+use crate::auth::{AccessTokens, Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
 use crate::store::{Store, StoreError};
@@ -42,6 +43,11 @@ pub struct Service {
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
+    /// Signs and recognises the access tokens of OAuth clients.
+    pub(crate) access_tokens: AccessTokens,
+    /// What OAuth clients and Entra tenants open, by who they are.
+    pub(crate) granted: Verified<Arc<Access>>,
+    pub(crate) tenant_keys: oauth::TenantKeys,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     pub(crate) cursors: query::Cursors,
@@ -94,9 +100,17 @@ impl Service {
             tokens: Verified::default(),
             api_keys: Verified::default(),
             failures: Failures::default(),
+            access_tokens: AccessTokens::new(secret_key),
+            granted: Verified::default(),
+            tenant_keys: oauth::TenantKeys::default(),
             hashing: tokio::sync::Semaphore::new(HASHING_THREADS),
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
+    }
+
+    /// The same service with the operator's settings for Entra.
+    pub fn with_tenant_keys(self, tenant_keys: oauth::TenantKeys) -> Self {
+        Self { tenant_keys, ..self }
     }
 }

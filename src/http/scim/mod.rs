@@ -18,10 +18,10 @@ use super::error::{HttpError, Problem};
 use super::observe::RouteName;
 use super::{State, caller};
 use crate::scim::{ScimError, ScimType};
-use crate::service::Access;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State as DirectoryState;
 use crate::service::render::Links;
+use crate::service::{Access, AuthError};
 use route::Target;
 
 /// What stands in front of every SCIM path; the version that follows may be left out.
@@ -113,8 +113,12 @@ async fn authenticate(
     target: &Target,
 ) -> Result<Arc<Access>, HttpError> {
     let address = caller::address(request, state);
-    let bearer = caller::bearer(request).map_err(HttpError::scim)?;
-    let access = state.service.directory_access(bearer, address).await.map_err(HttpError::scim)?;
+    let credentials = caller::credentials(request).map_err(HttpError::scim)?;
+    let access = state.service.scim_access(credentials, external_key, address).await;
+    if let Err(AuthError::InvalidToken(fault)) = &access {
+        state.metrics.signed_token_refused(fault.reason());
+    }
+    let access = access.map_err(HttpError::scim)?;
     let forbidden = |detail: &str| Err(HttpError::scim(ScimError::new(403, detail)));
     if external_key.is_some_and(|key| key != access.directory.external_key) {
         return forbidden("The token belongs to another directory than this URL.");

@@ -3,10 +3,14 @@
 mod app;
 mod client;
 mod database;
+mod jwt;
+mod key_server;
 
 pub use app::TestApp;
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, encode};
 pub use database::Database;
+pub use jwt::SigningKey;
+pub use key_server::KeyServer;
 
 use serde_json::{Value, json};
 
