@@ -81,6 +81,16 @@ enum Directory {
     Get {
         id: String,
     },
+    /// Show what counts in its profile and where it comes from, and override flags
+    Profile {
+        id: String,
+        /// Override a flag of the provider's profile, such as boolean_text=false
+        #[arg(long, value_name = "FLAG=VALUE", value_parser = flag_and_value)]
+        set: Vec<(String, Value)>,
+        /// Take an override away
+        #[arg(long, value_name = "FLAG")]
+        unset: Vec<String>,
+    },
     /// Answer requests with 503 until it is resumed
     Pause {
         id: String,
@@ -284,11 +294,33 @@ fn directory(command: Directory) -> Call {
             Call::get(format!("{PATH}?organization_id={id}"))
         }
         Directory::Get { id } => Call::get(format!("{PATH}/{id}")),
+        Directory::Profile { id, set, unset } => profile(&id, set, unset),
         Directory::Pause { id } => state(id, "paused"),
         Directory::Disable { id } => state(id, "disabled"),
         Directory::Resume { id } => state(id, "linked"),
         Directory::Delete { id } => Call::delete(format!("{PATH}/{id}")),
     }
+}
+
+fn profile(id: &str, set: Vec<(String, Value)>, unset: Vec<String>) -> Call {
+    let path = format!("/api/v1/directories/{id}/profile");
+    if set.is_empty() && unset.is_empty() {
+        return Call::get(path);
+    }
+    let gone = unset.into_iter().map(|flag| (flag, Value::Null));
+    let overrides: serde_json::Map<String, Value> = set.into_iter().chain(gone).collect();
+    Call::patch(path, json!({"overrides": overrides}))
+}
+
+/// `flag=value`; true and false are booleans, anything else is a word.
+fn flag_and_value(text: &str) -> Result<(String, Value), String> {
+    let (flag, value) = text.split_once('=').ok_or("write it as flag=value")?;
+    let value = match value {
+        "true" => true.into(),
+        "false" => false.into(),
+        word => word.into(),
+    };
+    Ok((flag.to_owned(), value))
 }
 
 fn token(command: Token) -> Call {

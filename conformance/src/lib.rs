@@ -6,6 +6,7 @@
 //! - [`scim`], [`answer`]: a client for checks, and sentences about what came back
 //! - [`host`], [`server`]: where directories come from; a Rollbook that the run starts itself
 //! - [`report`]: runs the rows and prints what held
+//! - [`soak`]: many identity providers' clients at once, and a checker that reads everything back
 //! - [`flow`]: what a flow file says
 //! - [`matching`]: variables, JSON pointers and the subset comparison; pure
 //! - [`run`]: sends the steps of a flow and compares the answers
@@ -24,6 +25,7 @@ pub mod rows;
 pub mod run;
 pub mod scim;
 pub mod server;
+pub mod soak;
 pub mod subject;
 
 pub use flow::{Flow, load_flows};

@@ -292,7 +292,8 @@ fn scim_body(response: &mut HttpResponseBuilder, error: &ScimError) -> HttpRespo
 
 /// Nothing is served at this path.
 pub(super) async fn unknown_route(request: HttpRequest) -> Result<HttpResponse, HttpError> {
-    let surface = if request.path().starts_with("/scim") { Surface::Scim } else { Surface::Api };
+    let is_scim = request.path().trim_start_matches('/').starts_with("scim");
+    let surface = if is_scim { Surface::Scim } else { Surface::Api };
     let what = ScimError::not_found("This path");
     Err(HttpError::on(surface, what))
 }

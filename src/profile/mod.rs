@@ -5,6 +5,7 @@
 //! rewrites of the request ([`rewrite`]) or choose between readings that the RFC leaves open; the
 //! strict core is the same for all.
 
+pub mod flags;
 pub mod rewrite;
 #[cfg(test)]
 mod rewrite_tests;
@@ -54,7 +55,7 @@ pub enum Replace {
     Whole,
 }
 
-/// The answer to a PATCH of a group.
+/// The answer to a PATCH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PatchReply {
@@ -90,6 +91,7 @@ pub struct Profile {
     pub unquoted_filter_values: bool,
     pub retry_percent_decoded: bool,
     pub group_display_name_unique: bool,
+    pub external_id_unique: bool,
     pub unknown_attributes: Unknown,
     pub unknown_schemas: Unknown,
     pub unknown_patch_paths: Unknown,
@@ -105,18 +107,30 @@ pub struct Profile {
     pub patch_several_matches: Tolerance,
     pub conditional_headers: Tolerance,
     pub group_patch_reply: PatchReply,
+    pub user_patch_reply: PatchReply,
+    pub patch: bool,
     pub negative_count: NegativePage,
 }
 
 const DEFAULT: &str = include_str!("data/default.toml");
 
-/// The shipped profiles that differ from the default one.
-const SHIPPED: [(&str, &str); 6] = [
+/// What each provider's file says, besides the default profile.
+const SHIPPED: [(&str, &str); 16] = [
     ("default", ""),
+    ("generic", ""),
     ("rfc", include_str!("data/rfc.toml")),
     ("strict", include_str!("data/strict.toml")),
     ("entra", include_str!("data/entra.toml")),
     ("okta", include_str!("data/okta.toml")),
+    ("onelogin", include_str!("data/onelogin.toml")),
+    ("jumpcloud", include_str!("data/jumpcloud.toml")),
+    ("pingfederate", include_str!("data/pingfederate.toml")),
+    ("pingone", include_str!("data/pingone.toml")),
+    ("google", include_str!("data/google.toml")),
+    ("rippling", include_str!("data/rippling.toml")),
+    ("cyberark", include_str!("data/cyberark.toml")),
+    ("oracle", include_str!("data/oracle.toml")),
+    ("keycloak", include_str!("data/keycloak.toml")),
     ("authentik", include_str!("data/authentik.toml")),
 ];
 
@@ -140,14 +154,34 @@ pub const PROVIDERS: [&str; 16] = [
     "default",
 ];
 
+/// The text of a provider's file; empty for one that has none.
+fn shipped(provider: &str) -> &'static str {
+    SHIPPED.iter().find(|(name, _)| *name == provider).map_or("", |(_, text)| *text)
+}
+
 impl Profile {
     /// The profile of a provider with a directory's overrides on top. A provider without a profile
     /// of its own has the default one. The error is a sentence that names the wrong key or value.
     pub fn of(provider: &str, overrides: &toml::Table) -> Result<Self, String> {
-        let shipped = SHIPPED.iter().find(|(name, _)| *name == provider).map_or("", |(_, t)| *t);
         let mut flags = table(DEFAULT);
-        flags.extend(table(shipped));
+        flags.extend(table(shipped(provider)));
         flags.extend(overrides.clone());
+        Self::read(flags)
+    }
+
+    /// Like [`Profile::of`], for overrides that an earlier version of the program stored: those that
+    /// this one does not understand are left out and told.
+    pub fn of_stored(provider: &str, overrides: &toml::Table) -> (Self, Vec<flags::Fault>) {
+        let (understood, faults) = flags::understood(overrides);
+        (Self::of(provider, &understood).unwrap_or_else(|_| Self::shipped_default()), faults)
+    }
+
+    #[expect(clippy::expect_used, reason = "the shipped default profile is compiled in and tested")]
+    fn shipped_default() -> Self {
+        Self::read(table(DEFAULT)).expect("the default profile is complete")
+    }
+
+    fn read(flags: toml::Table) -> Result<Self, String> {
         // JSON says more about a wrong value than TOML does.
         let flags = serde_json::to_value(flags).map_err(|error| error.to_string())?;
         serde_path_to_error::deserialize(flags).map_err(|error| {
@@ -252,9 +286,22 @@ mod tests {
         for provider in PROVIDERS {
             Profile::of(provider, &toml::Table::new()).expect(provider);
         }
-        for (name, _) in SHIPPED {
-            assert!(PROVIDERS.contains(&name), "{name}");
-        }
+        let mut shipped = SHIPPED.map(|(name, _)| name);
+        let mut providers = PROVIDERS;
+        shipped.sort_unstable();
+        providers.sort_unstable();
+        assert_eq!(shipped, providers);
+    }
+
+    #[test]
+    fn stored_override_that_is_not_understood_falls_back_alone() {
+        let overrides: toml::Table =
+            "boolean_text = false\nnegative_count = 7\ngone_flag = true\n".parse().expect("TOML");
+        let (profile, faults) = Profile::of_stored("okta", &overrides);
+        let expected: toml::Table = "boolean_text = false".parse().expect("TOML");
+        assert_eq!(Ok(profile), Profile::of("okta", &expected));
+        let names: Vec<&str> = faults.iter().map(|fault| fault.flag.as_str()).collect();
+        assert_eq!(names, ["gone_flag", "negative_count"]);
     }
 
     #[test]

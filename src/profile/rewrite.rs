@@ -59,16 +59,26 @@ pub fn patch(ops: &mut [PatchOp], resource_type: &ResourceType, profile: &Profil
     rewriter.fired
 }
 
-/// Early names of the schemas of users, groups and the Enterprise extension.
-const LEGACY_CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
-const LEGACY_ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0";
+/// Early names of the schemas of users and groups, before and after the URN was registered.
+const LEGACY_CORE: [&str; 2] =
+    ["urn:scim:schemas:core:2.0", "urn:ietf:params:scim:schemas:core:2.0"];
 
-/// The registered name of a schema that is called by its early name.
+/// The same for the Enterprise extension.
+const LEGACY_ENTERPRISE: [&str; 2] = [
+    "urn:scim:schemas:extension:enterprise:2.0",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0",
+];
+
+/// The registered name of a schema that is called by an early name.
 fn registered<'t>(uri: &str, resource_type: &'t ResourceType) -> Option<&'t str> {
-    if uri.eq_ignore_ascii_case(LEGACY_CORE) {
+    if LEGACY_CORE.iter().any(|early| uri.eq_ignore_ascii_case(early)) {
         return Some(&resource_type.schema.id);
     }
-    uri.eq_ignore_ascii_case(LEGACY_ENTERPRISE).then_some(urn::ENTERPRISE_USER)
+    is_legacy_enterprise(uri).then_some(urn::ENTERPRISE_USER)
+}
+
+fn is_legacy_enterprise(uri: &str) -> bool {
+    LEGACY_ENTERPRISE.iter().any(|early| uri.eq_ignore_ascii_case(early))
 }
 
 /// The path with the registered name of its schema, if it means nothing as it is and something then:
@@ -243,11 +253,12 @@ impl Rewriter<'_> {
         if let Some(Value::Array(uris)) = body.get_mut("schemas") {
             self.legacy_uris(uris, resource_type);
         }
-        if !body.contains_key(urn::ENTERPRISE_USER)
-            && let Some(value) = body.shift_remove(LEGACY_ENTERPRISE)
+        let early = body.keys().find(|name| is_legacy_enterprise(name)).cloned();
+        if let Some(early) = early.filter(|_| member(body, urn::ENTERPRISE_USER).is_none())
+            && let Some(value) = body.shift_remove(&early)
         {
             body.insert(urn::ENTERPRISE_USER.into(), value);
-            self.fire("legacy_urns", LEGACY_ENTERPRISE);
+            self.fire("legacy_urns", &early);
         }
     }
 

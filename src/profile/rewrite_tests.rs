@@ -284,32 +284,35 @@ fn single_primary() {
 
 #[test]
 fn legacy_urns() {
-    const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
-    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0";
+    for prefix in ["urn:scim:schemas", "urn:ietf:params:scim:schemas", "URN:SCIM:Schemas"] {
+        legacy_urns_behind(prefix);
+    }
+}
+
+fn legacy_urns_behind(prefix: &str) {
+    let core = format!("{prefix}:core:2.0");
+    let early = format!("{prefix}:extension:enterprise:2.0");
+    let (core, early) = (core.as_str(), early.as_str());
     let uris = |uris: &[&str]| json!({"schemas": uris});
     let same = |value: Value| (value.clone(), value, [].as_slice());
     bodies(
         "legacy_urns",
         &user(),
         &[
-            (uris(&[CORE]), uris(&[urn::USER]), &["schemas"]),
+            (uris(&[core]), uris(&[urn::USER]), &["schemas"]),
             (
-                uris(&[CORE, ENTERPRISE]),
+                uris(&[core, early]),
                 uris(&[urn::USER, urn::ENTERPRISE_USER]),
                 &["schemas", "schemas"],
             ),
-            (
-                json!({ENTERPRISE: {"department": "D"}}),
-                json!({"ENT": {"department": "D"}}),
-                &[ENTERPRISE],
-            ),
+            (json!({early: {"department": "D"}}), json!({"ENT": {"department": "D"}}), &[early]),
             same(uris(&[urn::USER, urn::ENTERPRISE_USER])),
-            same(json!({"schemas": CORE})),
-            same(json!({"ENT": {"department": "D"}, "userName": CORE})),
-            same(json!({"ENT": {"department": "D"}, ENTERPRISE: {"department": "E"}})),
+            same(json!({"schemas": core})),
+            same(json!({"ENT": {"department": "D"}, "userName": core})),
+            same(json!({"ENT": {"department": "D"}, early: {"department": "E"}})),
         ],
     );
-    bodies("legacy_urns", &group(), &[(uris(&[CORE]), uris(&[urn::GROUP]), &["schemas"])]);
+    bodies("legacy_urns", &group(), &[(uris(&[core]), uris(&[urn::GROUP]), &["schemas"])]);
 }
 
 /// Rows are a path or none, a value, what they become, and what is reported; without the flag and
@@ -337,6 +340,11 @@ fn legacy_urns_in_patches() {
             vec![format!("{OLD}:manager.value")],
         ),
         (path(OLD), path(urn::ENTERPRISE_USER), vec![OLD.to_owned()]),
+        (
+            path("urn:scim:schemas:extension:enterprise:2.0:department"),
+            path(&department),
+            vec!["urn:scim:schemas:extension:enterprise:2.0:department".to_owned()],
+        ),
         (path(&format!("{CORE}:title")), path(&user_title), vec![format!("{CORE}:title")]),
         (
             path(&format!("{CORE}:emails[type eq \"work\"].value")),

@@ -118,22 +118,27 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Reads the row. A stored profile override that this version no longer knows falls back to the
-    /// provider's profile, with a log line: a directory must go on working after an upgrade.
+    /// Reads the row. A stored profile override that this version no longer understands does not
+    /// count, with a log line: a directory must go on working after an upgrade.
     pub fn from_row(row: &DirectoryRow, registry: Registry) -> Self {
         let settings = Settings::stored(&row.settings);
         let provider = Kind::parse(&row.kind).map_or("default", |kind| kind.provider);
-        let profile = Profile::of(provider, &settings.profile).or_else(|error| {
-            tracing::warn!(directory = row.id, error, "profile overrides are not understood");
-            Profile::of(provider, &toml::Table::new())
-        });
+        let (profile, faults) = Profile::of_stored(provider, &settings.profile);
+        for fault in faults {
+            tracing::warn!(
+                directory = row.id,
+                flag = fault.flag,
+                error = fault.message,
+                "a profile override is not understood"
+            );
+        }
         Self {
             key: row.key,
             id: row.id.clone(),
             organization_id: row.organization_id.clone(),
             external_key: row.external_key.clone(),
             state: State::parse(&row.state).unwrap_or(State::Error),
-            profile: Arc::new(profile.unwrap_or_else(|_| shipped_default())),
+            profile: Arc::new(profile),
             registry,
             schema_version: row.schema_version,
         }
@@ -145,9 +150,4 @@ impl Directory {
             .by_endpoint(segment)
             .ok_or_else(|| ScimError::not_found(&format!("The endpoint \"/{segment}\"")))
     }
-}
-
-#[expect(clippy::expect_used, reason = "the shipped default profile is compiled in and tested")]
-fn shipped_default() -> Profile {
-    Profile::of("default", &toml::Table::new()).expect("the default profile is complete")
 }

@@ -19,7 +19,7 @@ pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Val
     let conditions_count = profile.is_none_or(|p| p.conditional_headers == Tolerance::Accept);
     let mut config = json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
-        "patch": {"supported": true},
+        "patch": {"supported": profile.is_none_or(|p| p.patch)},
         "bulk": {
             "supported": profile.is_none_or(|p| p.bulk),
             "maxOperations": MAX_OPERATIONS,

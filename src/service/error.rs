@@ -30,7 +30,8 @@ impl From<&StoreError> for Trouble {
 pub enum ServiceError {
     Scim(ScimError),
     Store(StoreError),
-    /// The directory's schemas were changed or are being changed; nothing was done.
+    /// The directory's schemas, or what its profile wants to be unique, were changed or are being
+    /// changed; nothing was done.
     SchemasChange,
     /// A refusal of the management API.
     Admin(AdminError),
@@ -74,7 +75,7 @@ impl ServiceError {
             Self::Scim(error) => error.clone(),
             Self::Admin(error) => ScimError::new(error.status, error.message.clone()),
             Self::SchemasChange => {
-                ScimError::new(503, "The schemas of this directory are being changed; try again.")
+                ScimError::new(503, "The rules of this directory are being changed; try again.")
             }
             Self::Store(error) => Trouble::from(error).to_scim(),
         }
@@ -137,7 +138,7 @@ impl std::fmt::Display for ServiceError {
         match self {
             Self::Scim(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::SchemasChange => f.write_str("the schemas of the directory are changing"),
+            Self::SchemasChange => f.write_str("the rules of the directory are changing"),
             Self::Admin(error) => write!(f, "{} {}: {}", error.status, error.code, error.message),
         }
     }

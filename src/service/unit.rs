@@ -37,6 +37,10 @@ const DELETING: &str = "This directory is being deleted.";
 /// Scope of unique group names in `resource_unique`.
 pub(super) const GROUP_NAME: &str = "group.displayName";
 
+/// Scope of unique externalIds in `resource_unique`, with the name of the resource type behind it. No
+/// scope of a schema begins so: they have a colon.
+pub(super) const EXTERNAL_ID: &str = "externalId.";
+
 /// Where a change happens.
 #[derive(Clone)]
 pub(super) struct Site {
@@ -440,7 +444,7 @@ pub(super) fn check(condition: Option<&Condition>, row: &ResourceRow) -> Result<
     }
 }
 
-/// The keys of a document; group names are unique where the profile says so.
+/// The keys of a document; group names and externalIds are unique where the profile says so.
 pub(super) fn columns(
     document: &Document,
     resource_type: &ResourceType,
@@ -454,6 +458,14 @@ pub(super) fn columns(
             scope: GROUP_NAME.to_owned(),
             attribute: "displayName".to_owned(),
             key: name.clone(),
+        });
+    }
+    let external_id = columns.external_id.as_ref().filter(|id| !id.is_empty());
+    if let (true, Some(external_id)) = (profile.external_id_unique, external_id) {
+        columns.claims.push(Claim {
+            scope: format!("{EXTERNAL_ID}{}", resource_type.name),
+            attribute: "externalId".to_owned(),
+            key: external_id.clone(),
         });
     }
     Ok(columns)

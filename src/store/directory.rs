@@ -163,6 +163,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Makes units that were computed by the rules before be refused: they go by the version that
+    /// they have seen. The unit has excluded every writer.
+    pub fn directory_rules_changed(&mut self, key: i64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE directory SET schema_version = schema_version + 1 WHERE key = ?",
+            &[Bind::Int(key)],
+        )?;
+        Ok(())
+    }
+
     /// Takes the directory for this unit: `None` when it is gone or being deleted. Writers share
     /// it; [`Tx::directory_lock_exclusive`] excludes them.
     pub fn directory_share(&mut self, key: i64) -> Result<Option<Shared>, StoreError> {

@@ -334,6 +334,37 @@ impl Tx<'_> {
         Ok(twice)
     }
 
+    /// Claims every externalId anew, for each resource type by itself, with `scope` in front of its
+    /// name; answers (type, externalId) that several resources have, for which the rule cannot hold.
+    /// The unit has excluded every writer.
+    pub fn unique_claim_external_ids(
+        &mut self,
+        directory_key: i64,
+        scope: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        self.execute(
+            "DELETE FROM resource_unique WHERE directory_key = ? AND scope IN \
+             (SELECT CAST(? AS TEXT) || resource_type FROM resource_count \
+             WHERE directory_key = ?)",
+            &[Bind::Int(directory_key), Bind::Text(scope), Bind::Int(directory_key)],
+        )?;
+        let twice = self.rows::<(Text, Text), (String, String)>(
+            "SELECT resource_type, external_id FROM resource WHERE directory_key = ? \
+             AND external_id <> '' GROUP BY resource_type, external_id HAVING COUNT(*) > 1 \
+             ORDER BY resource_type, external_id LIMIT 20",
+            &[Bind::Int(directory_key)],
+        )?;
+        if twice.is_empty() {
+            self.execute(
+                "INSERT INTO resource_unique (directory_key, scope, key, resource_key) \
+                 SELECT directory_key, CAST(? AS TEXT) || resource_type, external_id, key \
+                 FROM resource WHERE directory_key = ? AND external_id <> ''",
+                &[Bind::Text(scope), Bind::Int(directory_key)],
+            )?;
+        }
+        Ok(twice)
+    }
+
     /// Adds to the running total. `slot` spreads writers on PostgreSQL over several rows.
     pub fn count_add(
         &mut self,

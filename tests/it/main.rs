@@ -13,11 +13,13 @@
     reason = "a test that panics has failed, and the support module is its own small library"
 )]
 
+mod docs;
 mod flows;
 mod http;
 mod layering;
 mod process;
 mod rfc;
 mod service;
+mod soak;
 mod store;
 mod support;

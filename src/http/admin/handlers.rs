@@ -7,7 +7,7 @@ use super::{Answer, created, failed, json, manager, ok, parameters, query};
 use crate::http::State;
 use crate::http::error::HttpError;
 use crate::scim::Object;
-use crate::service::administer::Catalogue;
+use crate::service::administer::{Catalogue, Others};
 use crate::service::error::AdminError;
 
 pub(super) async fn organization_create(
@@ -317,4 +317,43 @@ pub(super) async fn pending_members(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     state.service.pending_members(&access, &id).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn profile_get(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.profile_get(&access, &id).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn profile_put(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    profile_change(request, id, payload, state, Others::Go).await
+}
+
+pub(super) async fn profile_patch(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    profile_change(request, id, payload, state, Others::Stay).await
+}
+
+async fn profile_change(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+    others: Others,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let change = json(&request, payload).await?;
+    state.service.profile_change(&access, &id, change, others).await.map(ok).map_err(failed)
 }

@@ -61,6 +61,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .get(h::entitlements_get)
                     .put(h::entitlements_put),
             )
+            .service(
+                methods("/directories/{id}/profile", "GET, PUT, PATCH")
+                    .get(h::profile_get)
+                    .put(h::profile_put)
+                    .patch(h::profile_patch),
+            )
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
             .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
             .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))

@@ -33,6 +33,8 @@ const MEDIA_TYPE: &str = "application/scim+json";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::scope(ROOT).default_service(web::to(serve)));
+    // A server address with a slash at its end, and the path behind it.
+    config.service(web::scope("/{more:/+}scim").default_service(web::to(serve)));
 }
 
 /// A SCIM request whose caller is known.
@@ -57,7 +59,8 @@ async fn serve(
     payload: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, HttpError> {
-    let tail = request.path().strip_prefix(ROOT).unwrap_or_default();
+    let path = request.path().trim_start_matches('/');
+    let tail = path.strip_prefix(ROOT.trim_start_matches('/')).unwrap_or_default();
     let route = route::parse(tail);
     request.extensions_mut().insert(RouteName(name(&route.target)));
     let base = format!("{}{PREFIX}", caller::public_url(&request, &state));

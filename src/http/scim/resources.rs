@@ -227,23 +227,30 @@ async fn patch(
     Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
 }
 
-/// A PATCH answers 200 with the resource; for a group 204 where the profile says so or the group is
-/// large, unless the client selected attributes.
+/// A PATCH answers 200 with the resource; 204 where the profile says so for users or groups, or the
+/// group is large, unless the client selected attributes.
 async fn answers_without_body(
     call: &Call,
     state: &State,
     resource_type: &ResourceType,
     projection: &Projection,
-    group_key: i64,
+    key: i64,
 ) -> Result<bool, HttpError> {
-    if resource_type.name != "Group" || !projection.is_default() {
+    if !projection.is_default() {
         return Ok(false);
     }
-    if call.access.directory.profile.group_patch_reply == PatchReply::NoContent {
+    let profile = &call.access.directory.profile;
+    if resource_type.is_user() {
+        return Ok(profile.user_patch_reply == PatchReply::NoContent);
+    }
+    if !resource_type.is_group() {
+        return Ok(false);
+    }
+    if profile.group_patch_reply == PatchReply::NoContent {
         return Ok(true);
     }
     let limit = MAX_PATCH_REPLY_MEMBERS;
-    Ok(state.service.has_more_members(&call.access, group_key, limit).await?)
+    Ok(state.service.has_more_members(&call.access, key, limit).await?)
 }
 
 async fn delete(

@@ -3,17 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::profile;
 use super::token::issue;
 use super::{ListPage, ListParameters, TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
 use crate::event::name;
-use crate::profile::Profile;
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
-use crate::service::unit::GROUP_NAME;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
@@ -105,18 +104,19 @@ pub(super) fn missing() -> ServiceError {
 }
 
 /// Reads settings and tries them: what is stored is known to work.
-fn checked_settings(settings: Option<&Value>, provider: &str) -> Result<String, AdminError> {
+fn checked_settings(settings: Option<&Value>) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
     if !value.is_object() {
         return Err(AdminError::invalid("settings", "it must be an object."));
     }
-    let settings: Settings = serde_path_to_error::deserialize(value).map_err(|error| {
+    if let Some(overrides) = value.get("profile").and_then(Value::as_object) {
+        profile::check(overrides, "settings.profile")?;
+    }
+    let _: Settings = serde_path_to_error::deserialize(value).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
         let field = if path == "." { "settings".into() } else { format!("settings.{path}") };
         AdminError::invalid(&field, format!("{inner}."))
     })?;
-    Profile::of(provider, &settings.profile)
-        .map_err(|error| AdminError::invalid("settings.profile", format!("{error}.")))?;
     Ok(value.to_string())
 }
 
@@ -208,8 +208,8 @@ impl Service {
         new: NewDirectory,
     ) -> Result<DirectoryView, ServiceError> {
         check_name(&new.name)?;
-        let kind = Kind::parse(&new.kind).map_err(|e| AdminError::invalid("kind", e))?;
-        let settings = checked_settings(new.settings.as_ref(), kind.provider)?;
+        Kind::parse(&new.kind).map_err(|e| AdminError::invalid("kind", e))?;
+        let settings = checked_settings(new.settings.as_ref())?;
         refuse_config(new.config.as_ref())?;
         if !access.reaches(&new.organization_id) {
             return Err(AdminError::not_found("The organization").into());
@@ -320,10 +320,7 @@ impl Service {
         };
         let settings = match &change.settings {
             None => None,
-            some => {
-                let kind = Kind::parse(&row.kind).map_err(|e| AdminError::invalid("kind", e))?;
-                Some(checked_settings(some.as_ref(), kind.provider)?)
-            }
+            some => Some(checked_settings(some.as_ref())?),
         };
         let now = self.clock.now_ms();
         let row: DirectoryRow = self
@@ -335,10 +332,7 @@ impl Service {
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
                 let settings = settings.as_ref().unwrap_or(&row.settings);
-                if !unique_names(&row.kind, &row.settings) && unique_names(&row.kind, settings) {
-                    let twice = tx.unique_claim_group_names(row.key, GROUP_NAME)?;
-                    refuse_duplicates(&twice)?;
-                }
+                profile::switch_rules(tx, &row, settings)?;
                 tx.directory_update(
                     row.key,
                     change.name.as_ref().unwrap_or(&row.name),
@@ -385,28 +379,6 @@ impl Service {
         self.forget_access();
         Ok(())
     }
-}
-
-/// Whether a directory with these settings wants its group names to be unique.
-fn unique_names(kind: &str, settings: &str) -> bool {
-    let settings: Settings = serde_json::from_str(settings).unwrap_or_default();
-    let provider = Kind::parse(kind).map_or("default", |kind| kind.provider);
-    Profile::of(provider, &settings.profile).is_ok_and(|profile| profile.group_display_name_unique)
-}
-
-/// A rule is not switched on over data that breaks it.
-fn refuse_duplicates(names: &[String]) -> Result<(), AdminError> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    Err(AdminError::new(
-        409,
-        "duplicate_group_names",
-        format!(
-            "Several groups have the same displayName, so it cannot be made unique: {}.",
-            names.join(", ")
-        ),
-    ))
 }
 
 /// `type` of the app-facing API.

@@ -6,6 +6,7 @@ mod directory;
 mod first_start;
 mod oauth_client;
 mod organization;
+mod profile;
 mod schemas;
 mod token;
 
@@ -15,6 +16,7 @@ pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
+pub use profile::{Others, ProfileChange, ProfileView};
 pub use token::{NewToken, Rotation, TokenView};
 
 use serde::{Deserialize, Deserializer, Serialize};

@@ -55,6 +55,27 @@ fn life_of_a_directory(folder: &std::path::Path) {
     assert_eq!(paused["state"], "paused");
     let resumed = json(&run(folder, &["directory", "resume", &directory_id]));
     assert_eq!(resumed["state"], "linked");
+    let profile = json(&run(
+        folder,
+        &[
+            "directory",
+            "profile",
+            &directory_id,
+            "--set",
+            "bulk=false",
+            "--set",
+            "negative_count=max",
+        ],
+    ));
+    assert_eq!(profile["overrides"], serde_json::json!({"bulk": false, "negative_count": "max"}));
+    let profile = json(&run(folder, &["directory", "profile", &directory_id, "--unset", "bulk"]));
+    assert_eq!(profile["overrides"], serde_json::json!({"negative_count": "max"}));
+    assert_eq!(json(&run(folder, &["directory", "profile", &directory_id])), profile);
+    assert_eq!(profile["flags"]["group_display_name_unique"]["from"], "provider");
+    let wrong = run(folder, &["directory", "profile", &directory_id, "--set", "bulk=perhaps"]);
+    assert!(!wrong.status.success());
+    let message = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(message.contains("overrides.bulk") && message.contains("perhaps"), "{message}");
     let key = json(&run(folder, &["api-key", "create", "Reader", "--scopes", "read,webhooks"]));
     assert!(text(&key["secret"]).starts_with("sk_"));
     assert!(run(folder, &["directory", "delete", &directory_id]).status.success());

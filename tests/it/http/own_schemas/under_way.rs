@@ -49,7 +49,7 @@ fn finish(app: &TestApp) {
 fn assert_come_back_later(answer: Answer) {
     assert_eq!(answer.header("retry-after"), Some("1"), "{}", answer.text);
     let detail = answer.expect_scim_error(503, None);
-    assert_eq!(detail, "The schemas of this directory are being changed; try again.");
+    assert_eq!(detail, "The rules of this directory are being changed; try again.");
 }
 
 fn writes_are_refused_while_resources_are_converted(app: &TestApp) {

@@ -1,0 +1,96 @@
+//! The pages of the providers say what their profiles say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rollbook::profile::flags::{Origin, effective};
+use rollbook::profile::{PROVIDERS, Profile};
+
+/// Kinds that are no identity provider.
+const OWN: [&str; 4] = ["generic", "default", "rfc", "strict"];
+
+/// What every page has, in this order.
+const SECTIONS: [&str; 5] = ["Set up", "What it sends", "Deprovisioning", "Profile", "Limits"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers")
+}
+
+fn page(provider: &str) -> String {
+    let path = root().join(format!("{provider}.md"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The text under a heading, up to the next one.
+fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+    let (_, text) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_default();
+    text.split("\n## ").next().expect("the first part")
+}
+
+/// `| `flag` | `value` | why |` as (flag, value).
+fn flags(section: &str) -> BTreeMap<String, String> {
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.len() == 3 && cells[2].len() > 20, "a reason in {row}");
+        let word = |cell: &str| cell.trim_matches('`').to_owned();
+        (word(cells[0]), word(cells[1]))
+    })
+    .collect()
+}
+
+#[test]
+fn each_provider_has_a_page_with_every_section() {
+    let index = page("README");
+    for provider in PROVIDERS.iter().filter(|name| !OWN.contains(name)) {
+        let page = page(provider);
+        let headings: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        assert_eq!(headings, SECTIONS, "{provider}");
+        assert!(page.contains(&format!("--kind scim.{provider}\n")), "{provider}");
+        assert!(section(&page, "Deprovisioning").contains("../deprovisioning.md"), "{provider}");
+        let row = format!("]({provider}.md) | `scim.{provider}` |");
+        assert!(index.contains(&row), "the index has no {row}");
+    }
+    assert!(index.contains("](generic.md) | `scim.generic` |"));
+    assert!(page("generic").contains("scim.generic"));
+    for entry in fs::read_dir(root()).expect("the pages") {
+        let name = entry.expect("a page").file_name().into_string().expect("a name");
+        let provider = name.trim_end_matches(".md");
+        assert!(provider == "README" || PROVIDERS.contains(&provider), "{name} is nobody's page");
+    }
+}
+
+#[test]
+fn each_page_names_exactly_the_flags_that_its_profile_sets() {
+    for provider in PROVIDERS.iter().filter(|name| !OWN.contains(name)) {
+        let set: BTreeMap<String, String> = effective(provider, &toml::Table::new())
+            .into_iter()
+            .filter(|flag| flag.from == Origin::Provider)
+            .map(|flag| {
+                let value = flag.value.as_str().map_or(flag.value.to_string(), str::to_owned);
+                (flag.name.to_owned(), value)
+            })
+            .collect();
+        let page = page(provider);
+        let shown = section(&page, "Profile");
+        assert_eq!(flags(shown), set, "{provider}");
+        assert_eq!(shown.contains("The profile sets no flag"), set.is_empty(), "{provider}");
+    }
+}
+
+/// A setting in the running text stands as `flag = value`.
+#[test]
+fn settings_in_the_text_of_a_page_can_be_set() {
+    let mut found = 0;
+    for entry in fs::read_dir(root()).expect("the pages") {
+        let text = fs::read_to_string(entry.expect("a page").path()).expect("readable");
+        for setting in text.split('`').skip(1).step_by(2).filter(|word| word.contains(" = ")) {
+            let overrides: toml::Table = setting.parse().expect(setting);
+            Profile::of("default", &overrides).expect(setting);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the pages name settings");
+}
