@@ -124,7 +124,7 @@ impl App {
         check_secret_key(&store, &secret_key).await?;
         let outbound = Outbound::new(config.outbound_networks.clone());
         let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
-        let service = Service::new(store, clock, public_url, fixed, &secret_key);
+        let service = Service::new(store, clock, public_url, fixed, &secret_key, config.rate_limit);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
@@ -137,7 +137,7 @@ impl App {
         let first_start = first_start.map_err(|error| StartError(error.to_string()))?;
 
         let state = web::Data::new(State {
-            metrics: Metrics::new(&service.store),
+            metrics: Metrics::new(&service.store, &service.policy_metrics),
             service: Arc::clone(&service),
             trusted_proxies: config.trusted_proxies.clone(),
             trusted_hosts: config.trusted_hosts.clone(),
@@ -176,6 +176,9 @@ impl App {
                 }
                 if let Err(error) = service.finish_schema_changes().await {
                     tracing::warn!(%error, "changes of schemas are not finished yet");
+                }
+                if let Err(error) = service.apply_policies().await {
+                    tracing::warn!(%error, "policies are not applied yet");
                 }
                 tokio::time::sleep(PURGE_EVERY).await;
             }

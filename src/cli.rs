@@ -81,6 +81,15 @@ enum Directory {
     Get {
         id: String,
     },
+    /// Put settings in place of the ones before
+    Settings {
+        id: String,
+        /// A JSON object: {"inactive_users": "delete"}
+        settings: String,
+        /// Only show what the app would be told
+        #[arg(long)]
+        preview: bool,
+    },
     /// Show what counts in its profile and where it comes from, and override flags
     Profile {
         id: String,
@@ -294,6 +303,15 @@ fn directory(command: Directory) -> Call {
             Call::get(format!("{PATH}?organization_id={id}"))
         }
         Directory::Get { id } => Call::get(format!("{PATH}/{id}")),
+        Directory::Settings { id, settings, preview } => {
+            // What is no JSON is refused by the server, as text.
+            let settings: Value = serde_json::from_str(&settings).unwrap_or(settings.into());
+            let body = json!({"settings": settings});
+            match preview {
+                true => Call::post(format!("{PATH}/{id}/settings/preview"), body),
+                false => Call::patch(format!("{PATH}/{id}"), body),
+            }
+        }
         Directory::Profile { id, set, unset } => profile(&id, set, unset),
         Directory::Pause { id } => state(id, "paused"),
         Directory::Disable { id } => state(id, "disabled"),

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
+use crate::service::limit::RateLimit;
 use crate::store::Location;
 
 /// The settings of a process. Each can be set as `ROLLBOOK_<NAME>` or as `<name>` in the file.
@@ -46,6 +47,10 @@ pub struct Config {
     pub postgres_connections: usize,
     /// Threads that serve HTTP; 0 means one per core.
     pub workers: usize,
+    /// Requests that one directory, or one API key, may make of this process: `off`, a number a second
+    /// (twice as many at once), or `<a second>/<at once>`. `settings.rate_limit` of a directory goes
+    /// before it.
+    pub rate_limit: RateLimit,
     /// Seconds that requests in flight have to finish when the server stops.
     pub stop_timeout: u64,
 }
@@ -67,6 +72,7 @@ impl Default for Config {
             entra_authority: "https://login.microsoftonline.com".to_owned(),
             postgres_connections: 16,
             workers: 0,
+            rate_limit: RateLimit::default(),
             stop_timeout: 30,
         }
     }
@@ -186,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn rate_limit_has_several_forms() {
+        for (text, expected) in [
+            ("", "500/1000"),
+            ("rate_limit = 'off'", "off"),
+            ("rate_limit = 25", "25/50"),
+            ("rate_limit = '25/30'", "25/30"),
+            ("rate_limit = { per_second = 25, burst = 30 }", "25/30"),
+        ] {
+            assert_eq!(read(text).expect(text).rate_limit.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn missing_file_means_defaults() {
         let config = Config::read(Path::new("no/such/file.toml")).expect("defaults");
         assert_eq!(config.listen, Config::default().listen);
@@ -202,6 +221,10 @@ mod tests {
             "trusted_proxies = 'nowhere'",
             "outbound_networks = 'nowhere'",
             "entra_authority = 'login.example.com'",
+            "rate_limit = 'fast'",
+            "rate_limit = 0",
+            "rate_limit = -5",
+            "rate_limit = { rate = 5 }",
         ] {
             assert!(read(text).is_err(), "{text}");
         }

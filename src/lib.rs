@@ -24,9 +24,13 @@
 //!
 //! # Where to add what
 //! - A provider's quirk: a flow in `conformance/idp/<provider>/`, a flag in
-//!   `src/profile/data/default.toml`, a named rewrite in [`profile::rewrite`].
+//!   `src/profile/data/default.toml`, a named rewrite in [`profile::rewrite`], a line on its page in
+//!   `docs/providers/`.
 //! - A statement: a function on [`store::Tx`] in the file of its noun.
-//! - A setting: a field of [`config::Config`], documented there.
+//! - A setting: a field of [`config::Config`], documented there; of a directory: of
+//!   [`service::context::Settings`].
+//! - What the app sees of users who come and go: `src/service/policy.rs` decides,
+//!   `src/service/lifecycle.rs` tells.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 
 #![forbid(unsafe_code)]

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+use crate::service::policy_work::PolicyMetrics;
 use crate::store::Store;
 
 /// Starts logging to the standard error stream: text on a terminal, JSON lines elsewhere. The level
@@ -39,6 +40,20 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     route: &'static str,
+}
+
+/// The provider that a directory was made for, not the directory: there may be ten thousand of them. The
+/// log names the one. Empty for API keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    surface: &'static str,
+    provider: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MismatchLabels {
+    expected: &'static str,
+    detected: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,15 +85,29 @@ pub struct Metrics {
     grants: Family<MethodLabels, Counter>,
     grant_refusals: Family<ReasonLabels, Counter>,
     signed_refusals: Family<ReasonLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
+    mismatches: Family<MismatchLabels, Counter>,
 }
 
 impl Metrics {
-    pub fn new(store: &Store) -> Self {
+    pub fn new(store: &Store, policies: &PolicyMetrics) -> Self {
         let mut registry = Registry::with_prefix("rollbook");
         let requests = Family::default();
         let new_histogram: fn() -> Histogram = latency_histogram;
         let latency = Family::new_with_constructor(new_histogram);
         let queues = Family::default();
+        let limited = Family::default();
+        registry.register(
+            "rate_limited",
+            "Requests refused because their caller made too many",
+            limited.clone(),
+        );
+        let mismatches = Family::default();
+        registry.register(
+            "client_mismatch",
+            "Requests of another client than the directory was made for",
+            mismatches.clone(),
+        );
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
@@ -96,7 +125,18 @@ impl Metrics {
             signed_refusals.clone(),
         );
         store.metrics().register(&mut registry);
-        Self { registry, requests, latency, queues, grants, grant_refusals, signed_refusals }
+        policies.register(&mut registry);
+        Self {
+            registry,
+            requests,
+            latency,
+            queues,
+            limited,
+            mismatches,
+            grants,
+            grant_refusals,
+            signed_refusals,
+        }
     }
 
     /// Counts an answered request.
@@ -124,6 +164,16 @@ impl Metrics {
     /// Counts a signed token that did not let its bearer in.
     pub fn signed_token_refused(&self, reason: &'static str) {
         self.signed_refusals.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts a request that was one too many.
+    pub fn rate_limited(&self, surface: &'static str, provider: &'static str) {
+        self.limited.get_or_create(&LimitLabels { surface, provider }).inc();
+    }
+
+    /// Counts a request of another client than the directory was made for.
+    pub fn client_mismatch(&self, expected: &'static str, detected: &'static str) {
+        self.mismatches.get_or_create(&MismatchLabels { expected, detected }).inc();
     }
 
     /// The text of `/metrics`, with the units that wait by lane.

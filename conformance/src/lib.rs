@@ -12,9 +12,11 @@
 //! - [`run`]: sends the steps of a flow and compares the answers
 //! - [`management`]: fresh directories through Rollbook's management API
 //! - [`allow`]: the list of flows that are known to fail
+//! - [`checklist`]: what providers need of a server, and the flows and tests that show it
 
 pub mod allow;
 pub mod answer;
+pub mod checklist;
 pub mod flow;
 pub mod host;
 mod http;

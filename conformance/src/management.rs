@@ -70,7 +70,21 @@ impl Management {
         name: &str,
         kind: &str,
     ) -> Result<Directory, String> {
-        let body = json!({"organization_id": organization_id, "name": name, "kind": kind});
+        self.directory_create_with(organization_id, name, kind, None)
+    }
+
+    /// Makes a directory of a push kind with settings of its own.
+    pub fn directory_create_with(
+        &self,
+        organization_id: &str,
+        name: &str,
+        kind: &str,
+        settings: Option<&Value>,
+    ) -> Result<Directory, String> {
+        let mut body = json!({"organization_id": organization_id, "name": name, "kind": kind});
+        if let (Value::Object(members), Some(settings)) = (&mut body, settings) {
+            members.insert("settings".into(), settings.clone());
+        }
         let created = self.send("POST", "/directories", Some(&body))?;
         Ok(Directory {
             id: text(&created, "/id")?,

@@ -55,7 +55,8 @@ impl FlowReport {
 pub fn run_flow(flow: &Flow, target: &Target) -> FlowReport {
     let client = Client::new();
     let base_url = target.base_url.trim_end_matches('/').to_owned();
-    let mut vars = Vars::from([("base_url".to_owned(), base_url)]);
+    let mut vars =
+        Vars::from([("base_url".to_owned(), base_url), ("token".to_owned(), target.token.clone())]);
     let steps = flow.steps.iter().map(|step| run_step(&client, step, target, &mut vars));
     FlowReport { steps: steps.collect() }
 }
@@ -117,6 +118,14 @@ fn check(
             wanted.join(" or "),
             cut(&String::from_utf8_lossy(&answer.body))
         ));
+    }
+    for (name, start) in &expect.headers {
+        let start = substitute(start, vars)?;
+        match answer.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, value)) if value.starts_with(&start) => {}
+            Some((_, value)) => failures.push(format!("{name}: expected {start}…, found {value}")),
+            None => failures.push(format!("{name}: expected {start}…, absent")),
+        }
     }
     let wants_body = expect.body_contains.is_some() || !expect.body_absent.is_empty();
     if answer.status == 204 || !wants_body {
@@ -322,6 +331,20 @@ mod tests {
             (reply(200, "<html>"), vec![r#"no JSON: "<html>""#]),
         ] {
             let (report, _) = run(&json!([get("/Users", &expect)]), vec![reply]);
+            assert_eq!(report.steps[0].failures, failures);
+        }
+    }
+
+    #[test]
+    fn headers_begin_as_expected() {
+        let with = |headers: &Value| json!({"status": [204], "headers": headers});
+        for (headers, failures) in [
+            (json!({"content-length": ""}), vec!["content-length: expected …, absent"]),
+            (json!({"connection": "close"}), vec![]),
+            (json!({"Connection": "cl"}), vec![]),
+            (json!({"Connection": "lose"}), vec!["Connection: expected lose…, found close"]),
+        ] {
+            let (report, _) = run(&json!([get("/Users", &with(&headers))]), vec![reply(204, "")]);
             assert_eq!(report.steps[0].failures, failures);
         }
     }

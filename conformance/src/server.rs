@@ -185,6 +185,8 @@ fn spawn(
         .env("ROLLBOOK_DATA_DIR", folder.join("data"))
         .env("ROLLBOOK_LISTEN", listen)
         .env("ROLLBOOK_LOG", LOG)
+        // What is measured is the protocol, at any speed.
+        .env("ROLLBOOK_RATE_LIMIT", "off")
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log)

@@ -4,6 +4,29 @@ pub mod model;
 
 pub use model::{GroupView, Subject, UserView, previous_attributes};
 
+/// Why a person lost access. Kept beside the event, not in its `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The identity provider set `active` to false.
+    ScimActiveFalse,
+    /// The identity provider sent a DELETE.
+    ScimDelete,
+    /// No group has had the user for as long as the directory allows.
+    OutOfScope,
+    DirectoryDeleted,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScimActiveFalse => "scim_active_false",
+            Self::ScimDelete => "scim_delete",
+            Self::OutOfScope => "out_of_scope",
+            Self::DirectoryDeleted => "directory_deleted",
+        }
+    }
+}
+
 /// The event words of the app-facing API.
 pub mod name {
     pub const ACTIVATED: &str = "dsync.activated";

@@ -6,7 +6,8 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUT
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
-use crate::scim::{ScimError, ScimType};
+use super::limit::TooMany;
+use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::oauth::{GrantError, Refusal};
 use crate::service::{AuthError, ServiceError};
@@ -15,6 +16,8 @@ use crate::service::{AuthError, ServiceError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surface {
     Scim,
+    /// SCIM 1.1, whose error body is another one.
+    Scim1,
     Api,
     /// The token endpoint (RFC 6749 §5.2).
     OAuth,
@@ -37,6 +40,8 @@ pub(super) enum Problem {
     Paused,
     /// A client gets no access token.
     Grant(Refusal),
+    /// The directory or the API key is at its rate limit.
+    Limited(TooMany),
 }
 
 impl HttpError {
@@ -50,6 +55,11 @@ impl HttpError {
 
     pub(super) fn on(surface: Surface, problem: impl Into<Problem>) -> Self {
         Self { surface, problem: problem.into() }
+    }
+
+    /// The same failure, shown to a client of another surface.
+    pub(super) fn shown_on(self, surface: Surface) -> Self {
+        Self { surface, ..self }
     }
 }
 
@@ -81,6 +91,12 @@ impl From<GrantError> for Problem {
     }
 }
 
+impl From<TooMany> for Problem {
+    fn from(too_many: TooMany) -> Self {
+        Self::Limited(too_many)
+    }
+}
+
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         Self::Auth(error)
@@ -101,6 +117,7 @@ impl std::fmt::Display for HttpError {
             Problem::Method(allowed) => write!(f, "allowed methods are {allowed}"),
             Problem::Paused => f.write_str("the directory is paused"),
             Problem::Grant(refusal) => f.write_str(refusal.error),
+            Problem::Limited(_) => f.write_str("the caller is at its rate limit"),
         }
     }
 }
@@ -130,7 +147,7 @@ impl ResponseError for HttpError {
                 | AuthError::InvalidToken(_),
             ) => 401,
             Problem::Auth(AuthError::KeysUnavailable) => 503,
-            Problem::Auth(AuthError::TooMany(_)) => 429,
+            Problem::Auth(AuthError::TooMany(_)) | Problem::Limited(_) => 429,
             Problem::Method(_) => 405,
             Problem::Paused => 503,
             Problem::Grant(refusal) if refusal.error == "invalid_client" => 401,
@@ -182,6 +199,9 @@ impl ResponseError for HttpError {
             Problem::Auth(AuthError::TooMany(seconds)) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
             }
+            Problem::Limited(too_many) => {
+                response.insert_header((RETRY_AFTER, too_many.limited.retry_seconds.to_string()));
+            }
             Problem::Method(allowed) => {
                 response.insert_header((ALLOW, *allowed));
             }
@@ -195,6 +215,7 @@ impl ResponseError for HttpError {
         }
         match self.surface {
             Surface::Scim => scim_body(&mut response, &self.as_scim(status)),
+            Surface::Scim1 => response.json(v1::error(&self.as_scim(status))),
             Surface::Api => response.json(self.as_api(status)),
             Surface::OAuth => response
                 .insert_header((CACHE_CONTROL, "no-store"))
@@ -265,6 +286,7 @@ impl HttpError {
             Problem::Method(allowed) => {
                 format!("This endpoint does not support the method; it supports {allowed}.")
             }
+            Problem::Limited(too_many) => too_many.sentence(),
             Problem::Paused => "This directory is paused by its operator; try again later.".into(),
         }
     }

@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod error;
 mod health;
+mod limit;
 pub mod oauth;
 mod observe;
 pub mod scim;

@@ -7,8 +7,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 
-use super::State;
+use super::{State, limit};
 use crate::clock::Stopwatch;
+use crate::service::limit::Quota;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,6 +37,10 @@ pub async fn observe(
     let mut response = next.call(request).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let quota = response.request().extensions().get::<Quota>().copied();
+    if let Some(quota) = quota {
+        limit::show(quota, response.headers_mut());
     }
     let route = response.request().extensions().get::<RouteName>().map_or("other", |name| name.0);
     let status = response.status().as_u16();

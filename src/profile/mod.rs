@@ -3,8 +3,9 @@
 //! A profile is a TOML file under `data/` that names only the flags in which it differs from
 //! `default.toml`. A directory's settings may override single flags. The flags either switch on
 //! rewrites of the request ([`rewrite`]) or choose between readings that the RFC leaves open; the
-//! strict core is the same for all.
+//! strict core is the same for all. [`detect`] tells from a request which client sent it.
 
+pub mod detect;
 pub mod flags;
 pub mod rewrite;
 #[cfg(test)]

@@ -518,17 +518,19 @@ proptest! {
         body in plausible(),
         ops in vec((option::of(word()), hostile()), 1..4),
     ) {
-        let entra = Profile::of("entra", &toml::Table::new()).unwrap();
+        // Entra ID's profile with the rewrites of all others.
+        let more = "legacy_urns = true\ndisplay_name_from_name = true".parse().unwrap();
+        let all = Profile::of("entra", &more).unwrap();
         let ops: Vec<Value> = (ops.iter())
             .map(|(path, value)| json!({"op": "add", "path": path, "value": value}))
             .collect();
         for rt in [user(), group(), device()] {
             let mut once = object(body.clone());
-            representation(&mut once, &rt, &entra);
+            representation(&mut once, &rt, &all);
             if let Ok(mut ops) =
                 parse(&object(json!({"Operations": ops})), BodyRules::LENIENT)
             {
-                patch(&mut ops, &rt, &entra);
+                patch(&mut ops, &rt, &all);
             }
         }
     }

@@ -16,6 +16,7 @@ pub mod path;
 pub mod resource;
 pub mod schema;
 pub mod urn;
+pub mod v1;
 
 pub use error::{ScimError, ScimType};
 pub use path::{AttrPath, AttrRef};

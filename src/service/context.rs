@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limit::RateLimit;
 use super::oauth::EntraToken;
+use super::policy::{InactiveUsers, OnDelete, Policies, Revive, Span};
 use crate::profile::{PROVIDERS, Profile};
 use crate::scim::{Registry, ResourceType, ScimError};
 use crate::store::directory::DirectoryRow;
@@ -71,12 +73,44 @@ pub struct Settings {
     /// Lets in with tokens that Entra issues itself, of one tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entra_token: Option<EntraToken>,
+    /// How many requests the identity provider may make; the process's limit when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// `keep` or `delete`: how the app sees inactive users.
+    #[serde(default)]
+    pub inactive_users: InactiveUsers,
+    /// `remove` or `deactivate`: what the app sees of a user whom SCIM deletes.
+    #[serde(default)]
+    pub delete: OnDelete,
+    /// How long the app goes on seeing, as inactive, a user whom SCIM has deleted.
+    #[serde(default)]
+    pub grace_period: Option<Span>,
+    /// Whether a user who becomes inactive leaves every group, in SCIM too.
+    #[serde(default)]
+    pub strip_groups_when_inactive: bool,
+    /// `never` or `same_external_id`: whether a POST brings an inactive user back.
+    #[serde(default)]
+    pub revive_on_create: Revive,
+    /// How long a user may be in no group before the app sees it as inactive.
+    #[serde(default)]
+    pub suspend_when_groupless: Option<Span>,
 }
 
 impl Settings {
     /// Reads what was stored; settings that this version does not understand count as none.
     pub fn stored(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
+    }
+
+    pub fn policies(&self) -> Policies {
+        Policies {
+            inactive_users: self.inactive_users,
+            delete: self.delete,
+            grace_period: self.grace_period,
+            strip_groups_when_inactive: self.strip_groups_when_inactive,
+            revive_on_create: self.revive_on_create,
+            suspend_when_groupless: self.suspend_when_groupless,
+        }
     }
 }
 
@@ -110,8 +144,13 @@ pub struct Directory {
     pub id: String,
     pub organization_id: String,
     pub external_key: String,
+    /// `entra` of the kind `scim.entra`.
+    pub provider: &'static str,
     pub state: State,
+    pub rate_limit: Option<RateLimit>,
     pub profile: Arc<Profile>,
+    /// As they were when the row was read. A unit reads them anew.
+    pub policies: Policies,
     pub registry: Registry,
     /// The version of the directory's own schemas that the registry has.
     pub schema_version: i64,
@@ -137,7 +176,14 @@ impl Directory {
             id: row.id.clone(),
             organization_id: row.organization_id.clone(),
             external_key: row.external_key.clone(),
+            provider: PROVIDERS
+                .iter()
+                .copied()
+                .find(|known| *known == provider)
+                .unwrap_or("default"),
             state: State::parse(&row.state).unwrap_or(State::Error),
+            rate_limit: settings.rate_limit,
+            policies: settings.policies(),
             profile: Arc::new(profile),
             registry,
             schema_version: row.schema_version,

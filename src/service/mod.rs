@@ -8,12 +8,18 @@ pub mod administer;
 pub mod asynchronous;
 pub mod authenticate;
 pub mod bulk;
+pub mod client;
 pub mod context;
+mod deletion;
 pub mod discovery;
 pub mod error;
+mod lifecycle;
+pub mod limit;
 mod membership;
 pub mod oauth;
 pub mod openapi;
+pub mod policy;
+pub mod policy_work;
 pub mod provision;
 pub mod purge;
 pub mod query;
@@ -27,10 +33,14 @@ pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
 pub use error::ServiceError;
 
+/// Runs `work` as the directory's: in the queues of the store it takes turns with other directories.
+pub use crate::store::on_behalf_of;
+
 use crate::auth::{AccessTokens, Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
 use crate::store::{Store, StoreError};
+use limit::{Cost, Limited, Limiter, Quota, RateLimit};
 
 /// Everything that the use cases need. Built once and shared.
 pub struct Service {
@@ -48,10 +58,16 @@ pub struct Service {
     /// What OAuth clients and Entra tenants open, by who they are.
     pub(crate) granted: Verified<Arc<Access>>,
     pub(crate) tenant_keys: oauth::TenantKeys,
+    /// What directories and API keys may ask for that have no limit of their own.
+    rate_limit: RateLimit,
+    directory_limiter: Limiter<i64>,
+    key_limiter: Limiter<String>,
+    sightings: client::Sightings,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
+    pub policy_metrics: policy_work::PolicyMetrics,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -67,6 +83,31 @@ impl Service {
             self.store.get("ready", |tx| tx.setting_get("first_start")).await;
         answer?;
         Ok(())
+    }
+
+    /// Takes the cost of a request out of the directory's bucket; `None` when it has no limit.
+    pub fn limit_directory(&self, access: &Access, cost: Cost) -> Result<Option<Quota>, Limited> {
+        let directory = &access.directory;
+        let RateLimit::At(rate) = directory.rate_limit.unwrap_or(self.rate_limit) else {
+            return Ok(None);
+        };
+        let now = self.clock.now_ms();
+        let taken = self.directory_limiter.take(directory.key, rate, cost, now);
+        if taken.is_err_and(|limited| limited.tell) {
+            tracing::warn!(directory = directory.id, %rate, "the directory is at its rate limit");
+        }
+        taken.map(Some)
+    }
+
+    /// Takes a request out of the bucket of the API key; `None` when there is no limit.
+    pub fn limit_api_key(&self, access: &ApiAccess) -> Result<Option<Quota>, Limited> {
+        let RateLimit::At(rate) = self.rate_limit else { return Ok(None) };
+        let now = self.clock.now_ms();
+        let taken = self.key_limiter.take(access.key_id.clone(), rate, Cost::One, now);
+        if taken.is_err_and(|limited| limited.tell) {
+            tracing::warn!(api_key = access.key_id, %rate, "the API key is at its rate limit");
+        }
+        taken.map(Some)
     }
 
     /// Units that wait, by lane.
@@ -88,11 +129,13 @@ impl Service {
         public_url: String,
         fixed_keys: Vec<authenticate::FixedKey>,
         secret_key: &SecretKey,
+        rate_limit: RateLimit,
     ) -> Self {
         Self {
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
+            policy_metrics: policy_work::PolicyMetrics::default(),
             store,
             clock,
             registry: Registry::builtin(),
@@ -103,6 +146,10 @@ impl Service {
             access_tokens: AccessTokens::new(secret_key),
             granted: Verified::default(),
             tenant_keys: oauth::TenantKeys::default(),
+            rate_limit,
+            directory_limiter: Limiter::default(),
+            key_limiter: Limiter::default(),
+            sightings: client::Sightings::default(),
             hashing: tokio::sync::Semaphore::new(HASHING_THREADS),
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,

@@ -5,17 +5,21 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::authenticate::Access;
+use super::deletion::Deletion;
+use super::policy::Revive;
 use super::record::object;
-use super::unit::{Creation, Deletion, Edit, Prepared, Revision, Site, check, content};
+use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, check, content};
 use super::{Service, ServiceError};
-use crate::profile::rewrite;
+use crate::profile::{Profile, rewrite};
 use crate::scim::patch::{self, MemberStep, members, op};
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, Notes, doc, validate};
 use crate::scim::{Object, ResourceType, ScimError};
-use crate::store::StoreError;
 use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, UniqueRule};
 
 impl Service {
     fn site(&self, access: &Access, resource_type: &Arc<ResourceType>, id: String) -> Site {
@@ -44,12 +48,19 @@ impl Service {
         let mut attributes =
             validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
         default_active(&mut attributes, resource_type, true);
+        let revive = match access.directory.policies.revive_on_create {
+            Revive::SameExternalId if resource_type.is_user() => {
+                reviver(resource_type, profile, &attributes, &notes.extra)
+            }
+            _ => None,
+        };
         rewrite::stored(&mut attributes, resource_type, profile)?;
         let site = self.site(access, resource_type, id);
         let document = Document::canonical(attributes, &site.id, resource_type)?;
         Ok(Creation {
             content: content(&document, &notes.extra, resource_type, profile)?,
             members: members.map(MemberStep::Add).into_iter().collect(),
+            revive,
             site,
         })
     }
@@ -83,23 +94,13 @@ impl Service {
         let mut notes = Notes::default();
         let attributes =
             validate::representation(&body, resource_type, profile.value_rules(), &mut notes)?;
-        let (rt, id_text) = (Arc::clone(resource_type), id.to_owned());
-        let stored_profile = Arc::clone(profile);
+        let (rt, profile) = (Arc::clone(resource_type), Arc::clone(profile));
         let edit = move |row: &ResourceRow| -> Result<Edit, ServiceError> {
-            let old = object(&row.doc);
-            let mut new = attributes.clone();
-            doc::keep_unseen(&mut new, &old, &rt);
-            default_active(&mut new, &rt, row.active);
-            rewrite::stored(&mut new, &rt, &stored_profile)?;
-            refuse_immutable_changes(&old, &new, &rt)?;
-            Ok(Edit {
-                document: Document::canonical(new, &id_text, &rt)?,
-                extra: notes.extra.clone(),
-                members: members.clone(),
-            })
+            let document = replaced(row, attributes.clone(), &rt, &profile)?;
+            Ok(Edit { document, extra: notes.extra.clone(), members: members.clone() })
         };
         let site = self.site(access, resource_type, id.to_owned());
-        Ok(Revision { site, condition, edit: Box::new(edit) })
+        Ok(Revision { site, condition, edit: Arc::new(edit) })
     }
 
     /// PUT: replaces the resource.
@@ -150,7 +151,7 @@ impl Service {
             Ok(Edit { document, extra: notes.extra, members: members.clone() })
         };
         let site = self.site(access, resource_type, id.to_owned());
-        Ok(Revision { site, condition, edit: Box::new(edit) })
+        Ok(Revision { site, condition, edit: Arc::new(edit) })
     }
 
     /// PATCH: edits the resource.
@@ -213,6 +214,43 @@ impl Service {
             }
         })
     }
+}
+
+/// What a PUT of these attributes makes of a resource.
+fn replaced(
+    row: &ResourceRow,
+    mut new: Object,
+    resource_type: &ResourceType,
+    profile: &Profile,
+) -> Result<Document, ServiceError> {
+    let old = object(&row.doc);
+    doc::keep_unseen(&mut new, &old, resource_type);
+    default_active(&mut new, resource_type, row.active);
+    rewrite::stored(&mut new, resource_type, profile)?;
+    refuse_immutable_changes(&old, &new, resource_type)?;
+    Ok(Document::canonical(new, &row.id, resource_type)?)
+}
+
+/// Brings an inactive user back who has the externalId that is sent; refuses everybody else as a
+/// create does that finds the name taken. `None` when no externalId is sent.
+fn reviver(
+    resource_type: &Arc<ResourceType>,
+    profile: &Arc<Profile>,
+    attributes: &Object,
+    extra: &Object,
+) -> Option<Arc<Editor>> {
+    let sent = attributes.get("externalId")?.as_str().filter(|id| !id.is_empty())?.to_owned();
+    let (rt, profile) = (Arc::clone(resource_type), Arc::clone(profile));
+    let (attributes, extra) = (attributes.clone(), extra.clone());
+    Some(Arc::new(move |row: &ResourceRow| {
+        let held = object(&row.doc);
+        let same = held.get("externalId").and_then(Value::as_str) == Some(sent.as_str());
+        if !same || (row.active && !row.suspended) {
+            return Err(StoreError::Unique(UniqueRule::UserName).into());
+        }
+        let document = replaced(row, attributes.clone(), &rt, &profile)?;
+        Ok(Edit { document, extra: extra.clone(), members: Vec::new() })
+    }))
 }
 
 /// A PUT of a group sets exactly the members that it lists; one that lists none empties the group.

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::context::Directory;
+use super::policy::InForce;
 use crate::clock::Ids;
-use crate::event::{GroupView, Subject, UserView, name, previous_attributes};
+use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes};
 use crate::scim::Object;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
-use crate::store::resource::ResourceRow;
+use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 /// How many member rows are read at a time for their events.
@@ -19,6 +20,7 @@ const CHUNK: usize = 500;
 /// Appends the events of one unit.
 pub(super) struct Recorder<'r> {
     pub(super) directory: &'r Directory,
+    pub(super) in_force: InForce,
     pub(super) ids: Ids,
     pub(super) now: i64,
 }
@@ -45,7 +47,7 @@ impl Recorder<'_> {
                     id: &row.id,
                     doc: &doc,
                     extra: extra.as_ref(),
-                    active: row.active,
+                    active: row.app_state == AppState::Active,
                     created: row.created,
                     modified: row.modified,
                 };
@@ -71,12 +73,14 @@ impl Recorder<'_> {
         event: &'static str,
         resource_id: &str,
         data: &Value,
+        reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         let new = NewEvent {
             id: self.ids.next("event"),
             event,
             resource_id: resource_id.to_owned(),
             data: data.to_string(),
+            reason,
             created: self.now,
         };
         tx.event_append(self.directory.key, &new)
@@ -86,18 +90,22 @@ impl Recorder<'_> {
         let event =
             if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, &data),
+            Some(data) => self.append(tx, event, &row.id, &data, None),
             None => Ok(()),
         }
     }
 
-    /// Nothing when nothing that the app sees has changed.
+    /// Nothing when nothing that the app sees has changed, or it sees nothing of the user.
     pub(super) fn updated(
         &mut self,
         tx: &mut Tx<'_>,
         old: &ResourceRow,
         new: &ResourceRow,
+        reason: Option<Reason>,
     ) -> Result<(), StoreError> {
+        if !new.app_state.is_visible() {
+            return Ok(());
+        }
         let event =
             if new.resource_type == "User" { name::USER_UPDATED } else { name::GROUP_UPDATED };
         let (Some(before), Some(mut data)) = (self.view(old), self.view(new)) else {
@@ -107,19 +115,24 @@ impl Recorder<'_> {
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        self.append(tx, event, &new.id, &data)
+        self.append(tx, event, &new.id, &data, reason)
     }
 
-    pub(super) fn deleted(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
+    pub(super) fn deleted(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        reason: Option<Reason>,
+    ) -> Result<(), StoreError> {
         let event =
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, &data),
+            Some(data) => self.append(tx, event, &row.id, &data, reason),
             None => Ok(()),
         }
     }
 
-    /// One event per user; groups as members make none.
+    /// One event per user that the app sees; groups as members make none.
     pub(super) fn members(
         &mut self,
         tx: &mut Tx<'_>,
@@ -129,11 +142,12 @@ impl Recorder<'_> {
     ) -> Result<(), StoreError> {
         let Some(group_view) = self.view(group) else { return Ok(()) };
         for keys in member_keys.chunks(CHUNK) {
-            let rows = tx.resource_rows(self.directory.key, keys)?;
+            let rows = tx.app_user_rows(self.directory.key, keys)?;
             let by_key: HashMap<i64, ResourceRow> =
                 rows.into_iter().map(|row| (row.key, row)).collect();
-            for row in keys.iter().filter_map(|key| by_key.get(key)) {
-                self.member(tx, event, &group_view, &group.id, row)?;
+            let rows = keys.iter().filter_map(|key| by_key.get(key));
+            for row in rows.filter(|row| row.app_state.is_visible()) {
+                self.member(tx, event, &group_view, row, None)?;
             }
         }
         Ok(())
@@ -145,10 +159,26 @@ impl Recorder<'_> {
         tx: &mut Tx<'_>,
         user: &ResourceRow,
         groups: &[ResourceRow],
+        reason: Reason,
     ) -> Result<(), StoreError> {
         for group in groups {
             if let Some(view) = self.view(group) {
-                self.member(tx, name::GROUP_USER_REMOVED, &view, &group.id, user)?;
+                self.member(tx, name::GROUP_USER_REMOVED, &view, user, Some(reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The user is in every one of the groups.
+    pub(super) fn entered(
+        &mut self,
+        tx: &mut Tx<'_>,
+        user: &ResourceRow,
+        groups: &[ResourceRow],
+    ) -> Result<(), StoreError> {
+        for group in groups {
+            if let Some(view) = self.view(group) {
+                self.member(tx, name::GROUP_USER_ADDED, &view, user, None)?;
             }
         }
         Ok(())
@@ -159,19 +189,20 @@ impl Recorder<'_> {
         tx: &mut Tx<'_>,
         event: &'static str,
         group_view: &Value,
-        group_id: &str,
         member: &ResourceRow,
+        reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         if member.resource_type != "User" {
             return Ok(());
         }
         let Some(user) = self.view(member) else { return Ok(()) };
+        let group_id = group_view.get("id").and_then(Value::as_str).unwrap_or_default();
         let data = json!({
             "directory_id": self.directory.id,
             "user": user,
             "group": group_view,
         });
-        self.append(tx, event, group_id, &data)
+        self.append(tx, event, group_id, &data, reason)
     }
 }
 

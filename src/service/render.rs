@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::query::{Found, Listed, ManagerRow};
 use super::record::object;
 use crate::scim::resource::meta::etag;
+use crate::scim::resource::project::strip_hidden;
 use crate::scim::resource::{Meta, Projection};
 use crate::scim::{Object, Registry, ResourceType, urn};
 
@@ -88,9 +89,27 @@ fn push_resource(
         text.push('}');
         return;
     }
-    let object = object_of(found, resource_type, links);
-    let shown = projection.apply(object, resource_type);
+    let shown = shown(found, resource_type, projection, links);
     text.push_str(&Value::Object(shown).to_string());
+}
+
+/// What an answer shows of a resource.
+pub fn shown(
+    found: &Found,
+    resource_type: &ResourceType,
+    projection: &Projection,
+    links: Links<'_>,
+) -> Object {
+    projection.apply(object_of(found, resource_type, links), resource_type)
+}
+
+/// What a client sent under the URIs of schemas that this server does not know.
+pub fn kept_extensions(found: &Found, resource_type: &ResourceType) -> Object {
+    let Some(extra) = &found.row.extra else { return Object::new() };
+    let mut kept = object(extra);
+    strip_hidden(&mut kept, resource_type);
+    kept.retain(|name, value| name.contains(':') && value.is_object());
+    kept
 }
 
 /// The entity tag of the representation that shows these relations.

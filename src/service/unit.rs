@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use super::ServiceError;
 use super::context::{Directory, State};
-use super::membership;
+use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, object};
-use crate::event::name;
+use super::{lifecycle, membership};
 use crate::profile::Profile;
 use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
-use crate::scim::resource::{Columns, Document, convert, extract};
-use crate::scim::schema::{Claim, MANAGER};
-use crate::scim::{Object, ResourceType, ScimError, urn};
+use crate::scim::resource::{Columns, Document, extract};
+use crate::scim::schema::Claim;
+use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::pending::Guard;
-use crate::store::resource::{ResourceContent, ResourceRow};
+use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
 
 /// Largest `extra`, in bytes of JSON; beyond it nothing unknown is kept.
@@ -64,14 +64,38 @@ pub(super) struct Creation {
     pub(super) site: Site,
     pub(super) content: ResourceContent,
     pub(super) members: Vec<MemberStep>,
+    /// Makes of an inactive user who has the name what a PUT would make, where the directory brings
+    /// such users back.
+    pub(super) revive: Option<Arc<Editor>>,
 }
 
 impl Creation {
     pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<ResourceRow, ServiceError> {
-        let mut recorder = self.site.recorder();
+        let mut recorder = self.site.open(tx, guard(&self.members))?;
+        if let Some(row) = self.revived(tx, &mut recorder)? {
+            return Ok(row);
+        }
         let row = self.insert(tx, &mut recorder)?;
         self.join(tx, &row, &mut recorder)?;
         Ok(row)
+    }
+
+    /// The inactive user with that name and that externalId, brought back. Anybody else keeps the
+    /// name: a namesake must never inherit a leaver's access.
+    fn revived(
+        &self,
+        tx: &mut Tx<'_>,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<Option<ResourceRow>, ServiceError> {
+        let wanted = recorder.in_force.policies.revive_on_create == Revive::SameExternalId;
+        let name = self.content.columns.user_name_key.as_deref();
+        let (true, Some(edit), Some(name)) = (wanted, &self.revive, name) else { return Ok(None) };
+        let Some(holder) = tx.user_by_name(self.site.directory.key, name)? else {
+            return Ok(None);
+        };
+        let site = Site { id: holder.id, ..self.site.clone() };
+        let revision = Revision { site, condition: None, edit: Arc::clone(edit) };
+        revision.apply(tx, None, recorder)
     }
 
     /// Several new resources that refer to each other: all or none. The error names the one that
@@ -82,7 +106,8 @@ impl Creation {
     ) -> Result<Vec<ResourceRow>, (usize, ServiceError)> {
         let mut made = Vec::with_capacity(creations.len());
         for (index, creation) in creations.iter().enumerate() {
-            let mut recorder = creation.site.recorder();
+            let open = creation.site.open(tx, guard(&creation.members));
+            let mut recorder = open.map_err(|error| (index, error))?;
             let row = creation.insert(tx, &mut recorder).map_err(|error| (index, error))?;
             made.push((creation, row, recorder));
         }
@@ -100,7 +125,6 @@ impl Creation {
         tx: &mut Tx<'_>,
         recorder: &mut Recorder<'_>,
     ) -> Result<ResourceRow, ServiceError> {
-        self.site.share_directory(tx, guard(&self.members))?;
         self.site.insert(tx, &self.content, recorder)
     }
 
@@ -113,9 +137,12 @@ impl Creation {
         let site = &self.site;
         let rt = &site.resource_type;
         let members = membership::apply(tx, &site.directory, rt, row.key, &self.members, site.now)?;
-        Ok(recorder.members(tx, name::GROUP_USER_ADDED, row, &members.added)?)
+        Ok(lifecycle::joined(tx, recorder, row, &members.added)?)
     }
 }
+
+/// A locked resource, and the groups that have it if they were locked before it.
+type Locked = (ResourceRow, Option<Vec<i64>>);
 
 /// Computes a change from what is stored.
 pub(super) type Editor = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Send + Sync;
@@ -124,7 +151,7 @@ pub(super) type Editor = dyn Fn(&ResourceRow) -> Result<Edit, ServiceError> + Se
 pub(super) struct Revision {
     pub(super) site: Site,
     pub(super) condition: Option<Condition>,
-    pub(super) edit: Box<Editor>,
+    pub(super) edit: Arc<Editor>,
 }
 
 impl Revision {
@@ -134,35 +161,61 @@ impl Revision {
         tx: &mut Tx<'_>,
         prepared: Option<&Prepared>,
     ) -> Result<ResourceRow, ServiceError> {
-        let site = &self.site;
         // A unit that has to compute the change first may turn out to look for members.
-        site.share_directory(tx, prepared.map_or(Guard::Look, |p| guard(&p.members)))?;
-        let row = site.lock(tx)?.ok_or_else(|| site.missing())?;
+        let guard = prepared.map_or(Guard::Look, |prepared| guard(&prepared.members));
+        let mut recorder = self.site.open(tx, guard)?;
+        self.apply(tx, prepared, &mut recorder)?.ok_or_else(|| self.site.missing())
+    }
+
+    /// `None` when there is no such resource.
+    fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        prepared: Option<&Prepared>,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<Option<ResourceRow>, ServiceError> {
+        let site = &self.site;
+        let Some((row, mut groups)) = self.lock(tx, prepared, recorder)? else { return Ok(None) };
         check(self.condition.as_ref(), &row)?;
-        let mut recorder = site.recorder();
-        match prepared.filter(|prepared| prepared.version == row.version) {
-            Some(prepared) => site.update(tx, &row, prepared, &mut recorder),
+        let computed;
+        let prepared = match prepared.filter(|prepared| prepared.version == row.version) {
+            Some(prepared) => prepared,
             None => {
-                let prepared = Prepared::of(&row, (self.edit)(&row)?, site)?;
-                site.update(tx, &row, &prepared, &mut recorder)
+                computed = Prepared::of(&row, (self.edit)(&row)?, site)?;
+                &computed
+            }
+        };
+        if groups.is_none() && site.moves_memberships(&row, prepared, recorder) {
+            // Another unit was faster by a moment and made this change one of memberships.
+            groups = site.lock_with_groups(tx, row.key)?;
+        }
+        site.update(tx, &row, prepared, groups.as_deref(), recorder).map(Some)
+    }
+
+    /// Locks the resource; for a user who comes or goes for the app the groups first.
+    fn lock(
+        &self,
+        tx: &mut Tx<'_>,
+        prepared: Option<&Prepared>,
+        recorder: &Recorder<'_>,
+    ) -> Result<Option<Locked>, ServiceError> {
+        let site = &self.site;
+        if site.resource_type.is_user() && recorder.in_force.may_move_memberships() {
+            let Some(row) = site.get(tx)? else { return Ok(None) };
+            check(self.condition.as_ref(), &row)?;
+            let moves = match prepared.filter(|prepared| prepared.version == row.version) {
+                Some(prepared) => site.moves_memberships(&row, prepared, recorder),
+                None => {
+                    let prepared = Prepared::of(&row, (self.edit)(&row)?, site)?;
+                    site.moves_memberships(&row, &prepared, recorder)
+                }
+            };
+            if moves {
+                let Some(groups) = site.lock_with_groups(tx, row.key)? else { return Ok(None) };
+                return Ok(site.get(tx)?.map(|row| (row, Some(groups))));
             }
         }
-    }
-}
-
-/// The end of a resource.
-pub(super) struct Deletion {
-    pub(super) site: Site,
-    pub(super) condition: Option<Condition>,
-}
-
-impl Deletion {
-    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
-        let site = &self.site;
-        site.share_directory(tx, Guard::Write)?;
-        let row = site.get(tx)?.ok_or_else(|| site.missing())?;
-        check(self.condition.as_ref(), &row)?;
-        site.delete(tx, &row, self.condition.as_ref())
+        Ok(site.lock(tx)?.map(|row| (row, None)))
     }
 }
 
@@ -215,8 +268,8 @@ impl Site {
     }
 
     /// Keeps the directory from being deleted while the unit runs, and groups from missing a member
-    /// that comes meanwhile.
-    fn share_directory(&self, tx: &mut Tx<'_>, guard: Guard) -> Result<(), ServiceError> {
+    /// that comes meanwhile. The policies are those that are stored now.
+    pub(super) fn open(&self, tx: &mut Tx<'_>, guard: Guard) -> Result<Recorder<'_>, ServiceError> {
         match tx.directory_share(self.directory.key)? {
             None => Err(ScimError::new(403, DELETING).into()),
             Some(shared) if shared.state == State::Deleting.as_str() => {
@@ -228,12 +281,16 @@ impl Site {
             {
                 Err(ServiceError::SchemasChange)
             }
-            Some(_) => Ok(membership::guard(tx, &self.directory, guard)?),
+            Some(shared) => {
+                membership::guard(tx, &self.directory, guard)?;
+                Ok(Recorder {
+                    directory: &self.directory,
+                    in_force: InForce::new(&shared.settings, shared.policy_cursor),
+                    ids: self.ids.clone(),
+                    now: self.now,
+                })
+            }
         }
-    }
-
-    fn recorder(&self) -> Recorder<'_> {
-        Recorder { directory: &self.directory, ids: self.ids.clone(), now: self.now }
     }
 
     fn insert(
@@ -244,7 +301,12 @@ impl Site {
     ) -> Result<ResourceRow, ServiceError> {
         let directory_key = self.directory.key;
         let rt = &self.resource_type;
-        let key = tx.resource_insert(directory_key, &rt.name, &self.id, content, self.now)?;
+        let app_state = match rt.is_user() {
+            true => recorder.in_force.policies.state(content.columns.active, false),
+            false => AppState::Active,
+        };
+        let key =
+            tx.resource_insert(directory_key, &rt.name, &self.id, content, app_state, self.now)?;
         claim(tx, directory_key, key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
         let row = ResourceRow {
@@ -257,8 +319,16 @@ impl Site {
             version: 1,
             created: self.now,
             modified: self.now,
+            app_state,
+            suspended: false,
+            groupless_since: None,
         };
-        recorder.created(tx, &row)?;
+        if let Some(name) = &content.columns.user_name_key {
+            lifecycle::take_name(tx, recorder, name)?;
+        }
+        if app_state.is_visible() {
+            recorder.created(tx, &row)?;
+        }
         tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;
         Ok(row)
@@ -283,16 +353,30 @@ impl Site {
         let mut groups = tx.resource_rows(self.directory.key, &joined)?;
         groups.sort_unstable_by_key(|group| group.key);
         for group in groups {
-            recorder.members(tx, name::GROUP_USER_ADDED, &group, &[row.key])?;
+            lifecycle::joined(tx, recorder, &group, &[row.key])?;
         }
         Ok(())
     }
 
-    fn update(
+    /// Whether the change makes a user come or go for the app, or leave the groups.
+    fn moves_memberships(
+        &self,
+        row: &ResourceRow,
+        prepared: &Prepared,
+        recorder: &Recorder<'_>,
+    ) -> bool {
+        let fate = recorder.in_force.policies.fate(row, prepared.content.columns.active);
+        self.resource_type.is_user() && fate.moves_memberships(row.app_state)
+    }
+
+    /// Writes a change. `groups` are those of a user, where they are locked; without them the app
+    /// goes on seeing or not seeing the user as before.
+    pub(super) fn update(
         &self,
         tx: &mut Tx<'_>,
         row: &ResourceRow,
         prepared: &Prepared,
+        groups: Option<&[i64]>,
         recorder: &mut Recorder<'_>,
     ) -> Result<ResourceRow, ServiceError> {
         let (directory_key, rt) = (self.directory.key, &self.resource_type);
@@ -300,9 +384,18 @@ impl Site {
         // A request that waited for the lock may have come before the one it waited for.
         let now = self.now.max(row.modified);
         let rewrites = !prepared.same_content(row);
+        let fate = match self.resource_type.is_user() {
+            true => recorder.in_force.policies.fate(row, content.columns.active),
+            false => Fate { state: AppState::Active, strips: false },
+        };
+        let app_state = match groups {
+            None if fate.moves_memberships(row.app_state) => row.app_state,
+            _ => fate.state,
+        };
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
-            let written = tx.resource_update(directory_key, row.key, row.version, content, now)?;
+            let written =
+                tx.resource_update(directory_key, row.key, row.version, content, app_state, now)?;
             if !written {
                 return Err(StoreError::MissingReference.into());
             }
@@ -324,13 +417,27 @@ impl Site {
             extra: content.extra.clone(),
             version: row.version + 1,
             modified: now,
+            app_state,
             ..row.clone()
         };
-        recorder.updated(tx, row, &new)?;
+        let (old_name, new_name) =
+            (&prepared.old_columns.user_name_key, &content.columns.user_name_key);
+        if let (true, Some(name)) = (old_name != new_name, new_name) {
+            lifecycle::take_name(tx, recorder, name)?;
+        }
+        let mut groups = groups.unwrap_or_default();
+        if fate.strips {
+            lifecycle::strip(tx, recorder, row, groups)?;
+            groups = &[];
+        }
+        match self.resource_type.is_user() {
+            true => lifecycle::tell(tx, recorder, row, &new, groups)?,
+            false => recorder.updated(tx, row, &new, None)?,
+        }
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
-        recorder.members(tx, name::GROUP_USER_REMOVED, &new, &members.removed)?;
-        recorder.members(tx, name::GROUP_USER_ADDED, &new, &members.added)?;
+        lifecycle::left(tx, recorder, &new, &members.removed)?;
+        lifecycle::joined(tx, recorder, &new, &members.added)?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];
@@ -340,93 +447,6 @@ impl Site {
             }
         }
         Ok(new)
-    }
-
-    fn delete(
-        &self,
-        tx: &mut Tx<'_>,
-        row: &ResourceRow,
-        condition: Option<&Condition>,
-    ) -> Result<(), ServiceError> {
-        let directory_key = self.directory.key;
-        let (groups, reports) = self.lock_around(tx, row.key)?;
-        let row = self.get(tx)?.ok_or_else(|| self.missing())?;
-        check(condition, &row)?;
-        let mut recorder = self.recorder();
-        let mut group_rows = tx.resource_rows(directory_key, &groups)?;
-        group_rows.sort_unstable_by_key(|group| group.key);
-        if self.resource_type.is_user() {
-            recorder.left(tx, &row, &group_rows)?;
-        }
-        recorder.deleted(tx, &row)?;
-        for report in reports {
-            self.forget_manager(tx, report, &mut recorder)?;
-        }
-        for group in &groups {
-            tx.resource_touch(directory_key, *group, self.now)?;
-        }
-        let document = Document::stored(object(&row.doc));
-        let columns = columns(&document, &self.resource_type, &self.directory.profile)?;
-        tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
-        tx.membership_delete_all(directory_key, row.key)?;
-        tx.resource_delete(directory_key, row.key)?;
-        tx.count_add(directory_key, &self.resource_type.name, row.active, self.slot, -1)?;
-        Ok(())
-    }
-
-    /// Locks a resource that is to go and everything that refers to it: groups by key, then users by
-    /// key, which is the order of every unit. What joined meanwhile is locked in another round.
-    fn lock_around(&self, tx: &mut Tx<'_>, key: i64) -> Result<(Vec<i64>, Vec<i64>), ServiceError> {
-        let directory_key = self.directory.key;
-        loop {
-            let groups = tx.membership_groups(directory_key, key)?;
-            let reports = self.reports(tx, key)?;
-            tx.membership_lock_groups(directory_key, &groups)?;
-            let mut users: Vec<i64> = reports.iter().copied().chain([key]).collect();
-            users.sort_unstable();
-            for user in users {
-                if user != key {
-                    tx.membership_lock_groups(directory_key, &[user])?;
-                } else if !tx.resource_lock_for_delete(directory_key, key)? {
-                    return Err(self.missing());
-                }
-            }
-            let unchanged = tx.membership_groups(directory_key, key)? == groups
-                && self.reports(tx, key)? == reports;
-            if unchanged {
-                return Ok((groups, reports));
-            }
-        }
-    }
-
-    /// Keys of the other users who have this one as their manager.
-    fn reports(&self, tx: &mut Tx<'_>, key: i64) -> Result<Vec<i64>, StoreError> {
-        let index = self.resource_type.indexes.iter().find(|index| index.name == MANAGER);
-        let Some(index) = index else { return Ok(Vec::new()) };
-        let mut found = tx.attribute_holders(self.directory.key, index.path_id, &self.id)?;
-        found.retain(|holder| *holder != key);
-        Ok(found)
-    }
-
-    /// Takes the manager out of a user who had the one that goes.
-    fn forget_manager(
-        &self,
-        tx: &mut Tx<'_>,
-        key: i64,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<(), ServiceError> {
-        let Some(row) = tx.resource_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
-        let mut document = object(&row.doc);
-        if let Some(Value::Object(enterprise)) = document.get_mut(urn::ENTERPRISE_USER) {
-            enterprise.shift_remove("manager");
-        }
-        let extra = row.extra.as_deref().map(object).unwrap_or_default();
-        let (document, extra) = convert(&document, &extra, &self.resource_type);
-        let edit = Edit { document, extra, members: Vec::new() };
-        let site = Self { id: row.id.clone(), ..self.clone() };
-        let prepared = Prepared::of(&row, edit, &site)?;
-        site.update(tx, &row, &prepared, recorder)?;
-        Ok(())
     }
 }
 

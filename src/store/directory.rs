@@ -24,6 +24,8 @@ pub struct DirectoryRow {
     pub last_request: Option<i64>,
     /// Rises with every change of the directory's own schemas; zero when it never had any.
     pub schema_version: i64,
+    /// Key of the last user who was brought to changed policies; `None` when all are.
+    pub policy_cursor: Option<i64>,
 }
 
 type Sql = (
@@ -40,6 +42,7 @@ type Sql = (
     BigInt,
     Nullable<BigInt>,
     BigInt,
+    Nullable<BigInt>,
 );
 
 /// A directory as a unit that writes into it finds it.
@@ -49,6 +52,10 @@ pub struct Shared {
     pub schema_version: i64,
     /// True while resources are converted to changed schemas.
     pub converting: bool,
+    /// JSON object.
+    pub settings: String,
+    /// Key of the last user who was brought to changed policies; `None` when all are.
+    pub policy_cursor: Option<i64>,
 }
 
 /// What a new directory starts with.
@@ -66,8 +73,8 @@ pub struct NewDirectory {
 }
 
 const COLUMNS: &str = "SELECT d.key, d.id, o.id, d.external_key, d.name, d.kind, d.state, \
-     d.settings, d.config, d.created, d.modified, d.last_request, d.schema_version \
-     FROM directory d JOIN organization o ON o.key = d.organization_key";
+     d.settings, d.config, d.created, d.modified, d.last_request, d.schema_version, \
+     d.policy_cursor FROM directory d JOIN organization o ON o.key = d.organization_key";
 
 impl Tx<'_> {
     pub fn directory_insert(&mut self, new: &NewDirectory) -> Result<i64, StoreError> {
@@ -177,10 +184,12 @@ impl Tx<'_> {
     /// it; [`Tx::directory_lock_exclusive`] excludes them.
     pub fn directory_share(&mut self, key: i64) -> Result<Option<Shared>, StoreError> {
         let text = self.dialect.pick(
-            "SELECT state, schema_version, converting FROM directory WHERE key = ?",
-            "SELECT state, schema_version, converting FROM directory WHERE key = ? FOR KEY SHARE",
+            "SELECT state, schema_version, converting, settings, policy_cursor FROM directory \
+             WHERE key = ?",
+            "SELECT state, schema_version, converting, settings, policy_cursor FROM directory \
+             WHERE key = ? FOR KEY SHARE",
         );
-        self.row::<(Text, BigInt, Bool), _>(text, &[Bind::Int(key)])
+        self.row::<(Text, BigInt, Bool, Text, Nullable<BigInt>), _>(text, &[Bind::Int(key)])
     }
 
     /// Waits for every unit that writes into the directory and keeps new ones out.
@@ -204,12 +213,14 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 12] = [
+        const TABLES: [(&str, &str); 14] = [
+            ("directory_client", "directory_key"),
             ("member", "group_key, member_key"),
             ("member_pending", "group_key, value"),
             ("resource_unique", "scope, key"),
             ("resource_attr", "path_id, key, resource_key, ordinal"),
             ("resource", "key"),
+            ("departed_user", "id"),
             ("resource_count", "resource_type, active, slot"),
             ("directory_token", "id"),
             ("oauth_jti", "client_id, jti"),

@@ -1,10 +1,11 @@
 //! The event log: written in the unit of the change that it reports.
 
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::StoreError;
 use super::sql::{Bind, Tx};
+use crate::event::Reason;
 
 /// An event to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct NewEvent {
     pub resource_id: String,
     /// The `data` member as compact JSON.
     pub data: String,
+    /// Why access was taken away, on events that do so.
+    pub reason: Option<Reason>,
     pub created: i64,
 }
 
@@ -27,6 +30,7 @@ pub struct EventRow {
     pub resource_id: String,
     pub data: String,
     pub created: i64,
+    pub reason: Option<String>,
 }
 
 impl Tx<'_> {
@@ -34,8 +38,8 @@ impl Tx<'_> {
     /// of the resource, so the keys of one resource rise in the order of its changes.
     pub fn event_append(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO event (directory_key, id, event, resource_id, data, created) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO event (directory_key, id, event, resource_id, data, created, \
+             reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
             &[
                 Bind::Int(directory_key),
                 Bind::Text(&new.id),
@@ -43,6 +47,7 @@ impl Tx<'_> {
                 Bind::Text(&new.resource_id),
                 Bind::Text(&new.data),
                 Bind::Int(new.created),
+                Bind::OptText(new.reason.map(Reason::as_str)),
             ],
         )?;
         Ok(())
@@ -55,8 +60,8 @@ impl Tx<'_> {
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<EventRow>, StoreError> {
-        self.rows::<(BigInt, Text, Text, Text, Text, BigInt), _>(
-            "SELECT key, id, event, resource_id, data, created FROM event \
+        self.rows::<(BigInt, Text, Text, Text, Text, BigInt, Nullable<Text>), _>(
+            "SELECT key, id, event, resource_id, data, created, reason FROM event \
              WHERE directory_key = ? AND key > ? ORDER BY key LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
         )

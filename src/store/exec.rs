@@ -4,13 +4,24 @@
 //! on the database. Callers wait on a channel, never a worker thread on a database.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use super::error::{StoreError, UnitError};
 use super::metrics::StoreMetrics;
+use super::queue::{Queue, Tenant};
 use super::sql::Tx;
+
+tokio::task_local! {
+    /// The directory that the task works for.
+    static TENANT: i64;
+}
+
+/// Runs `work` so that every unit it hands over takes turns as one of that directory.
+pub async fn on_behalf_of<F: Future>(directory_key: i64, work: F) -> F::Output {
+    TENANT.scope(directory_key, work).await
+}
 
 /// What a unit needs around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +120,12 @@ where
 /// The sending end of a lane.
 #[derive(Clone)]
 pub(super) struct Lane {
-    pub(super) sender: Sender<Box<dyn Unit>>,
+    pub(super) queue: Arc<Queue>,
     pub(super) metrics: StoreMetrics,
 }
 
 impl Lane {
-    /// Queues the unit and waits for its answer. A full queue refuses at once.
+    /// Queues the unit and waits for its answer. A queue that is full for the directory refuses at once.
     pub(super) async fn run<T, E>(
         &self,
         name: &'static str,
@@ -127,7 +138,8 @@ impl Lane {
     {
         let (reply, answer) = oneshot::channel();
         let unit = Box::new(TypedUnit { name, mode, work, result: None, reply });
-        if self.sender.try_send(unit).is_err() {
+        let tenant: Tenant = TENANT.try_with(|key| *key).ok();
+        if self.queue.push(tenant, unit).is_err() {
             self.metrics.overloaded.inc();
             return Err(StoreError::Overloaded.into());
         }
@@ -138,6 +150,6 @@ impl Lane {
     }
 
     pub(super) fn depth(&self) -> usize {
-        self.sender.len()
+        self.queue.len()
     }
 }

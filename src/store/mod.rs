@@ -12,12 +12,16 @@ mod exec;
 pub mod list;
 mod metrics;
 mod postgres_lane;
+mod queue;
 mod range;
 mod sql;
 mod sqlite_lane;
 
 pub mod api_key;
+pub mod app_user;
 pub mod async_request;
+pub mod client;
+pub mod departed;
 pub mod directory;
 pub mod event;
 pub mod member;
@@ -37,19 +41,21 @@ use crossbeam_channel::{Sender, bounded};
 
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
+pub use exec::on_behalf_of;
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, ListRange};
 pub use sql::Tx;
 
 use conn::{AnyConn, Role};
 use exec::{Lane, Mode};
+use queue::Queue;
 
 /// How many threads serve reads on SQLite, and everything on PostgreSQL.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneSizes {
     pub sqlite_readers: usize,
     pub postgres_connections: usize,
-    /// Units that may wait before requests are refused.
+    /// Units that may wait in a lane before requests are refused; one directory has half of it at most.
     pub queue: usize,
 }
 
@@ -59,6 +65,9 @@ impl Default for LaneSizes {
     }
 }
 
+/// Scans that may wait.
+const SCANS: usize = 256;
+
 /// The store of one process. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -66,9 +75,9 @@ pub struct Store {
 }
 
 struct Lanes {
-    write: Option<Lane>,
-    read: Option<Lane>,
-    scan: Option<Lane>,
+    write: Lane,
+    read: Lane,
+    scan: Lane,
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     metrics: StoreMetrics,
@@ -78,9 +87,9 @@ impl Drop for Lanes {
     /// Lets the queues run empty and the threads end, so that a stopped process leaves no half
     /// finished batch behind.
     fn drop(&mut self) {
-        self.write = None;
-        self.read = None;
-        self.scan = None;
+        for lane in [&self.write, &self.read, &self.scan] {
+            lane.queue.close();
+        }
         self.stop = None;
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -112,25 +121,27 @@ impl Store {
     /// Starts the lanes. The tables must be there: see [`migrate`].
     pub fn open(location: &Location, sizes: LaneSizes) -> Result<Self, StoreError> {
         let metrics = StoreMetrics::default();
-        let (write_sender, write_queue) = bounded(sizes.queue);
-        let (scan_sender, scan_queue) = bounded(sizes.queue.min(64));
+        let queue = |places, threads| Arc::new(Queue::new(places, threads));
+        let scans = queue(sizes.queue.min(SCANS), 1);
         let mut threads = Vec::new();
-        let (mut read_sender, mut stop) = (write_sender.clone(), None);
+        let (writes, reads);
+        let mut stop = None;
         match location {
             Location::Sqlite(path) => {
-                let (sender, read_queue) = bounded(sizes.queue);
-                read_sender = sender;
+                writes = queue(sizes.queue, 1);
+                reads = queue(sizes.queue, sizes.sqlite_readers);
                 let writer = conn::open_sqlite(path, Role::Writer)?;
-                let (file, lane_metrics) = (path.clone(), metrics.clone());
+                let (file, units) = (path.clone(), Arc::clone(&writes));
+                let lane_metrics = metrics.clone();
                 threads.push(spawn("write", move || {
-                    sqlite_lane::write_loop(&file, writer, &write_queue, &lane_metrics);
+                    sqlite_lane::write_loop(&file, writer, &units, &lane_metrics);
                 })?);
                 for _ in 0..sizes.sqlite_readers {
-                    let (file, queue) = (path.clone(), read_queue.clone());
-                    threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &queue))?);
+                    let (file, units) = (path.clone(), Arc::clone(&reads));
+                    threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &units))?);
                 }
-                let file = path.clone();
-                threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &scan_queue))?);
+                let (file, units) = (path.clone(), Arc::clone(&scans));
+                threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &units))?);
                 let (stop_sender, stopped) = bounded(1);
                 stop = Some(stop_sender);
                 let file = path.clone();
@@ -139,22 +150,25 @@ impl Store {
                 })?);
             }
             Location::Postgres(url) => {
-                let queues = std::iter::repeat_n(write_queue, sizes.postgres_connections)
-                    .chain(std::iter::once(scan_queue));
-                for queue in queues {
+                writes = queue(sizes.queue, sizes.postgres_connections);
+                reads = Arc::clone(&writes);
+                let queues = std::iter::repeat_n(&writes, sizes.postgres_connections)
+                    .chain(std::iter::once(&scans));
+                for units in queues {
+                    let units = Arc::clone(units);
                     let (url, lane_metrics) = (url.clone(), metrics.clone());
                     threads.push(spawn("postgres", move || {
-                        postgres_lane::run_loop(&url, &queue, &lane_metrics);
+                        postgres_lane::run_loop(&url, &units, &lane_metrics);
                     })?);
                 }
             }
         }
-        let lane = |sender| Some(Lane { sender, metrics: metrics.clone() });
+        let lane = |queue| Lane { queue, metrics: metrics.clone() };
         Ok(Self {
             lanes: Arc::new(Lanes {
-                write: lane(write_sender),
-                read: lane(read_sender),
-                scan: lane(scan_sender),
+                write: lane(writes),
+                read: lane(reads),
+                scan: lane(scans),
                 stop,
                 threads,
                 metrics,
@@ -172,7 +186,7 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        lane(&self.lanes.read)?.run(name, Mode::Get, work).await
+        self.lanes.read.run(name, Mode::Get, work).await
     }
 
     /// Several statements that see one state.
@@ -185,7 +199,7 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        lane(&self.lanes.read)?.run(name, Mode::Read, work).await
+        self.lanes.read.run(name, Mode::Read, work).await
     }
 
     /// Reads that may look at many rows; they wait for each other and for nothing else.
@@ -198,7 +212,7 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        lane(&self.lanes.scan)?.run(name, Mode::Read, work).await
+        self.lanes.scan.run(name, Mode::Read, work).await
     }
 
     /// One unit: commits as a whole or not at all. It may be run more than once before it commits.
@@ -211,7 +225,7 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        lane(&self.lanes.write)?.run(name, Mode::Write, work).await
+        self.lanes.write.run(name, Mode::Write, work).await
     }
 
     pub fn metrics(&self) -> &StoreMetrics {
@@ -220,17 +234,12 @@ impl Store {
 
     /// Units that wait, as (lane, number).
     pub fn queue_depths(&self) -> [(&'static str, usize); 3] {
-        let depth = |lane: &Option<Lane>| lane.as_ref().map_or(0, Lane::depth);
         [
-            ("write", depth(&self.lanes.write)),
-            ("read", depth(&self.lanes.read)),
-            ("scan", depth(&self.lanes.scan)),
+            ("write", self.lanes.write.depth()),
+            ("read", self.lanes.read.depth()),
+            ("scan", self.lanes.scan.depth()),
         ]
     }
-}
-
-fn lane(lane: &Option<Lane>) -> Result<&Lane, StoreError> {
-    lane.as_ref().ok_or_else(|| StoreError::Unavailable("the store is closed".to_owned()))
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {

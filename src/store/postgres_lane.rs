@@ -1,33 +1,34 @@
 //! The PostgreSQL lane: threads with a connection each, fed by one queue.
 
-use crossbeam_channel::Receiver;
-
 use super::conn::{AnyConn, open_postgres};
 use super::dialect;
 use super::error::StoreError;
 use super::exec::{Ended, Mode, Unit};
 use super::metrics::StoreMetrics;
+use super::queue::Queue;
 use super::sql::Tx;
 use crate::clock::Stopwatch;
 
 /// How often a unit is run when the database asks for another try.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Runs units until every sender is gone.
-pub(super) fn run_loop(url: &str, queue: &Receiver<Box<dyn Unit>>, metrics: &StoreMetrics) {
+/// Runs units until the queue is closed and empty.
+pub(super) fn run_loop(url: &str, queue: &Queue, metrics: &StoreMetrics) {
     let mut conn: Option<AnyConn> = None;
-    while let Ok(mut unit) = queue.recv() {
-        // A read has no effect: without a reader it is not worth its time.
-        if unit.mode() != Mode::Write && unit.is_abandoned() {
-            continue;
-        }
-        let started = Stopwatch::start();
-        match run_unit(url, &mut conn, &mut *unit, metrics) {
-            Ok(()) => unit.answer(),
-            Err(error) => unit.fail(error),
-        }
-        metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+    while queue.serve(|unit| answer(url, &mut conn, unit, metrics)) {}
+}
+
+fn answer(url: &str, conn: &mut Option<AnyConn>, mut unit: Box<dyn Unit>, metrics: &StoreMetrics) {
+    // A read has no effect: without a reader it is not worth its time.
+    if unit.mode() != Mode::Write && unit.is_abandoned() {
+        return;
     }
+    let started = Stopwatch::start();
+    match run_unit(url, conn, &mut *unit, metrics) {
+        Ok(()) => unit.answer(),
+        Err(error) => unit.fail(error),
+    }
+    metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
 }
 
 fn run_unit(

@@ -9,6 +9,40 @@ use super::StoreError;
 use super::sql::{Bind, Tx};
 use crate::scim::resource::{AttributeKey, Columns};
 
+/// What the app has been told of a user. Resources of other types are always active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppState {
+    Active,
+    Inactive,
+    /// Nothing, or that it was deleted.
+    Hidden,
+}
+
+impl AppState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Hidden => "hidden",
+        }
+    }
+
+    pub fn is_visible(self) -> bool {
+        self != Self::Hidden
+    }
+}
+
+impl From<String> for AppState {
+    /// The database holds no other words.
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "active" => Self::Active,
+            "inactive" => Self::Inactive,
+            _ => Self::Hidden,
+        }
+    }
+}
+
 /// A resource as it is stored. `doc` is canonical JSON without `meta`, `groups` and `members`.
 #[derive(Clone, Debug, Queryable)]
 pub struct ResourceRow {
@@ -21,14 +55,32 @@ pub struct ResourceRow {
     pub version: i64,
     pub created: i64,
     pub modified: i64,
+    #[diesel(deserialize_as = String)]
+    pub app_state: AppState,
+    /// The app was told that the user is inactive because no group has it.
+    pub suspended: bool,
+    /// When the last direct membership ended, while the directory suspends such users.
+    pub groupless_since: Option<i64>,
 }
 
-pub(super) type ResourceSql =
-    (BigInt, Text, Text, Bool, Text, Nullable<Text>, BigInt, BigInt, BigInt);
+pub(super) type ResourceSql = (
+    BigInt,
+    Text,
+    Text,
+    Bool,
+    Text,
+    Nullable<Text>,
+    BigInt,
+    BigInt,
+    BigInt,
+    Text,
+    Bool,
+    Nullable<BigInt>,
+);
 
 /// The columns of [`ResourceRow`] for an alias `r`.
-pub(super) const RESOURCE_COLUMNS: &str =
-    "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified";
+pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified, \
+     r.app_state, r.suspended, r.groupless_since";
 
 /// What is written of a resource.
 #[derive(Clone, Debug)]
@@ -49,7 +101,7 @@ impl Tx<'_> {
     ) -> Result<Option<ResourceRow>, StoreError> {
         self.row::<ResourceSql, _>(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.groupless_since FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ?",
             &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
         )
@@ -64,10 +116,10 @@ impl Tx<'_> {
     ) -> Result<Option<ResourceRow>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.groupless_since FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.groupless_since FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ? FOR NO KEY UPDATE",
         );
         self.row::<ResourceSql, _>(
@@ -97,13 +149,14 @@ impl Tx<'_> {
         resource_type: &str,
         id: &str,
         content: &ResourceContent,
+        app_state: AppState,
         now: i64,
     ) -> Result<i64, StoreError> {
         let columns = &content.columns;
         let key = self.row::<BigInt, i64>(
             "INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \
-             display, external_id, active, doc, extra, version, created, modified) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) RETURNING key",
+             display, external_id, active, doc, extra, version, created, modified, app_state) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) RETURNING key",
             &[
                 Bind::Int(directory_key),
                 Bind::Text(id),
@@ -117,6 +170,7 @@ impl Tx<'_> {
                 Bind::OptText(content.extra.as_deref()),
                 Bind::Int(now),
                 Bind::Int(now),
+                Bind::Text(app_state.as_str()),
             ],
         )?;
         key.ok_or(StoreError::MissingReference)
@@ -129,12 +183,14 @@ impl Tx<'_> {
         key: i64,
         from_version: i64,
         content: &ResourceContent,
+        app_state: AppState,
         now: i64,
     ) -> Result<bool, StoreError> {
         let columns = &content.columns;
         let changed = self.execute(
             "UPDATE resource SET user_name_key = ?, display_key = ?, display = ?, \
-             external_id = ?, active = ?, doc = ?, extra = ?, version = version + 1, modified = ? \
+             external_id = ?, active = ?, doc = ?, extra = ?, version = version + 1, \
+             modified = ?, app_state = ? \
              WHERE directory_key = ? AND key = ? AND version = ?",
             &[
                 Bind::OptText(columns.user_name_key.as_deref()),
@@ -145,6 +201,7 @@ impl Tx<'_> {
                 Bind::Text(&content.doc),
                 Bind::OptText(content.extra.as_deref()),
                 Bind::Int(now),
+                Bind::Text(app_state.as_str()),
                 Bind::Int(directory_key),
                 Bind::Int(key),
                 Bind::Int(from_version),
@@ -190,10 +247,10 @@ impl Tx<'_> {
         }
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
+             r.modified, r.app_state, r.suspended, r.groupless_since FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
              AND r.directory_key = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             r.modified, r.app_state, r.suspended, r.groupless_since FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
              JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
         );
         self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])

@@ -17,11 +17,15 @@ use super::dialect;
 use super::error::StoreError;
 use super::exec::{Ended, Mode, Unit};
 use super::metrics::StoreMetrics;
+use super::queue::Queue;
 use super::sql::Tx;
 use crate::clock::Stopwatch;
 
 /// Most units in one transaction.
 const MAX_BATCH: usize = 256;
+
+/// How long a transaction takes more units: nobody waits longer for the commit because of the others.
+const MAX_BATCH_TIME: Duration = Duration::from_millis(25);
 
 /// Log size from which a passive checkpoint copies pages back.
 const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
@@ -49,43 +53,42 @@ impl Slot {
     }
 }
 
-/// Runs the writer until every sender is gone.
-pub(super) fn write_loop(
-    path: &Path,
-    conn: AnyConn,
-    queue: &Receiver<Box<dyn Unit>>,
-    metrics: &StoreMetrics,
-) {
+/// Runs the writer until the queue is closed and empty.
+pub(super) fn write_loop(path: &Path, conn: AnyConn, queue: &Queue, metrics: &StoreMetrics) {
     let mut slot = Slot { path: path.to_owned(), role: Role::Writer, conn: Some(conn) };
-    while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH {
-            match queue.try_recv() {
-                Ok(unit) => batch.push(unit),
-                Err(_) => break,
-            }
-        }
-        metrics.batch_units.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+    while let Some(first) = queue.take() {
         let started = Stopwatch::start();
-        run_batch(&mut slot, batch, metrics);
+        let units = match queue.len() {
+            0 => {
+                run_alone(&mut slot, first);
+                1
+            }
+            _ => run_batch(&mut slot, first, queue, metrics),
+        };
+        metrics.batch_units.observe(f64::from(u32::try_from(units).unwrap_or(u32::MAX)));
         metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
     }
 }
 
-fn run_batch(slot: &mut Slot, mut batch: Vec<Box<dyn Unit>>, metrics: &StoreMetrics) {
-    if batch.len() == 1 {
-        if let Some(unit) = batch.pop() {
-            run_alone(slot, unit);
-        }
-        return;
-    }
+/// Runs the unit and others that wait; answers how many there were.
+fn run_batch(
+    slot: &mut Slot,
+    first: Box<dyn Unit>,
+    queue: &Queue,
+    metrics: &StoreMetrics,
+) -> usize {
+    let mut batch = vec![first];
     // A lock that another process holds is waited for once, not once for each unit.
     if let Err(error) = begin(slot) {
         let reason = error.to_string();
+        batch.extend(std::iter::from_fn(|| queue.try_take()).take(MAX_BATCH));
+        let units = batch.len();
         batch.into_iter().for_each(|unit| unit.fail(StoreError::Unavailable(reason.clone())));
-        return;
+        return units;
     }
-    match try_batch(slot, &mut batch) {
+    let outcome = try_batch(slot, &mut batch, queue);
+    let units = batch.len();
+    match outcome {
         Ok(()) => batch.into_iter().for_each(Unit::answer),
         Err((faulty, error)) => {
             slot.discard();
@@ -100,6 +103,7 @@ fn run_batch(slot: &mut Slot, mut batch: Vec<Box<dyn Unit>>, metrics: &StoreMetr
             }
         }
     }
+    units
 }
 
 fn begin(slot: &mut Slot) -> Result<(), StoreError> {
@@ -110,20 +114,28 @@ fn begin(slot: &mut Slot) -> Result<(), StoreError> {
     begun
 }
 
-/// Runs all units in the transaction that was begun, and commits. The error names the unit that broke it, if one did.
+/// Runs units in the transaction that was begun, and commits. Units are taken from the queue one by one:
+/// who comes in the meantime is not behind all that waited before. The error names the unit that broke
+/// the batch, if one did.
 fn try_batch(
     slot: &mut Slot,
-    batch: &mut [Box<dyn Unit>],
+    batch: &mut Vec<Box<dyn Unit>>,
+    queue: &Queue,
 ) -> Result<(), (Option<usize>, StoreError)> {
     let outside = |error: StoreError| (None, error);
     let conn = slot.get().map_err(outside)?;
-    for (index, unit) in batch.iter_mut().enumerate() {
+    let (started, mut index) = (Stopwatch::start(), 0);
+    while let Some(unit) = batch.get_mut(index) {
         let inside = |error: diesel::result::Error| (Some(index), StoreError::from(error));
         dialect::begin_savepoint(conn).map_err(inside)?;
         match unit.run(&mut Tx::new(conn)) {
             Ended::Done => dialect::commit(conn).map_err(inside)?,
             Ended::Refused => dialect::rollback(conn).map_err(inside)?,
             Ended::Broken(error) => return Err((Some(index), error)),
+        }
+        index += 1;
+        if index < MAX_BATCH && started.elapsed() < MAX_BATCH_TIME {
+            batch.extend(queue.try_take());
         }
     }
     dialect::commit(conn).map_err(|error| outside(error.into()))
@@ -149,32 +161,34 @@ fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>) {
     }
 }
 
-/// Runs a reader until every sender is gone.
-pub(super) fn read_loop(path: &Path, queue: &Receiver<Box<dyn Unit>>) {
+/// Runs a reader until the queue is closed and empty.
+pub(super) fn read_loop(path: &Path, queue: &Queue) {
     let mut slot = Slot { path: path.to_owned(), role: Role::Reader, conn: None };
-    while let Ok(mut unit) = queue.recv() {
-        // A read has no effect: without a reader it is not worth its time.
-        if unit.is_abandoned() {
-            continue;
+    while queue.serve(|unit| read(&mut slot, unit)) {}
+}
+
+fn read(slot: &mut Slot, mut unit: Box<dyn Unit>) {
+    // A read has no effect: without a reader it is not worth its time.
+    if unit.is_abandoned() {
+        return;
+    }
+    let outcome = slot.get().and_then(|conn| {
+        let snapshot = unit.mode() == Mode::Read;
+        if snapshot {
+            dialect::begin_snapshot(conn)?;
         }
-        let outcome = slot.get().and_then(|conn| {
-            let snapshot = unit.mode() == Mode::Read;
-            if snapshot {
-                dialect::begin_snapshot(conn)?;
-            }
-            let ended = unit.run(&mut Tx::new(conn));
-            match (snapshot, ended) {
-                (_, Ended::Broken(error)) => Err(error),
-                (true, _) => Ok(dialect::rollback(conn)?),
-                (false, _) => Ok(()),
-            }
-        });
-        match outcome {
-            Ok(()) => unit.answer(),
-            Err(error) => {
-                slot.discard();
-                unit.fail(error);
-            }
+        let ended = unit.run(&mut Tx::new(conn));
+        match (snapshot, ended) {
+            (_, Ended::Broken(error)) => Err(error),
+            (true, _) => Ok(dialect::rollback(conn)?),
+            (false, _) => Ok(()),
+        }
+    });
+    match outcome {
+        Ok(()) => unit.answer(),
+        Err(error) => {
+            slot.discard();
+            unit.fail(error);
         }
     }
 }

@@ -13,6 +13,7 @@
     reason = "a test that panics has failed, and the support module is its own small library"
 )]
 
+mod checklist;
 mod docs;
 mod flows;
 mod http;

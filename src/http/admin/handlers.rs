@@ -91,7 +91,25 @@ pub(super) async fn directory_update(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     let change = json(&request, payload).await?;
-    state.service.directory_update(&access, &id, change).await.map(ok).map_err(failed)
+    let changed = state.service.directory_update(&access, &id, change).await.map_err(failed)?;
+    let service = std::sync::Arc::clone(&state.service);
+    actix_web::rt::spawn(async move {
+        if let Err(error) = service.apply_policies().await {
+            tracing::warn!(%error, "changed policies are not applied yet; the next look goes on");
+        }
+    });
+    Ok(ok(changed))
+}
+
+pub(super) async fn settings_preview(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let wanted = json(&request, payload).await?;
+    state.service.settings_preview(&access, &id, wanted).await.map(ok).map_err(failed)
 }
 
 /// 202: the directory serves nothing any more; its rows are removed afterwards.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::body::{self, Query};
 use super::error::{HttpError, Problem};
 use super::observe::RouteName;
-use super::{State, caller};
+use super::{State, caller, limit};
 use crate::scim::{Object, ScimError};
 use crate::service::administer::ListParameters;
 use crate::service::error::AdminError;
@@ -47,6 +47,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .get(h::directory_get)
                     .patch(h::directory_update)
                     .delete(h::directory_delete),
+            )
+            .service(
+                methods("/directories/{id}/settings/preview", "POST").post(h::settings_preview),
             )
             .service(
                 methods("/directories/{id}/schemas", "GET, PUT")
@@ -139,6 +142,7 @@ async fn manager(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>,
     let bearer = caller::bearer(request).map_err(HttpError::api)?;
     let address = caller::address(request, state);
     let access = state.service.api_access(bearer, address).await.map_err(HttpError::api)?;
+    limit::api_key(request, state, &access)?;
     if !access.scopes.contains(&ApiScope::Manage) {
         let error = AdminError::new(403, "forbidden", "This API key lacks the scope \"manage\".");
         return Err(HttpError::api(error));

@@ -5,7 +5,9 @@ use actix_web::{HttpResponse, web};
 
 use super::asynchronous::{self, Preference};
 use super::{Call, HttpError, MEDIA_TYPE, Problem, State, resources};
-use crate::scim::ScimError;
+use crate::http::limit;
+use crate::scim::{Object, ScimError};
+use crate::service::limit::Cost;
 
 pub(super) async fn serve(
     call: &Call,
@@ -21,6 +23,7 @@ pub(super) async fn serve(
         return Err(HttpError::scim(Problem::Method("POST")));
     }
     let body = resources::read(call, state, payload).await?;
+    limit::directory(&call.request, state, &call.access, Cost::Operations(operations(&body)))?;
     if let Some(preference) = Preference::of(call) {
         return asynchronous::bulk(call, state, preference, body).await;
     }
@@ -28,4 +31,10 @@ pub(super) async fn serve(
     let run = service.bulk_begin(&call.access, &call.base, body).map_err(HttpError::scim)?;
     let answer = service.bulk(run).await;
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(answer.to_string()))
+}
+
+/// How many operations the body has, before it is read closely.
+fn operations(body: &Object) -> usize {
+    let operations = body.iter().find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
+    operations.and_then(|(_, list)| list.as_array()).map_or(0, Vec::len)
 }

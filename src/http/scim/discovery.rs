@@ -43,7 +43,7 @@ pub(super) fn openapi(call: &Call) -> Result<HttpResponse, HttpError> {
 }
 
 /// RFC 7644 §4: discovery is read-only, and a filter on it is forbidden.
-fn refuse_writes_and_filters(method: &Method, query: &Query) -> Result<(), HttpError> {
+pub(super) fn refuse_writes_and_filters(method: &Method, query: &Query) -> Result<(), HttpError> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(HttpError::scim(Problem::Method(READ_ONLY)));
     }

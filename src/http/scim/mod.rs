@@ -1,12 +1,14 @@
 //! SCIM 2.0 for identity providers: `/scim/v2/{external_key}/…` and `/scim/v2/…`, where the token
-//! alone names the directory. The version may be left out.
+//! alone names the directory. The version may be left out. SCIM 1.1 at `/scim/v1` is [`v1`].
 
 mod asynchronous;
 mod bulk;
+mod client;
 mod discovery;
 mod me;
 mod resources;
 mod route;
+mod v1;
 
 use std::sync::Arc;
 
@@ -14,27 +16,43 @@ use actix_web::http::Method;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::body::Query;
-use super::error::{HttpError, Problem};
+use super::error::{HttpError, Problem, Surface};
 use super::observe::RouteName;
-use super::{State, caller};
+use super::{State, caller, limit};
 use crate::scim::{ScimError, ScimType};
-use crate::service::authenticate::TokenScope;
+use crate::service::authenticate::{Holder, TokenScope};
 use crate::service::context::State as DirectoryState;
+use crate::service::limit::Cost;
+use crate::service::oauth::TokenFault;
 use crate::service::render::Links;
-use crate::service::{Access, AuthError};
-use route::Target;
+use crate::service::{self, Access, AuthError};
+use route::{Route, Target, Version};
 
 /// What stands in front of every SCIM path; the version that follows may be left out.
 const ROOT: &str = "/scim";
 
-const PREFIX: &str = "/scim/v2";
-
 const MEDIA_TYPE: &str = "application/scim+json";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(web::scope(ROOT).default_service(web::to(serve)));
+    config.service(web::scope(ROOT).default_service(web::to(entry)));
     // A server address with a slash at its end, and the path behind it.
-    config.service(web::scope("/{more:/+}scim").default_service(web::to(serve)));
+    config.service(web::scope("/{more:/+}scim").default_service(web::to(entry)));
+}
+
+/// Every SCIM request; what fails is told in the error body of its version.
+async fn entry(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, HttpError> {
+    let path = request.path().trim_start_matches('/');
+    let tail = path.strip_prefix(ROOT.trim_start_matches('/')).unwrap_or_default();
+    let route = route::parse(tail);
+    let surface = match route.version {
+        Version::V1 => Surface::Scim1,
+        Version::V2 => Surface::Scim,
+    };
+    serve(request, payload, state, route).await.map_err(|error| error.shown_on(surface))
 }
 
 /// A SCIM request whose caller is known.
@@ -53,57 +71,93 @@ impl Call {
     }
 }
 
-/// Every SCIM request: find the target, let the caller in, do it.
+/// Lets the caller in and does what the path and the method say.
 async fn serve(
     request: HttpRequest,
     payload: web::Payload,
     state: web::Data<State>,
+    route: Route,
 ) -> Result<HttpResponse, HttpError> {
-    let path = request.path().trim_start_matches('/');
-    let tail = path.strip_prefix(ROOT.trim_start_matches('/')).unwrap_or_default();
-    let route = route::parse(tail);
-    request.extensions_mut().insert(RouteName(name(&route.target)));
-    let base = format!("{}{PREFIX}", caller::public_url(&request, &state));
+    request.extensions_mut().insert(RouteName(name(&route)));
+    let base = format!("{}{}", caller::public_url(&request, &state), route.version.prefix());
 
     // Facts about the server are readable without a token (RFC 7643 §5).
     let anonymous = request.headers().get("authorization").is_none();
     if route.target == Target::ServiceProviderConfig && anonymous {
         let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-        return discovery::service_provider_config(request.method(), &query, &base, None);
+        return match route.version {
+            Version::V1 => v1::service_provider_config(&request, &query, &base, None),
+            Version::V2 => {
+                discovery::service_provider_config(request.method(), &query, &base, None)
+            }
+        };
     }
     let access =
         authenticate(&request, &state, route.external_key.as_deref(), &route.target).await?;
+    // Entra speaks SCIM 2.0 alone, and what it issues counts there alone.
+    if route.version == Version::V1 && matches!(access.holder, Holder::Entra(_)) {
+        state.metrics.signed_token_refused(TokenFault::NotEnabled.reason());
+        return Err(HttpError::scim(AuthError::InvalidToken(TokenFault::NotEnabled)));
+    }
+    limit::directory(&request, &state, &access, Cost::One)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-    let call = Call { request, query, access, base, target: route.target.clone() };
-    match route.target {
+    let directory_key = access.directory.key;
+    let call = Call { request, query, access, base, target: route.target };
+    service::on_behalf_of(directory_key, answer(&call, route.version, &state, payload)).await
+}
+
+/// Does what a caller asks who was let in.
+async fn answer(
+    call: &Call,
+    version: Version,
+    state: &State,
+    payload: web::Payload,
+) -> Result<HttpResponse, HttpError> {
+    // A request with a body is looked at when that is there.
+    if matches!(*call.request.method(), Method::GET | Method::HEAD | Method::DELETE) {
+        client::notice(call, state, None);
+    }
+    match version {
+        Version::V1 => v1::serve(call, state, payload).await,
+        Version::V2 => answer_v2(call, state, payload).await,
+    }
+}
+
+async fn answer_v2(
+    call: &Call,
+    state: &State,
+    payload: web::Payload,
+) -> Result<HttpResponse, HttpError> {
+    match &call.target {
         Target::ServiceProviderConfig => {
             let directory = Some(&*call.access.directory);
             let method = call.request.method();
             discovery::service_provider_config(method, &call.query, &call.base, directory)
         }
         Target::Schemas | Target::Schema(_) | Target::ResourceTypes | Target::ResourceType(_) => {
-            discovery::serve(&call, &route.target)
+            discovery::serve(call, &call.target)
         }
-        Target::Root => resources::root(&call, &state).await,
+        Target::Root => resources::root(call, state).await,
         Target::Search(endpoint) => {
-            resources::search(&call, &state, endpoint.as_deref(), payload).await
+            resources::search(call, state, endpoint.as_deref(), payload).await
         }
-        Target::Collection(endpoint) => {
-            resources::collection(&call, &state, &endpoint, payload).await
-        }
+        Target::Collection(endpoint) => resources::collection(call, state, endpoint, payload).await,
         Target::Resource(endpoint, id) => {
-            resources::resource(&call, &state, &endpoint, &id, payload).await
+            resources::resource(call, state, endpoint, id, payload).await
         }
-        Target::Me => me::serve(&call, &state, payload).await,
-        Target::Bulk => bulk::serve(&call, &state, payload).await,
-        Target::Async(txn) => asynchronous::completion(&call, &state, &txn).await,
-        Target::OpenApi => discovery::openapi(&call),
+        Target::Me => me::serve(call, state, payload).await,
+        Target::Bulk => bulk::serve(call, state, payload).await,
+        Target::Async(txn) => asynchronous::completion(call, state, txn).await,
+        Target::OpenApi => discovery::openapi(call),
         Target::Version(version) => Err(HttpError::scim(ScimError::bad_request(
             ScimType::InvalidVers,
-            format!("The version \"{version}\" of SCIM is not served; this server has v2."),
+            format!(
+                "The version \"{version}\" of SCIM is not served; this server has v2 and, \
+                 for SCIM 1.1, v1."
+            ),
         ))),
-        Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
+        Target::Xml | Target::Unknown => Err(HttpError::scim(ScimError::not_found("This path"))),
     }
 }
 
@@ -143,8 +197,12 @@ async fn authenticate(
     Ok(access)
 }
 
-fn name(target: &Target) -> &'static str {
-    match target {
+/// The name of the route in metrics and logs.
+fn name(route: &Route) -> &'static str {
+    if route.version == Version::V1 {
+        return v1::name(&route.target);
+    }
+    match &route.target {
         Target::ServiceProviderConfig => "scim_service_provider_config",
         Target::Schemas | Target::Schema(_) => "scim_schemas",
         Target::ResourceTypes | Target::ResourceType(_) => "scim_resource_types",
@@ -161,6 +219,6 @@ fn name(target: &Target) -> &'static str {
         Target::Async(_) => "scim_async",
         Target::OpenApi => "scim_openapi",
         Target::Version(_) => "scim_version",
-        Target::Unknown => "scim_unknown",
+        Target::Xml | Target::Unknown => "scim_unknown",
     }
 }

@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use super::asynchronous::{self, Preference};
-use super::{Call, HttpError, MEDIA_TYPE, Problem, State};
+use super::{Call, HttpError, MEDIA_TYPE, Problem, State, client};
 use crate::http::body;
 use crate::profile::{PatchReply, Tolerance};
 use crate::scim::list::{PageLimits, SearchRequest};
@@ -156,22 +156,31 @@ async fn get(
 ) -> Result<HttpResponse, HttpError> {
     let projection = projection(call, resource_type)?;
     let found = state.service.get(&call.access, resource_type, id, &projection).await?;
-    let unchanged = condition(call, &IF_NONE_MATCH).is_some_and(|condition| {
-        let shows = |name| resource_type.attribute(name).is_some() && projection.wants(name);
-        // What the version does not cover is in the tag.
-        let is_related = shows("groups") || found.manager.is_some();
-        match (is_related, found.members.is_empty()) {
-            // Names of members change without a new version of the group.
-            (_, false) => false,
-            (true, true) => condition.names(&render::tag(&found)),
-            (false, true) => condition.holds_for(found.row.version),
-        }
-    });
-    if unchanged {
-        let tag = render::tag(&found);
-        return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
+    if let Some(unchanged) = unchanged(call, &found, resource_type, &projection) {
+        return Ok(unchanged);
     }
     Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+}
+
+/// 304, if the client has what it would be shown (RFC 7644 §3.14).
+pub(super) fn unchanged(
+    call: &Call,
+    found: &Found,
+    resource_type: &ResourceType,
+    projection: &Projection,
+) -> Option<HttpResponse> {
+    let condition = condition(call, &IF_NONE_MATCH)?;
+    let shows = |name| resource_type.attribute(name).is_some() && projection.wants(name);
+    // What the version does not cover is in the tag.
+    let is_related = shows("groups") || found.manager.is_some();
+    let tag = render::tag(found);
+    let is_unchanged = match (is_related, found.members.is_empty()) {
+        // Names of members change without a new version of the group.
+        (_, false) => false,
+        (true, true) => condition.names(&tag),
+        (false, true) => condition.holds_for(found.row.version),
+    };
+    is_unchanged.then(|| HttpResponse::NotModified().insert_header((ETAG, tag)).finish())
 }
 
 async fn create(
@@ -229,7 +238,7 @@ async fn patch(
 
 /// A PATCH answers 200 with the resource; 204 where the profile says so for users or groups, or the
 /// group is large, unless the client selected attributes.
-async fn answers_without_body(
+pub(super) async fn answers_without_body(
     call: &Call,
     state: &State,
     resource_type: &ResourceType,
@@ -314,7 +323,7 @@ pub(super) fn refuse_conditions(call: &Call) -> Result<(), HttpError> {
 }
 
 /// The condition of a header that may stand on several lines (RFC 9110 §5.3).
-fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
+pub(super) fn condition(call: &Call, header: &HeaderName) -> Option<Condition> {
     // A tag that cannot be read names no version: the condition stands and does not hold.
     let lines: Vec<&str> =
         call.request.headers().get_all(header).map(|v| v.to_str().unwrap_or_default()).collect();
@@ -331,6 +340,7 @@ pub(super) async fn read(
     let body = body::object(&call.request, payload, MAX_BODY_BYTES).await;
     let key = &call.access.directory.external_key;
     super::authenticate(&call.request, state, Some(key), &call.target).await?;
+    client::notice(call, state, body.as_ref().ok());
     body.map_err(HttpError::scim)
 }
 

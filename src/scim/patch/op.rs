@@ -146,6 +146,17 @@ fn operation(index: usize, op: &Value, missing: MissingPaths) -> Result<PatchOp,
             kind.with_article()
         )));
     }
+    if let (None, Some(value)) = (&path, &value)
+        && kind != OpKind::Remove
+        && !value.is_object()
+    {
+        return Err(ScimError::invalid_value(format!(
+            "Operations[{index}] is {} without a path, so its value must be an object of attributes, \
+             but it is {}.",
+            kind.with_article(),
+            describe(value)
+        )));
+    }
     Ok(PatchOp { kind, path, value })
 }
 

@@ -244,12 +244,13 @@ fn text_has_limits() {
 fn attribute_twice_in_other_letter_case_is_refused() {
     for (body, name) in [
         (json!({"userName": "a", "USERNAME": "a"}), "userName"),
-        (json!({"name": {"givenName": "a", "givenname": "b"}}), "givenName"),
-        (json!({"emails": [{"value": "a", "VALUE": "b"}]}), "value"),
-        (json!({"ENT": {"division": "a", "DIVISION": "b"}}), "division"),
+        (json!({"name": {"givenName": "a", "givenname": "b"}}), "name.givenName"),
+        (json!({"emails": [{"value": "a", "VALUE": "b"}]}), "emails.value"),
+        (json!({"ENT": {"division": "a", "DIVISION": "b"}}), "ENT:division"),
         (json!({"ENT": {}, urn::ENTERPRISE_USER.to_lowercase(): {}}), urn::ENTERPRISE_USER),
     ] {
         let error = check(body.clone(), &user(), LENIENT).expect_err(&body.to_string());
+        let name = name.replace("ENT", urn::ENTERPRISE_USER);
         let detail = format!(
             "The attribute \"{name}\" stands twice in the request, in different letter case."
         );
@@ -285,6 +286,10 @@ fn unknown_attributes_are_kept_apart_or_refused() {
         let found = (notes.extra.len(), notes.ignored.len());
         assert_eq!(found, (0, 1), "a password is kept nowhere: {name}");
     }
+    let nested =
+        json!({"urn:other": {"a": 1, "b": [{"Password": "s3cret", "c": 2}], "password": 3}});
+    let (_, notes) = check(nested, &group(), LENIENT).unwrap();
+    assert_eq!(Value::Object(notes.extra), json!({"urn:other": {"a": 1, "b": [{"c": 2}]}}));
     let body = json!({"members": [{"value": "a"}, {"value": "b", "colour": 1}]});
     let error = check(body.clone(), &group(), STRICT).unwrap_err();
     assert_eq!(error, ScimError::invalid_syntax(unknown("members.colour")));

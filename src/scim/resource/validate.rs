@@ -51,13 +51,30 @@ impl Notes {
 
     /// Keeps a value that no schema knows; null takes it out. A password is kept nowhere.
     pub(crate) fn keep(&mut self, path: String, value: &Value) {
-        let mut words = path.split(|c: char| !c.is_ascii_alphanumeric());
         if value.is_null() {
             self.extra.shift_remove(&path);
-        } else if !words.any(|word| word.eq_ignore_ascii_case("password")) {
-            self.extra.insert(path.clone(), value.clone());
+        } else if !names_password(&path) {
+            self.extra.insert(path.clone(), without_passwords(value));
         }
         self.ignore(path);
+    }
+}
+
+fn names_password(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| word.eq_ignore_ascii_case("password"))
+}
+
+/// The value without what is called a password in it, at any depth.
+fn without_passwords(value: &Value) -> Value {
+    match value {
+        Value::Array(elements) => elements.iter().map(without_passwords).collect(),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| !names_password(name))
+            .map(|(name, member)| (name.clone(), without_passwords(member)))
+            .collect(),
+        other => other.clone(),
     }
 }
 
@@ -107,7 +124,7 @@ pub fn representation(
                     }
                 }
             }
-            insert_once(&mut result, &schema.id, checked.into())?;
+            insert_once(&mut result, &schema.id, checked.into(), &schema.id)?;
         } else {
             refuse_unknown(name, rules)?;
             notes.keep(name.clone(), value);
@@ -132,16 +149,16 @@ fn insert_attribute(
     }
     let path = format!("{prefix}{}", attribute.name);
     match attribute_value(attribute, value, &path, rules, notes)? {
-        Some(value) => insert_once(into, &attribute.name, value),
+        Some(value) => insert_once(into, &attribute.name, value, &path),
         None => Ok(()),
     }
 }
 
-fn insert_once(into: &mut Object, name: &str, value: Value) -> Result<(), ScimError> {
+fn insert_once(into: &mut Object, name: &str, value: Value, path: &str) -> Result<(), ScimError> {
     match into.insert(name.to_owned(), value) {
         None => Ok(()),
         Some(_) => Err(ScimError::invalid_syntax(format!(
-            "The attribute \"{name}\" stands twice in the request, in different letter case."
+            "The attribute \"{path}\" stands twice in the request, in different letter case."
         ))),
     }
 }
@@ -315,7 +332,7 @@ fn complex_value(
         }
         let sub_path = format!("{path}.{}", sub.name);
         if let Some(member) = attribute_value(sub, member, &sub_path, rules, notes)? {
-            insert_once(&mut found, &sub.name, member)?;
+            insert_once(&mut found, &sub.name, member, &sub_path)?;
         }
     }
     if found.is_empty() {

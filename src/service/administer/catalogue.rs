@@ -13,9 +13,10 @@ use super::directory::missing;
 use crate::scim::resource::{Document, Notes, Rules, UnknownAttributes, UnknownSchemas, validate};
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::service::context::{Directory, State};
+use crate::service::deletion::Deletion;
 use crate::service::error::AdminError;
 use crate::service::record::object;
-use crate::service::unit::{Creation, Deletion, Edit, Prepared, Revision, Site, content};
+use crate::service::unit::{Creation, Edit, Prepared, Revision, Site, content};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::list::{Order, Walk};
 use crate::store::plan::Predicate;
@@ -142,7 +143,8 @@ fn replace(
             None => {
                 let document = Document::canonical(attributes.clone(), &site.id, resource_type)?;
                 let content = content(&document, &Object::new(), resource_type, profile)?;
-                let creation = Creation { site: site.clone(), content, members: Vec::new() };
+                let creation =
+                    Creation { site: site.clone(), content, members: Vec::new(), revive: None };
                 creation.run(tx)?;
             }
             Some(row) => {
@@ -152,7 +154,7 @@ fn replace(
                 let prepared = Prepared::of(&row, edit, &site)?;
                 if !prepared.changes_nothing(&row) {
                     let never = |_: &ResourceRow| Err(StoreError::MissingReference.into());
-                    let revision = Revision { site, condition: None, edit: Box::new(never) };
+                    let revision = Revision { site, condition: None, edit: Arc::new(never) };
                     revision.run(tx, Some(&prepared))?;
                 }
             }

@@ -8,11 +8,13 @@ use super::token::issue;
 use super::{ListPage, ListParameters, TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
-use crate::event::name;
+use crate::event::{Reason, name};
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
+use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
+use crate::service::policy_work::Done;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
@@ -30,6 +32,7 @@ pub struct DirectoryView {
     pub state: String,
     pub scim: ScimUrls,
     pub settings: Value,
+    pub client: ClientView,
     pub last_request_at: Option<String>,
     pub last_sync_at: Option<String>,
     pub last_sync_counts: Option<Value>,
@@ -49,7 +52,7 @@ pub struct ScimUrls {
 }
 
 impl DirectoryView {
-    fn of(row: DirectoryRow, public_url: &str) -> Self {
+    fn of(row: DirectoryRow, client: ClientView, public_url: &str) -> Self {
         let key = &row.external_key;
         Self {
             scim: ScimUrls {
@@ -57,6 +60,7 @@ impl DirectoryView {
                 v1_base_url: format!("{public_url}/scim/v1/{key}"),
             },
             settings: serde_json::from_str(&row.settings).unwrap_or_else(|_| json!({})),
+            client,
             last_request_at: row.last_request.map(instant_text),
             last_sync_at: None,
             last_sync_counts: None,
@@ -104,7 +108,7 @@ pub(super) fn missing() -> ServiceError {
 }
 
 /// Reads settings and tries them: what is stored is known to work.
-fn checked_settings(settings: Option<&Value>) -> Result<String, AdminError> {
+pub(super) fn checked_settings(settings: Option<&Value>) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
     if !value.is_object() {
         return Err(AdminError::invalid("settings", "it must be an object."));
@@ -192,6 +196,7 @@ impl Draft {
             event: name::ACTIVATED,
             resource_id: row.id.clone(),
             data: activated(&row).to_string(),
+            reason: None,
             created: self.now,
         };
         tx.event_append(key, &activated)?;
@@ -226,7 +231,8 @@ impl Service {
                 draft.store(tx, organization.key)
             })
             .await?;
-        let mut view = DirectoryView::of(row, &self.public_url);
+        let client = ClientView::nobody(&row.kind);
+        let mut view = DirectoryView::of(row, client, &self.public_url);
         view.token = Some(TokenView::with_secret(token, secret));
         Ok(view)
     }
@@ -248,7 +254,13 @@ impl Service {
         access: &ApiAccess,
         id: &str,
     ) -> Result<DirectoryView, ServiceError> {
-        Ok(DirectoryView::of(self.directory_row(access, id).await?, &self.public_url))
+        self.directory_view(self.directory_row(access, id).await?).await
+    }
+
+    async fn directory_view(&self, row: DirectoryRow) -> Result<DirectoryView, ServiceError> {
+        let client = self.clients(std::slice::from_ref(&row)).await?.pop();
+        let client = client.unwrap_or_else(|| ClientView::nobody(&row.kind));
+        Ok(DirectoryView::of(row, client, &self.public_url))
     }
 
     /// Directories, newest first. A key that is limited to organizations must name one of them.
@@ -276,7 +288,11 @@ impl Service {
             })
             .await;
         let page = ListPage::of(&range, rows?, |row| &row.id);
-        Ok(page.map(|row| DirectoryView::of(row, &self.public_url)))
+        let mut clients = self.clients(&page.data).await?.into_iter();
+        Ok(page.map(|row| {
+            let client = clients.next().unwrap_or_else(|| ClientView::nobody(&row.kind));
+            DirectoryView::of(row, client, &self.public_url)
+        }))
     }
 
     /// Member values that wait for their resources, oldest first, at most 500.
@@ -323,7 +339,11 @@ impl Service {
             some => Some(checked_settings(some.as_ref())?),
         };
         let now = self.clock.now_ms();
-        let row: DirectoryRow = self
+        let work = match &settings {
+            Some(_) => Some(self.policy_work(row.key).await?),
+            None => None,
+        };
+        let updated: Result<_, ServiceError> = self
             .store
             .write("directory_update", move |tx| {
                 let locked = tx.directory_lock_exclusive(row.key)?;
@@ -341,11 +361,17 @@ impl Service {
                     &row.config,
                     now,
                 )?;
-                tx.directory_by_key(row.key)?.ok_or_else(missing)
+                let done = match &work {
+                    Some(work) => work.after_change(tx, &row.settings, settings)?,
+                    None => Done::default(),
+                };
+                Ok((tx.directory_by_key(row.key)?.ok_or_else(missing)?, done))
             })
-            .await?;
+            .await;
+        let (row, done) = updated?;
         self.forget_access();
-        Ok(DirectoryView::of(row, &self.public_url))
+        self.count_policy_work(done);
+        self.directory_view(row).await
     }
 
     /// Begins the deletion: tokens die and the one event is written at once; the rows go later, see
@@ -370,6 +396,7 @@ impl Service {
                         event: name::DELETED,
                         resource_id: row.id.clone(),
                         data: deleted(&row).to_string(),
+                        reason: Some(Reason::DirectoryDeleted),
                         created: now,
                     },
                 )?;

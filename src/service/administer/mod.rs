@@ -6,6 +6,7 @@ mod directory;
 mod first_start;
 mod oauth_client;
 mod organization;
+mod preview;
 mod profile;
 mod schemas;
 mod token;
@@ -16,6 +17,7 @@ pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
+pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
 pub use token::{NewToken, Rotation, TokenView};
 
@@ -96,7 +98,7 @@ impl<T> ListPage<T> {
         Self { data: rows, list_metadata }
     }
 
-    fn map<U>(self, f: impl Fn(T) -> U) -> ListPage<U> {
+    fn map<U>(self, f: impl FnMut(T) -> U) -> ListPage<U> {
         ListPage { data: self.data.into_iter().map(f).collect(), list_metadata: self.list_metadata }
     }
 }

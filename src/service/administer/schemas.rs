@@ -18,6 +18,7 @@ use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
+use crate::service::policy::InForce;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::columns;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -358,7 +359,8 @@ impl Step {
         }
         let directory = &self.change.directory;
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
-        let mut recorder = Recorder { directory, ids: self.ids.clone(), now: self.now };
+        let in_force = InForce { policies: directory.policies, changing: false };
+        let mut recorder = Recorder { directory, in_force, ids: self.ids.clone(), now: self.now };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);
@@ -410,7 +412,7 @@ impl Step {
         };
         if content.doc != row.doc || content.extra != row.extra {
             let modified = self.now.max(row.modified);
-            tx.resource_update(key, row.key, row.version, &content, modified)?;
+            tx.resource_update(key, row.key, row.version, &content, row.app_state, modified)?;
             let new = ResourceRow {
                 doc: content.doc,
                 extra: content.extra,
@@ -418,7 +420,7 @@ impl Step {
                 modified,
                 ..row.clone()
             };
-            recorder.updated(tx, &self.as_told(row), &new)?;
+            recorder.updated(tx, &self.as_told(row), &new, None)?;
         }
         Ok(duplicates)
     }

@@ -146,6 +146,7 @@ fn note(
         event,
         resource_id: token.id.clone(),
         data: data.to_string(),
+        reason: None,
         created: now,
     };
     tx.event_append(directory.key, &new)

@@ -49,6 +49,8 @@ struct Job {
     posts: HashMap<String, usize>,
     /// None where the POST cannot be done.
     ids: NewIds,
+    /// bulkIds that operations refer to: what is made has the id that was decided for it.
+    referred: HashSet<String>,
 }
 
 /// A bulk request on its way.
@@ -224,7 +226,14 @@ impl Service {
             Method::Post => {
                 let made = job.new_name(index).and_then(|name| job.ids.get(name).cloned());
                 let id = made.unwrap_or_default();
-                self.creation(access, &resource_type, id, operation.data).map(Change::Create)
+                let mut creation = self.creation(access, &resource_type, id, operation.data);
+                let name = job.new_name(index);
+                if let (Ok(creation), true) =
+                    (&mut creation, name.is_some_and(|name| job.referred.contains(name)))
+                {
+                    creation.revive = None;
+                }
+                creation.map(Change::Create)
             }
             Method::Put => self
                 .replacement(access, &resource_type, &id, condition, operation.data)
@@ -343,6 +352,9 @@ impl BulkRun {
     fn new(access: &Arc<Access>, base: &str, request: BulkRequest, ids: NewIds) -> Self {
         let posts = request.posts().into_iter();
         let posts = posts.map(|(name, index)| (name.to_owned(), index)).collect();
+        let operations =
+            request.operations.iter().filter_map(|entry| entry.operation.as_ref().ok());
+        let referred = operations.flat_map(Operation::references).collect();
         Self {
             steps: bulk::plan(&request).steps,
             failed: HashSet::new(),
@@ -353,6 +365,7 @@ impl BulkRun {
             job: Arc::new(Job {
                 access: Arc::clone(access),
                 base: base.to_owned(),
+                referred,
                 request,
                 posts,
                 ids,

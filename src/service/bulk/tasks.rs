@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::scim::ScimError;
 use crate::service::ServiceError;
-use crate::service::unit::{Creation, Deletion, Revision};
+use crate::service::deletion::Deletion;
+use crate::service::unit::{Creation, Revision};
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 

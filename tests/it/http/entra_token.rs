@@ -265,6 +265,11 @@ fn directory_must_be_named_by_the_url(entra: &Entra) {
         invalid_token(client.get("/Users"));
         invalid_token(client.post("/Users", plain_user("eve")));
     }
+    // Entra speaks no SCIM 1.1.
+    client.base = entra.app.scim.base.replace("/scim/v2/", "/scim/v1/");
+    let answer = client.get("/Users").expect(401);
+    let challenge = answer.header("www-authenticate").unwrap_or_default();
+    assert!(challenge.contains("invalid_token"), "{challenge}");
     assert_nothing_stored(&entra.app);
 }
 

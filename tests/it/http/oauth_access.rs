@@ -38,6 +38,9 @@ fn access_token_opens_its_directory_with_and_without_its_key(app: &TestApp) {
     bare.base = format!("{}/scim/v2", app.url);
     let read = bare.get(&format!("/Users/{id}")).expect(200);
     assert_eq!(read.body["userName"], "ada");
+    let mut first = client.clone();
+    first.base = app.scim.base.replace("/scim/v2/", "/scim/v1/");
+    first.get(&format!("/Users/{id}")).expect(200);
     // As a provider sends it that was told to send a header.
     let token = client.bearer.clone().expect("a token");
     app.scim.send("GET", "/Users", &[("Authorization", &token)], None).expect(200);

@@ -55,6 +55,18 @@ fn life_of_a_directory(folder: &std::path::Path) {
     assert_eq!(paused["state"], "paused");
     let resumed = json(&run(folder, &["directory", "resume", &directory_id]));
     assert_eq!(resumed["state"], "linked");
+    let hide = "{\"inactive_users\": \"delete\"}";
+    let preview = json(&run(folder, &["directory", "settings", &directory_id, hide, "--preview"]));
+    assert_eq!(preview["users"], 0);
+    assert_eq!(
+        json(&run(folder, &["directory", "get", &directory_id]))["settings"],
+        Value::from(serde_json::Map::new())
+    );
+    let set = json(&run(folder, &["directory", "settings", &directory_id, hide]));
+    assert_eq!(set["settings"]["inactive_users"], "delete");
+    let wrong = run(folder, &["directory", "settings", &directory_id, "inactive"]);
+    assert!(!wrong.status.success());
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("settings"));
     let profile = json(&run(
         folder,
         &[

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use rollbook::auth::SecretKey;
 use rollbook::service::Service;
+use rollbook::service::limit::RateLimit;
 use rollbook::store::async_request::AsyncRow;
 use rollbook::store::{StoreError, Tx};
 
@@ -225,7 +226,7 @@ fn request_is_run_by_one_process(app: &TestApp) {
     let another = || {
         let store = app.service().store.clone();
         let (url, secret) = (app.url.clone(), SecretKey::generate());
-        Arc::new(Service::new(store, app.clock.clone(), url, Vec::new(), &secret))
+        Arc::new(Service::new(store, app.clock.clone(), url, Vec::new(), &secret, RateLimit::Off))
     };
     for round in 0..5 {
         let txn = format!("txn_{round}");

@@ -7,3 +7,7 @@ mod cost;
 mod events;
 mod pending_model;
 mod pending_race;
+mod policy_cost;
+mod policy_model;
+mod policy_race;
+mod policy_work;

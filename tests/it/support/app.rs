@@ -11,6 +11,8 @@ use rollbook::app::App;
 use rollbook::clock::Clock;
 use rollbook::config::Config;
 use rollbook::service::Service;
+use rollbook::service::limit::RateLimit;
+use rollbook::store::event::EventRow;
 
 use super::{Client, Database};
 
@@ -57,6 +59,8 @@ impl TestApp {
             postgres_connections: 8,
             workers: 2,
             stop_timeout: 5,
+            // The clock stands still, so an empty bucket would stay empty.
+            rate_limit: RateLimit::Off,
             ..Config::default()
         };
         change(&mut config);
@@ -114,6 +118,13 @@ impl TestApp {
 
     /// The events of a directory as (name, data), oldest first.
     pub fn events(&self, directory: &DirectoryHandle) -> Vec<(String, Value)> {
+        let rows = self.event_rows(directory).into_iter();
+        rows.map(|row| (row.event, serde_json::from_str(&row.data).expect("event data is JSON")))
+            .collect()
+    }
+
+    /// The events of a directory as they are stored, oldest first.
+    pub fn event_rows(&self, directory: &DirectoryHandle) -> Vec<EventRow> {
         let id = directory.id.clone();
         let service = Arc::clone(self.service());
         let rows = self.wait(async move {
@@ -126,9 +137,6 @@ impl TestApp {
                 .await
         });
         rows.expect("events can be read")
-            .into_iter()
-            .map(|row| (row.event, serde_json::from_str(&row.data).expect("event data is JSON")))
-            .collect()
     }
 
     /// The names of the events of a directory, without those of the directory and its tokens.
@@ -138,6 +146,19 @@ impl TestApp {
             .map(|(name, _)| name)
             .filter(|name| name.starts_with("dsync.user") || name.starts_with("dsync.group"))
             .collect()
+    }
+
+    /// Puts settings in place of those of the directory, and waits for what follows from them.
+    pub fn settings(&self, directory: &DirectoryHandle, settings: Value) {
+        let path = format!("/api/v1/directories/{}", directory.id);
+        self.api.patch(&path, json!({"settings": settings})).expect(200);
+        self.apply_policies();
+    }
+
+    /// Does what policies have to do by now.
+    pub fn apply_policies(&self) {
+        let service = Arc::clone(self.service());
+        self.wait(async move { service.apply_policies().await }).expect("policies are applied");
     }
 
     /// Stops the server and waits until it has let go of the database.

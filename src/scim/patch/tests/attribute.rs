@@ -192,7 +192,8 @@ fn value_without_path_names_its_attributes() {
         (op("replace", json!({"emails": []})), emails(Value::Null)),
         (op("add", json!({"emails": []})), json!({})),
     ]);
-    let want = "The value of replace without a path must be an object of attributes, but it is ";
+    let want = "Operations[0] is a replace without a path, so its value must be an object of attributes, \
+         but it is ";
     let refusal = |value: Value, found: &str| {
         let table = [(op("replace", value), ScimType::InvalidValue, format!("{want}{found}."))];
         let [(ops, scim_type, detail)] = &table;

@@ -120,6 +120,12 @@ fn malformed_bodies_are_refused() {
             InvalidValue,
             "Operations[1] is a replace without a value.",
         ),
+        (
+            ops(json!([{"op": "add", "value": {}}, {"op": "add", "value": [{"title": "T"}]}])),
+            InvalidValue,
+            "Operations[1] is an add without a path, so its value must be an object of attributes, \
+             but it is an array.",
+        ),
     ];
     for (body, scim_type, detail) in table {
         let error = parse_value(body.clone(), BodyRules::LENIENT).expect_err(detail);

@@ -1,0 +1,198 @@
+//! What the app would be told if a directory had other policies. Nothing is stored.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::directory::checked_settings;
+use crate::event::{Reason, name};
+use crate::service::policy::{self, DepartedUntil, Policies};
+use crate::service::record::object;
+use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::app_user::AppUser;
+use crate::store::departed::DepartedRow;
+use crate::store::resource::{AppState, ResourceRow};
+use crate::store::{StoreError, Tx};
+
+/// Users read at a time.
+const CHUNK: i64 = 5_000;
+
+/// Users that the answer shows.
+const SHOWN: usize = 100;
+const SHOWN_ROWS: i64 = 100;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsPreview {
+    pub settings: Value,
+}
+
+/// A user of whom the app would be told something.
+struct Told {
+    old: AppState,
+    new: AppUser,
+    memberships: i64,
+}
+
+/// How many events of each name, and the first users they are about.
+#[derive(Default)]
+struct Outcome {
+    users: i64,
+    events: HashMap<&'static str, i64>,
+    examples: Vec<Value>,
+}
+
+impl Outcome {
+    fn count(&mut self, event: &'static str, number: i64) {
+        *self.events.entry(event).or_default() += number;
+    }
+
+    fn note(&mut self, told: &Told) {
+        self.users += 1;
+        match (told.old.is_visible(), told.new.app_state.is_visible()) {
+            (true, false) => {
+                self.count(name::GROUP_USER_REMOVED, told.memberships);
+                self.count(name::USER_DELETED, 1);
+            }
+            (false, true) => {
+                self.count(name::USER_CREATED, 1);
+                self.count(name::GROUP_USER_ADDED, told.memberships);
+            }
+            _ => self.count(name::USER_UPDATED, 1),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let events: serde_json::Map<String, Value> = [
+            name::USER_CREATED,
+            name::USER_UPDATED,
+            name::USER_DELETED,
+            name::GROUP_USER_ADDED,
+            name::GROUP_USER_REMOVED,
+        ]
+        .into_iter()
+        .map(|event| (event.to_owned(), self.events.get(event).copied().unwrap_or(0).into()))
+        .collect();
+        json!({"users": self.users, "events": events, "examples": self.examples})
+    }
+}
+
+impl Service {
+    /// How many events the settings would make now, and up to 100 of the users they would be about.
+    /// Departed users whose time would be over come first. With the settings that are in force it
+    /// says what is still to come of a change.
+    pub async fn settings_preview(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        wanted: SettingsPreview,
+    ) -> Result<Value, ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        let settings = checked_settings(Some(&wanted.settings))?;
+        let (policies, now, key) = (Policies::stored(&settings), self.clock.now_ms(), row.key);
+        let mut outcome = Outcome::default();
+        if let DepartedUntil::At(until) = policies.departed_until(now) {
+            let found: Result<_, StoreError> = self
+                .store
+                .scan("policy_preview", move |tx| {
+                    let count = tx.departed_count(key, until)?;
+                    Ok((count, tx.departed_list(key, until, SHOWN_ROWS)?))
+                })
+                .await;
+            let (count, rows) = found?;
+            outcome.users += count;
+            outcome.count(name::USER_DELETED, count);
+            outcome.examples.extend(rows.iter().map(departed));
+        }
+        let mut after = 0;
+        loop {
+            let shown = SHOWN.saturating_sub(outcome.examples.len());
+            let chunk: Result<Chunk, StoreError> = self
+                .store
+                .scan("policy_preview", move |tx| chunk(tx, key, after, &policies, now, shown))
+                .await;
+            let chunk = chunk?;
+            chunk.told.iter().for_each(|told| outcome.note(told));
+            outcome.examples.extend(chunk.examples);
+            match chunk.last {
+                Some(last) => after = last,
+                None => return Ok(outcome.to_value()),
+            }
+        }
+    }
+}
+
+struct Chunk {
+    /// `None` when there are no more users.
+    last: Option<i64>,
+    told: Vec<Told>,
+    examples: Vec<Value>,
+}
+
+fn chunk(
+    tx: &mut Tx<'_>,
+    directory_key: i64,
+    after: i64,
+    policies: &Policies,
+    now: i64,
+    shown: usize,
+) -> Result<Chunk, StoreError> {
+    let users = tx.app_user_chunk(directory_key, after, CHUNK)?;
+    let changes = users.iter().map(|user| (user.app_state, policies.applied(user, now)));
+    let mut told: Vec<Told> = changes
+        .filter(|(old, new)| *old != new.app_state)
+        .map(|(old, new)| Told { old, new, memberships: 0 })
+        .collect();
+    let moving: Vec<i64> = told
+        .iter()
+        .filter(|told| told.old.is_visible() != told.new.app_state.is_visible())
+        .map(|told| told.new.key)
+        .collect();
+    let counts: HashMap<i64, i64> = match moving.is_empty() {
+        true => HashMap::new(),
+        false => tx.membership_counts(directory_key, &moving)?.into_iter().collect(),
+    };
+    for told in &mut told {
+        told.memberships = counts.get(&told.new.key).copied().unwrap_or(0);
+    }
+    let keys: Vec<i64> = told.iter().take(shown).map(|told| told.new.key).collect();
+    let rows: HashMap<i64, ResourceRow> =
+        tx.resource_rows(directory_key, &keys)?.into_iter().map(|row| (row.key, row)).collect();
+    let examples = told.iter().filter_map(|told| Some(example(told, rows.get(&told.new.key)?)));
+    Ok(Chunk { last: users.last().map(|user| user.key), examples: examples.collect(), told })
+}
+
+/// The word for a state as the app knows it.
+fn seen(state: AppState) -> &'static str {
+    match state {
+        AppState::Active => "active",
+        AppState::Inactive => "inactive",
+        AppState::Hidden => "deleted",
+    }
+}
+
+fn example(told: &Told, row: &ResourceRow) -> Value {
+    let to = told.new.app_state;
+    let loses = to != AppState::Active && told.old.is_visible();
+    let reason = loses.then(|| policy::reason(row).as_str());
+    json!({
+        "user_id": row.id,
+        "username": object(&row.doc).get("userName"),
+        "from": seen(told.old),
+        "to": seen(to),
+        "memberships": told.memberships,
+        "reason": reason,
+    })
+}
+
+fn departed(row: &DepartedRow) -> Value {
+    json!({
+        "user_id": row.id,
+        "username": object(&row.doc).get("userName"),
+        "from": seen(AppState::Inactive),
+        "to": seen(AppState::Hidden),
+        "memberships": 0,
+        "reason": Reason::ScimDelete.as_str(),
+    })
+}

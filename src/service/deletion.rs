@@ -1,0 +1,157 @@
+//! The end of a resource inside a unit: everything that refers to it is locked and let go.
+
+use serde_json::Value;
+
+use super::ServiceError;
+use super::lifecycle;
+use super::record::{Recorder, object};
+use super::unit::{Edit, Prepared, Site, check, columns};
+use crate::scim::resource::meta::Condition;
+use crate::scim::resource::{Document, convert};
+use crate::scim::schema::MANAGER;
+use crate::scim::urn;
+use crate::store::pending::Guard;
+use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, Tx};
+
+/// The end of a resource.
+pub(super) struct Deletion {
+    pub(super) site: Site,
+    pub(super) condition: Option<Condition>,
+}
+
+impl Deletion {
+    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
+        let site = &self.site;
+        let mut recorder = site.open(tx, Guard::Write)?;
+        let row = site.get(tx)?.ok_or_else(|| site.missing())?;
+        check(self.condition.as_ref(), &row)?;
+        self.delete(tx, &row, &mut recorder)
+    }
+
+    fn delete(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(), ServiceError> {
+        let site = &self.site;
+        let directory_key = site.directory.key;
+        let (groups, reports) = site.lock_around(tx, row.key)?;
+        let row = site.get(tx)?.ok_or_else(|| site.missing())?;
+        check(self.condition.as_ref(), &row)?;
+        let document = Document::stored(object(&row.doc));
+        let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
+        match columns.user_name_key {
+            Some(name) if site.resource_type.is_user() => {
+                lifecycle::depart(tx, recorder, &row, &groups, (name, columns.external_id))?;
+            }
+            _ => recorder.deleted(tx, &row, None)?,
+        }
+        for report in reports {
+            site.forget_manager(tx, report, recorder)?;
+        }
+        for group in &groups {
+            tx.resource_touch(directory_key, *group, site.now)?;
+        }
+        let members = site.tracked_members(tx, row.key, recorder)?;
+        tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
+        tx.membership_delete_all(directory_key, row.key)?;
+        lifecycle::note_groupless(tx, recorder, &members)?;
+        tx.resource_delete(directory_key, row.key)?;
+        tx.count_add(directory_key, &site.resource_type.name, row.active, site.slot, -1)?;
+        Ok(())
+    }
+}
+
+impl Site {
+    /// The users whose membership ends with a group, where the directory keeps the time of it.
+    fn tracked_members(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+        recorder: &Recorder<'_>,
+    ) -> Result<Vec<i64>, StoreError> {
+        let tracks = recorder.in_force.policies.suspend_when_groupless.is_some();
+        match tracks && self.resource_type.is_group() {
+            true => tx.app_user_lock_members(self.directory.key, key),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Locks a user against every other unit, and before it the groups that have it: who joins
+    /// meanwhile is locked in another round. `None` when there is no such user.
+    pub(super) fn lock_with_groups(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+    ) -> Result<Option<Vec<i64>>, StoreError> {
+        let directory_key = self.directory.key;
+        loop {
+            let groups = tx.membership_groups(directory_key, key)?;
+            tx.membership_lock_groups(directory_key, &groups)?;
+            if !tx.resource_lock_for_delete(directory_key, key)? {
+                return Ok(None);
+            }
+            if tx.membership_groups(directory_key, key)? == groups {
+                return Ok(Some(groups));
+            }
+        }
+    }
+
+    /// Locks a resource that is to go and everything that refers to it: groups by key, then users by
+    /// key, which is the order of every unit. What joined meanwhile is locked in another round.
+    fn lock_around(&self, tx: &mut Tx<'_>, key: i64) -> Result<(Vec<i64>, Vec<i64>), ServiceError> {
+        let directory_key = self.directory.key;
+        loop {
+            let groups = tx.membership_groups(directory_key, key)?;
+            let reports = self.reports(tx, key)?;
+            tx.membership_lock_groups(directory_key, &groups)?;
+            let mut users: Vec<i64> = reports.iter().copied().chain([key]).collect();
+            users.sort_unstable();
+            for user in users {
+                if user != key {
+                    tx.membership_lock_groups(directory_key, &[user])?;
+                } else if !tx.resource_lock_for_delete(directory_key, key)? {
+                    return Err(self.missing());
+                }
+            }
+            let unchanged = tx.membership_groups(directory_key, key)? == groups
+                && self.reports(tx, key)? == reports;
+            if unchanged {
+                return Ok((groups, reports));
+            }
+        }
+    }
+
+    /// Keys of the other users who have this one as their manager.
+    fn reports(&self, tx: &mut Tx<'_>, key: i64) -> Result<Vec<i64>, StoreError> {
+        let index = self.resource_type.indexes.iter().find(|index| index.name == MANAGER);
+        let Some(index) = index else { return Ok(Vec::new()) };
+        let mut found = tx.attribute_holders(self.directory.key, index.path_id, &self.id)?;
+        found.retain(|holder| *holder != key);
+        Ok(found)
+    }
+
+    /// Takes the manager out of a user who had the one that goes. The groups of that user are not
+    /// locked, so the app goes on seeing or not seeing the user as before.
+    fn forget_manager(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(), ServiceError> {
+        let Some(row) = tx.resource_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
+        let mut document = object(&row.doc);
+        if let Some(Value::Object(enterprise)) = document.get_mut(urn::ENTERPRISE_USER) {
+            enterprise.shift_remove("manager");
+        }
+        let extra = row.extra.as_deref().map(object).unwrap_or_default();
+        let (document, extra) = convert(&document, &extra, &self.resource_type);
+        let edit = Edit { document, extra, members: Vec::new() };
+        let site = Self { id: row.id.clone(), ..self.clone() };
+        let prepared = Prepared::of(&row, edit, &site)?;
+        site.update(tx, &row, &prepared, None, recorder)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! What the app is told when users come and go for it, by whatever way: the one place where the
+//! state of a user turns into events.
+//!
+//! The app has been told a state of every user (`resource.app_state`). A change computes the state
+//! that the policies want and, where it differs, tells the difference: an inactive user is an update,
+//! one who is hidden leaves every group and is deleted, one who is shown again is created and joins
+//! every group. About hidden users and their memberships the app hears nothing.
+//!
+//! Locks: groups in the order of their keys, then users in the order of theirs. Who hides or shows a
+//! user holds the user's groups and the user against every other unit, so that no membership comes
+//! or goes unseen.
+
+use super::record::Recorder;
+use crate::event::{Reason, name};
+use crate::store::app_user::AppUser;
+use crate::store::departed::DepartedRow;
+use crate::store::resource::{AppState, ResourceRow};
+use crate::store::{StoreError, Tx};
+
+use super::policy::{self, DepartedUntil};
+
+/// How many keys go into one statement.
+const CHUNK: usize = 1_000;
+
+/// Tells the change of a user from one row to the other. `groups` are all that the user is in.
+pub(super) fn tell(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    old: &ResourceRow,
+    new: &ResourceRow,
+    groups: &[i64],
+) -> Result<(), StoreError> {
+    let reason = policy::reason(new);
+    match (old.app_state.is_visible(), new.app_state.is_visible()) {
+        (false, false) => Ok(()),
+        (true, true) => {
+            let ends = old.app_state == AppState::Active && new.app_state == AppState::Inactive;
+            recorder.updated(tx, old, new, ends.then_some(reason))
+        }
+        (true, false) => {
+            let groups = group_rows(tx, recorder, groups)?;
+            recorder.left(tx, old, &groups, reason)?;
+            recorder.deleted(tx, new, Some(reason))
+        }
+        (false, true) => {
+            recorder.created(tx, new)?;
+            let groups = group_rows(tx, recorder, groups)?;
+            recorder.entered(tx, new, &groups)
+        }
+    }
+}
+
+/// The rows of groups in the order of their keys.
+pub(super) fn group_rows(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    groups: &[i64],
+) -> Result<Vec<ResourceRow>, StoreError> {
+    let mut rows = tx.resource_rows(recorder.directory.key, groups)?;
+    rows.sort_unstable_by_key(|group| group.key);
+    Ok(rows)
+}
+
+/// Takes a user who becomes inactive out of every group; the app hears of it if it sees the user.
+/// The groups and the user are locked.
+pub(super) fn strip(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    user: &ResourceRow,
+    groups: &[i64],
+) -> Result<(), StoreError> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let directory_key = recorder.directory.key;
+    tx.membership_strip(directory_key, user.key)?;
+    for group in groups {
+        tx.resource_touch(directory_key, *group, recorder.now)?;
+    }
+    if user.app_state.is_visible() {
+        let groups = group_rows(tx, recorder, groups)?;
+        recorder.left(tx, user, &groups, Reason::ScimActiveFalse)?;
+    }
+    note_groupless(tx, recorder, &[user.key])
+}
+
+/// Members have left a group, which is locked.
+pub(super) fn left(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    group: &ResourceRow,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    note_groupless(tx, recorder, keys)?;
+    recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
+}
+
+/// Starts the clock of users who have lost their last membership, where the directory wants it.
+pub(super) fn note_groupless(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    if recorder.in_force.policies.suspend_when_groupless.is_none() {
+        return Ok(());
+    }
+    let directory_key = recorder.directory.key;
+    for keys in keys.chunks(CHUNK) {
+        // Two groups may lose the same user at once: the second sees what the first one did.
+        let users: Vec<i64> =
+            tx.app_user_lock(directory_key, keys)?.iter().map(|user| user.key).collect();
+        tx.groupless_mark(directory_key, &users, recorder.now)?;
+    }
+    Ok(())
+}
+
+/// Members have joined a group, which is locked. Who was suspended for being in none comes back.
+pub(super) fn joined(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    group: &ResourceRow,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    if recorder.in_force.policies.suspend_when_groupless.is_some() {
+        for keys in keys.chunks(CHUNK) {
+            for user in tx.app_user_lock(recorder.directory.key, keys)? {
+                if user.suspended || user.groupless_since.is_some() {
+                    lift(tx, recorder, user)?;
+                }
+            }
+        }
+    }
+    recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
+}
+
+/// The user is in a group again. Memberships are told by those who made them: there were none.
+fn lift(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>, user: AppUser) -> Result<(), StoreError> {
+    let directory_key = recorder.directory.key;
+    let state = recorder.in_force.policies.state(user.active, false);
+    let lifted = AppUser { app_state: state, suspended: false, groupless_since: None, ..user };
+    tx.app_user_set(directory_key, &lifted)?;
+    if state == user.app_state {
+        return Ok(());
+    }
+    let Some(new) = tx.resource_rows(directory_key, &[user.key])?.pop() else { return Ok(()) };
+    let old = ResourceRow { app_state: user.app_state, ..new.clone() };
+    tell(tx, recorder, &old, &new, &[])
+}
+
+/// SCIM deletes a user: the memberships end, and the app keeps the user or not.
+pub(super) fn depart(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    row: &ResourceRow,
+    groups: &[i64],
+    keys: (String, Option<String>),
+) -> Result<(), StoreError> {
+    if !row.app_state.is_visible() {
+        return Ok(());
+    }
+    let (reason, now) = (Reason::ScimDelete, recorder.now.max(row.modified));
+    let groups = group_rows(tx, recorder, groups)?;
+    recorder.left(tx, row, &groups, reason)?;
+    if !recorder.in_force.policies.keeps_departed() {
+        return recorder.deleted(tx, row, Some(reason));
+    }
+    let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
+    recorder.updated(tx, row, &kept, Some(reason))?;
+    let (user_name_key, external_id) = keys;
+    let departed = DepartedRow {
+        id: kept.id,
+        user_name_key,
+        external_id,
+        doc: kept.doc,
+        extra: kept.extra,
+        created: kept.created,
+        modified: kept.modified,
+        departed: recorder.now,
+    };
+    tx.departed_insert(recorder.directory.key, &departed)
+}
+
+/// Somebody has the name now; whoever had it before is gone for the app.
+pub(super) fn take_name(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    user_name_key: &str,
+) -> Result<(), StoreError> {
+    if !recorder.in_force.may_have_departed() {
+        return Ok(());
+    }
+    match tx.departed_take_name(recorder.directory.key, user_name_key)? {
+        Some(departed) => end(tx, recorder, departed),
+        None => Ok(()),
+    }
+}
+
+/// Ends some of those whose time is over; answers how many.
+pub(super) fn end_departed(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let until = recorder.in_force.policies.departed_until(recorder.now);
+    let DepartedUntil::At(until) = until else { return Ok(0) };
+    let departed = tx.departed_take(recorder.directory.key, until, limit)?;
+    let ended = departed.len();
+    for departed in departed {
+        end(tx, recorder, departed)?;
+    }
+    Ok(ended)
+}
+
+fn end(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    departed: DepartedRow,
+) -> Result<(), StoreError> {
+    let row = departed_row(departed);
+    recorder.deleted(tx, &row, Some(Reason::ScimDelete))
+}
+
+/// A departed user as the inactive user that the app sees.
+fn departed_row(departed: DepartedRow) -> ResourceRow {
+    ResourceRow {
+        key: 0,
+        id: departed.id,
+        resource_type: "User".to_owned(),
+        active: false,
+        doc: departed.doc,
+        extra: departed.extra,
+        version: 0,
+        created: departed.created,
+        modified: departed.modified,
+        app_state: AppState::Inactive,
+        suspended: false,
+        groupless_since: None,
+    }
+}
+
+/// Brings a user to the policies in force, whatever the ones before were. No other unit is in the
+/// directory. Answers whether the app was told something.
+pub(super) fn settle(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    user: &AppUser,
+) -> Result<bool, StoreError> {
+    let directory_key = recorder.directory.key;
+    let wanted = recorder.in_force.policies.applied(user, recorder.now);
+    if wanted == *user {
+        return Ok(false);
+    }
+    tx.app_user_set(directory_key, &wanted)?;
+    if wanted.app_state == user.app_state {
+        return Ok(false);
+    }
+    let Some(new) = tx.resource_rows(directory_key, &[user.key])?.pop() else { return Ok(false) };
+    let old = ResourceRow { app_state: user.app_state, ..new.clone() };
+    let groups = tx.membership_groups(directory_key, user.key)?;
+    tell(tx, recorder, &old, &new, &groups)?;
+    Ok(true)
+}

@@ -1,0 +1,295 @@
+//! What policies have to do besides the requests: bring users to changed policies, end those whose
+//! grace is over, suspend those who are in no group for long enough.
+//!
+//! Each unit takes the directory for itself, reads the policies that are stored now and does a
+//! bounded part. What is done is stored with it, so that a process that stops leaves the rest to the
+//! next one, and several processes may work on one directory. A user whom a request has brought to
+//! the new policies meanwhile is as they want it, and is passed over.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::authenticate::served_catalogue;
+use super::context::{Directory, State};
+use super::error::AdminError;
+use super::lifecycle;
+use super::policy::{DepartedUntil, InForce, Policies};
+use super::record::Recorder;
+use super::{Service, ServiceError};
+use crate::clock::Ids;
+use crate::store::directory::DirectoryRow;
+use crate::store::schemas::SchemaRow;
+use crate::store::{StoreError, Tx};
+
+/// Users of whom one unit tells the app something.
+const TOLD: usize = 100;
+const TOLD_ROWS: i64 = 100;
+
+/// Users whom one unit looks at.
+const LOOKED_AT: i64 = 1_000;
+
+/// What policies have done in this process besides the requests; clones share the same values.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyMetrics {
+    /// Users of whom the app was told because policies were changed.
+    pub settled: Counter,
+    pub suspended: Counter,
+    /// Departed users whose time was over.
+    pub ended: Counter,
+}
+
+impl PolicyMetrics {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "policy_users_settled",
+            "Users of whom the app was told because policies were changed",
+            self.settled.clone(),
+        );
+        registry.register(
+            "policy_users_suspended",
+            "Users suspended because no group has them",
+            self.suspended.clone(),
+        );
+        registry.register(
+            "policy_departed_ended",
+            "Deleted users whom the app sees no longer because their time was over",
+            self.ended.clone(),
+        );
+    }
+}
+
+/// What a unit has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    settled: u64,
+    suspended: u64,
+    ended: u64,
+    /// There is more to do now.
+    more: bool,
+}
+
+impl Service {
+    /// Does everything that policies have to do by now, in every directory.
+    pub async fn apply_policies(&self) -> Result<(), ServiceError> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
+        let keys: Result<Vec<i64>, StoreError> =
+            self.store.get("policy_directories", |tx| tx.policy_directories()).await;
+        for key in keys? {
+            // One directory that fails does not hold up the others.
+            if let Err(error) = self.apply_policies_in(key).await {
+                tracing::warn!(%error, "policies of a directory are not applied yet");
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_policies_in(&self, key: i64) -> Result<(), ServiceError> {
+        while self.apply_policies_step(key).await? {}
+        Ok(())
+    }
+
+    /// One unit of [`Service::apply_policies`] in a directory; false when nothing is left to do.
+    pub async fn apply_policies_step(&self, key: i64) -> Result<bool, ServiceError> {
+        let now = self.clock.now_ms();
+        let found: Result<_, StoreError> = self
+            .store
+            .read("policy_work", move |tx| {
+                // Most of what has departed or is in no group is not due: no writer waits for a look.
+                match is_due(tx, key, now)? {
+                    true => Ok(tx
+                        .directory_by_key(key)?
+                        .zip(Some((tx.schema_get(key)?, served_catalogue(tx, key)?)))),
+                    false => Ok(None),
+                }
+            })
+            .await;
+        let Some((row, (own, served))) = found? else { return Ok(false) };
+        let work = self.policy_work_of(&row, own.as_ref(), &served);
+        let done = self.store.write("policies", move |tx| work.run_once(tx)).await?;
+        self.count_policy_work(done);
+        Ok(done.more)
+    }
+
+    /// The work in a directory whose policies are about to be changed.
+    pub(super) async fn policy_work(&self, key: i64) -> Result<PolicyWork, ServiceError> {
+        let found: Result<_, StoreError> = self
+            .store
+            .read("policy_work", move |tx| {
+                let Some(row) = tx.directory_by_key(key)? else { return Ok(None) };
+                Ok(Some((row, tx.schema_get(key)?, served_catalogue(tx, key)?)))
+            })
+            .await;
+        let (row, own, served) =
+            found?.ok_or_else(|| ServiceError::from(AdminError::not_found("The directory")))?;
+        Ok(self.policy_work_of(&row, own.as_ref(), &served))
+    }
+
+    fn policy_work_of(
+        &self,
+        row: &DirectoryRow,
+        own: Option<&SchemaRow>,
+        served: &[&'static str],
+    ) -> PolicyWork {
+        let registry = self.registry_of(own).with_catalogue(|name| served.contains(&name));
+        PolicyWork {
+            directory: Arc::new(Directory::from_row(row, registry)),
+            ids: self.clock.ids(),
+            now: self.clock.now_ms(),
+        }
+    }
+
+    pub(super) fn count_policy_work(&self, done: Done) {
+        self.policy_metrics.settled.inc_by(done.settled);
+        self.policy_metrics.suspended.inc_by(done.suspended);
+        self.policy_metrics.ended.inc_by(done.ended);
+    }
+}
+
+/// Whether a directory has something to do now.
+fn is_due(tx: &mut Tx<'_>, key: i64, now: i64) -> Result<bool, StoreError> {
+    let Some(row) = tx.directory_by_key(key)? else { return Ok(false) };
+    if row.state == State::Deleting.as_str() {
+        return Ok(false);
+    }
+    let in_force = InForce::new(&row.settings, row.policy_cursor);
+    let departed = match in_force.policies.departed_until(now) {
+        DepartedUntil::At(until) => !tx.departed_list(key, until, 1)?.is_empty(),
+        DepartedUntil::Nobody => false,
+    };
+    let groupless = groupless_until(&in_force.policies, now);
+    let groupless = match groupless {
+        Some(until) => !tx.groupless_due(key, until, 1)?.is_empty(),
+        None => false,
+    };
+    Ok(in_force.changing || departed || groupless)
+}
+
+fn groupless_until(policies: &Policies, now: i64) -> Option<i64> {
+    policies.suspend_when_groupless.map(|delay| now.saturating_sub(delay.as_ms()))
+}
+
+/// A unit of the work in one directory.
+pub(super) struct PolicyWork {
+    directory: Arc<Directory>,
+    ids: Ids,
+    now: i64,
+}
+
+impl PolicyWork {
+    /// Does a bounded part of what there is to do, and keeps every other unit out meanwhile.
+    fn run(&self, tx: &mut Tx<'_>, ids: &mut Ids) -> Result<Done, ServiceError> {
+        let key = self.directory.key;
+        let state = tx.directory_lock_exclusive(key)?;
+        let Some(shared) = tx.directory_share(key)? else { return Ok(Done::default()) };
+        let current = !shared.converting && shared.schema_version == self.directory.schema_version;
+        // With other schemas the app would be told something else; the next look reads them.
+        if !current || state.as_deref() == Some(State::Deleting.as_str()) {
+            return Ok(Done::default());
+        }
+        let mut recorder = Recorder {
+            directory: &self.directory,
+            in_force: InForce::new(&shared.settings, shared.policy_cursor),
+            ids: ids.clone(),
+            now: self.now,
+        };
+        let done = part(tx, &mut recorder, shared.policy_cursor)?;
+        *ids = recorder.ids;
+        Ok(done)
+    }
+
+    /// One unit.
+    fn run_once(&self, tx: &mut Tx<'_>) -> Result<Done, ServiceError> {
+        self.run(tx, &mut self.ids.clone())
+    }
+
+    /// Begins to bring users to changed settings, in the unit that has stored them. A small directory
+    /// is brought to them at once.
+    pub(super) fn after_change(
+        &self,
+        tx: &mut Tx<'_>,
+        old: &str,
+        new: &str,
+    ) -> Result<Done, ServiceError> {
+        let key = self.directory.key;
+        if !Policies::stored(new).differs_for_stored(&Policies::stored(old)) {
+            return Ok(Done::default());
+        }
+        tx.policy_cursor_set(key, Some(0))?;
+        let users = tx.count_total(key, "User")?.max(tx.departed_count(key, i64::MAX)?);
+        match users <= TOLD_ROWS {
+            true => self.run_to_end(tx),
+            false => Ok(Done::default()),
+        }
+    }
+
+    /// Does all of it, for a directory that is small enough.
+    fn run_to_end(&self, tx: &mut Tx<'_>) -> Result<Done, ServiceError> {
+        let (mut all, mut ids) = (Done::default(), self.ids.clone());
+        loop {
+            let done = self.run(tx, &mut ids)?;
+            all.settled += done.settled;
+            all.suspended += done.suspended;
+            all.ended += done.ended;
+            if !done.more {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// The next bounded part of what there is to do.
+fn part(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    cursor: Option<i64>,
+) -> Result<Done, StoreError> {
+    let ended = lifecycle::end_departed(tx, recorder, TOLD_ROWS)?;
+    if ended > 0 {
+        return Ok(Done { ended: as_count(ended), more: true, ..Done::default() });
+    }
+    if let Some(after) = cursor {
+        let settled = settle_users(tx, recorder, after)?;
+        return Ok(Done { settled: as_count(settled), more: true, ..Done::default() });
+    }
+    let suspended = suspend_users(tx, recorder)?;
+    Ok(Done { suspended: as_count(suspended), more: suspended > 0, ..Done::default() })
+}
+
+fn as_count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Brings the next users to the policies in force; answers of how many the app was told.
+fn settle_users(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    after: i64,
+) -> Result<usize, StoreError> {
+    let directory_key = recorder.directory.key;
+    let users = tx.app_user_chunk(directory_key, after, LOOKED_AT)?;
+    let (mut told, mut cursor) = (0, None);
+    for user in &users {
+        if told == TOLD {
+            break;
+        }
+        told += usize::from(lifecycle::settle(tx, recorder, user)?);
+        cursor = Some(user.key);
+    }
+    tx.policy_cursor_set(directory_key, cursor)?;
+    Ok(told)
+}
+
+/// Suspends some of those who are in no group for long enough; answers how many.
+fn suspend_users(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<usize, StoreError> {
+    let Some(until) = groupless_until(&recorder.in_force.policies, recorder.now) else {
+        return Ok(0);
+    };
+    let directory_key = recorder.directory.key;
+    let keys = tx.groupless_due(directory_key, until, TOLD_ROWS)?;
+    for user in tx.app_user_lock(directory_key, &keys)? {
+        lifecycle::settle(tx, recorder, &user)?;
+    }
+    Ok(keys.len())
+}

@@ -1,0 +1,88 @@
+//! Policies cost nothing where there are none: the statements of a write are counted.
+
+use std::sync::{Mutex, PoisonError};
+
+use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
+use serde_json::{Value, json};
+
+use crate::support::{Database, TestApp, group, patch, user};
+
+/// Every statement of the process since the last look.
+static STATEMENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Hears of every statement of every connection that is opened after it was set.
+fn listener() -> Option<Box<dyn Instrumentation>> {
+    Some(Box::new(|event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let text = query.to_string();
+            STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        }
+    }))
+}
+
+/// How many statements the work needed in the tables that a write of a resource is about, and which.
+fn statements(work: impl FnOnce()) -> Vec<String> {
+    let taken = || std::mem::take(&mut *STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner));
+    taken();
+    work();
+    // What is noted now and then beside a request does not count, nor do transactions.
+    let beside = ["last_request", "last_used", "SAVEPOINT", "BEGIN", "COMMIT", "ROLLBACK"];
+    taken().into_iter().filter(|text| !beside.iter().any(|word| text.contains(word))).collect()
+}
+
+/// A create, a join, a leave, a deactivation, the DELETE of a user in a group and of a group.
+fn costs(app: &TestApp, round: &str) -> [usize; 6] {
+    let scim = &app.scim;
+    let set = |path: &str, op: Value| {
+        let path = format!("{path}?attributes=id");
+        scim.patch(&path, patch(json!([op]))).expect(200);
+    };
+    // The first request reads who is asking.
+    let ben = scim.post("/Users", user(&format!("ben-{round}@example.com"))).expect(201).id();
+    let mut ada = String::new();
+    let create = statements(|| {
+        ada = scim.post("/Users", user(&format!("ada-{round}@example.com"))).expect(201).id();
+    });
+    let team = scim.post("/Groups", group(round, &[&ben])).expect(201).id();
+    let (user_path, group_path) = (format!("/Users/{ada}"), format!("/Groups/{team}"));
+    let add = json!({"op": "add", "path": "members", "value": [{"value": ada}]});
+    let remove = json!({"op": "remove", "path": "members", "value": [{"value": ada}]});
+    let join = statements(|| set(&group_path, add.clone()));
+    let leave = statements(|| set(&group_path, remove));
+    set(&group_path, add);
+    let off = json!({"op": "replace", "path": "active", "value": false});
+    let deactivate = statements(|| set(&user_path, off));
+    let delete_user = statements(|| {
+        scim.delete(&user_path).expect(204);
+    });
+    let delete_group = statements(|| {
+        scim.delete(&group_path).expect(204);
+    });
+    let all = [create, join, leave, deactivate, delete_user, delete_group];
+    for texts in &all {
+        println!("{round}: {}\n{}\n", texts.len(), texts.join("\n"));
+    }
+    all.map(|texts| texts.len())
+}
+
+/// The numbers are those from before there were policies.
+#[test]
+fn directory_without_policies_pays_nothing_for_them() {
+    set_default_instrumentation(listener).expect("no other listener");
+    let app = TestApp::start(Database::sqlite());
+    costs(&app, "first");
+    assert_eq!(costs(&app, "none"), [5, 8, 9, 7, 20, 14]);
+    // What a policy costs, only where it is on.
+    let on = |settings: Value, round: &str| {
+        app.settings(&app.directory, settings);
+        costs(&app, round)
+    };
+    // A look for whoever had the name, and the departed user in place of the event of the end.
+    assert_eq!(on(json!({"delete": "deactivate"}), "kept"), [6, 8, 9, 7, 20, 14]);
+    // Locks around the memberships of who goes, and an event for each.
+    assert_eq!(on(json!({"inactive_users": "delete"}), "hidden"), [5, 8, 9, 14, 17, 14]);
+    // The members are locked, and who leaves is looked at.
+    let tracked = on(json!({"suspend_when_groupless": "1d"}), "tracked");
+    assert_eq!(tracked, [5, 9, 11, 7, 20, 17]);
+    assert_eq!(on(json!({}), "again"), [5, 8, 9, 7, 20, 14]);
+}
