@@ -18,9 +18,11 @@ use crate::auth::{Secret, SecretKey, SecretKind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, State};
+use crate::outbound::Outbound;
 use crate::service::Service;
 use crate::service::administer::{FirstKey, FirstStart};
 use crate::service::authenticate::FixedKey;
+use crate::service::oauth::TenantKeys;
 use crate::store::{self, LaneSizes, Location, RecordStore, Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -125,9 +127,11 @@ impl App {
             Location::Sqlite(_) => RecordStore::file(config.data_dir.join(REQUESTS_FILE)),
             Location::Postgres(_) => RecordStore::shared(store.clone()),
         };
+        let outbound = Outbound::new(config.outbound_networks.clone());
+        let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
-        let service = Arc::new(service);
+        let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
@@ -171,6 +175,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_pending_members().await {
                     tracing::warn!(%error, "pending members are not pruned yet");
+                }
+                if let Err(error) = service.prune_assertions().await {
+                    tracing::warn!(%error, "used assertions are not pruned yet");
                 }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");

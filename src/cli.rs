@@ -38,6 +38,9 @@ enum Command {
     /// Bearer tokens of a directory
     #[command(subcommand)]
     Token(Token),
+    /// OAuth clients of a directory
+    #[command(subcommand, name = "oauth-client")]
+    OAuthClient(OAuthClient),
     /// Keys of the management and read APIs
     #[command(subcommand)]
     ApiKey(ApiKey),
@@ -137,10 +140,55 @@ enum Token {
     List {
         directory: String,
     },
+    /// Make a successor; the token itself ends after the overlap
+    Rotate {
+        directory: String,
+        token: String,
+        /// Seconds that both are valid; a day by default
+        #[arg(long)]
+        overlap: Option<i64>,
+        /// When the successor expires
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
     Revoke {
         directory: String,
         token: String,
     },
+}
+
+#[derive(Subcommand, Debug)]
+enum OAuthClient {
+    /// Make a client that gets its access tokens at /oauth/token
+    Create {
+        /// Id of the directory
+        directory: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// File with the public keys of a client that signs (JWKS); without it a secret is made
+        #[arg(long, value_name = "FILE", value_parser = json_file)]
+        jwks: Option<Value>,
+        /// write or read
+        #[arg(long, default_value = "write")]
+        scope: String,
+        /// 2031-01-01T00:00:00Z
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
+    List {
+        directory: String,
+    },
+    /// Remove the client; its access tokens die with it
+    Delete {
+        directory: String,
+        client: String,
+    },
+}
+
+/// The JSON document in a file.
+fn json_file(path: &str) -> Result<Value, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("it is not JSON: {error}"))
 }
 
 #[derive(Subcommand, Debug)]
@@ -233,6 +281,7 @@ fn call(command: Command) -> Call {
         Command::Organization(command) => organization(command),
         Command::Directory(command) => directory(command),
         Command::Token(command) => token(command),
+        Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
         Command::Serve
         | Command::Migrate
@@ -312,7 +361,34 @@ fn token(command: Token) -> Call {
             Call::post(path(&directory), json!({"expires_at": expires_at, "scope": scope}))
         }
         Token::List { directory } => Call::get(path(&directory)),
+        Token::Rotate { directory, token, overlap, expires_at } => Call::post(
+            format!("{}/{token}/rotate", path(&directory)),
+            json!({"overlap": overlap, "expires_at": expires_at}),
+        ),
         Token::Revoke { directory, token } => Call::delete(format!("{}/{token}", path(&directory))),
+    }
+}
+
+fn oauth_client(command: OAuthClient) -> Call {
+    let path = |directory: &str| format!("/api/v1/directories/{directory}/oauth_clients");
+    match command {
+        OAuthClient::Create { directory, name, jwks, scope, expires_at } => {
+            let method = if jwks.is_some() { "private_key_jwt" } else { "client_secret" };
+            Call::post(
+                path(&directory),
+                json!({
+                    "name": name,
+                    "auth_method": method,
+                    "jwks": jwks,
+                    "scope": scope,
+                    "expires_at": expires_at,
+                }),
+            )
+        }
+        OAuthClient::List { directory } => Call::get(path(&directory)),
+        OAuthClient::Delete { directory, client } => {
+            Call::delete(format!("{}/{client}", path(&directory)))
+        }
     }
 }
 

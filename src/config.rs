@@ -38,6 +38,11 @@ pub struct Config {
     /// Host names that a request may put into links when `public_url` is not set.
     #[serde(deserialize_with = "list")]
     pub trusted_hosts: Vec<String>,
+    /// Networks that the server may call although they are not public. Plain `http` is spoken there only.
+    #[serde(deserialize_with = "list")]
+    pub outbound_networks: Vec<IpNet>,
+    /// Where Entra publishes the keys of its tenants; another one for national clouds.
+    pub entra_authority: String,
     /// Connections to PostgreSQL.
     pub postgres_connections: usize,
     /// Threads that serve HTTP; 0 means one per core.
@@ -63,6 +68,8 @@ impl Default for Config {
             tls_key: None,
             trusted_proxies: Vec::new(),
             trusted_hosts: Vec::new(),
+            outbound_networks: Vec::new(),
+            entra_authority: "https://login.microsoftonline.com".to_owned(),
             postgres_connections: 16,
             workers: 0,
             rate_limit: RateLimit::default(),
@@ -117,6 +124,13 @@ impl Config {
             && !url.starts_with("https://")
         {
             return Err("public_url must start with http:// or https://".into());
+        }
+        if !self.entra_authority.starts_with("https://")
+            && !self.entra_authority.starts_with("http://")
+        {
+            return Err("entra_authority must start with https:// (http:// only for a network of \
+                        outbound_networks)"
+                .into());
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
@@ -205,6 +219,8 @@ mod tests {
             "tls_cert = 'a.pem'",
             "public_url = 'example.com'",
             "trusted_proxies = 'nowhere'",
+            "outbound_networks = 'nowhere'",
+            "entra_authority = 'login.example.com'",
             "rate_limit = 'fast'",
             "rate_limit = 0",
             "rate_limit = -5",

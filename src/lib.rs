@@ -15,7 +15,8 @@
 //! | [`scim`] | the protocol as pure functions: schemas, paths, filters, PATCH, bulk, validation, projection |
 //! | [`profile`] | provider behaviour as TOML, and the rewrites that a profile may switch on |
 //! | [`store`] | the only user of the database: lanes, units, statements, filters as SQL |
-//! | [`auth`] | bearer secrets: form, hashes, memory of verified ones; the key that seals what clients carry |
+//! | [`auth`] | bearer secrets: form, hashes, memory of verified ones; signed tokens; the key that seals what clients carry |
+//! | [`outbound`] | the one client for addresses that somebody configured |
 //! | [`event`] | what the app is told about a change |
 //! | [`service`] | use cases: provision, query, bulk, administer; no HTTP types, no SQL |
 //! | [`http`] | thin handlers: extract, one use case, respond |
@@ -42,6 +43,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod http;
+pub mod outbound;
 pub mod profile;
 pub mod scim;
 pub mod service;

@@ -60,6 +60,16 @@ struct LaneLabels {
     lane: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabels {
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 /// From a tenth of a millisecond to 13 seconds.
 fn latency_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_1, 2.0, 18))
@@ -71,6 +81,9 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabels, Histogram>,
     queues: Family<LaneLabels, Gauge>,
+    grants: Family<MethodLabels, Counter>,
+    grant_refusals: Family<ReasonLabels, Counter>,
+    signed_refusals: Family<ReasonLabels, Counter>,
     limited: Family<LimitLabels, Counter>,
     mismatches: Family<MismatchLabels, Counter>,
 }
@@ -97,10 +110,33 @@ impl Metrics {
         registry.register("http_requests", "Requests by route and status", requests.clone());
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
+        let grants = Family::default();
+        let (grant_refusals, signed_refusals) = (Family::default(), Family::default());
+        registry.register("oauth_grants", "Access tokens issued, by method", grants.clone());
+        registry.register(
+            "oauth_refusals",
+            "Requests for an access token that were refused, by reason",
+            grant_refusals.clone(),
+        );
+        registry.register(
+            "signed_token_refusals",
+            "Signed tokens that were refused over SCIM, by reason",
+            signed_refusals.clone(),
+        );
         service.store.metrics().register(&mut registry);
         service.policy_metrics.register(&mut registry);
         service.records.metrics.register(&mut registry);
-        Self { registry, requests, latency, queues, limited, mismatches }
+        Self {
+            registry,
+            requests,
+            latency,
+            queues,
+            limited,
+            mismatches,
+            grants,
+            grant_refusals,
+            signed_refusals,
+        }
     }
 
     /// Counts an answered request.
@@ -113,6 +149,21 @@ impl Metrics {
     ) {
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
         self.latency.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts an access token; `method` is how its client authenticated.
+    pub fn token_granted(&self, method: &'static str) {
+        self.grants.get_or_create(&MethodLabels { method }).inc();
+    }
+
+    /// Counts a request for an access token that was refused.
+    pub fn grant_refused(&self, reason: &'static str) {
+        self.grant_refusals.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts a signed token that did not let its bearer in.
+    pub fn signed_token_refused(&self, reason: &'static str) {
+        self.signed_refusals.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Counts a request that was one too many.

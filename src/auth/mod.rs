@@ -1,12 +1,18 @@
-//! Bearer secrets: their form, their hashes, and the memory of those already verified.
+//! Bearer secrets: their form, their hashes, and the memory of those already verified. Signed
+//! tokens: our own, and the keys that check those of others.
 
+pub mod access_token;
 pub mod failures;
 pub mod hash;
+pub mod jwt;
+mod jwt_crypto;
 pub mod seal;
 pub mod secret;
 pub mod verified;
 
+pub use access_token::{AccessClaims, AccessTokens};
 pub use failures::Failures;
+pub use jwt::{JwtFault, KeySet};
 pub use seal::{Mac, Seal, SecretKey};
 pub use secret::{Presented, Secret, SecretKind};
 pub use verified::Verified;

@@ -51,6 +51,17 @@ impl SecretKey {
         let material = material.expand(&info, &AES_256_GCM).expect("one block");
         Seal(LessSafeKey::new(UnboundKey::from(material)))
     }
+
+    /// 32 bytes for one purpose, for signatures that every process on the database recognises.
+    #[expect(clippy::expect_used, reason = "one block of HKDF")]
+    pub(super) fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let info = [purpose.as_bytes()];
+        let material = Salt::new(HKDF_SHA256, b"rollbook").extract(&self.0);
+        let mut bytes = [0; KEY_BYTES];
+        let block = material.expand(&info, hmac::HMAC_SHA256).expect("one block");
+        block.fill(&mut bytes).expect("the length of the block");
+        bytes
+    }
 }
 
 impl SecretKey {

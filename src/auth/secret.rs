@@ -13,6 +13,8 @@ pub enum SecretKind {
     Directory,
     /// Opens the management and read APIs.
     Api,
+    /// Lets an OAuth client fetch access tokens for one directory.
+    Client,
 }
 
 impl SecretKind {
@@ -20,6 +22,7 @@ impl SecretKind {
         match self {
             Self::Directory => "rbd_",
             Self::Api => "sk_",
+            Self::Client => "rbc_",
         }
     }
 
@@ -27,13 +30,14 @@ impl SecretKind {
         match self {
             Self::Directory => "directory_token",
             Self::Api => "api_key",
+            Self::Client => "oauth_client",
         }
     }
 }
 
 /// A new secret; its text is shown once.
 pub struct Secret {
-    /// The id of its row, `directory_token_…` or `api_key_…`.
+    /// The id of its row, `directory_token_…`, `api_key_…` or `oauth_client_…`.
     pub id: String,
     pub text: String,
     /// The last four characters, by which people recognise it.
@@ -66,7 +70,7 @@ pub struct Presented<'s> {
 impl<'s> Presented<'s> {
     /// `None` for anything that does not have the form of a secret: it reaches no database.
     pub fn parse(text: &'s str) -> Option<Self> {
-        let kind = [SecretKind::Directory, SecretKind::Api]
+        let kind = [SecretKind::Directory, SecretKind::Api, SecretKind::Client]
             .into_iter()
             .find(|kind| text.starts_with(kind.prefix()))?;
         let rest = text.strip_prefix(kind.prefix())?;
@@ -90,6 +94,11 @@ pub fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
+/// The same as text, for what a client made up and the database has to recognise.
+pub fn text_digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +106,7 @@ mod tests {
     #[test]
     fn generated_secret_is_recognised() {
         let clock = Clock::system();
-        for kind in [SecretKind::Directory, SecretKind::Api] {
+        for kind in [SecretKind::Directory, SecretKind::Api, SecretKind::Client] {
             let secret = Secret::generate(kind, &clock);
             let presented = Presented::parse(&secret.text).expect("well formed");
             assert_eq!(presented.id, secret.id);

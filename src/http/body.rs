@@ -14,7 +14,7 @@ use crate::scim::{Object, ScimError};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Reads the body up to `limit` bytes; 413 beyond it, 408 when it takes too long.
-async fn read(payload: web::Payload, limit: usize) -> Result<web::BytesMut, ScimError> {
+pub(super) async fn read(payload: web::Payload, limit: usize) -> Result<web::BytesMut, ScimError> {
     match tokio::time::timeout(DEADLINE, read_all(payload, limit)).await {
         Ok(body) => body,
         Err(_) => Err(ScimError::new(

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HOST};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ipnet::IpNet;
 
 use super::State;
-use crate::service::AuthError;
+use crate::service::{AuthError, Credentials};
 
 /// The bearer secret of the request (RFC 6750 §2.1).
 pub(super) fn bearer(request: &HttpRequest) -> Result<&str, AuthError> {
@@ -19,6 +21,34 @@ pub(super) fn bearer(request: &HttpRequest) -> Result<&str, AuthError> {
         Some((scheme, secret)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(secret.trim()),
         _ => Err(MISSING),
     }
+}
+
+/// What a caller of SCIM presents: a bearer token, the token alone as some providers send it, or user
+/// name and password.
+pub(super) fn credentials(request: &HttpRequest) -> Result<Credentials<'_>, AuthError> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let text = header.unwrap_or_default().trim();
+    match text.split_once(' ') {
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("Bearer") => {
+            Ok(Credentials::Token(secret.trim()))
+        }
+        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("Basic") => {
+            let (user, password) = user_and_password(encoded).ok_or(AuthError::WrongPassword)?;
+            Ok(Credentials::Password(user, password))
+        }
+        None if !["", "bearer", "basic"].contains(&text.to_ascii_lowercase().as_str()) => {
+            Ok(Credentials::Token(text))
+        }
+        _ => Err(AuthError::NoCredentials),
+    }
+}
+
+/// What stands behind `Basic` (RFC 7617 §2).
+pub(super) fn user_and_password(encoded: &str) -> Option<(String, String)> {
+    let bytes = STANDARD_NO_PAD.decode(encoded.trim().trim_end_matches('=')).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
 }
 
 /// The client's address. Forwarding headers count only when every hop behind them is trusted.

@@ -1,14 +1,15 @@
-//! Errors as answers: the SCIM error body on SCIM paths, `{code, message, errors?}` elsewhere. The
-//! one place where failures of the server are logged.
+//! Errors as answers: the SCIM error body on SCIM paths, that of OAuth at the token endpoint, `{code,
+//! message, errors?}` elsewhere. The one place where failures of the server are logged.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
 use super::limit::TooMany;
 use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
+use crate::service::oauth::{GrantError, Refusal};
 use crate::service::{AuthError, ServiceError};
 
 /// Which error body an answer has.
@@ -18,6 +19,8 @@ pub(super) enum Surface {
     /// SCIM 1.1, whose error body is another one.
     Scim1,
     Api,
+    /// The token endpoint (RFC 6749 §5.2).
+    OAuth,
 }
 
 /// A failed request.
@@ -35,6 +38,8 @@ pub(super) enum Problem {
     Method(&'static str),
     /// The directory is paused: come back later.
     Paused,
+    /// A client gets no access token.
+    Grant(Refusal),
     /// The directory or the API key is at its rate limit.
     Limited(TooMany),
 }
@@ -76,6 +81,16 @@ impl From<AdminError> for Problem {
     }
 }
 
+impl From<GrantError> for Problem {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Refused(refusal) => Self::Grant(refusal),
+            GrantError::TooMany(seconds) => Self::Auth(AuthError::TooMany(seconds)),
+            GrantError::Store(error) => Self::Auth(AuthError::Store(error)),
+        }
+    }
+}
+
 impl From<TooMany> for Problem {
     fn from(too_many: TooMany) -> Self {
         Self::Limited(too_many)
@@ -92,11 +107,16 @@ impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.problem {
             Problem::Service(error) => error.fmt(f),
+            Problem::Auth(AuthError::NoCredentials) => f.write_str("no credentials"),
             Problem::Auth(AuthError::Refused(reason)) => f.write_str(reason),
+            Problem::Auth(AuthError::WrongPassword) => f.write_str("wrong user name or password"),
+            Problem::Auth(AuthError::InvalidToken(fault)) => f.write_str(fault.reason()),
+            Problem::Auth(AuthError::KeysUnavailable) => f.write_str("keys cannot be fetched"),
             Problem::Auth(AuthError::TooMany(_)) => f.write_str("too many failures"),
             Problem::Auth(AuthError::Store(error)) => error.fmt(f),
             Problem::Method(allowed) => write!(f, "allowed methods are {allowed}"),
             Problem::Paused => f.write_str("the directory is paused"),
+            Problem::Grant(refusal) => f.write_str(refusal.error),
             Problem::Limited(_) => f.write_str("the caller is at its rate limit"),
         }
     }
@@ -104,6 +124,13 @@ impl std::fmt::Display for HttpError {
 
 /// Seconds after which a refused request is worth another try.
 const RETRY_SECONDS: u64 = 1;
+
+/// Seconds until keys that could not be fetched are fetched again.
+const KEYS_SECONDS: u64 = 60;
+
+const BEARER: &str = "Bearer realm=\"rollbook\"";
+
+const BASIC: &str = "Basic realm=\"rollbook\", charset=\"UTF-8\"";
 
 /// Seconds that a paused directory asks for.
 const PAUSED_SECONDS: u64 = 3_600;
@@ -113,19 +140,30 @@ impl ResponseError for HttpError {
         let code = match &self.problem {
             Problem::Service(error) => error.to_scim().status,
             Problem::Auth(AuthError::Store(error)) => Trouble::from(error).to_scim().status,
-            Problem::Auth(AuthError::Refused(_)) => 401,
+            Problem::Auth(
+                AuthError::NoCredentials
+                | AuthError::Refused(_)
+                | AuthError::WrongPassword
+                | AuthError::InvalidToken(_),
+            ) => 401,
+            Problem::Auth(AuthError::KeysUnavailable) => 503,
             Problem::Auth(AuthError::TooMany(_)) | Problem::Limited(_) => 429,
             Problem::Method(_) => 405,
             Problem::Paused => 503,
+            Problem::Grant(refusal) if refusal.error == "invalid_client" => 401,
+            Problem::Grant(_) => 400,
         };
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        let expected =
-            matches!(self.problem, Problem::Paused | Problem::Service(ServiceError::SchemasChange))
-                || status == StatusCode::NOT_IMPLEMENTED;
+        let expected = matches!(
+            self.problem,
+            Problem::Paused
+                | Problem::Service(ServiceError::SchemasChange)
+                | Problem::Auth(AuthError::KeysUnavailable)
+        ) || status == StatusCode::NOT_IMPLEMENTED;
         if status.is_server_error() && !expected {
             tracing::error!(status = status.as_u16(), error = %self, "a request failed");
         } else {
@@ -138,8 +176,25 @@ impl ResponseError for HttpError {
         }
         let mut response = HttpResponse::build(status);
         match &self.problem {
+            Problem::Auth(AuthError::NoCredentials) => {
+                response.append_header((WWW_AUTHENTICATE, BASIC));
+                response.append_header((WWW_AUTHENTICATE, BEARER));
+            }
             Problem::Auth(AuthError::Refused(_)) => {
-                response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"rollbook\""));
+                response.insert_header((WWW_AUTHENTICATE, BEARER));
+            }
+            Problem::Auth(AuthError::WrongPassword) => {
+                response.insert_header((WWW_AUTHENTICATE, BASIC));
+            }
+            Problem::Auth(AuthError::InvalidToken(_)) => {
+                let challenge = format!("{BEARER}, error=\"invalid_token\"");
+                response.insert_header((WWW_AUTHENTICATE, challenge));
+            }
+            Problem::Auth(AuthError::KeysUnavailable) => {
+                response.insert_header((RETRY_AFTER, KEYS_SECONDS.to_string()));
+            }
+            Problem::Grant(_) if status == StatusCode::UNAUTHORIZED => {
+                response.insert_header((WWW_AUTHENTICATE, BASIC));
             }
             Problem::Auth(AuthError::TooMany(seconds)) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
@@ -162,6 +217,10 @@ impl ResponseError for HttpError {
             Surface::Scim => scim_body(&mut response, &self.as_scim(status)),
             Surface::Scim1 => response.json(v1::error(&self.as_scim(status))),
             Surface::Api => response.json(self.as_api(status)),
+            Surface::OAuth => response
+                .insert_header((CACHE_CONTROL, "no-store"))
+                .insert_header((PRAGMA, "no-cache"))
+                .json(self.as_oauth(status)),
         }
     }
 }
@@ -189,9 +248,36 @@ impl HttpError {
         }
     }
 
+    fn as_oauth(&self, status: StatusCode) -> Value {
+        let error = match &self.problem {
+            Problem::Grant(refusal) => refusal.error,
+            _ if status == StatusCode::INTERNAL_SERVER_ERROR => "server_error",
+            _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                "temporarily_unavailable"
+            }
+            _ => "invalid_request",
+        };
+        json!({"error": error, "error_description": self.sentence()})
+    }
+
     fn sentence(&self) -> String {
         match &self.problem {
             Problem::Service(error) => error.to_scim().detail,
+            Problem::Auth(AuthError::NoCredentials) => {
+                "This endpoint needs credentials: send the header Authorization: Bearer <token>, \
+                 or Basic with the id and the secret of a token or an OAuth client."
+                    .into()
+            }
+            Problem::Auth(AuthError::WrongPassword) => {
+                "The user name must be the id of a directory token or of an OAuth client, and the \
+                 password its secret; one of them is wrong, has expired or was revoked."
+                    .into()
+            }
+            Problem::Auth(AuthError::InvalidToken(fault)) => fault.sentence().to_owned(),
+            Problem::Auth(AuthError::KeysUnavailable) => {
+                "The keys of the Entra tenant cannot be fetched now; try again later.".into()
+            }
+            Problem::Grant(refusal) => refusal.description.clone(),
             Problem::Auth(AuthError::Store(error)) => Trouble::from(error).to_scim().detail,
             Problem::Auth(AuthError::Refused(reason)) => (*reason).to_owned(),
             Problem::Auth(AuthError::TooMany(seconds)) => {

@@ -1,7 +1,7 @@
 //! The HTTP surface: thin handlers that extract, call one use case and respond.
 //!
-//! [`scim`] serves identity providers, [`admin`] the management API, [`health`] orchestrators and
-//! Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
+//! [`scim`] serves identity providers, [`oauth`] gives them access tokens, [`admin`] is the management
+//! API, [`health`] serves orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
 
 pub mod admin;
 mod body;
@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod health;
 mod limit;
+pub mod oauth;
 mod observe;
 pub mod scim;
 
@@ -38,6 +39,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::routes)
         .configure(admin::routes)
+        .configure(oauth::routes)
         .configure(scim::routes)
         .default_service(web::to(error::unknown_route));
 }

@@ -8,13 +8,13 @@ use subtle::ConstantTimeEq;
 
 use super::context::Directory;
 use super::exchange::Trace;
+use super::oauth::{EntraToken, TokenFault};
 use super::{Service, ServiceError};
 use crate::auth::verified::Remembered;
 use crate::auth::{Presented, SecretKind, Verified, hash, secret};
-use crate::scim::Registry;
 use crate::store::api_key::ApiKeyRow;
 use crate::store::directory::DirectoryRow;
-use crate::store::token::TokenRow;
+use crate::store::schemas::SchemaRow;
 use crate::store::{StoreError, Tx};
 
 /// How often the last use of a secret is written down, in milliseconds.
@@ -35,20 +35,47 @@ impl TokenScope {
             Self::Write => "write",
         }
     }
+
+    /// The stored word; an unknown one allows the least.
+    pub(super) fn of(word: &str) -> Self {
+        if word == "write" { Self::Write } else { Self::Read }
+    }
 }
 
-/// What a directory token opens.
+/// What a caller of SCIM presents.
+#[derive(Clone, Debug)]
+pub enum Credentials<'c> {
+    /// A directory token, or a signed access token (RFC 6750).
+    Token(&'c str),
+    /// User name and password (RFC 7617).
+    Password(String, String),
+}
+
+/// What let a caller in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The directory token of that id.
+    Token(String),
+    /// The OAuth client of that id, by its secret or by an access token.
+    Client(String),
+    /// A token that Entra issued for the tenant that the directory trusts.
+    Entra(EntraToken),
+    /// A request that was let in before, taken up again.
+    Earlier,
+}
+
+/// What a caller may do, and where.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub directory: Arc<Directory>,
-    pub token_id: String,
+    pub holder: Holder,
     pub scope: TokenScope,
     /// The user that the token was issued for, for `/Me`.
     pub user_id: Option<String>,
     /// Where the findings of the request go that comes with it.
     pub trace: Trace,
-    expires: Option<i64>,
-    last_used: Option<i64>,
+    pub(super) expires: Option<i64>,
+    pub(super) last_used: Option<i64>,
 }
 
 impl Access {
@@ -61,7 +88,7 @@ impl Access {
     pub(super) fn of_directory(directory: Directory) -> Self {
         Self {
             directory: Arc::new(directory),
-            token_id: String::new(),
+            holder: Holder::Earlier,
             scope: TokenScope::Write,
             user_id: None,
             trace: Trace::off(),
@@ -128,8 +155,16 @@ impl FixedKey {
 /// Why a request is not let in.
 #[derive(Debug)]
 pub enum AuthError {
+    /// SCIM was called without credentials.
+    NoCredentials,
     /// No credentials, or wrong ones.
     Refused(&'static str),
+    /// A wrong user name or password.
+    WrongPassword,
+    /// A signed token that is not accepted (RFC 6750 §3.1, `invalid_token`).
+    InvalidToken(TokenFault),
+    /// Nobody can tell whether a signed token is good: its issuer's keys cannot be fetched.
+    KeysUnavailable,
     /// Too many failures; seconds to wait.
     TooMany(u64),
     Store(StoreError),
@@ -144,7 +179,7 @@ impl From<StoreError> for AuthError {
 const UNKNOWN: &str = "The bearer token is not valid, has expired or was revoked.";
 
 /// What the memory says about a secret before the database is asked.
-enum Recalled<A> {
+pub(super) enum Recalled<A> {
     Open(Arc<A>),
     /// The state must be read; `known` secrets need no hash again.
     Ask {
@@ -172,31 +207,38 @@ impl Service {
         let id = presented.id.clone();
         let found = self.store.read("token_get", move |tx| {
             let Some(token) = tx.token_get(&id)? else { return Ok(None) };
-            let Some(directory) = tx.directory_by_key(token.directory_key)? else {
-                return Ok(None);
-            };
-            let own = match directory.schema_version {
-                0 => None,
-                _ => tx.schema_get(directory.key)?,
-            };
-            let served = served_catalogue(tx, directory.key)?;
-            Ok::<_, StoreError>(Some((token, directory, own, served)))
+            let opened = Opened::read(tx, token.directory_key)?;
+            Ok::<_, StoreError>(opened.map(|opened| (token, opened)))
         });
-        let Some((token, row, own, served)) = found.await? else {
+        let Some((token, opened)) = found.await? else {
             self.tokens.forget(&presented.digest());
             return self.refuse(None, address);
         };
         if !known && !self.verify(presented.text, &token.hash).await? {
             return self.refuse(Some(&presented.id), address);
         }
-        if expired(token.expires, now) || row.state == "deleting" {
+        if expired(token.expires, now) || opened.row.state == "deleting" {
             return self.refuse(None, address);
         }
-        let registry = self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
-        let access = Arc::new(access_of(&token, &row, registry));
+        let access = Arc::new(Access {
+            directory: Arc::new(self.opened_directory(&opened)),
+            holder: Holder::Token(token.id),
+            scope: TokenScope::of(&token.scope),
+            user_id: token.user_id,
+            trace: Trace::off(),
+            expires: token.expires,
+            last_used: token.last_used,
+        });
         self.note_use(&access, now);
         self.tokens.put(presented.digest(), Arc::clone(&access), now, generation);
         Ok(access)
+    }
+
+    /// The directory of a row, with its own schemas and what it offers.
+    pub(super) fn opened_directory(&self, opened: &Opened) -> Directory {
+        let registry = self.registry_of(opened.own.as_ref());
+        let registry = registry.with_catalogue(|name| opened.served.contains(&name));
+        Directory::from_row(&opened.row, registry)
     }
 
     /// A secret of the right form and kind.
@@ -215,7 +257,7 @@ impl Service {
     }
 
     /// Looks a secret up in memory; one that is not there and fails too often goes no further.
-    fn recall<A>(
+    pub(super) fn recall<A>(
         &self,
         memory: &Verified<Arc<A>>,
         presented: &Presented<'_>,
@@ -293,7 +335,7 @@ impl Service {
     }
 
     /// Runs argon2 on a thread that may block, a few at a time.
-    async fn verify(&self, text: &str, stored: &str) -> Result<bool, AuthError> {
+    pub(super) async fn verify(&self, text: &str, stored: &str) -> Result<bool, AuthError> {
         let busy = || AuthError::Store(StoreError::Overloaded);
         let _place = self.hashing_queue.try_acquire().map_err(|_| busy())?;
         let _turn = self.hashing.acquire().await.map_err(|_| busy())?;
@@ -301,23 +343,32 @@ impl Service {
         tokio::task::spawn_blocking(move || hash::verify(&text, &stored)).await.map_err(|_| busy())
     }
 
-    fn refuse<T>(&self, id: Option<&str>, address: Option<IpAddr>) -> Result<T, AuthError> {
+    pub(super) fn refuse<T>(
+        &self,
+        id: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<T, AuthError> {
         self.failures.count(id, address, self.clock.now_ms());
         Err(AuthError::Refused(UNKNOWN))
     }
 
     /// Writes the last use down now and then, outside the request.
-    fn note_use(&self, access: &Access, now: i64) {
+    pub(super) fn note_use(&self, access: &Access, now: i64) {
         if access.last_used.is_some_and(|used| now - used <= USED_EVERY_MS) {
             return;
         }
-        let (store, id, key) = (self.store.clone(), access.token_id.clone(), access.directory.key);
+        let (store, holder, key) =
+            (self.store.clone(), access.holder.clone(), access.directory.key);
         tokio::spawn(async move {
             let noted: Result<(), StoreError> = store
                 .write("token_used", move |tx| {
                     // Directory before token: the order of every unit that takes both.
                     tx.directory_seen(key, now)?;
-                    tx.token_used(&id, now)
+                    match &holder {
+                        Holder::Token(id) => tx.token_used(id, now),
+                        Holder::Client(id) => tx.oauth_client_used(id, now),
+                        Holder::Entra(_) | Holder::Earlier => Ok(()),
+                    }
                 })
                 .await;
             noted.unwrap_or_else(|error| tracing::debug!(%error, "last use is not noted"));
@@ -328,6 +379,7 @@ impl Service {
     pub(crate) fn forget_access(&self) {
         self.tokens.expire_all();
         self.api_keys.expire_all();
+        self.granted.expire_all();
     }
 }
 
@@ -345,19 +397,26 @@ pub(super) fn served_catalogue(
     Ok(served)
 }
 
-fn access_of(token: &TokenRow, row: &DirectoryRow, registry: Registry) -> Access {
-    Access {
-        directory: Arc::new(Directory::from_row(row, registry)),
-        token_id: token.id.clone(),
-        scope: if token.scope == "read" { TokenScope::Read } else { TokenScope::Write },
-        user_id: token.user_id.clone(),
-        trace: Trace::off(),
-        expires: token.expires,
-        last_used: token.last_used,
+/// A directory as it is read for a caller.
+pub(super) struct Opened {
+    pub(super) row: DirectoryRow,
+    own: Option<SchemaRow>,
+    served: Vec<&'static str>,
+}
+
+impl Opened {
+    pub(super) fn read(tx: &mut Tx<'_>, key: i64) -> Result<Option<Self>, StoreError> {
+        let Some(row) = tx.directory_by_key(key)? else { return Ok(None) };
+        let own = match row.schema_version {
+            0 => None,
+            _ => tx.schema_get(row.key)?,
+        };
+        let served = served_catalogue(tx, row.key)?;
+        Ok(Some(Self { row, own, served }))
     }
 }
 
-fn expired(expires: Option<i64>, now: i64) -> bool {
+pub(super) fn expired(expires: Option<i64>, now: i64) -> bool {
     expires.is_some_and(|at| at <= now)
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::RecordSettings;
 use super::limit::RateLimit;
+use super::oauth::EntraToken;
 use super::policy::{InactiveUsers, OnDelete, Policies, Revive, Span};
 use crate::profile::{PROVIDERS, Profile};
 use crate::scim::{Registry, ResourceType, ScimError};
@@ -70,6 +71,9 @@ pub struct Settings {
     /// Overrides of single profile flags.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub profile: toml::Table,
+    /// Lets in with tokens that Entra issues itself, of one tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entra_token: Option<EntraToken>,
     /// How many requests the identity provider may make; the process's limit when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
@@ -97,6 +101,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Reads what was stored; settings that this version does not understand count as none.
+    pub fn stored(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
     pub fn policies(&self) -> Policies {
         Policies {
             inactive_users: self.inactive_users,
@@ -157,7 +166,7 @@ impl Directory {
     /// Reads the row. A stored profile override that this version no longer understands does not
     /// count, with a log line: a directory must go on working after an upgrade.
     pub fn from_row(row: &DirectoryRow, registry: Registry) -> Self {
-        let settings: Settings = serde_json::from_str(&row.settings).unwrap_or_default();
+        let settings = Settings::stored(&row.settings);
         let provider = Kind::parse(&row.kind).map_or("default", |kind| kind.provider);
         let (profile, faults) = Profile::of_stored(provider, &settings.profile);
         for fault in faults {

@@ -37,13 +37,7 @@ pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Val
             "maxPageSize": PageLimits::default().max,
             "cursorTimeout": CURSOR_SECONDS,
         },
-        "authenticationSchemes": [{
-            "type": "oauthbearertoken",
-            "name": "Bearer token",
-            "description": "A directory token in the Authorization header (RFC 6750)",
-            "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
-            "primary": true,
-        }],
+        "authenticationSchemes": authentication_schemes(),
         "meta": {
             "resourceType": "ServiceProviderConfig",
             "location": format!("{base}/ServiceProviderConfig"),
@@ -60,6 +54,30 @@ pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Val
     }
     members.extend(roles_and_entitlements(directory).map(|b| ("RolesAndEntitlements".into(), b)));
     config
+}
+
+fn authentication_schemes() -> Value {
+    json!([
+        {
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "A directory token in the Authorization header (RFC 6750)",
+            "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
+            "primary": true,
+        },
+        {
+            "type": "oauth2",
+            "name": "OAuth 2.0 client credentials",
+            "description": "An access token from /oauth/token for a client of the directory",
+            "specUri": "https://www.rfc-editor.org/rfc/rfc6749",
+        },
+        {
+            "type": "httpbasic",
+            "name": "HTTP Basic",
+            "description": "The id and the secret of a directory token or of a client",
+            "specUri": "https://www.rfc-editor.org/rfc/rfc7617",
+        },
+    ])
 }
 
 /// What users can be given (draft-ietf-scim-roles-entitlements); `None` when nothing is listed.

@@ -2,7 +2,8 @@
 //!
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`exchange`] keeps records of what clients sent.
+//! what a bearer secret opens, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
+//! keeps records of what clients sent.
 
 pub mod administer;
 pub mod asynchronous;
@@ -17,6 +18,7 @@ pub mod exchange;
 mod lifecycle;
 pub mod limit;
 mod membership;
+pub mod oauth;
 pub mod openapi;
 pub mod policy;
 pub mod policy_work;
@@ -29,14 +31,14 @@ mod unit;
 
 use std::sync::Arc;
 
-pub use authenticate::{Access, ApiAccess, ApiScope, AuthError};
+pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
 pub use error::ServiceError;
 
 /// Runs `work` as the directory's: in the queues of the store it takes turns with other directories.
 pub use crate::store::on_behalf_of;
 
-use crate::auth::{Failures, SecretKey, Verified};
+use crate::auth::{AccessTokens, Failures, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
 use crate::store::{RecordStore, Store, StoreError};
@@ -55,6 +57,11 @@ pub struct Service {
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
+    /// Signs and recognises the access tokens of OAuth clients.
+    pub(crate) access_tokens: AccessTokens,
+    /// What OAuth clients and Entra tenants open, by who they are.
+    pub(crate) granted: Verified<Arc<Access>>,
+    pub(crate) tenant_keys: oauth::TenantKeys,
     /// What directories and API keys may ask for that have no limit of their own.
     rate_limit: RateLimit,
     directory_limiter: Limiter<i64>,
@@ -142,6 +149,9 @@ impl Service {
             tokens: Verified::default(),
             api_keys: Verified::default(),
             failures: Failures::default(),
+            access_tokens: AccessTokens::new(secret_key),
+            granted: Verified::default(),
+            tenant_keys: oauth::TenantKeys::default(),
             rate_limit,
             directory_limiter: Limiter::default(),
             key_limiter: Limiter::default(),
@@ -150,5 +160,10 @@ impl Service {
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
+    }
+
+    /// The same service with the operator's settings for Entra.
+    pub fn with_tenant_keys(self, tenant_keys: oauth::TenantKeys) -> Self {
+        Self { tenant_keys, ..self }
     }
 }

@@ -106,6 +106,17 @@ impl Tx<'_> {
         self.row::<Sql, _>(&format!("{COLUMNS} WHERE d.key = ?"), &[Bind::Int(key)])
     }
 
+    /// The directory that a SCIM base URL names.
+    pub fn directory_by_external_key(
+        &mut self,
+        external_key: &str,
+    ) -> Result<Option<DirectoryRow>, StoreError> {
+        self.row::<Sql, _>(
+            &format!("{COLUMNS} WHERE d.external_key = ?"),
+            &[Bind::Text(external_key)],
+        )
+    }
+
     /// Directories in the order of their ids, of one organization or of all.
     pub fn directory_list(
         &mut self,
@@ -202,7 +213,7 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 12] = [
+        const TABLES: [(&str, &str); 14] = [
             ("directory_client", "directory_key"),
             ("member", "group_key, member_key"),
             ("member_pending", "group_key, value"),
@@ -212,6 +223,8 @@ impl Tx<'_> {
             ("departed_user", "id"),
             ("resource_count", "resource_type, active, slot"),
             ("directory_token", "id"),
+            ("oauth_jti", "client_id, jti"),
+            ("oauth_client", "id"),
             ("directory_schema", "directory_key"),
             ("async_result", "request_id, operation"),
             ("async_request", "id"),

@@ -25,6 +25,7 @@ pub mod departed;
 pub mod directory;
 pub mod event;
 pub mod member;
+pub mod oauth;
 pub mod organization;
 pub mod pending;
 pub mod plan;

@@ -64,6 +64,20 @@ impl Tx<'_> {
         )
     }
 
+    /// Sets when the token ends.
+    pub fn token_expire(
+        &mut self,
+        directory_key: i64,
+        id: &str,
+        expires: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE directory_token SET expires = ? WHERE id = ? AND directory_key = ?",
+            &[Bind::OptInt(expires), Bind::Text(id), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
     /// Revokes the token; false when the directory has no such token.
     pub fn token_delete(&mut self, directory_key: i64, id: &str) -> Result<bool, StoreError> {
         let removed = self.execute(

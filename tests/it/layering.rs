@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module and what it may import from this crate.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("scim", &[]),
     ("profile", &["scim"]),
     ("auth", &["clock"]),
     ("event", &["scim"]),
     ("store", &["scim", "event", "config", "clock"]),
-    ("service", &["scim", "profile", "store", "event", "auth", "clock"]),
+    ("service", &["scim", "profile", "store", "event", "auth", "outbound", "clock"]),
     ("http", &["service", "scim", "profile", "auth", "clock", "telemetry"]),
+    ("outbound", &[]),
     ("clock", &[]),
 ];
 

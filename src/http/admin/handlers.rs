@@ -172,6 +172,60 @@ pub(super) async fn token_delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
+pub(super) async fn token_rotate(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let rotation = json(&request, payload).await?;
+    let (id, token) = path.into_inner();
+    state.service.token_rotate(&access, &id, &token, rotation).await.map(created).map_err(failed)
+}
+
+pub(super) async fn oauth_client_create(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let new = json(&request, payload).await?;
+    state.service.oauth_client_create(&access, &id, new).await.map(created).map_err(failed)
+}
+
+pub(super) async fn oauth_client_list(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let page = parameters(&query(&request)?)?;
+    state.service.oauth_client_list(&access, &id, &page).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn oauth_client_get(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let (id, client) = path.into_inner();
+    state.service.oauth_client_get(&access, &id, &client).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn oauth_client_delete(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let (id, client) = path.into_inner();
+    state.service.oauth_client_delete(&access, &id, &client).await.map_err(failed)?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 pub(super) async fn api_key_create(
     request: HttpRequest,
     payload: Payload,

@@ -1,4 +1,4 @@
-//! The management API under `/api/v1`: organizations, directories, tokens, API keys.
+//! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, API keys.
 
 mod handlers;
 mod requests;
@@ -86,6 +86,19 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .post(h::token_create),
             )
             .service(methods("/directories/{id}/tokens/{token}", "DELETE").delete(h::token_delete))
+            .service(
+                methods("/directories/{id}/tokens/{token}/rotate", "POST").post(h::token_rotate),
+            )
+            .service(
+                methods("/directories/{id}/oauth_clients", "GET, POST")
+                    .get(h::oauth_client_list)
+                    .post(h::oauth_client_create),
+            )
+            .service(
+                methods("/directories/{id}/oauth_clients/{client}", "GET, DELETE")
+                    .get(h::oauth_client_get)
+                    .delete(h::oauth_client_delete),
+            )
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),
     );

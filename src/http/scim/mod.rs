@@ -21,12 +21,13 @@ use super::exchange::{self, Exchange};
 use super::observe::RouteName;
 use super::{State, caller, limit};
 use crate::scim::{ScimError, ScimType};
-use crate::service::authenticate::TokenScope;
+use crate::service::authenticate::{Holder, TokenScope};
 use crate::service::context::State as DirectoryState;
 use crate::service::exchange::Kind;
 use crate::service::limit::Cost;
+use crate::service::oauth::TokenFault;
 use crate::service::render::Links;
-use crate::service::{self, Access};
+use crate::service::{self, Access, AuthError};
 use route::{Route, Target, Version};
 
 /// What stands in front of every SCIM path; the version that follows may be left out.
@@ -100,6 +101,11 @@ async fn serve(
         };
     }
     let access = admit(&request, state, route.external_key.as_deref()).await?;
+    // Entra speaks SCIM 2.0 alone, and what it issues counts there alone.
+    if route.version == Version::V1 && matches!(access.holder, Holder::Entra(_)) {
+        state.metrics.signed_token_refused(TokenFault::NotEnabled.reason());
+        return Err(HttpError::scim(AuthError::InvalidToken(TokenFault::NotEnabled)));
+    }
     let reads = reads(request.method(), &route.target);
     let access = exchange.enter(access, if reads { Kind::Read } else { Kind::Write });
     if let Some((endpoint, id)) = route.target.resource() {
@@ -183,8 +189,12 @@ async fn admit(
     external_key: Option<&str>,
 ) -> Result<Arc<Access>, HttpError> {
     let address = caller::address(request, state);
-    let bearer = caller::bearer(request).map_err(HttpError::scim)?;
-    let access = state.service.directory_access(bearer, address).await.map_err(HttpError::scim)?;
+    let credentials = caller::credentials(request).map_err(HttpError::scim)?;
+    let access = state.service.scim_access(credentials, external_key, address).await;
+    if let Err(AuthError::InvalidToken(fault)) = &access {
+        state.metrics.signed_token_refused(fault.reason());
+    }
+    let access = access.map_err(HttpError::scim)?;
     match external_key.is_some_and(|key| key != access.directory.external_key) {
         true => forbidden("The token belongs to another directory than this URL."),
         false => Ok(access),

@@ -1,9 +1,10 @@
-//! Management: organizations, directories, directory tokens and API keys.
+//! Management: organizations, directories, directory tokens, OAuth clients and API keys.
 
 mod api_key;
 mod catalogue;
 mod directory;
 mod first_start;
+mod oauth_client;
 mod organization;
 mod preview;
 mod profile;
@@ -14,10 +15,11 @@ pub use api_key::{ApiKeyView, NewApiKey};
 pub use catalogue::Catalogue;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
+pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
 pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
-pub use token::{NewToken, TokenView};
+pub use token::{NewToken, Rotation, TokenView};
 
 use serde::{Deserialize, Deserializer, Serialize};
 

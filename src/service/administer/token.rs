@@ -28,6 +28,16 @@ pub struct TokenView {
     pub expires_at: Option<String>,
     pub last_used_at: Option<String>,
     pub created_at: String,
+    /// Only in the answer to a rotation: the token that this one replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+}
+
+/// A token that lives on for a while beside its successor.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replaced {
+    pub id: String,
+    pub expires_at: Option<String>,
 }
 
 impl From<TokenRow> for TokenView {
@@ -41,6 +51,7 @@ impl From<TokenRow> for TokenView {
             expires_at: row.expires.map(instant_text),
             last_used_at: row.last_used.map(instant_text),
             created_at: instant_text(row.created),
+            replaces: None,
         }
     }
 }
@@ -60,6 +71,33 @@ pub struct NewToken {
     pub scope: Option<TokenScope>,
     #[serde(default)]
     pub user_id: Option<String>,
+}
+
+/// A successor for a token. The old one goes on for `overlap` seconds, so that the identity provider
+/// can be given the new one without an outage.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    #[serde(default)]
+    pub overlap: Option<i64>,
+    #[serde(default)]
+    pub expires_at: Option<String>,
+}
+
+/// How long a replaced token goes on when nobody says: a day. And at most: 90 days.
+const OVERLAP_SECONDS: (i64, i64) = (24 * 60 * 60, 90 * 24 * 60 * 60);
+
+impl Rotation {
+    /// In milliseconds.
+    fn overlap(&self) -> Result<i64, AdminError> {
+        match self.overlap.unwrap_or(OVERLAP_SECONDS.0) {
+            seconds if (0..=OVERLAP_SECONDS.1).contains(&seconds) => Ok(seconds * 1_000),
+            seconds => Err(AdminError::invalid(
+                "overlap",
+                format!("it is {seconds}; allowed are 0 to {} seconds.", OVERLAP_SECONDS.1),
+            )),
+        }
+    }
 }
 
 /// Reads an expiry, which lies in the future.
@@ -150,6 +188,53 @@ impl Service {
             })
             .await?;
         Ok(TokenView::with_secret(token, secret.text))
+    }
+
+    /// Makes a token with the scope and the user of another one, which ends after the overlap.
+    pub async fn token_rotate(
+        &self,
+        access: &ApiAccess,
+        directory_id: &str,
+        token_id: &str,
+        rotation: Rotation,
+    ) -> Result<TokenView, ServiceError> {
+        let row = self.directory_row(access, directory_id).await?;
+        let now = self.clock.now_ms();
+        let ends = now.saturating_add(rotation.overlap()?);
+        let expires = expiry(rotation.expires_at.as_deref(), now)?;
+        let secret = Secret::generate(SecretKind::Directory, &self.clock);
+        let (id, suffix, hash) = (secret.id, secret.suffix, hash::hash(&secret.text));
+        let (old_id, ids) = (token_id.to_owned(), self.clock.ids());
+        let (token, old): (TokenRow, TokenRow) = self
+            .store
+            .write("token_rotate", move |tx| {
+                directory::lock(tx, row.key)?;
+                let old = tx.token_get(&old_id)?.filter(|token| token.directory_key == row.key);
+                let old = old.ok_or_else(|| AdminError::not_found("The token"))?;
+                if old.expires.is_some_and(|at| at <= now) {
+                    let message = "This token has expired; make a new one.";
+                    return Err(AdminError::new(409, "token_expired", message).into());
+                }
+                let old =
+                    TokenRow { expires: Some(old.expires.map_or(ends, |at| at.min(ends))), ..old };
+                tx.token_expire(row.key, &old.id, old.expires)?;
+                let token = TokenRow {
+                    id: id.clone(),
+                    suffix: suffix.clone(),
+                    hash: hash.clone(),
+                    expires,
+                    created: now,
+                    last_used: None,
+                    ..old.clone()
+                };
+                issue(tx, &row, &token, &mut ids.clone(), now)?;
+                Ok::<_, ServiceError>((token, old))
+            })
+            .await?;
+        self.forget_access();
+        let replaces = Replaced { id: old.id, expires_at: old.expires.map(instant_text) };
+        let view = TokenView::with_secret(token, secret.text);
+        Ok(TokenView { replaces: Some(replaces), ..view })
     }
 
     pub async fn token_list(

@@ -257,8 +257,7 @@ fn still_let_in(
     shared: Option<&Shared>,
     now: i64,
 ) -> Result<(), ServiceError> {
-    let token = tx.token_get(&access.token_id)?;
-    if token.is_none_or(|token| token.expires.is_some_and(|at| at <= now)) {
+    if !access.holder.is_let_in(tx, access.directory.key, now)? {
         return Err(ScimError::new(401, "The bearer token has expired or was revoked.").into());
     }
     match shared.and_then(|shared| State::parse(&shared.state)) {

@@ -11,6 +11,7 @@ use crate::support::{Answer, Client, TestApp, group, patch};
 on_both_databases![
     missing_or_wrong_token_is_401_before_anything_else,
     scheme_is_read_in_any_letter_case,
+    token_without_a_scheme_is_accepted,
     api_key_is_401_for_scim_and_directory_token_for_the_management_api,
     token_of_another_directory_is_403,
     ids_of_another_directory_are_404_under_every_method,
@@ -70,11 +71,24 @@ fn missing_or_wrong_token_is_401_before_anything_else(app: &TestApp) {
     let answer = app.scim.with_bearer(Some(&wrong)).get("/Users");
     assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"rollbook\""));
     answer.expect_scim_error(401, None);
-    for header in ["Basic dXNlcjpwYXNz", "Bearer", app.directory.token.as_str()] {
+    for header in ["Basic dXNlcjpwYXNz", "Basic", "Bearer", "Digest x", "Token a b", &wrong] {
         let answer = app.scim.send("GET", "/Users", &[("Authorization", header)], None);
         answer.expect_scim_error(401, None);
     }
     assert_nothing_stored(app);
+}
+
+/// Okta's "HTTP Header" sends the token as it was pasted.
+fn token_without_a_scheme_is_accepted(app: &TestApp) {
+    let token = app.directory.token.as_str();
+    for header in [token.to_owned(), format!(" {token} ")] {
+        app.scim.send("GET", "/Users", &[("Authorization", &header)], None).expect(200);
+    }
+    // Only over SCIM: the management API names its scheme.
+    let key = app.api.bearer.clone().expect("a key");
+    let path = "/api/v1/organizations";
+    let answer = app.api.send("GET", path, &[("Authorization", &key)], None);
+    api_error(&answer, 401, "unauthorized");
 }
 
 fn scheme_is_read_in_any_letter_case(app: &TestApp) {

@@ -46,12 +46,15 @@ fn service_provider_config_says_what_the_server_can_do() {
     }
     assert_eq!(body["filter"]["maxResults"], 1_000);
     assert!(body["bulk"]["maxOperations"].is_u64() && body["bulk"]["maxPayloadSize"].is_u64());
-    let [scheme] = elements(&body["authenticationSchemes"]).as_slice() else {
-        panic!("one scheme in {body}")
-    };
-    assert_eq!(scheme["type"], "oauthbearertoken");
-    for member in ["name", "description"] {
-        assert!(scheme[member].is_string(), "{scheme}");
+    let schemes = elements(&body["authenticationSchemes"]);
+    let types: Vec<&Value> = schemes.iter().map(|scheme| &scheme["type"]).collect();
+    assert_eq!(types, ["oauthbearertoken", "oauth2", "httpbasic"]);
+    let primary = schemes.iter().filter(|scheme| scheme["primary"] == true);
+    assert_eq!(primary.count(), 1, "{body}");
+    for scheme in schemes {
+        for member in ["name", "description"] {
+            assert!(scheme[member].is_string(), "{scheme}");
+        }
     }
     assert_eq!(body["meta"]["resourceType"], "ServiceProviderConfig");
     let location = format!("{}/ServiceProviderConfig", app.directory.base_url);

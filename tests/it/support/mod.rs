@@ -4,11 +4,15 @@ mod app;
 mod client;
 mod consumer;
 mod database;
+mod jwt;
+mod key_server;
 
 pub use app::{DirectoryHandle, TestApp};
 pub use client::{Answer, Client, encode};
 pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
+pub use jwt::SigningKey;
+pub use key_server::KeyServer;
 
 use serde_json::{Value, json};
 

@@ -1,0 +1,2 @@
+DROP TABLE oauth_jti;
+DROP TABLE oauth_client;

@@ -1,0 +1,272 @@
+//! The one client for addresses that somebody configured: webhooks, key sets, pulled directories.
+//!
+//! What an address resolves to is checked, and the connection goes to what was checked: a name that
+//! changes its mind in between gains nothing. No redirects, no proxy from the environment, bounded
+//! time and size. Private networks are reached only where the operator allows them, and only there
+//! is plain `http` spoken.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error};
+
+/// Longest time of one request, from the name to the last byte.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Largest headers of an answer, in bytes.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// Why a request was not made, or came to nothing.
+#[derive(Debug)]
+pub enum OutboundError {
+    /// The address must not be called.
+    Forbidden(String),
+    /// The other side could not be reached, or answered with something else than was asked for.
+    Failed(String),
+}
+
+impl std::fmt::Display for OutboundError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Forbidden(reason) => write!(f, "the address must not be called: {reason}"),
+            Self::Failed(reason) => write!(f, "the request failed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for OutboundError {}
+
+/// Makes requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbound {
+    agent: Agent,
+}
+
+impl Outbound {
+    /// `allowed` are the networks that are reached although they are not public.
+    pub fn new(allowed: Vec<IpNet>) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_global(Some(DEADLINE))
+            .max_response_header_size(MAX_HEADER_BYTES)
+            // A kept connection would outlive what its name was checked for.
+            .max_idle_connections(0)
+            .user_agent(concat!("rollbook/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let resolver = Checked { allowed: Arc::from(allowed), names: DefaultResolver::default() };
+        Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver) }
+    }
+
+    /// The body of a 200, at most `limit` bytes of it; more is a failure. Blocks the thread.
+    pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, OutboundError> {
+        let failed = |error: Error| match error {
+            Error::Other(other) if other.is::<Forbidden>() => {
+                OutboundError::Forbidden(other.to_string())
+            }
+            Error::BadUri(reason) => OutboundError::Forbidden(reason),
+            other => OutboundError::Failed(other.to_string()),
+        };
+        let mut response = self.agent.get(url).call().map_err(failed)?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Err(OutboundError::Failed(format!("the answer was {status}")));
+        }
+        response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)
+    }
+}
+
+/// An address that must not be called.
+#[derive(Debug)]
+struct Forbidden(String);
+
+impl std::fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Forbidden {}
+
+/// Resolves names to addresses that may be called. The connection is made to these.
+#[derive(Debug)]
+struct Checked {
+    allowed: Arc<[IpNet]>,
+    names: DefaultResolver,
+}
+
+impl Resolver for Checked {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let forbidden = |reason: String| Error::Other(Box::new(Forbidden(reason)));
+        let scheme = uri.scheme_str().unwrap_or_default();
+        if !matches!(scheme, "http" | "https") {
+            return Err(forbidden(format!("\"{scheme}\" is not http or https")));
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(forbidden("it holds a user name".into()));
+        }
+        let mut checked = self.empty();
+        let found = self.names.resolve(uri, config, timeout)?;
+        for address in found.iter().filter(|address| may_call(scheme, address, &self.allowed)) {
+            checked.push(*address);
+        }
+        if checked.is_empty() {
+            let host = uri.host().unwrap_or_default();
+            let reason = match scheme {
+                "http" => format!("{host} is not in a network that may be called without TLS"),
+                _ => format!("{host} is in a network that is not public"),
+            };
+            return Err(forbidden(reason));
+        }
+        Ok(checked)
+    }
+}
+
+/// Public addresses are called over TLS; others, and plain HTTP, need the operator's word.
+fn may_call(scheme: &str, address: &SocketAddr, allowed: &[IpNet]) -> bool {
+    let ip = plain(address.ip());
+    allowed.iter().any(|net| net.contains(&ip)) || (scheme == "https" && is_public(ip))
+}
+
+/// An IPv4 address that is written as one of IPv6 is that IPv4 address.
+fn plain(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
+        IpAddr::V4(_) => ip,
+    }
+}
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix))
+}
+
+const fn v6(a: u16, b: u16, prefix: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix))
+}
+
+/// Networks that are not the internet, or that lead to another network behind a gateway (IANA special
+/// purpose registries for IPv4 and IPv6).
+const NOT_PUBLIC: [IpNet; 26] = [
+    v4(0, 0, 0, 0, 8),
+    v4(10, 0, 0, 0, 8),
+    v4(100, 64, 0, 0, 10),
+    v4(127, 0, 0, 0, 8),
+    v4(169, 254, 0, 0, 16),
+    v4(172, 16, 0, 0, 12),
+    v4(192, 0, 0, 0, 24),
+    v4(192, 0, 2, 0, 24),
+    v4(192, 88, 99, 0, 24),
+    v4(192, 168, 0, 0, 16),
+    v4(198, 18, 0, 0, 15),
+    v4(198, 51, 100, 0, 24),
+    v4(203, 0, 113, 0, 24),
+    v4(224, 0, 0, 0, 4),
+    v4(240, 0, 0, 0, 4),
+    // Unspecified, loopback, and IPv4 in its old clothes.
+    v6(0, 0, 32),
+    // Translation to IPv4, public and local.
+    v6(0x64, 0xff9b, 32),
+    v6(0x100, 0, 64),
+    // Teredo, benchmarking, documentation, 6to4.
+    v6(0x2001, 0, 23),
+    v6(0x2001, 0xdb8, 32),
+    v6(0x2002, 0, 16),
+    v6(0x3fff, 0, 20),
+    v6(0x5f00, 0, 16),
+    v6(0xfc00, 0, 7),
+    v6(0xfe80, 0, 9),
+    v6(0xff00, 0, 8),
+];
+
+fn is_public(ip: IpAddr) -> bool {
+    !NOT_PUBLIC.iter().any(|net| net.contains(&ip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(ip: &str) -> SocketAddr {
+        SocketAddr::new(ip.parse().expect("an address"), 443)
+    }
+
+    #[test]
+    fn only_the_internet_is_called() {
+        for (ip, called) in [
+            ("203.0.114.1", true),
+            ("8.8.8.8", true),
+            ("2606:4700::1111", true),
+            ("127.0.0.1", false),
+            ("127.9.9.9", false),
+            ("10.1.2.3", false),
+            ("172.31.255.255", false),
+            ("172.32.0.1", true),
+            ("192.168.1.1", false),
+            ("169.254.169.254", false),
+            ("100.64.0.1", false),
+            ("0.0.0.0", false),
+            ("255.255.255.255", false),
+            ("224.0.0.1", false),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:10.0.0.1", false),
+            ("::ffff:8.8.8.8", true),
+            ("::10.0.0.1", false),
+            ("64:ff9b::a00:1", false),
+            ("64:ff9b:1::a00:1", false),
+            ("2002:a00:1::", false),
+            ("fd00::1", false),
+            ("fe80::1", false),
+            ("fec0::1", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(may_call("https", &socket(ip), &[]), called, "{ip}");
+            assert!(!may_call("http", &socket(ip), &[]), "{ip}");
+        }
+    }
+
+    #[test]
+    fn the_operator_may_allow_a_network() {
+        let allowed: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network")];
+        for scheme in ["http", "https"] {
+            assert!(may_call(scheme, &socket("10.1.2.3"), &allowed));
+            assert!(may_call(scheme, &socket("::ffff:10.1.2.3"), &allowed));
+            assert!(!may_call(scheme, &socket("192.168.1.1"), &allowed));
+        }
+        assert!(!may_call("http", &socket("8.8.8.8"), &allowed));
+    }
+
+    #[test]
+    fn what_is_no_address_of_the_internet_is_forbidden_before_anything_is_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("not blocking");
+        let port = listener.local_addr().expect("an address").port();
+        let outbound = Outbound::new(Vec::new());
+        for url in [
+            format!("http://127.0.0.1:{port}/"),
+            format!("https://127.0.0.1:{port}/"),
+            format!("http://localhost:{port}/"),
+            format!("http://[::ffff:127.0.0.1]:{port}/"),
+            format!("http://2130706433:{port}/"),
+            format!("http://user:secret@127.0.0.1:{port}/"),
+            "file:///etc/passwd".to_owned(),
+            "/relative".to_owned(),
+        ] {
+            assert!(outbound.get(&url, 100).is_err(), "{url}");
+        }
+        assert!(listener.accept().is_err(), "nothing was called");
+    }
+}
