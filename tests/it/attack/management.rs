@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [organizations(), directories(), parts(), requests(), tokens(), keys(), open()].concat()
+    [organizations(), directories(), parts(), requests(), tokens(), oauth_clients(), keys(), open()]
+        .concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -149,6 +150,7 @@ fn requests() -> Vec<Attack> {
 
 fn tokens() -> Vec<Attack> {
     let (all, one) = ("/directories/{id}/tokens", "/directories/{id}/tokens/{token}");
+    let again = "/directories/{id}/tokens/{token}/rotate";
     let (theirs, mine) = ("/directories/{directory}/tokens", "/directories/{a_directory}/tokens");
     let mut attacks = vec![
         operator(all, "GET", theirs, 404),
@@ -163,6 +165,31 @@ fn tokens() -> Vec<Attack> {
     for directory in [theirs, mine] {
         for token in ["{token}", "{me_token}"] {
             attacks.push(operator(one, "DELETE", &format!("{directory}/{token}"), 404));
+            let rotate = format!("{directory}/{token}/rotate");
+            let body = json!({"overlap": 0});
+            attacks.push(operator(again, "POST", &rotate, 404).body(body));
+        }
+    }
+    attacks
+}
+
+fn oauth_clients() -> Vec<Attack> {
+    let all = "/directories/{id}/oauth_clients";
+    let one = "/directories/{id}/oauth_clients/{client}";
+    let (theirs, mine) =
+        ("/directories/{directory}/oauth_clients", "/directories/{a_directory}/oauth_clients");
+    let mut attacks = vec![
+        operator(all, "GET", theirs, 404),
+        operator(all, "POST", theirs, 404)
+            .body(json!({"name": "Mine", "auth_method": "client_secret"})),
+        operator(all, "GET", mine, 200),
+        operator(all, "GET", &format!("{mine}?after={{oauth_client}}"), 200),
+        operator(all, "GET", &format!("{mine}?before={{oauth_client}}"), 200),
+    ];
+    for directory in [theirs, mine] {
+        for client in ["{oauth_client}", "{token}"] {
+            attacks.push(operator(one, "GET", &format!("{directory}/{client}"), 404));
+            attacks.push(operator(one, "DELETE", &format!("{directory}/{client}"), 404));
         }
     }
     attacks

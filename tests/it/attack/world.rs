@@ -62,8 +62,13 @@ impl World {
             Who::A => vec![
                 client(v2(a.get(a_key)), a.get("a_secret")),
                 client(format!("{}/scim/v2", self.url), a.get("a_secret")),
+                client(v2(a.get(a_key)), a.get("a_access_token")),
             ],
             Who::Trespasser => vec![client(v2(self.b.get(b_key)), a.get("a_secret"))],
+            Who::Stranger => vec![
+                client(v2(self.b.get(b_key)), a.get("a_access_token")),
+                client(v2(a.get(a_key)), self.b.get("access_token")),
+            ],
             Who::Nobody => vec![client(v2(self.b.get(b_key)), "").with_bearer(None)],
             Who::Older => vec![
                 client(v1(a.get(a_key)), a.get("a_secret")),
@@ -215,6 +220,11 @@ impl World {
         let token = token.expect(201);
         b.insert("me_token", token.id());
         b.insert("me_secret", text(&token.body["secret"]));
+        let name = mark(b, "oauth_client_name", "Client *");
+        let made = oauth_client(&self.root, &directory, &name);
+        for (label, value) in ["oauth_client", "oauth_secret", "access_token"].iter().zip(made) {
+            b.insert(label, value);
+        }
         let key = json!({"name": mark(b, "api_key_name", "Key *"), "scopes": ["manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -254,6 +264,13 @@ impl World {
                 let values = json!({"data": [{"value": "mine"}]});
                 self.root.put(&format!("{directory}/{list}"), values).expect(200);
             }
+        }
+        let directory = format!("/api/v1/directories/{}", a.get("a_directory"));
+        let made = oauth_client(&self.root, &directory, "A");
+        for (label, value) in
+            ["a_oauth_client", "a_oauth_secret", "a_access_token"].iter().zip(made)
+        {
+            a.insert(label, value);
         }
         let key = json!({"name": "A", "scopes": ["manage", "read", "webhooks"],
             "organization_ids": [organization]});
@@ -296,6 +313,18 @@ impl World {
         let token = self.root.post(&path, json!({"user_id": a.get("a_user")})).expect(201);
         token.body["secret"].as_str().expect("a secret").to_owned()
     }
+}
+
+/// Makes an OAuth client of that directory; its id, its secret, and an access token.
+fn oauth_client(root: &Client, directory: &str, name: &str) -> [String; 3] {
+    let body = json!({"name": name, "auth_method": "client_secret"});
+    let made = root.post(&format!("{directory}/oauth_clients"), body).expect(201).body;
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let (id, secret) = (text(&made["client_id"]), text(&made["client_secret"]));
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let granted = root.with_bearer(None).send("POST", "/oauth/token", &headers, Some(form));
+    [id, secret, text(&granted.expect(200).body["access_token"])]
 }
 
 /// A type of its own with a unique attribute, in both organizations.
