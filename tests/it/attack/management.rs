@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [organizations(), directories(), parts(), requests(), tokens(), keys(), open()].concat()
+    [organizations(), directories(), parts(), requests(), tokens(), clients(), keys(), open()]
+        .concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -160,12 +161,48 @@ fn tokens() -> Vec<Attack> {
         operator(all, "POST", mine, 422).body(json!({"user_id": "{user}"})),
         operator(all, "POST", mine, 422).body(json!({"user_id": "{user_external_id}"})),
     ];
+    let next = "/directories/{id}/tokens/{token}/rotate";
     for directory in [theirs, mine] {
         for token in ["{token}", "{me_token}"] {
+            let rotate = format!("{directory}/{token}/rotate");
+            attacks.push(operator(next, "POST", &rotate, 404).body(json!({"overlap": 0})));
             attacks.push(operator(one, "DELETE", &format!("{directory}/{token}"), 404));
         }
     }
     attacks
+}
+
+fn clients() -> Vec<Attack> {
+    let all = "/directories/{id}/oauth_clients";
+    let one = "/directories/{id}/oauth_clients/{client}";
+    let theirs = "/directories/{directory}/oauth_clients";
+    let mine = "/directories/{a_directory}/oauth_clients";
+    let body = json!({"auth_method": "client_secret"});
+    let mut attacks = vec![
+        operator(all, "GET", theirs, 404),
+        operator(all, "POST", theirs, 404).body(body),
+        operator(all, "GET", &format!("{mine}?after={{oauth_client}}"), 200),
+        operator(all, "GET", &format!("{mine}?before={{oauth_client}}"), 200),
+    ];
+    for directory in [theirs, mine] {
+        for client in ["{oauth_client}", "{token}"] {
+            for method in ["GET", "DELETE"] {
+                attacks.push(operator(one, method, &format!("{directory}/{client}"), 404));
+            }
+        }
+    }
+    attacks
+}
+
+/// What the token endpoint is asked for a client of B with what is no secret of it. The form stands in
+/// quotes, which end up in the names of parameters that nobody reads.
+fn grants() -> impl Iterator<Item = Attack> {
+    ["{a_oauth_secret}", "{a_secret}", "x"].into_iter().map(|secret| {
+        let form = "x=&grant_type=client_credentials&client_id={oauth_client}&client_secret=";
+        Attack::new(Who::Passer, "/oauth/token", "POST", "/oauth/token", 401)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(json!(format!("{form}{secret}&x=")))
+    })
 }
 
 fn keys() -> Vec<Attack> {
@@ -181,8 +218,9 @@ fn keys() -> Vec<Attack> {
 
 /// What anybody may ask.
 fn open() -> Vec<Attack> {
-    ["/health/live", "/health/ready", "/metrics"]
+    ["/health/live", "/health/ready", "/metrics", "/.well-known/oauth-authorization-server"]
         .into_iter()
         .map(|path| Attack::new(Who::Passer, path, "GET", path, 200))
+        .chain(grants())
         .collect()
 }

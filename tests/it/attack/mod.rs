@@ -44,8 +44,10 @@ const ROUND: usize = 25;
 /// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    /// A's token, once with A's key in the path and once without.
+    /// A's token, once with A's key in the path and once without, and an access token of A's client.
     A,
+    /// An access token with the key of another directory in the path: A's with B's, and B's with A's.
+    Visitor,
     /// A's token with B's key in the path.
     Trespasser,
     /// No token, B's key in the path.

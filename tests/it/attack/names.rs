@@ -48,7 +48,7 @@ impl Names {
         let mut marks = Vec::new();
         for name in self.0.values() {
             let lower = name.to_lowercase();
-            marks.extend(ulids(name).map(|ulid| ulid.to_lowercase()));
+            marks.extend(ulids(name).map(str::to_lowercase));
             marks.extend(lower.match_indices("zq").filter_map(|(at, _)| {
                 lower.get(at..at + 8).filter(|mark| mark.ends_with("qz")).map(str::to_owned)
             }));

@@ -36,7 +36,7 @@ fn surfaces_are_known() {
         .skip(1)
         .filter_map(|rest| rest.split_once("::routes)").map(|(module, _)| module))
         .collect();
-    assert_eq!(configured, BTreeSet::from(["admin", "health", "scim"]));
+    assert_eq!(configured, BTreeSet::from(["admin", "health", "oauth", "scim"]));
     // One handler behind every SCIM path; `Target` says what there is.
     let text = source("scim/mod.rs");
     let scopes = text.matches("web::scope(").count();
@@ -136,4 +136,8 @@ fn open_routes_are_attacked() {
     for path in paths {
         assert!(has(&attacks, path, "GET"), "no attack on {path}");
     }
+    let text = source("oauth.rs");
+    assert_eq!(between(&text, "pub(super) fn routes(", "\n}\n").matches("only(").count(), 2);
+    assert!(has(&attacks, "/oauth/token", "POST"));
+    assert!(has(&attacks, "/.well-known/oauth-authorization-server", "GET"));
 }

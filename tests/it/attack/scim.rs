@@ -456,7 +456,9 @@ pub(super) fn wrong_doors() -> Vec<Attack> {
         ("Unknown", "GET", "/Users/{user}/x"),
     ];
     let mut attacks = Vec::new();
-    for (who, status) in [(Who::Trespasser, 403), (Who::Nobody, 401), (Who::Lost, 403)] {
+    for (who, status) in
+        [(Who::Trespasser, 403), (Who::Visitor, 401), (Who::Nobody, 401), (Who::Lost, 403)]
+    {
         for (route, method, path) in doors {
             let attack = Attack::new(who, route, method, path, status);
             let body = matches!(method, "POST" | "PUT" | "PATCH").then(|| user("x@example.com"));
@@ -468,6 +470,7 @@ pub(super) fn wrong_doors() -> Vec<Attack> {
     attacks.extend([
         Attack::new(Who::Nobody, "ServiceProviderConfig", "GET", config, 200),
         Attack::new(Who::Trespasser, "ServiceProviderConfig", "GET", config, 403),
+        Attack::new(Who::Visitor, "ServiceProviderConfig", "GET", config, 401),
         Attack::new(Who::Passer, "Version", "GET", "/scim/v9/{external_key}/Users/{user}", 401),
     ]);
     attacks

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Who;
 use super::names::Names;
-use crate::support::{Client, ENTERPRISE, TestApp, group, patch, user};
+use crate::support::{Answer, Client, ENTERPRISE, TestApp, group, patch, user};
 
 const WIDGET: &str = "urn:example:params:scim:schemas:Widget";
 const SCIM_JSON: &str = "application/scim+json";
@@ -62,6 +62,11 @@ impl World {
             Who::A => vec![
                 client(v2(a.get(a_key)), a.get("a_secret")),
                 client(format!("{}/scim/v2", self.url), a.get("a_secret")),
+                client(v2(a.get(a_key)), a.get("a_access_token")),
+            ],
+            Who::Visitor => vec![
+                client(v2(self.b.get(b_key)), a.get("a_access_token")),
+                client(v2(a.get(a_key)), self.b.get("access_token")),
             ],
             Who::Trespasser => vec![client(v2(self.b.get(b_key)), a.get("a_secret"))],
             Who::Nobody => vec![client(v2(self.b.get(b_key)), "").with_bearer(None)],
@@ -215,6 +220,11 @@ impl World {
         let token = token.expect(201);
         b.insert("me_token", token.id());
         b.insert("me_secret", text(&token.body["secret"]));
+        let client = json!({"auth_method": "client_secret", "name": mark(b, "oauth_client_name", "Client *")});
+        let client = self.root.post(&format!("{directory}/oauth_clients"), client).expect(201);
+        b.insert("oauth_client", client.id());
+        b.insert("oauth_secret", text(&client.body["client_secret"]));
+        b.insert("access_token", access_token(&self.url, &client));
         let key = json!({"name": mark(b, "api_key_name", "Key *"), "scopes": ["manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -255,6 +265,10 @@ impl World {
                 self.root.put(&format!("{directory}/{list}"), values).expect(200);
             }
         }
+        let clients = format!("/api/v1/directories/{}/oauth_clients", a.get("a_directory"));
+        let client = self.root.post(&clients, json!({"auth_method": "client_secret"})).expect(201);
+        a.insert("a_oauth_secret", text(&client.body["client_secret"]));
+        a.insert("a_access_token", access_token(&self.url, &client));
         let key = json!({"name": "A", "scopes": ["manage", "read", "webhooks"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -296,6 +310,19 @@ impl World {
         let token = self.root.post(&path, json!({"user_id": a.get("a_user")})).expect(201);
         token.body["secret"].as_str().expect("a secret").to_owned()
     }
+}
+
+/// An access token for a client that was just made.
+fn access_token(url: &str, made: &Answer) -> String {
+    let text = |name: &str| made.body[name].as_str().expect("text");
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        text("client_id"),
+        text("client_secret")
+    );
+    let client = Client::new(url, "", "application/x-www-form-urlencoded").with_bearer(None);
+    let granted = client.send("POST", "/oauth/token", &[], Some(form)).expect(200);
+    granted.body["access_token"].as_str().expect("a token").to_owned()
 }
 
 /// A type of its own with a unique attribute, in both organizations.
