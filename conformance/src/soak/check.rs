@@ -48,7 +48,7 @@ pub(super) fn all(tenants: &[Tenant], outcomes: Vec<Outcome>, options: Options) 
             Err(failure) => failures.push(named(failure)),
         }
     }
-    Report { options, rows, resources, failures, differences }
+    Report { options, rows, resources, failures, differences, left: None }
 }
 
 /// Ids that belong to two directories, or were shown where nobody made them.

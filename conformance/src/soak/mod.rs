@@ -39,6 +39,9 @@ pub use report::Report;
 /// Connections that write into one directory at the same time.
 const WRITERS: usize = 2;
 
+/// How long the purge of all directories may take before the organization stays.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long and how wide a soak is.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -81,12 +84,24 @@ pub fn run(management: &Management, options: Options) -> Result<Report, String> 
             .collect();
         playing.into_iter().map(joined).collect::<Vec<_>>()
     });
-    let report = check::all(&tenants, outcomes, options);
-    for tenant in &tenants {
+    let mut report = check::all(&tenants, outcomes, options);
+    // What is left behind says nothing about what was found.
+    report.left = tidy(management, &organization, &tenants).err();
+    Ok(report)
+}
+
+/// Deletes what was made. Directories are purged in the background, which takes its time.
+fn tidy(management: &Management, organization: &str, tenants: &[Tenant]) -> Result<(), String> {
+    for tenant in tenants {
         management.directory_delete(&tenant.directory.id)?;
     }
-    management.organization_remove(&organization)?;
-    Ok(report)
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match management.organization_remove(organization) {
+            Err(_) if Instant::now() < until => {}
+            result => return result,
+        }
+    }
 }
 
 /// Makes a directory and its shared group.

@@ -28,6 +28,8 @@ pub struct Report {
     pub failures: Vec<String>,
     /// What the checker found when it read everything back.
     pub differences: Vec<String>,
+    /// Why something that was made stays on the server.
+    pub left: Option<String>,
 }
 
 impl Report {
@@ -68,6 +70,9 @@ impl Report {
             if let Some(more) = findings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
                 writeln!(out, "    and {more} more")?;
             }
+        }
+        if let Some(left) = &self.left {
+            writeln!(out, "warning: the organization stays: {left}")?;
         }
         self.table(out)?;
         let Options { clients, duration, seed } = self.options;
