@@ -264,8 +264,11 @@ fn line(record: &Value) -> String {
     if let Some(user_name) = record.pointer("/resource/user_name").and_then(Value::as_str) {
         let _ = write!(line, " {user_name}");
     }
-    let _ =
-        write!(line, " {} ms {} {}", record["duration_ms"], text(&record["client"]), id(record));
+    let _ = write!(line, " {} ms", record["duration_ms"]);
+    if let Some(client) = record["client"].as_str() {
+        let _ = write!(line, " {client}");
+    }
+    let _ = write!(line, " {}", id(record));
     if let Some(detail) = record.pointer("/error/detail").and_then(Value::as_str) {
         let _ = write!(line, " {detail}");
     }

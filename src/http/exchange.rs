@@ -13,6 +13,7 @@ use super::State;
 use super::error::HttpError;
 use super::observe::RequestId;
 use crate::clock::Stopwatch;
+use crate::profile::detect::Detection;
 use crate::service::exchange::{self, GONE, Kind, Trace};
 use crate::service::{Access, Service};
 
@@ -118,6 +119,7 @@ impl Exchange {
             kind: entered.kind,
             method: request.method().as_str().chars().take(32).collect(),
             path: path_and_query(request),
+            client: request.extensions().get::<Detection>().map(|found| found.provider),
             user_agent: text("user-agent").unwrap_or_default().to_owned(),
             status,
             duration: self.watch.elapsed(),

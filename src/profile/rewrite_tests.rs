@@ -121,7 +121,6 @@ fn boolean_text() {
                 json!({"active": true, "emails[type eq \"work\"].primary": false}),
                 &["active", "emails[type eq \"work\"].primary"],
             ),
-            (None, json!("True"), json!("True"), &[]),
             (Some("hat"), json!("True"), json!("True"), &[]),
         ],
     );

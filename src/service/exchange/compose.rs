@@ -11,7 +11,6 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::changes::{self, Values};
-use super::client::client_of;
 use super::redact::{REMOVED, Redactor, hidden_names};
 use super::settings::Bodies;
 use super::trace::Finding;
@@ -90,7 +89,7 @@ impl Composer<'_> {
         put("path", path.into());
         put("status", exchange.status.into());
         put("duration_ms", milliseconds(exchange.duration));
-        put("client", client_of(&exchange.user_agent).into());
+        put("client", exchange.client.into());
         put("user_agent", cut(&self.redactor.scrub(&exchange.user_agent)).into());
         put("profile", exchange.directory.provider.into());
         put("resource", resource.clone().into());

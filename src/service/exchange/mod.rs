@@ -9,7 +9,6 @@
 
 mod buffer;
 mod changes;
-mod client;
 mod compose;
 mod find;
 mod keep;
@@ -58,6 +57,8 @@ pub struct Exchange {
     pub method: String,
     /// Path and query as they were sent.
     pub path: String,
+    /// The provider whose client it seems to be.
+    pub client: Option<&'static str>,
     pub user_agent: String,
     pub status: u16,
     pub duration: Duration,

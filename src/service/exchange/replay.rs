@@ -95,6 +95,7 @@ impl Service {
             kind: Kind::Write,
             method: plan.method.clone(),
             path: String::new(),
+            client: None,
             user_agent: String::new(),
             status,
             duration: Duration::ZERO,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{listed, newest, path, set, whole};
 use crate::http::{GROUP, NOW, USER};
 use crate::on_both_databases;
-use crate::support::{TestApp, group, patch, user};
+use crate::support::{Client, TestApp, group, patch, user};
 
 const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 
@@ -23,6 +23,7 @@ on_both_databases![
     bulk_request_is_one_record_with_its_operations,
     accepted_request_is_recorded,
     me_is_recorded_as_its_user,
+    requests_of_scim_1_1_are_recorded,
     change_that_is_none_has_no_changes_and_no_events,
 ];
 
@@ -358,4 +359,22 @@ fn change_that_is_none_has_no_changes_and_no_events(app: &TestApp) {
     assert_eq!((&record["changes"], &record["event_ids"]), (&json!([]), &json!([])));
     assert_eq!(record["resource"]["user_name"], "ada@example.com");
     assert!(app.api.get(&format!("{}/req_nothing", path(&app.directory))).status == 404);
+}
+
+fn requests_of_scim_1_1_are_recorded(app: &TestApp) {
+    let base = app.directory.base_url.replace("/scim/v2/", "/scim/v1/");
+    let client = Client::new(&base, &app.directory.token, "application/json");
+    let body = json!({"schemas": ["urn:scim:schemas:core:1.0"], "userName": "ada@example.com"});
+    let made = client.post("/Users", body.clone()).expect(201);
+    let record = newest(app);
+    assert_eq!(record["status"], 201);
+    assert!(record["path"].as_str().expect("a path").starts_with("/scim/v1/"));
+    assert_eq!(record["received"], body);
+    assert_eq!(record["resource"]["id"], made.id());
+    assert_eq!(record["event_ids"], json!(event_ids(app).last().into_iter().collect::<Vec<_>>()));
+
+    client.send("PUT", "/Users/nobody", &[], Some(body.to_string())).expect(404);
+    let record = newest(app);
+    assert_eq!(record["status"], 404);
+    assert_eq!(record["error"]["Errors"][0]["code"], "404");
 }
