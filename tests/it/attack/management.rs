@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [organizations(), directories(), parts(), requests(), tokens(), clients(), keys(), open()]
+    [organizations(), directories(), parts(), requests(), tokens(), oauth_clients(), keys(), open()]
         .concat()
 }
 
@@ -150,6 +150,7 @@ fn requests() -> Vec<Attack> {
 
 fn tokens() -> Vec<Attack> {
     let (all, one) = ("/directories/{id}/tokens", "/directories/{id}/tokens/{token}");
+    let again = "/directories/{id}/tokens/{token}/rotate";
     let (theirs, mine) = ("/directories/{directory}/tokens", "/directories/{a_directory}/tokens");
     let mut attacks = vec![
         operator(all, "GET", theirs, 404),
@@ -161,48 +162,37 @@ fn tokens() -> Vec<Attack> {
         operator(all, "POST", mine, 422).body(json!({"user_id": "{user}"})),
         operator(all, "POST", mine, 422).body(json!({"user_id": "{user_external_id}"})),
     ];
-    let next = "/directories/{id}/tokens/{token}/rotate";
     for directory in [theirs, mine] {
         for token in ["{token}", "{me_token}"] {
-            let rotate = format!("{directory}/{token}/rotate");
-            attacks.push(operator(next, "POST", &rotate, 404).body(json!({"overlap": 0})));
             attacks.push(operator(one, "DELETE", &format!("{directory}/{token}"), 404));
+            let rotate = format!("{directory}/{token}/rotate");
+            let body = json!({"overlap": 0});
+            attacks.push(operator(again, "POST", &rotate, 404).body(body));
         }
     }
     attacks
 }
 
-fn clients() -> Vec<Attack> {
+fn oauth_clients() -> Vec<Attack> {
     let all = "/directories/{id}/oauth_clients";
     let one = "/directories/{id}/oauth_clients/{client}";
-    let theirs = "/directories/{directory}/oauth_clients";
-    let mine = "/directories/{a_directory}/oauth_clients";
-    let body = json!({"auth_method": "client_secret"});
+    let (theirs, mine) =
+        ("/directories/{directory}/oauth_clients", "/directories/{a_directory}/oauth_clients");
     let mut attacks = vec![
         operator(all, "GET", theirs, 404),
-        operator(all, "POST", theirs, 404).body(body),
+        operator(all, "POST", theirs, 404)
+            .body(json!({"name": "Mine", "auth_method": "client_secret"})),
+        operator(all, "GET", mine, 200),
         operator(all, "GET", &format!("{mine}?after={{oauth_client}}"), 200),
         operator(all, "GET", &format!("{mine}?before={{oauth_client}}"), 200),
     ];
     for directory in [theirs, mine] {
         for client in ["{oauth_client}", "{token}"] {
-            for method in ["GET", "DELETE"] {
-                attacks.push(operator(one, method, &format!("{directory}/{client}"), 404));
-            }
+            attacks.push(operator(one, "GET", &format!("{directory}/{client}"), 404));
+            attacks.push(operator(one, "DELETE", &format!("{directory}/{client}"), 404));
         }
     }
     attacks
-}
-
-/// What the token endpoint is asked for a client of B with what is no secret of it. The form stands in
-/// quotes, which end up in the names of parameters that nobody reads.
-fn grants() -> impl Iterator<Item = Attack> {
-    ["{a_oauth_secret}", "{a_secret}", "x"].into_iter().map(|secret| {
-        let form = "x=&grant_type=client_credentials&client_id={oauth_client}&client_secret=";
-        Attack::new(Who::Passer, "/oauth/token", "POST", "/oauth/token", 401)
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(json!(format!("{form}{secret}&x=")))
-    })
 }
 
 fn keys() -> Vec<Attack> {
@@ -218,9 +208,8 @@ fn keys() -> Vec<Attack> {
 
 /// What anybody may ask.
 fn open() -> Vec<Attack> {
-    ["/health/live", "/health/ready", "/metrics", "/.well-known/oauth-authorization-server"]
+    ["/health/live", "/health/ready", "/metrics"]
         .into_iter()
         .map(|path| Attack::new(Who::Passer, path, "GET", path, 200))
-        .chain(grants())
         .collect()
 }

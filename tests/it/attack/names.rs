@@ -129,7 +129,9 @@ fn without_sentences(body: &Value) -> Value {
     match body {
         Value::Object(members) => members
             .iter()
-            .filter(|(name, _)| !["detail", "message"].contains(&name.as_str()))
+            .filter(|(name, _)| {
+                !["detail", "message", "error_description"].contains(&name.as_str())
+            })
             // The sentence of SCIM 1.1.
             .filter(|(name, _)| *name != "description" || body["code"].is_null())
             // A refused operation of a bulk request says which resource it named (RFC 7644 §3.7).
@@ -149,6 +151,9 @@ fn without_sentences(body: &Value) -> Value {
 pub(super) fn anonymous(names: &Names, answer: &Answer) -> String {
     let location = answer.header("location").unwrap_or_default();
     let mut text = format!("{location} {}", answer.text);
+    if let Some(token) = answer.body["access_token"].as_str() {
+        text = text.replace(token, "…");
+    }
     let mut named: Vec<(&String, &String)> = names.0.iter().collect();
     // The longest first: a key is part of an id.
     named.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));

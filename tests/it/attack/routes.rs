@@ -136,8 +136,24 @@ fn open_routes_are_attacked() {
     for path in paths {
         assert!(has(&attacks, path, "GET"), "no attack on {path}");
     }
+}
+
+/// Every path of the token endpoint's table; the paths are constants.
+#[test]
+fn oauth_routes_are_attacked() {
     let text = source("oauth.rs");
-    assert_eq!(between(&text, "pub(super) fn routes(", "\n}\n").matches("only(").count(), 2);
-    assert!(has(&attacks, "/oauth/token", "POST"));
-    assert!(has(&attacks, "/.well-known/oauth-authorization-server", "GET"));
+    let constants = format!("{text}{}", source("../service/oauth/mod.rs"));
+    let table = between(&text, "pub(super) fn routes(", "\n}\n");
+    let attacks = all();
+    let mut rows = 0;
+    for row in table.split("only(").skip(1) {
+        let name = row.split(',').next().unwrap_or_default();
+        let path = between(&constants, &format!("const {name}: &str = \""), "\";");
+        let methods = quoted(row).first().copied().unwrap_or_default();
+        // HEAD answers as GET does.
+        let method = methods.split(", ").next().unwrap_or_default();
+        rows += 1;
+        assert!(has(&attacks, path, method), "no attack on {method} {path}");
+    }
+    assert_eq!(rows, 2);
 }

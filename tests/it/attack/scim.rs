@@ -457,7 +457,7 @@ pub(super) fn wrong_doors() -> Vec<Attack> {
     ];
     let mut attacks = Vec::new();
     for (who, status) in
-        [(Who::Trespasser, 403), (Who::Visitor, 401), (Who::Nobody, 401), (Who::Lost, 403)]
+        [(Who::Trespasser, 403), (Who::Stranger, 401), (Who::Nobody, 401), (Who::Lost, 403)]
     {
         for (route, method, path) in doors {
             let attack = Attack::new(who, route, method, path, status);
@@ -470,7 +470,7 @@ pub(super) fn wrong_doors() -> Vec<Attack> {
     attacks.extend([
         Attack::new(Who::Nobody, "ServiceProviderConfig", "GET", config, 200),
         Attack::new(Who::Trespasser, "ServiceProviderConfig", "GET", config, 403),
-        Attack::new(Who::Visitor, "ServiceProviderConfig", "GET", config, 401),
+        Attack::new(Who::Stranger, "ServiceProviderConfig", "GET", config, 401),
         Attack::new(Who::Passer, "Version", "GET", "/scim/v9/{external_key}/Users/{user}", 401),
     ]);
     attacks

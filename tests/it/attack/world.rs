@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Who;
 use super::names::Names;
-use crate::support::{Answer, Client, ENTERPRISE, TestApp, group, patch, user};
+use crate::support::{Client, ENTERPRISE, TestApp, group, patch, user};
 
 const WIDGET: &str = "urn:example:params:scim:schemas:Widget";
 const SCIM_JSON: &str = "application/scim+json";
@@ -64,11 +64,11 @@ impl World {
                 client(format!("{}/scim/v2", self.url), a.get("a_secret")),
                 client(v2(a.get(a_key)), a.get("a_access_token")),
             ],
-            Who::Visitor => vec![
+            Who::Trespasser => vec![client(v2(self.b.get(b_key)), a.get("a_secret"))],
+            Who::Stranger => vec![
                 client(v2(self.b.get(b_key)), a.get("a_access_token")),
                 client(v2(a.get(a_key)), self.b.get("access_token")),
             ],
-            Who::Trespasser => vec![client(v2(self.b.get(b_key)), a.get("a_secret"))],
             Who::Nobody => vec![client(v2(self.b.get(b_key)), "").with_bearer(None)],
             Who::Older => vec![
                 client(v1(a.get(a_key)), a.get("a_secret")),
@@ -220,11 +220,11 @@ impl World {
         let token = token.expect(201);
         b.insert("me_token", token.id());
         b.insert("me_secret", text(&token.body["secret"]));
-        let client = json!({"auth_method": "client_secret", "name": mark(b, "oauth_client_name", "Client *")});
-        let client = self.root.post(&format!("{directory}/oauth_clients"), client).expect(201);
-        b.insert("oauth_client", client.id());
-        b.insert("oauth_secret", text(&client.body["client_secret"]));
-        b.insert("access_token", access_token(&self.url, &client));
+        let name = mark(b, "oauth_client_name", "Client *");
+        let made = oauth_client(&self.root, &directory, &name);
+        for (label, value) in ["oauth_client", "oauth_secret", "access_token"].iter().zip(made) {
+            b.insert(label, value);
+        }
         let key = json!({"name": mark(b, "api_key_name", "Key *"), "scopes": ["manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -265,10 +265,13 @@ impl World {
                 self.root.put(&format!("{directory}/{list}"), values).expect(200);
             }
         }
-        let clients = format!("/api/v1/directories/{}/oauth_clients", a.get("a_directory"));
-        let client = self.root.post(&clients, json!({"auth_method": "client_secret"})).expect(201);
-        a.insert("a_oauth_secret", text(&client.body["client_secret"]));
-        a.insert("a_access_token", access_token(&self.url, &client));
+        let directory = format!("/api/v1/directories/{}", a.get("a_directory"));
+        let made = oauth_client(&self.root, &directory, "A");
+        for (label, value) in
+            ["a_oauth_client", "a_oauth_secret", "a_access_token"].iter().zip(made)
+        {
+            a.insert(label, value);
+        }
         let key = json!({"name": "A", "scopes": ["manage", "read", "webhooks"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -312,17 +315,16 @@ impl World {
     }
 }
 
-/// An access token for a client that was just made.
-fn access_token(url: &str, made: &Answer) -> String {
-    let text = |name: &str| made.body[name].as_str().expect("text");
-    let form = format!(
-        "grant_type=client_credentials&client_id={}&client_secret={}",
-        text("client_id"),
-        text("client_secret")
-    );
-    let client = Client::new(url, "", "application/x-www-form-urlencoded").with_bearer(None);
-    let granted = client.send("POST", "/oauth/token", &[], Some(form)).expect(200);
-    granted.body["access_token"].as_str().expect("a token").to_owned()
+/// Makes an OAuth client of that directory; its id, its secret, and an access token.
+fn oauth_client(root: &Client, directory: &str, name: &str) -> [String; 3] {
+    let body = json!({"name": name, "auth_method": "client_secret"});
+    let made = root.post(&format!("{directory}/oauth_clients"), body).expect(201).body;
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let (id, secret) = (text(&made["client_id"]), text(&made["client_secret"]));
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let granted = root.with_bearer(None).send("POST", "/oauth/token", &headers, Some(form));
+    [id, secret, text(&granted.expect(200).body["access_token"])]
 }
 
 /// A type of its own with a unique attribute, in both organizations.
