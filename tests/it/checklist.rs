@@ -18,16 +18,17 @@ fn list() -> Checklist {
 }
 
 /// Whether `tests/it` has that test: the file of its module has a function of that name, which is
-/// marked as a test or named in `on_both_databases!`, or a module of its two runs.
+/// marked as a test or listed for both databases, or a module of its two runs.
 fn exists(name: &str) -> bool {
     let Some((module, function)) = name.rsplit_once("::") else { return false };
     let folder = path("tests/it").join(module.replace("::", "/"));
     let files = [folder.with_extension("rs"), folder.join("mod.rs")];
     let text: String = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let plain = format!("#[test]\nfn {function}() ");
-    let doubled = format!("fn {function}(app: &TestApp) ");
     let module = format!("mod {function} {{");
-    [plain, doubled, module].iter().any(|form| text.contains(form))
+    let (listed, defined) = (format!("\n    {function},\n"), format!("\nfn {function}("));
+    let doubled = text.contains(&listed) && text.contains(&defined);
+    doubled || text.contains(&plain) || text.contains(&module)
 }
 
 #[test]
