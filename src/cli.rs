@@ -475,9 +475,15 @@ fn health(folder: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 fn print(value: &Value) {
-    println!("{value:#}");
+    print_line(format_args!("{value:#}"));
+}
+
+/// Writes a line of a command's answer. Whoever reads it may have seen enough, as `head` does.
+fn print_line(line: std::fmt::Arguments<'_>) {
+    use std::io::{ErrorKind, Write};
+    let Err(error) = writeln!(std::io::stdout(), "{line}") else { return };
+    std::process::exit(i32::from(error.kind() != ErrorKind::BrokenPipe));
 }
 
 #[expect(clippy::print_stdout, reason = "shown once, on a terminal")]

@@ -340,10 +340,9 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 fn say(text: &str) {
     if !text.is_empty() {
-        println!("{text}");
+        super::print_line(format_args!("{text}"));
     }
 }
 

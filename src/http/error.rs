@@ -177,8 +177,9 @@ impl ResponseError for HttpError {
         let mut response = HttpResponse::build(status);
         match &self.problem {
             Problem::Auth(AuthError::NoCredentials) => {
-                response.append_header((WWW_AUTHENTICATE, BASIC));
+                // Clients that read one challenge read the first.
                 response.append_header((WWW_AUTHENTICATE, BEARER));
+                response.append_header((WWW_AUTHENTICATE, BASIC));
             }
             Problem::Auth(AuthError::Refused(_)) => {
                 response.insert_header((WWW_AUTHENTICATE, BEARER));

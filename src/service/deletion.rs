@@ -43,12 +43,15 @@ impl Deletion {
         check(self.condition.as_ref(), &row)?;
         let document = Document::stored(object(&row.doc));
         let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
-        match columns.user_name_key {
+        let left = match columns.user_name_key {
             Some(name) if site.resource_type.is_user() => {
-                lifecycle::depart(tx, recorder, &row, &groups, (name, columns.external_id))?;
+                lifecycle::depart(tx, recorder, &row, &groups, (name, columns.external_id))?
             }
-            _ => recorder.deleted(tx, &row, None)?,
-        }
+            _ => {
+                recorder.deleted(tx, &row, None)?;
+                Vec::new()
+            }
+        };
         for report in reports {
             site.forget_manager(tx, report, recorder)?;
         }
@@ -61,14 +64,9 @@ impl Deletion {
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
         tx.count_add(directory_key, &site.resource_type.name, row.active, site.slot, -1)?;
-        // Only the record of the request needs their ids.
-        let left = match site.trace.is_on() {
-            true => lifecycle::group_rows(tx, recorder, &groups)?,
-            false => Vec::new(),
-        };
         site.trace.changed(|| {
-            let mut named = Listed::default();
-            left.iter().for_each(|group| named.push(&group.id, MAX_NAMED));
+            let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
+            let named = Listed { count: groups.len(), first: ids.collect() };
             let before = Some(row.doc.clone());
             let event_ids = recorder.event_ids.clone();
             Changed { before, left: named, event_ids, ..site.unchanged("groups") }

@@ -149,22 +149,24 @@ fn lift(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>, user: AppUser) -> Result<(
     tell(tx, recorder, &old, &new, &[])
 }
 
-/// SCIM deletes a user: the memberships end, and the app keeps the user or not.
+/// SCIM deletes a user: the memberships end, and the app keeps the user or not. Answers the groups that
+/// the user leaves, as far as somebody is told of them.
 pub(super) fn depart(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     row: &ResourceRow,
     groups: &[i64],
     keys: (String, Option<String>),
-) -> Result<(), StoreError> {
+) -> Result<Vec<ResourceRow>, StoreError> {
     if !row.app_state.is_visible() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (reason, now) = (Reason::ScimDelete, recorder.now.max(row.modified));
     let groups = group_rows(tx, recorder, groups)?;
     recorder.left(tx, row, &groups, reason)?;
     if !recorder.in_force.policies.keeps_departed() {
-        return recorder.deleted(tx, row, Some(reason));
+        recorder.deleted(tx, row, Some(reason))?;
+        return Ok(groups);
     }
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
     recorder.updated(tx, row, &kept, Some(reason))?;
@@ -179,7 +181,8 @@ pub(super) fn depart(
         modified: kept.modified,
         departed: recorder.now,
     };
-    tx.departed_insert(recorder.directory.key, &departed)
+    tx.departed_insert(recorder.directory.key, &departed)?;
+    Ok(groups)
 }
 
 /// Somebody has the name now; whoever had it before is gone for the app.

@@ -26,8 +26,9 @@ fn exists(name: &str) -> bool {
     let text: String = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let plain = format!("#[test]\nfn {function}() ");
     let module = format!("mod {function} {{");
-    let (listed, defined) = (format!("\n    {function},\n"), format!("\nfn {function}("));
-    let doubled = text.contains(&listed) && text.contains(&defined);
+    let (listed, defined) = (format!("{function},\n"), format!("\nfn {function}("));
+    let alone = format!("on_both_databases![{function}];");
+    let doubled = [listed, alone].iter().any(|form| text.contains(form)) && text.contains(&defined);
     doubled || text.contains(&plain) || text.contains(&module)
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Server, run};
+use super::{Server, rollbook, run};
 
 fn json(output: &std::process::Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -107,6 +107,19 @@ fn commands_reach_the_running_server() {
     assert_eq!(json(&run(folder.path(), &["health"]))["status"], "ok");
     assert!(server.stop());
     assert!(!run(folder.path(), &["health"]).status.success());
+}
+
+#[test]
+fn reader_that_has_seen_enough_ends_a_command_quietly() {
+    use std::process::Stdio;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = rollbook(folder.path());
+    command.args(["organization", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

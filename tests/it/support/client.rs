@@ -110,11 +110,12 @@ impl Client {
             None => self.agent.run(request.body(()).expect("a request")),
         };
         let mut response = response.ok()?;
-        let headers = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
-            .collect();
+        let mut headers = HashMap::new();
+        for (name, value) in response.headers() {
+            let value = value.to_str().unwrap_or("");
+            // Of several lines the first, which is the one that simple clients read.
+            headers.entry(name.to_string()).or_insert_with(|| value.to_owned());
+        }
         let status = response.status().as_u16();
         let text = response
             .body_mut()
