@@ -1,6 +1,6 @@
 //! Limits on failed authentications, so that guessing costs the server nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use quick_cache::sync::Cache;
 
@@ -10,9 +10,17 @@ const WINDOW_MS: i64 = 60_000;
 /// Wrong secrets for one known id in a window.
 const PER_ID: u32 = 10;
 
-/// Failures from one address in a window. High, because identity providers send the requests of
+/// Failures from one address, or one /64 of IPv6, in a window. High, because identity providers send the requests of
 /// many customers from few addresses and one of them may have a wrong token.
 const PER_ADDRESS: u32 = 600;
+
+/// Whom an address stands for: one network of IPv6 has as many addresses as it wants.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
+    }
+}
 
 /// Failures counted by id and by address.
 pub struct Failures {
@@ -41,8 +49,9 @@ impl Failures {
                 .then(|| u64::try_from(left).unwrap_or(0).div_ceil(1_000))
         };
         let by_id = id.and_then(|id| self.ids.get(id)).and_then(|w| wait(w, PER_ID));
-        let by_address =
-            address.and_then(|a| self.addresses.get(&a)).and_then(|w| wait(w, PER_ADDRESS));
+        let by_address = address
+            .and_then(|a| self.addresses.get(&network(a)))
+            .and_then(|w| wait(w, PER_ADDRESS));
         by_id.max(by_address)
     }
 
@@ -55,7 +64,7 @@ impl Failures {
         if let Some(id) = id {
             self.ids.insert(id.to_owned(), next(self.ids.get(id)));
         }
-        if let Some(address) = address {
+        if let Some(address) = address.map(network) {
             self.addresses.insert(address, next(self.addresses.get(&address)));
         }
     }
@@ -64,6 +73,27 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_together() {
+        let failures = Failures::default();
+        let at = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
+        for n in 0..PER_ADDRESS {
+            failures.count(None, at(&format!("2001:db8::{n:x}")), 0);
+            failures.count(None, at("::ffff:192.0.2.1"), 0);
+        }
+        for (address, blocked) in [
+            ("2001:db8::1", true),
+            ("2001:db8::ffff:1:2:3", true),
+            ("2001:db8:0:1::1", false),
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.2", false),
+            ("192.0.2.2", false),
+            ("::1", false),
+        ] {
+            assert_eq!(failures.blocked(None, at(address), 0).is_some(), blocked, "{address}");
+        }
+    }
 
     #[test]
     fn eleventh_wrong_secret_in_a_minute_waits() {

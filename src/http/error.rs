@@ -86,6 +86,7 @@ impl From<GrantError> for Problem {
         match error {
             GrantError::Refused(refusal) => Self::Grant(refusal),
             GrantError::TooMany(seconds) => Self::Auth(AuthError::TooMany(seconds)),
+            GrantError::Limited { limited, .. } => Self::Limited(limited.into()),
             GrantError::Store(error) => Self::Auth(AuthError::Store(error)),
         }
     }

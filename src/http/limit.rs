@@ -32,6 +32,13 @@ pub(super) struct TooMany {
     pub(super) limited: Limited,
 }
 
+impl From<Limited> for TooMany {
+    /// The refusal of a directory.
+    fn from(limited: Limited) -> Self {
+        Self { subject: Subject::Directory, limited }
+    }
+}
+
 impl TooMany {
     pub(super) fn sentence(&self) -> String {
         let who = match self.subject {

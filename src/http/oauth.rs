@@ -50,6 +50,10 @@ async fn token(
         Ok(granted) => state.metrics.token_granted(granted.method),
         Err(GrantError::Refused(refusal)) => state.metrics.grant_refused(refusal.reason),
         Err(GrantError::TooMany(_)) => state.metrics.grant_refused("too_many"),
+        Err(GrantError::Limited { provider, .. }) => {
+            state.metrics.grant_refused("rate_limit");
+            state.metrics.rate_limited("oauth", provider);
+        }
         Err(GrantError::Store(_)) => state.metrics.grant_refused("store"),
     }
     let granted = granted.map_err(|error| HttpError::on(Surface::OAuth, error))?;

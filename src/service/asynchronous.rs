@@ -89,6 +89,19 @@ pub fn single(method: &str, path: String, version: Option<String>, data: Option<
 }
 
 impl Service {
+    /// The body of a request as it is stored: it may hold passwords.
+    pub fn seal_accepted(&self, directory_key: i64, id: &str, body: &str) -> String {
+        self.accepted.seal(format!("{directory_key} {id}").as_bytes(), body.as_bytes())
+    }
+
+    fn open_accepted(&self, row: &AsyncRow) -> Result<String, ServiceError> {
+        let context = format!("{} {}", row.directory_key, row.id);
+        let opened = self.accepted.open(context.as_bytes(), &row.body);
+        let text = opened.and_then(|bytes| String::from_utf8(bytes).ok());
+        let what = "a stored request is not sealed with the secret key of this process";
+        text.ok_or_else(|| StoreError::Unavailable(what.to_owned()).into())
+    }
+
     /// Accepts a request and begins with it. The refusals of a bulk request as a whole are answered
     /// at once.
     pub async fn asynchronous(
@@ -110,7 +123,7 @@ impl Service {
             id: txn.clone(),
             form: form.as_str().to_owned(),
             base: base.to_owned(),
-            body: Value::Object(body).to_string(),
+            body: self.seal_accepted(directory_key, &txn, &Value::Object(body).to_string()),
             ids: json!(run.ids()).to_string(),
             runner: runner.clone(),
             lease,
@@ -291,6 +304,7 @@ impl Service {
     }
 
     async fn resumed(&self, row: AsyncRow, kept: Kept) -> Result<Option<BulkRun>, ServiceError> {
+        let body = self.open_accepted(&row)?;
         let (key, id) = (row.directory_key, row.id.clone());
         let found: Result<_, StoreError> = self
             .store
@@ -313,8 +327,7 @@ impl Service {
             let failed = outcome.contains_key("response");
             Some((usize::try_from(index).ok()?, failed, Value::Object(outcome)))
         });
-        let mut run =
-            BulkRun::resumed(&access, &row.base, object(&row.body), ids, noted.collect())?;
+        let mut run = BulkRun::resumed(&access, &row.base, object(&body), ids, noted.collect())?;
         run.kept = Some(kept);
         Ok(Some(run))
     }

@@ -38,7 +38,7 @@ pub use error::ServiceError;
 /// Runs `work` as the directory's: in the queues of the store it takes turns with other directories.
 pub use crate::store::on_behalf_of;
 
-use crate::auth::{AccessTokens, Failures, SecretKey, Verified};
+use crate::auth::{AccessTokens, Failures, Seal, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::scim::Registry;
 use crate::store::{RecordStore, Store, StoreError};
@@ -69,6 +69,8 @@ pub struct Service {
     sightings: client::Sightings,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
+    /// Seals what is accepted to be done later.
+    accepted: Seal,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
@@ -139,6 +141,7 @@ impl Service {
         Self {
             records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
+            accepted: secret_key.seal("asynchronous request"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),

@@ -14,7 +14,7 @@ pub struct AsyncRow {
     pub form: String,
     /// The SCIM base URL for links.
     pub base: String,
-    /// The bulk request as JSON.
+    /// The bulk request as JSON, sealed.
     pub body: String,
     /// JSON object: bulkId → id of the new resource.
     pub ids: String,

@@ -5,9 +5,9 @@
 //! | a name in `meta.attributes` | remove, before everything else |
 //! | a singular value | replace; null unassigns |
 //! | a singular complex value | add: what it does not name stays |
-//! | an element with a `value` | add of each sub-attribute to the element with that `value` |
+//! | an element with a `value` | add of each sub-attribute to the element with that `value`, and that `type` if the body has the `value` more than once |
 //! | an element without one | add |
-//! | an element with `"operation": "delete"` | remove of what has that `value`, or all that it names |
+//! | an element with `"operation": "delete"` | remove of what has that `value` and `type`, or all that it names |
 //! | `members` | add and remove, whoever else is in the group |
 //!
 //! Paths are written out, so that the operations mean the same under every profile. A request is one
@@ -174,7 +174,13 @@ impl Request {
         };
         match attribute.kept {
             Kept::AsMembers => self.members(path, attribute, elements),
-            _ => elements.into_iter().try_for_each(|one| self.element(path, attribute, one)),
+            _ => {
+                let values: Vec<Option<String>> = elements.iter().map(folded_value).collect();
+                elements.into_iter().zip(&values).try_for_each(|(one, value)| {
+                    let same = values.iter().filter(|other| *other == value).count();
+                    self.element(path, attribute, one, same > 1)
+                })
+            }
         }
     }
 
@@ -206,9 +212,19 @@ impl Request {
         path: &str,
         attribute: &Attribute,
         mut element: Value,
+        is_shared: bool,
     ) -> Result<(), ScimError> {
         let operation = take_operation(attribute, &mut element)?;
         let wanted = attribute.value_sub().and_then(|_| filter_on_value(&element));
+        // A value that several elements have does not tell them apart, and a deletion takes no more
+        // than it names. Otherwise the type is what may change.
+        let by_type = (is_shared || operation == Operation::Delete)
+            .then(|| filter_on_type(attribute, &element))
+            .flatten();
+        let wanted = match (wanted, by_type) {
+            (Some(value), Some(kind)) => Some(format!("{value} and {kind}")),
+            (wanted, _) => wanted,
+        };
         match (operation, wanted, element) {
             (Operation::Delete, Some(filter), _) => {
                 self.push("remove", Some(&format!("{path}[{filter}]")), None);
@@ -241,6 +257,21 @@ impl Request {
         body.insert("schemas".into(), json!([urn::PATCH_OP]));
         body.insert("Operations".into(), self.operations.into());
         body
+    }
+}
+
+/// The `value` of an element in one spelling, as it is compared.
+fn folded_value(element: &Value) -> Option<String> {
+    Some(member(element.as_object()?, "value")?.as_str()?.to_lowercase())
+}
+
+/// The filter on the `type` that the element names.
+fn filter_on_type(attribute: &Attribute, element: &Value) -> Option<String> {
+    attribute.sub("type")?;
+    match member(element.as_object()?, "type")? {
+        Value::String(text) if text.trim().is_empty() || text.len() > MAX_VALUE_BYTES => None,
+        Value::String(text) => Some(format!("type eq {}", Value::from(text.as_str()))),
+        _ => None,
     }
 }
 

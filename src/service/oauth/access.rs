@@ -55,6 +55,12 @@ impl TokenFault {
         }
     }
 
+    /// True unless the token is known to be one that its issuer gave out for callers of this server:
+    /// such a token is no guess, whatever is wrong with it.
+    fn is_guess(self) -> bool {
+        !matches!(self, Self::Expired | Self::NotYet | Self::Client | Self::Directory)
+    }
+
     /// What the caller is told.
     pub fn sentence(self) -> &'static str {
         match self {
@@ -130,7 +136,9 @@ impl Service {
         match credentials {
             Credentials::Token(text) if is_signed(text) => {
                 let opened = self.signed_access(text, external_key, address).await;
-                if let Err(AuthError::InvalidToken(_)) = &opened {
+                if let Err(AuthError::InvalidToken(fault)) = &opened
+                    && fault.is_guess()
+                {
                     self.failures.count(None, address, self.clock.now_ms());
                 }
                 opened
@@ -294,8 +302,11 @@ impl Service {
         let generation = self.granted.generation();
         let (access, was_read) = match self.granted.get(&digest, now) {
             Some(Remembered::Fresh(access)) => (access, false),
-            _ => {
-                if let Some(wait) = self.failures.blocked(None, address, now) {
+            remembered => {
+                // A directory that is known goes on, whatever others do at the same address.
+                if remembered.is_none()
+                    && let Some(wait) = self.failures.blocked(None, address, now)
+                {
                     return Err(AuthError::TooMany(wait));
                 }
                 let Some(access) = self.trusting(key).await? else {

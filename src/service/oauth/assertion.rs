@@ -10,7 +10,7 @@ use super::grant::{GrantError, Refusal};
 use crate::auth::jwt::{self, Audience, NumericDate, PUBLIC_KEY_ALGORITHMS};
 use crate::auth::{JwtFault, KeySet, secret};
 use crate::service::authenticate::expired;
-use crate::service::{Access, Service};
+use crate::service::{Access, Service, on_behalf_of};
 use crate::store::StoreError;
 
 /// How far ahead an assertion may end, in milliseconds.
@@ -18,6 +18,9 @@ const LIFETIME_MS: i64 = 5 * 60 * 1_000;
 
 /// How far the client's clock may be ahead.
 const SKEW_MS: i64 = 30_000;
+
+/// Refusals of assertions that the client has signed: they are no guesses.
+const NO_GUESSES: [&str; 2] = ["claims", "replay"];
 
 /// The claims of an assertion; which of them must be there is said one by one.
 #[derive(Deserialize)]
@@ -82,11 +85,17 @@ impl Service {
         address: Option<IpAddr>,
     ) -> Result<Arc<Access>, GrantError> {
         let now = self.clock.now_ms();
-        if let Some(wait) = self.failures.blocked(None, address, now) {
+        // A client that has proved itself to this process goes on, whatever others do at the same
+        // address.
+        let named_by = jwt::unverified::<Claims>(assertion).ok().and_then(|claims| claims.sub);
+        let is_known = named_by.is_some_and(|id| self.granted.get(&proof(&id), now).is_some());
+        if !is_known && let Some(wait) = self.failures.blocked(None, address, now) {
             return Err(GrantError::TooMany(wait));
         }
         let checked = self.signed_by(assertion, named, issuer, now).await;
-        if let Err(GrantError::Refused(_)) = &checked {
+        if let Err(GrantError::Refused(refusal)) = &checked
+            && !NO_GUESSES.contains(&refusal.reason)
+        {
             self.failures.count(None, address, now);
         }
         checked
@@ -125,12 +134,16 @@ impl Service {
             let what = "The client_id is not the subject of the client_assertion.";
             return Err(refused("client", what));
         }
+        let generation = self.granted.generation();
         let unknown = || refused("client", "The client is unknown or has expired.");
         let found = match is_client_id(&client_id) {
             true => self.client(&client_id).await?,
             false => None,
         };
-        let (client, opened) = found.ok_or_else(unknown)?;
+        let Some((client, opened)) = found else {
+            self.granted.forget(&proof(&client_id));
+            return Err(unknown());
+        };
         if expired(client.expires, now) || opened.row.state == "deleting" {
             return Err(unknown());
         }
@@ -140,13 +153,16 @@ impl Service {
         let keys = KeySet::usable(&serde_json::from_str(jwks).unwrap_or_default());
         let allowed = PUBLIC_KEY_ALGORITHMS.map(|(algorithm, _)| algorithm);
         let (claims, _): (Claims, _) = jwt::verified(assertion, &keys, &allowed).map_err(faulty)?;
+        let access = Arc::new(self.access_of_client(&client, &opened));
+        self.granted.put(proof(&client_id), Arc::clone(&access), now, generation);
+        self.limit_grant(&access)?;
         let audiences = [issuer.to_owned(), format!("{issuer}{TOKEN_PATH}")];
         let once =
             claims.check(&client_id, &audiences, now).map_err(|what| refused("claims", &what))?;
-        if !self.use_once(client.directory_key, &client_id, once).await? {
+        let key = client.directory_key;
+        if !on_behalf_of(key, self.use_once(key, &client_id, once)).await? {
             return Err(refused("replay", "The assertion was used before; its jti must be new."));
         }
-        let access = Arc::new(self.access_of_client(&client, &opened));
         self.note_use(&access, now);
         Ok(access)
     }
@@ -165,6 +181,11 @@ impl Service {
             })
             .await
     }
+}
+
+/// Where it is remembered that the client has signed an assertion.
+fn proof(client_id: &str) -> [u8; 32] {
+    secret::digest(&format!("assertion {client_id}"))
 }
 
 /// What has not the form of an id reaches no database.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::SCOPES;
 use crate::auth::{AccessClaims, Presented, SecretKind};
 use crate::service::authenticate::{Holder, TokenScope};
+use crate::service::limit::{Cost, Limited};
 use crate::service::{Access, AuthError, Service};
 use crate::store::StoreError;
 
@@ -70,6 +71,12 @@ pub enum GrantError {
     Refused(Refusal),
     /// Too many failures; seconds to wait.
     TooMany(u64),
+    /// The directory is at its rate limit.
+    Limited {
+        limited: Limited,
+        /// What the directory was made for.
+        provider: &'static str,
+    },
     Store(StoreError),
 }
 
@@ -90,7 +97,9 @@ impl Service {
         check_grant_type(request.grant_type.as_deref()).map_err(GrantError::Refused)?;
         let (access, method) = match request.proof {
             ClientProof::Secret { client_id, secret } => {
-                (self.client_with_secret(&client_id, &secret, address).await?, "client_secret")
+                let client = self.client_with_secret(&client_id, &secret, address).await?;
+                self.limit_grant(&client)?;
+                (client, "client_secret")
             }
             ClientProof::Assertion { assertion, client_id } => {
                 let named = client_id.as_deref();
@@ -116,6 +125,13 @@ impl Service {
         };
         let access_token = self.access_tokens.issue(&claims);
         Ok(Granted { access_token, expires_in: LIFETIME_SECONDS, scope, method })
+    }
+
+    /// Takes a request out of the bucket of the client's directory.
+    pub(super) fn limit_grant(&self, access: &Access) -> Result<(), GrantError> {
+        let provider = access.directory.provider;
+        let taken = self.limit_directory(access, Cost::One);
+        taken.map(drop).map_err(|limited| GrantError::Limited { limited, provider })
     }
 
     async fn client_with_secret(

@@ -38,7 +38,7 @@ pub struct TenantKeys {
 struct Tenant {
     known: Mutex<Known>,
     /// Held by the one request that fetches.
-    fetching: tokio::sync::Mutex<()>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone, Default)]
@@ -89,18 +89,31 @@ impl TenantKeys {
         if let Some(keys) = entry.known().usable(kid, now, FRESH_MS) {
             return Ok(keys);
         }
-        let _turn = entry.fetching.lock().await;
+        let turn = Arc::clone(&entry.fetching).lock_owned().await;
         let known = entry.known();
         if let Some(keys) = known.usable(kid, now, FRESH_MS) {
             return Ok(keys);
         }
         if known.tried.is_none_or(|tried| now - tried >= RETRY_MS) {
             entry.set(Known { tried: Some(now), ..known.clone() });
-            match self.fetch(tenant).await {
-                Ok(keys) => {
-                    entry.set(Known { keys: Some(Arc::new(keys)), fetched: now, tried: Some(now) });
+            let fetching = self.fetch(tenant);
+            let fetched = Arc::clone(&entry);
+            // A task of its own: the next attempt is a minute away, so what comes is kept although
+            // the client that made it be fetched has gone.
+            let task = tokio::spawn(async move {
+                let _turn = turn;
+                match fetching.await {
+                    Ok(keys) => {
+                        let keys = Some(Arc::new(keys));
+                        fetched.set(Known { keys, fetched: now, tried: Some(now) });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the keys of an Entra tenant are not fetched");
+                    }
                 }
-                Err(error) => tracing::warn!(%error, "the keys of an Entra tenant are not fetched"),
+            });
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "the keys of an Entra tenant are not fetched");
             }
         }
         let known = entry.known();
@@ -113,16 +126,22 @@ impl TenantKeys {
         }
     }
 
-    async fn fetch(&self, tenant: &str) -> Result<KeySet, OutboundError> {
+    fn fetch(
+        &self,
+        tenant: &str,
+    ) -> impl Future<Output = Result<KeySet, OutboundError>> + Send + use<> {
         let url = format!("{}/{tenant}/discovery/v2.0/keys", self.authority);
         let outbound = self.outbound.clone();
         let failed = |reason: &str| OutboundError::Failed(reason.to_owned());
-        let body = tokio::task::spawn_blocking(move || outbound.get(&url, MAX_BYTES))
-            .await
-            .map_err(|_| failed("the request was not finished"))??;
-        let set = serde_json::from_slice(&body).map_err(|_| failed("the answer is not JSON"))?;
-        let keys = KeySet::usable(&set);
-        if keys.is_empty() { Err(failed("the answer holds no key")) } else { Ok(keys) }
+        async move {
+            let body = tokio::task::spawn_blocking(move || outbound.get(&url, MAX_BYTES))
+                .await
+                .map_err(|_| failed("the request was not finished"))??;
+            let set =
+                serde_json::from_slice(&body).map_err(|_| failed("the answer is not JSON"))?;
+            let keys = KeySet::usable(&set);
+            if keys.is_empty() { Err(failed("the answer holds no key")) } else { Ok(keys) }
+        }
     }
 }
 

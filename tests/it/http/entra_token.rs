@@ -1,7 +1,9 @@
 //! Tokens that Entra issues itself: accepted for the one tenant that a directory names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rollbook::service::Credentials;
 use serde_json::{Value, json};
 
 use super::{assert_invalid, assert_nothing_stored, invalid_token, plain_user};
@@ -44,6 +46,8 @@ with_key_server![
     directory_must_be_named_by_the_url,
     new_keys_are_fetched_and_invented_ids_are_not_asked_for,
     keys_that_cannot_be_fetched_are_503_and_known_ones_go_on,
+    fetched_keys_are_kept_although_who_asked_has_gone,
+    other_directories_at_one_address_are_not_locked_out,
     key_of_another_issuer_does_not_count,
     wrong_settings_are_refused,
 ];
@@ -337,6 +341,62 @@ fn keys_that_cannot_be_fetched_are_503_and_known_ones_go_on(entra: &Entra) {
     client.get("/Users").expect(200);
     entra.app.clock.advance(Duration::from_secs(3_600));
     client.get("/Users").expect_scim_error(503, None);
+}
+
+fn fetched_keys_are_kept_although_who_asked_has_gone(entra: &Entra) {
+    entra.trust(json!({"tenant_id": TENANT}));
+    let (service, token) = (Arc::clone(entra.app.service()), entra.token(json!({})));
+    let key = entra.app.directory.external_key.clone();
+    let held = entra.keys.hold();
+    entra.app.wait(async move {
+        let (asking, text, at) = (Arc::clone(&service), token.clone(), key.clone());
+        let asking = tokio::spawn(async move {
+            let credentials = Credentials::Token(&text);
+            asking.scim_access(credentials, Some(&at), None).await.is_ok()
+        });
+        while entra.keys.asked() == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        asking.abort();
+        assert!(asking.await.is_err_and(|error| error.is_cancelled()));
+        drop(held);
+        let opened = service.scim_access(Credentials::Token(&token), Some(&key), None).await;
+        assert!(opened.is_ok(), "{opened:?}");
+    });
+    assert_eq!(entra.keys.asked(), 1);
+}
+
+/// Every customer's requests come from the addresses of Entra.
+fn other_directories_at_one_address_are_not_locked_out(entra: &Entra) {
+    let trusting = json!({"tenant_id": TENANT});
+    entra.trust(trusting.clone());
+    let ours = entra.scim(&entra.token(json!({})));
+    ours.get("/Users").expect(200);
+    // Entra has signed this one; whoever has it cannot have guessed it.
+    let ended = entra.scim(&entra.token(json!({"exp": NOW})));
+    for _ in 0..601 {
+        invalid_token(ended.get("/Users"));
+    }
+    let (fresh, _) = entra.app.directory("scim.entra");
+    let path = format!("/api/v1/directories/{}", fresh.id);
+    entra.app.api.patch(&path, json!({"settings": {"entra_token": trusting}})).expect(200);
+    let mut new = ours.clone();
+    new.base = fresh.base_url;
+    new.get("/Users").expect(200);
+    // A directory that takes no such tokens: that many are too many.
+    let (misconfigured, _) = entra.app.directory("scim.entra");
+    let mut lost = ours.clone();
+    lost.base = misconfigured.base_url;
+    for _ in 0..600 {
+        invalid_token(lost.get("/Users"));
+    }
+    lost.get("/Users").expect_scim_error(429, None);
+    for _ in 0..3 {
+        entra.app.clock.advance(Duration::from_secs(5));
+        lost.get("/Users").expect_scim_error(429, None);
+        ours.get("/Users").expect(200);
+        new.get("/Users").expect(200);
+    }
 }
 
 fn key_of_another_issuer_does_not_count(entra: &Entra) {

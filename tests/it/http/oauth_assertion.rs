@@ -16,6 +16,7 @@ on_both_databases![
     assertion_of_a_client_does_not_count_for_another,
     client_may_be_named_beside_its_assertion,
     expired_and_deleted_clients_get_nothing,
+    proved_client_is_not_locked_out_by_others_at_its_address,
     used_assertions_are_forgotten_when_they_have_ended,
 ];
 
@@ -234,6 +235,35 @@ fn expired_and_deleted_clients_get_nothing(app: &TestApp) {
         let answer = ask(app, &key.sign(&header, &claims(app, id, "2")), &[]);
         oauth_error(&answer, 401, "invalid_client");
     }
+}
+
+fn proved_client_is_not_locked_out_by_others_at_its_address(app: &TestApp) {
+    let key = SigningKey::ec();
+    let header = json!({"alg": "ES256"});
+    let (known, stranger) =
+        (signing_client(app, key.jwks("e")), signing_client(app, key.jwks("e")));
+    ask(app, &key.sign(&header, &claims(app, &known, "1")), &[]).expect(200);
+    // What the client has signed is no guess, whatever is wrong with it.
+    let mut ended = claims(app, &known, "2");
+    ended["exp"] = json!(NOW);
+    let ended = key.sign(&header, &ended);
+    for _ in 0..601 {
+        oauth_error(&ask(app, &ended, &[]), 401, "invalid_client");
+    }
+    let nobody = "oauth_client_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let guess = key.sign(&header, &claims(app, nobody, "3"));
+    for _ in 0..600 {
+        oauth_error(&ask(app, &guess, &[]), 401, "invalid_client");
+    }
+    let good = key.sign(&header, &claims(app, &stranger, "4"));
+    for text in [&guess, &good, "x"] {
+        let refused = ask(app, text, &[]);
+        assert_eq!(refused.header("retry-after"), Some("60"));
+        oauth_error(&refused, 429, "temporarily_unavailable");
+    }
+    ask(app, &key.sign(&header, &claims(app, &known, "5")), &[]).expect(200);
+    app.clock.advance(Duration::from_secs(60));
+    ask(app, &good, &[]).expect(200);
 }
 
 fn used_assertions_are_forgotten_when_they_have_ended(app: &TestApp) {

@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 use rollbook::service::limit::RateLimit;
 use serde_json::{Value, json};
 
-use super::{api_error, assert_invalid, assert_nothing_stored, create, plain_user};
+use super::{
+    api_error, ask_token, assert_invalid, assert_nothing_stored, client_with_secret, create,
+    oauth_client, oauth_error, plain_user,
+};
 use crate::on_both_databases;
-use crate::support::{Client, Database, DirectoryHandle, TestApp, group, patch, user};
+use crate::support::{Client, Database, DirectoryHandle, SigningKey, TestApp, group, patch, user};
 
 on_both_databases![
     directory_at_its_limit_is_429_and_told_when_to_come_back,
     every_answer_says_what_is_left,
     limit_is_the_directory_s_alone,
     request_without_a_good_token_costs_nothing,
+    token_endpoint_takes_from_the_bucket_of_the_directory,
     limited_request_is_refused_before_its_body_is_read,
     bulk_request_costs_its_operations,
     rate_limit_setting_is_checked,
@@ -128,6 +132,54 @@ fn request_without_a_good_token_costs_nothing(app: &TestApp) {
     }
     app.scim.get("/Users").expect(200);
     app.scim.get("/Users").expect(200);
+}
+
+fn token_endpoint_takes_from_the_bucket_of_the_directory(app: &TestApp) {
+    let key = SigningKey::ec();
+    let (with_secret, secret) = client_with_secret(app, json!({}));
+    let body = json!({"auth_method": "private_key_jwt", "jwks": key.jwks("e")});
+    let (signing, _) = oauth_client(app, body);
+    let assertion = |jti: &str| {
+        let now = app.clock.now_ms() / 1_000;
+        let claims = json!({
+            "iss": signing, "sub": signing, "aud": app.url, "exp": now + 60, "jti": jti,
+        });
+        key.sign(&json!({"alg": "ES256"}), &claims)
+    };
+    let grant = ("grant_type", "client_credentials");
+    let by_secret = |secret: &str| {
+        let form = [grant, ("client_id", &with_secret), ("client_secret", secret)];
+        ask_token(&app.url, &[], &form)
+    };
+    let by_assertion = |assertion: &str| {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let form = [grant, ("client_assertion_type", kind), ("client_assertion", assertion)];
+        ask_token(&app.url, &[], &form)
+    };
+    limit(app, &app.directory, json!("1/2"));
+    for _ in 0..5 {
+        oauth_error(&by_secret("wrong"), 401, "invalid_client");
+        oauth_error(&by_assertion("wrong"), 401, "invalid_client");
+    }
+    by_secret(&secret).expect(200);
+    by_assertion(&assertion("1")).expect(200);
+    let late = assertion("2");
+    for refused in [by_secret(&secret), by_assertion(&late), by_assertion(&late)] {
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        let description = oauth_error(&refused, 429, "temporarily_unavailable");
+        assert!(description.contains("1 requests a second"), "{description}");
+    }
+    app.scim.get("/Users").expect_scim_error(429, None);
+    let metrics = Client::new(&app.url, "", "").with_bearer(None).get("/metrics").expect(200).text;
+    for line in [
+        r#"rollbook_rate_limited_total{surface="oauth",provider="generic"} 3"#,
+        r#"rollbook_oauth_refusals_total{reason="rate_limit"} 3"#,
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    // What was refused is not used up.
+    app.clock.advance(Duration::from_secs(1));
+    by_assertion(&late).expect(200);
 }
 
 fn limited_request_is_refused_before_its_body_is_read(app: &TestApp) {

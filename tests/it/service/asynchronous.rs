@@ -18,6 +18,7 @@ use crate::support::{Answer, TestApp, group, user};
 on_both_databases![
     heavy_stopped_request_goes_on_where_it_ended,
     heavy_schemas_that_change_meanwhile_fail_nothing,
+    heavy_passwords_of_accepted_requests_are_not_stored_in_clear,
     request_is_run_by_one_process,
     stored_request_is_done_by_the_rules_of_today,
     failures_before_the_stop_count_after_it,
@@ -51,13 +52,15 @@ fn stored(app: &TestApp, key: i64, txn: &str) -> (Option<AsyncRow>, Results) {
     app.wait(read).expect("readable")
 }
 
-/// Puts requests there as a process leaves them behind that stops.
+/// Puts requests, whose bodies are sealed here, there as a process leaves them behind that stops.
 fn leave_behind(app: &TestApp, rows: Vec<AsyncRow>, results: Vec<(String, i32, Value)>) {
     let service = Arc::clone(app.service());
+    let sealing = Arc::clone(app.service());
     let write = async move {
         let write = move |tx: &mut Tx<'_>| {
             for row in &rows {
-                tx.async_insert(row)?;
+                let body = sealing.seal_accepted(row.directory_key, &row.id, &row.body);
+                tx.async_insert(&AsyncRow { body, ..row.clone() })?;
                 for (_, index, outcome) in results.iter().filter(|(id, _, _)| *id == row.id) {
                     tx.async_note(row.directory_key, &row.id, *index, &outcome.to_string())?;
                 }
@@ -221,11 +224,31 @@ fn heavy_schemas_that_change_meanwhile_fail_nothing(app: &TestApp) {
     assert!(done.iter().all(|outcome| outcome["status"] == "201"), "{:?}", statuses(&done));
 }
 
+fn heavy_passwords_of_accepted_requests_are_not_stored_in_clear(app: &TestApp) {
+    let key = directory_key(app);
+    let with_password = |n: usize| {
+        let mut operation = post(&format!("u{n}"), &format!("user{n}@example.com"));
+        operation["data"]["password"] = json!("correct-horse");
+        operation
+    };
+    let txn = begin(app, &(0..1_000).map(with_password).collect::<Vec<_>>());
+    let (row, _) = stored(app, key, &txn);
+    let row = row.expect("accepted");
+    assert!(row.finished.is_none() && !row.body.is_empty(), "it takes longer than the look");
+    for clear in ["correct-horse", "password", "user0@example.com"] {
+        assert!(!row.body.contains(clear), "{clear}");
+    }
+    let done = resume(app, &txn);
+    assert!(done.iter().all(|outcome| outcome["status"] == "201"), "{:?}", statuses(&done));
+}
+
 fn request_is_run_by_one_process(app: &TestApp) {
     let key = directory_key(app);
     let another = || {
         let store = app.service().store.clone();
-        let (url, secret) = (app.url.clone(), SecretKey::generate());
+        let secret = app.database.folder.path().join("data/secret.key");
+        let secret = std::fs::read_to_string(secret).expect("the key of the server");
+        let (url, secret) = (app.url.clone(), SecretKey::parse(&secret).expect("a key"));
         let records = RecordStore::shared(store.clone());
         let (clock, off) = (app.clock.clone(), RateLimit::Off);
         Arc::new(Service::new(store, clock, url, Vec::new(), &secret, off, records))

@@ -10,6 +10,7 @@ use crate::support::{Answer, Client, TestApp};
 on_both_databases![
     part_of_a_user_is_merged_into_it,
     elements_are_found_by_value_and_removed_by_operation,
+    elements_that_share_a_value_are_told_apart_by_type,
     refused_patch_changes_nothing,
     patch_means_the_same_under_every_profile,
     method_is_overridden_by_the_header,
@@ -72,6 +73,26 @@ fn elements_are_found_by_value_and_removed_by_operation(app: &TestApp) {
     assert_eq!(one.body["emails"].as_array().map(Vec::len), Some(1));
     let none = send(json!([{"value": "ada@example.com", "operation": "delete"}]));
     assert_eq!(none.body.get("emails"), None);
+}
+
+fn elements_that_share_a_value_are_told_apart_by_type(app: &TestApp) {
+    let scim = client(app);
+    let path = made(&scim);
+    let send = |numbers: Value| {
+        let answer = scim.patch(&path, json!({"phoneNumbers": numbers})).expect(200);
+        answer.body["phoneNumbers"].clone()
+    };
+    let two = json!([{"value": "555", "type": "work"}, {"value": "555", "type": "mobile"}]);
+    assert_eq!(send(two.clone()), two);
+    assert_eq!(
+        send(two),
+        json!([{"value": "555", "type": "work"}, {"value": "555", "type": "mobile"}])
+    );
+    let one = send(json!([{"value": "555", "type": "work", "operation": "delete"}]));
+    assert_eq!(one, json!([{"value": "555", "type": "mobile"}]));
+    // What is there once takes the new type.
+    let other = send(json!([{"value": "555", "type": "home"}]));
+    assert_eq!(other, json!([{"value": "555", "type": "home"}]));
 }
 
 fn refused_patch_changes_nothing(app: &TestApp) {
