@@ -185,11 +185,18 @@ impl App {
                 if let Err(error) = service.finish_schema_changes().await {
                     tracing::warn!(%error, "changes of schemas are not finished yet");
                 }
-                if let Err(error) = service.apply_policies().await {
-                    tracing::warn!(%error, "policies are not applied yet");
-                }
                 if let Err(error) = service.prune_records().await {
                     tracing::warn!(%error, "request records are not pruned yet");
+                }
+                tokio::time::sleep(PURGE_EVERY).await;
+            }
+        });
+        // Whom policies take access from does not wait for a large deletion or conversion.
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.apply_policies().await {
+                    tracing::warn!(%error, "policies are not applied yet");
                 }
                 tokio::time::sleep(PURGE_EVERY).await;
             }

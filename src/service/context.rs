@@ -52,6 +52,11 @@ impl State {
         .find(|state| state.as_str() == text)
     }
 
+    /// Whether an identity provider may write.
+    pub fn lets_write(self) -> bool {
+        matches!(self, Self::Validating | Self::Linked | Self::Error)
+    }
+
     /// The word in events, where directories are active or inactive.
     pub fn in_events(self) -> &'static str {
         match self {

@@ -11,8 +11,10 @@
 //! or goes unseen.
 
 use super::exchange::Listed;
-use super::record::Recorder;
+use super::membership::Outcome;
+use super::record::{MAX_NAMED, Recorder, object};
 use crate::event::{Reason, name};
+use crate::scim::resource::project::strip_hidden;
 use crate::store::app_user::AppUser;
 use crate::store::departed::DepartedRow;
 use crate::store::resource::{AppState, ResourceRow};
@@ -63,26 +65,48 @@ pub(super) fn group_rows(
 }
 
 /// Takes a user who becomes inactive out of every group; the app hears of it if it sees the user.
-/// The groups and the user are locked.
+/// The groups and the user are locked. Answers which groups they are.
 pub(super) fn strip(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     user: &ResourceRow,
     groups: &[i64],
-) -> Result<(), StoreError> {
+) -> Result<Listed, StoreError> {
+    let mut named = Listed::default();
     if groups.is_empty() {
-        return Ok(());
+        return Ok(named);
     }
     let directory_key = recorder.directory.key;
     tx.membership_strip(directory_key, user.key)?;
     for group in groups {
         tx.resource_touch(directory_key, *group, recorder.now)?;
     }
+    let groups = group_rows(tx, recorder, groups)?;
     if user.app_state.is_visible() {
-        let groups = group_rows(tx, recorder, groups)?;
         recorder.left(tx, user, &groups, Reason::ScimActiveFalse)?;
     }
-    note_groupless(tx, recorder, &[user.key])
+    note_groupless(tx, recorder, &[user.key])?;
+    groups.iter().for_each(|group| named.push(&group.id, MAX_NAMED));
+    Ok(named)
+}
+
+/// Locks the users whom one change takes out of a group and puts into it, all in the order of their
+/// keys: [`left`] and [`joined`] lock each their own, and two changes that swap users would wait for
+/// each other.
+pub(super) fn lock_moved(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    moved: &Outcome,
+) -> Result<(), StoreError> {
+    if !may_lift(recorder) || moved.removed.is_empty() || moved.added.is_empty() {
+        return Ok(());
+    }
+    let mut keys: Vec<i64> = moved.removed.iter().chain(&moved.added).copied().collect();
+    keys.sort_unstable();
+    for keys in keys.chunks(CHUNK) {
+        tx.app_user_lock(recorder.directory.key, keys)?;
+    }
+    Ok(())
 }
 
 /// Members have left a group, which is locked. Answers who they are.
@@ -115,6 +139,12 @@ pub(super) fn note_groupless(
     Ok(())
 }
 
+/// Whether somebody can be suspended, or be counted as in no group. While changed policies have not
+/// reached everybody, what the ones before have left is still there.
+fn may_lift(recorder: &Recorder<'_>) -> bool {
+    recorder.in_force.changing || recorder.in_force.policies.suspend_when_groupless.is_some()
+}
+
 /// Members have joined a group, which is locked. Who was suspended for being in none comes back.
 /// Answers who they are.
 pub(super) fn joined(
@@ -123,7 +153,7 @@ pub(super) fn joined(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
-    if recorder.in_force.policies.suspend_when_groupless.is_some() {
+    if may_lift(recorder) {
         for keys in keys.chunks(CHUNK) {
             for user in tx.app_user_lock(recorder.directory.key, keys)? {
                 if user.suspended || user.groupless_since.is_some() {
@@ -171,18 +201,30 @@ pub(super) fn depart(
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
     recorder.updated(tx, row, &kept, Some(reason))?;
     let (user_name_key, external_id) = keys;
+    let doc = shown(recorder, &kept.doc);
+    let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));
     let departed = DepartedRow {
         id: kept.id,
         user_name_key,
         external_id,
-        doc: kept.doc,
-        extra: kept.extra,
+        doc,
+        extra,
         created: kept.created,
         modified: kept.modified,
         departed: recorder.now,
     };
     tx.departed_insert(recorder.directory.key, &departed)?;
     Ok(groups)
+}
+
+/// A document of a user without what is never returned. What is kept of the departed outlives the
+/// schemas that say so.
+fn shown(recorder: &Recorder<'_>, document: &str) -> String {
+    let mut document = object(document);
+    if let Some(user) = recorder.directory.registry.by_name("User") {
+        strip_hidden(&mut document, user);
+    }
+    serde_json::Value::Object(document).to_string()
 }
 
 /// Somebody has the name now; whoever had it before is gone for the app.
@@ -244,14 +286,17 @@ fn departed_row(departed: DepartedRow) -> ResourceRow {
 }
 
 /// Brings a user to the policies in force, whatever the ones before were. No other unit is in the
-/// directory. Answers whether the app was told something.
+/// directory. Nobody becomes suspended unless `suspends`. Answers whether the app was told something.
 pub(super) fn settle(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     user: &AppUser,
+    suspends: bool,
 ) -> Result<bool, StoreError> {
     let directory_key = recorder.directory.key;
-    let wanted = recorder.in_force.policies.applied(user, recorder.now);
+    // By a clock that has not begun no delay is over.
+    let now = if suspends || user.suspended { recorder.now } else { i64::MIN };
+    let wanted = recorder.in_force.policies.applied(user, now);
     if wanted == *user {
         return Ok(false);
     }

@@ -151,7 +151,8 @@ impl Service {
 /// Whether a directory has something to do now.
 fn is_due(tx: &mut Tx<'_>, key: i64, now: i64) -> Result<bool, StoreError> {
     let Some(row) = tx.directory_by_key(key)? else { return Ok(false) };
-    if row.state == State::Deleting.as_str() {
+    let state = State::parse(&row.state);
+    if rests(state) {
         return Ok(false);
     }
     let in_force = InForce::new(&row.settings, row.policy_cursor);
@@ -159,12 +160,22 @@ fn is_due(tx: &mut Tx<'_>, key: i64, now: i64) -> Result<bool, StoreError> {
         DepartedUntil::At(until) => !tx.departed_list(key, until, 1)?.is_empty(),
         DepartedUntil::Nobody => false,
     };
-    let groupless = groupless_until(&in_force.policies, now);
-    let groupless = match groupless {
-        Some(until) => !tx.groupless_due(key, until, 1)?.is_empty(),
-        None => false,
+    let groupless = match groupless_until(&in_force.policies, now) {
+        Some(until) if may_suspend(state) => !tx.groupless_due(key, until, 1)?.is_empty(),
+        _ => false,
     };
     Ok(in_force.changing || departed || groupless)
+}
+
+/// Whether the app is told nothing of a directory in this state.
+fn rests(state: Option<State>) -> bool {
+    matches!(state, None | Some(State::Disabled | State::Deleting))
+}
+
+/// Whether who is in no group can be suspended: not while the identity provider is kept from putting
+/// users back into their groups.
+fn may_suspend(state: Option<State>) -> bool {
+    state.is_some_and(State::lets_write)
 }
 
 fn groupless_until(policies: &Policies, now: i64) -> Option<i64> {
@@ -186,7 +197,8 @@ impl PolicyWork {
         let Some(shared) = tx.directory_share(key)? else { return Ok(Done::default()) };
         let current = !shared.converting && shared.schema_version == self.directory.schema_version;
         // With other schemas the app would be told something else; the next look reads them.
-        if !current || state.as_deref() == Some(State::Deleting.as_str()) {
+        let state = state.as_deref().and_then(State::parse);
+        if !current || rests(state) {
             return Ok(Done::default());
         }
         let mut recorder = Recorder {
@@ -196,7 +208,7 @@ impl PolicyWork {
             now: self.now,
             event_ids: Listed::default(),
         };
-        let done = part(tx, &mut recorder, shared.policy_cursor)?;
+        let done = part(tx, &mut recorder, shared.policy_cursor, may_suspend(state))?;
         *ids = recorder.ids;
         Ok(done)
     }
@@ -206,19 +218,23 @@ impl PolicyWork {
         self.run(tx, &mut self.ids.clone())
     }
 
-    /// Begins to bring users to changed settings, in the unit that has stored them. A small directory
-    /// is brought to them at once.
+    /// Begins to bring users to changed settings, in the unit that has stored them. `before` is the
+    /// directory as the unit has found it. A small directory is brought to them at once, unless its
+    /// schemas are no longer those that were read for this: the app would be told something else.
     pub(super) fn after_change(
         &self,
         tx: &mut Tx<'_>,
-        old: &str,
+        before: &DirectoryRow,
         new: &str,
     ) -> Result<Done, ServiceError> {
         let key = self.directory.key;
-        if !Policies::stored(new).differs_for_stored(&Policies::stored(old)) {
+        if !Policies::stored(new).differs_for_stored(&Policies::stored(&before.settings)) {
             return Ok(Done::default());
         }
         tx.policy_cursor_set(key, Some(0))?;
+        if before.schema_version != self.directory.schema_version {
+            return Ok(Done::default());
+        }
         let users = tx.count_total(key, "User")?.max(tx.departed_count(key, i64::MAX)?);
         let Some(row) = tx.directory_by_key(key)?.filter(|_| users <= TOLD_ROWS) else {
             return Ok(Done::default());
@@ -248,14 +264,18 @@ fn part(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     cursor: Option<i64>,
+    suspends: bool,
 ) -> Result<Done, StoreError> {
     let ended = lifecycle::end_departed(tx, recorder, TOLD_ROWS)?;
     if ended > 0 {
         return Ok(Done { ended: as_count(ended), more: true, ..Done::default() });
     }
     if let Some(after) = cursor {
-        let settled = settle_users(tx, recorder, after)?;
+        let settled = settle_users(tx, recorder, after, suspends)?;
         return Ok(Done { settled: as_count(settled), more: true, ..Done::default() });
+    }
+    if !suspends {
+        return Ok(Done::default());
     }
     let suspended = suspend_users(tx, recorder)?;
     Ok(Done { suspended: as_count(suspended), more: suspended > 0, ..Done::default() })
@@ -270,6 +290,7 @@ fn settle_users(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     after: i64,
+    suspends: bool,
 ) -> Result<usize, StoreError> {
     let directory_key = recorder.directory.key;
     let users = tx.app_user_chunk(directory_key, after, LOOKED_AT)?;
@@ -278,7 +299,7 @@ fn settle_users(
         if told == TOLD {
             break;
         }
-        told += usize::from(lifecycle::settle(tx, recorder, user)?);
+        told += usize::from(lifecycle::settle(tx, recorder, user, suspends)?);
         cursor = Some(user.key);
     }
     tx.policy_cursor_set(directory_key, cursor)?;
@@ -293,7 +314,7 @@ fn suspend_users(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<usize, 
     let directory_key = recorder.directory.key;
     let keys = tx.groupless_due(directory_key, until, TOLD_ROWS)?;
     for user in tx.app_user_lock(directory_key, &keys)? {
-        lifecycle::settle(tx, recorder, &user)?;
+        lifecycle::settle(tx, recorder, &user, true)?;
     }
     Ok(keys.len())
 }

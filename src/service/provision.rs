@@ -238,8 +238,8 @@ fn replaced(
     Ok(Document::canonical(new, &row.id, resource_type)?)
 }
 
-/// Brings an inactive user back who has the externalId that is sent; refuses everybody else as a
-/// create does that finds the name taken. `None` when no externalId is sent.
+/// Brings a user back who has the externalId that is sent; refuses everybody else as a create does
+/// that finds the name taken. Whether the user is inactive is for the unit to say. `None` when no externalId is sent.
 fn reviver(
     resource_type: &Arc<ResourceType>,
     profile: &Arc<Profile>,
@@ -252,7 +252,7 @@ fn reviver(
     Some(Arc::new(move |row: &ResourceRow| {
         let held = object(&row.doc);
         let same = held.get("externalId").and_then(Value::as_str) == Some(sent.as_str());
-        if !same || (row.active && !row.suspended) {
+        if !same {
             return Err(StoreError::Unique(UniqueRule::UserName).into());
         }
         let document = replaced(row, attributes.clone(), &rt, &profile)?;

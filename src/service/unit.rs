@@ -96,7 +96,13 @@ impl Creation {
             return Ok(None);
         };
         let site = Site { id: holder.id, ..self.site.clone() };
-        let revision = Revision { site, condition: None, edit: Arc::clone(edit) };
+        // By the policies that are stored now: a suspension may be left of those before.
+        let (policies, edit) = (recorder.in_force.policies, Arc::clone(edit));
+        let edit = move |row: &ResourceRow| match policies.state(row.active, row.suspended) {
+            AppState::Active => Err(StoreError::Unique(UniqueRule::UserName).into()),
+            AppState::Inactive | AppState::Hidden => edit(row),
+        };
+        let revision = Revision { site, condition: None, edit: Arc::new(edit) };
         revision.apply(tx, None, recorder)
     }
 
@@ -449,8 +455,9 @@ impl Site {
             lifecycle::take_name(tx, recorder, name)?;
         }
         let mut groups = groups.unwrap_or_default();
+        let mut stripped = Listed::default();
         if fate.strips {
-            lifecycle::strip(tx, recorder, row, groups)?;
+            stripped = lifecycle::strip(tx, recorder, row, groups)?;
             groups = &[];
         }
         match self.resource_type.is_user() {
@@ -459,6 +466,7 @@ impl Site {
         }
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
+        lifecycle::lock_moved(tx, recorder, &members)?;
         let left = lifecycle::left(tx, recorder, &new, &members.removed)?;
         let joined = lifecycle::joined(tx, recorder, &new, &members.added)?;
         if row.active != new.active {
@@ -469,6 +477,11 @@ impl Site {
                 tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
             }
         }
+        // A user leaves groups, a group loses members.
+        let (relation, left) = match self.resource_type.is_user() {
+            true => ("groups", stripped),
+            false => ("members", left),
+        };
         self.trace.changed(|| Changed {
             before: Some(row.doc.clone()),
             after: Some(new.doc.clone()),
@@ -476,7 +489,7 @@ impl Site {
             left,
             waiting: members.waiting,
             event_ids: recorder.event_ids.clone(),
-            ..self.unchanged("members")
+            ..self.unchanged(relation)
         });
         Ok(new)
     }

@@ -3,6 +3,7 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
+use super::dialect::Dialect;
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
 
@@ -187,18 +188,36 @@ impl Tx<'_> {
             "SELECT state, schema_version, converting, settings, policy_cursor FROM directory \
              WHERE key = ?",
             "SELECT state, schema_version, converting, settings, policy_cursor FROM directory \
-             WHERE key = ? FOR KEY SHARE",
+             WHERE key = ? AND pg_advisory_xact_lock_shared(hashtext('directory'), \
+             CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE",
         );
-        self.row::<(Text, BigInt, Bool, Text, Nullable<BigInt>), _>(text, &[Bind::Int(key)])
+        let mut binds = vec![Bind::Int(key)];
+        binds.extend(self.queue_bind(key));
+        self.row::<(Text, BigInt, Bool, Text, Nullable<BigInt>), _>(text, &binds)
     }
 
     /// Waits for every unit that writes into the directory and keeps new ones out.
+    ///
+    /// PostgreSQL lets sharers of a row pass whoever waits to have it alone, who may wait for ever.
+    /// Advisory locks are given in turn, so one stands before the row, here and in
+    /// [`Tx::directory_share`], in the same statement. It is the first lock of every unit. The row is
+    /// locked as well: inserts that refer to it share it alone, and a waiter then reads it as it is
+    /// after the wait.
     pub fn directory_lock_exclusive(&mut self, key: i64) -> Result<Option<String>, StoreError> {
         let text = self.dialect.pick(
             "SELECT state FROM directory WHERE key = ?",
-            "SELECT state FROM directory WHERE key = ? FOR UPDATE",
+            "SELECT state FROM directory WHERE key = ? \
+             AND pg_advisory_xact_lock(hashtext('directory'), \
+             CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR UPDATE",
         );
-        self.row::<Text, String>(text, &[Bind::Int(key)])
+        let mut binds = vec![Bind::Int(key)];
+        binds.extend(self.queue_bind(key));
+        self.row::<Text, String>(text, &binds)
+    }
+
+    /// What the advisory lock of a directory is bound to, where there is one.
+    fn queue_bind(&self, key: i64) -> Option<Bind<'static>> {
+        (self.dialect == Dialect::Postgres).then_some(Bind::Int(key))
     }
 
     /// Notes when the directory was last talked to.

@@ -365,7 +365,7 @@ impl Service {
                     now,
                 )?;
                 let done = match &work {
-                    Some(work) => work.after_change(tx, &row.settings, settings)?,
+                    Some(work) => work.after_change(tx, &row, settings)?,
                     None => Done::default(),
                 };
                 Ok((tx.directory_by_key(row.key)?.ok_or_else(missing)?, done))

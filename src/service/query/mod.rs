@@ -89,9 +89,10 @@ impl Service {
         projection: &Projection,
     ) -> Result<Found, ServiceError> {
         let mut relations = Relations::of(resource_type, projection);
-        // A new resource is in a group only if one has waited for it.
-        let may_be_member =
-            written == Written::Changed || access.directory.profile.hold_unknown_members;
+        // A new resource is in a group only if one has waited for it; one that a create has brought
+        // back may have been in some before.
+        let is_new = written == Written::New && row.version == 1;
+        let may_be_member = !is_new || access.directory.profile.hold_unknown_members;
         relations.groups &= may_be_member;
         if relations.is_none_for(&row) {
             return Ok(Found::alone(row));

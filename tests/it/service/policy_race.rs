@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::on_both_databases;
 use crate::support::{Answer, Client, Consumer, TestApp, group, patch};
 
-on_both_databases![heavy_events_stay_possible_whatever_happens_at_once];
+on_both_databases![
+    heavy_events_stay_possible_whatever_happens_at_once,
+    groups_that_swap_users_do_not_wait_for_each_other,
+];
 
 const USERS: usize = 6;
 const GROUPS: usize = 4;
@@ -127,4 +130,28 @@ fn heavy_events_stay_possible_whatever_happens_at_once(app: &TestApp) {
 
 fn user(name: &str) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name})
+}
+
+fn groups_that_swap_users_do_not_wait_for_each_other(app: &TestApp) {
+    app.settings(&app.directory, json!({"suspend_when_groupless": "1d"}));
+    let make = |side: &str| -> Vec<String> {
+        let users = (0..20).map(|n| app.scim.post("/Users", user(&format!("{side}{n}"))));
+        users.map(|made| made.expect(201).id()).collect()
+    };
+    let sides = [make("a"), make("b")];
+    let list = |side: usize| -> Vec<&str> { sides[side].iter().map(String::as_str).collect() };
+    let groups: Vec<String> = (0..2)
+        .map(|n| app.scim.post("/Groups", group(&format!("g{n}"), &list(n))).expect(201).id())
+        .collect();
+    for round in 1..20 {
+        std::thread::scope(|scope| {
+            for (n, id) in groups.iter().enumerate() {
+                let (scim, body) = (app.scim.clone(), group("g", &list((n + round) % 2)));
+                scope.spawn(move || scim.put(&format!("/Groups/{id}"), body).expect(200));
+            }
+        });
+    }
+    // A unit that the database ends because of a deadlock runs again.
+    let metrics = app.api.get("/metrics").expect(200).text;
+    assert!(metrics.contains("rollbook_store_retries_total 0\n"), "{metrics}");
 }

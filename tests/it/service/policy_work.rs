@@ -2,8 +2,11 @@
 //! written meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use serde_json::{Value, json};
 
 use rollbook::service::Service;
@@ -11,7 +14,7 @@ use rollbook::service::administer::DirectoryChange;
 use rollbook::store::StoreError;
 
 use crate::on_both_databases;
-use crate::support::{Consumer, TestApp, event_line, group, patch};
+use crate::support::{Consumer, Database, TestApp, event_line, group, patch, user};
 
 on_both_databases![
     large_directory_is_settled_in_bounded_units,
@@ -19,6 +22,8 @@ on_both_databases![
     change_of_policies_during_a_change_begins_anew,
     several_processes_settle_a_directory_once,
     departed_and_groupless_users_go_in_bounded_units,
+    join_before_the_job_comes_ends_the_time_without_a_group,
+    stale_suspension_revives_nobody,
 ];
 
 const API_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
@@ -181,4 +186,78 @@ fn departed_and_groupless_users_go_in_bounded_units(app: &TestApp) {
     let consumer = Consumer::of(&app.events(&app.directory));
     assert_eq!(consumer.users.len(), 120);
     assert!(consumer.users.values().all(|user| user["state"] == "inactive"));
+}
+
+/// One operation on the members of a group.
+fn member(app: &TestApp, group: &str, op: &str, user: &str) {
+    let op = json!({"op": op, "path": "members", "value": [{"value": user}]});
+    app.scim.patch(&format!("/Groups/{group}"), patch(json!([op]))).expect(200);
+}
+
+fn join_before_the_job_comes_ends_the_time_without_a_group(app: &TestApp) {
+    let on = json!({"suspend_when_groupless": "1d"});
+    store_settings(app, on.clone());
+    let (team, users) = fill(app, 120, true);
+    member(app, &team, "remove", &users[0]);
+    store_settings(app, json!({}));
+    member(app, &team, "add", &users[0]);
+    store_settings(app, on);
+    app.clock.advance(Duration::from_secs(48 * 60 * 60));
+    app.apply_policies();
+    assert_eq!(count(app, "dsync.user.updated"), 0, "everybody is in a group");
+}
+
+fn stale_suspension_revives_nobody(app: &TestApp) {
+    store_settings(app, json!({"suspend_when_groupless": "1d"}));
+    let (team, _) = fill(app, 120, true);
+    let mut body = user("ada@example.com");
+    body["externalId"] = "e-1".into();
+    let ada = app.scim.post("/Users", body.clone()).expect(201).id();
+    member(app, &team, "add", &ada);
+    member(app, &team, "remove", &ada);
+    app.clock.advance(Duration::from_secs(24 * 60 * 60));
+    app.apply_policies();
+    assert_eq!(count(app, "dsync.user.updated"), 1, "suspended");
+    store_settings(app, json!({"revive_on_create": "same_external_id"}));
+    body["title"] = "Somebody else".into();
+    app.scim.post("/Users", body).expect_scim_error(409, Some("uniqueness"));
+    assert_eq!(app.scim.get(&format!("/Users/{ada}")).expect(200).body["title"], Value::Null);
+}
+
+#[derive(QueryableByName)]
+struct Waiting {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// The schemas are changed by another process after a change of settings has read them.
+#[test]
+fn change_by_schemas_of_before_is_left_to_the_job_postgres() {
+    let app = TestApp::start(Database::postgres());
+    fill(&app, 1, false);
+    let mut other = PgConnection::establish(&app.database.url()).expect("the database");
+    let mut watch = PgConnection::establish(&app.database.url()).expect("the database");
+    let id = &app.directory.id;
+    let lock = format!("BEGIN; SELECT 1 FROM directory WHERE id = '{id}' FOR UPDATE");
+    other.batch_execute(&lock).expect("the lock");
+    std::thread::scope(|scope| {
+        let change = scope.spawn(|| store_settings(&app, json!({"inactive_users": "delete"})));
+        let until = Instant::now() + Duration::from_secs(30);
+        let text = "SELECT COUNT(DISTINCT pid) AS n FROM pg_stat_activity \
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        loop {
+            let now: Waiting = diesel::sql_query(text).get_result(&mut watch).expect("a count");
+            if now.n > 0 {
+                break;
+            }
+            assert!(Instant::now() < until, "nobody waits");
+            std::thread::yield_now();
+        }
+        let version = "UPDATE directory SET schema_version = schema_version + 1";
+        other.batch_execute(&format!("{version} WHERE id = '{id}'; COMMIT")).expect("changed");
+        change.join().expect("no panic");
+    });
+    assert_eq!(count(&app, "dsync.user.deleted"), 0);
+    app.apply_policies();
+    assert_eq!(count(&app, "dsync.user.deleted"), 1);
 }

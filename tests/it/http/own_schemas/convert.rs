@@ -16,6 +16,7 @@ on_both_databases![
     what_has_become_required_is_asked_for_with_the_next_change,
     types_that_stay_as_they_are_are_left_alone,
     change_of_schemas_moves_versions_of_what_it_changes,
+    secrets_of_the_departed_do_not_outlive_their_schema,
 ];
 
 fn entries(app: &TestApp) -> i64 {
@@ -257,4 +258,20 @@ fn change_of_schemas_moves_versions_of_what_it_changes(app: &TestApp) {
     assert_eq!(name, "dsync.user.updated");
     let moved: Value = data["raw_attributes"][format!("{BADGE}:hat")].clone();
     assert_eq!(moved, "red");
+}
+
+fn secrets_of_the_departed_do_not_outlive_their_schema(app: &TestApp) {
+    app.settings(&app.directory, json!({"grace_period": "1d"}));
+    put(app, badge(json!([{"name": "hat"}, {"name": "pin", "returned": "never"}]))).expect(200);
+    let values = json!({BADGE: {"hat": "red", "pin": "topsecret"}});
+    let ada = create(&app.scim, "/Users", user_with("ada", values));
+    app.scim.delete(&format!("/Users/{ada}")).expect(204);
+    put(app, json!({"schemas": [], "resource_types": []})).expect(200);
+    app.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
+    app.apply_policies();
+    let events = app.events(&app.directory);
+    let (name, data) = events.last().expect("an event");
+    assert_eq!(name, "dsync.user.deleted");
+    assert!(data.to_string().contains("red"), "what was shown is shown: {data}");
+    assert!(events.iter().all(|(_, data)| !data.to_string().contains("topsecret")));
 }

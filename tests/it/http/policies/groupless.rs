@@ -20,6 +20,8 @@ on_both_databases![
     changed_delay_applies_to_everybody,
     switched_off_it_lifts_every_suspension,
     bulk_and_pending_members_count,
+    nobody_is_suspended_while_the_directory_is_paused,
+    disabled_directory_emits_nothing,
 ];
 
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
@@ -268,4 +270,48 @@ fn bulk_and_pending_members_count(app: &TestApp) {
     remove(app, &later, &ada);
     pass(app, 1);
     ear.heard(&["group.user_removed Later ada", "user.updated ada inactive"]);
+}
+
+fn switch(app: &TestApp, change: Value) {
+    app.api.patch(&format!("/api/v1/directories/{}", app.directory.id), change).expect(200);
+    app.apply_policies();
+}
+
+fn nobody_is_suspended_while_the_directory_is_paused(app: &TestApp) {
+    on(app);
+    let (ada, ben) = (new_user(app, "ada"), new_user(app, "ben"));
+    let team = new_group(app, "Team", &[&ada, &ben]);
+    remove(app, &team, &ada);
+    pass(app, 1);
+    remove(app, &team, &ben);
+    let mut ear = Ear::of(app);
+    switch(app, json!({"state": "paused"}));
+    pass(app, 2);
+    ear.heard(&[]);
+    // A policy that is changed meanwhile says what becomes of the suspended, and suspends nobody.
+    switch(app, json!({"settings": {"suspend_when_groupless": "2d", "inactive_users": "delete"}}));
+    ear.heard(&["user.deleted ada inactive"]);
+    switch(app, json!({"state": "linked"}));
+    ear.heard(&["user.deleted ben inactive"]);
+}
+
+fn disabled_directory_emits_nothing(app: &TestApp) {
+    set(app, json!({"suspend_when_groupless": "1d", "grace_period": "1d"}));
+    let (ada, ben) = (new_user(app, "ada"), new_user(app, "ben"));
+    let team = new_group(app, "Team", &[&ada]);
+    remove(app, &team, &ada);
+    delete(app, &ben);
+    let cy = new_user(app, "cy");
+    set_active(app, &cy, false);
+    let mut ear = Ear::of(app);
+    switch(app, json!({"state": "disabled"}));
+    pass(app, 2);
+    let changed = json!({"suspend_when_groupless": "1d", "inactive_users": "delete"});
+    switch(app, json!({"settings": changed}));
+    ear.heard(&[]);
+    switch(app, json!({"state": "linked"}));
+    let mut heard = ear.lines();
+    heard.sort_unstable();
+    let names = ["ada", "ben", "cy"];
+    assert_eq!(heard, names.map(|name| format!("user.deleted {name} inactive")));
 }

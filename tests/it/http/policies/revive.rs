@@ -15,6 +15,7 @@ on_both_databases![
     deleted_users_are_not_revived,
     bulk_revives_what_nothing_refers_to,
     two_creates_at_once_revive_once,
+    revived_user_is_answered_as_it_is_read,
 ];
 
 fn with(name: &str, external_id: &str) -> Value {
@@ -150,4 +151,16 @@ fn two_creates_at_once_revive_once(app: &TestApp) {
         assert_eq!(statuses, [201, 409, 409, 409]);
         ear.heard(&["user.updated ada active"]);
     }
+}
+
+fn revived_user_is_answered_as_it_is_read(app: &TestApp) {
+    set(app, json!({"revive_on_create": "same_external_id"}));
+    let ada = app.scim.post("/Users", with("ada", "e-1")).expect(201).id();
+    let team = new_group(app, "Team", &[&ada]);
+    set_active(app, &ada, false);
+    let revived = app.scim.post("/Users", with("ada", "e-1")).expect(201);
+    assert_eq!(revived.body["groups"][0]["value"], team.as_str(), "{}", revived.text);
+    let read = app.scim.get(&format!("/Users/{ada}")).expect(200);
+    assert_eq!(revived.body, read.body);
+    assert_eq!(revived.header("etag"), read.header("etag"));
 }

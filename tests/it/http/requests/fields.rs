@@ -14,6 +14,7 @@ on_both_databases![
     patch_shows_what_was_rewritten_ignored_and_changed,
     put_and_delete_show_what_changed,
     members_are_counted_and_named,
+    groups_that_a_user_is_stripped_of_are_named,
     pending_members_show,
     refused_request_shows_its_error_and_no_change,
     quirk_that_no_profile_covers_names_its_path,
@@ -377,4 +378,17 @@ fn requests_of_scim_1_1_are_recorded(app: &TestApp) {
     let record = newest(app);
     assert_eq!(record["status"], 404);
     assert_eq!(record["error"]["Errors"][0]["code"], "404");
+}
+
+fn groups_that_a_user_is_stripped_of_are_named(app: &TestApp) {
+    set(app, json!({"strip_groups_when_inactive": true}));
+    let id = app.scim.post("/Users", user("ada@example.com")).expect(201).id();
+    let group_id = app.scim.post("/Groups", group("G", &[&id])).expect(201).id();
+    let off = json!([{"op": "replace", "path": "active", "value": false}]);
+    app.scim.patch(&format!("/Users/{id}"), patch(off)).expect(200);
+    let changes = json!([
+        {"path": "active", "old": true, "new": false},
+        {"path": "groups", "removed": {"count": 1, "first": [group_id]}},
+    ]);
+    assert_eq!(newest(app)["changes"], changes);
 }
