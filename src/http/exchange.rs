@@ -23,6 +23,7 @@ pub(super) struct Exchange {
     at: i64,
     service: Arc<Service>,
     request: HttpRequest,
+    scim: &'static str,
     entered: Option<Entered>,
 }
 
@@ -33,8 +34,10 @@ struct Entered {
     resource: Option<(String, String)>,
 }
 
-pub(super) fn begin(request: &HttpRequest, state: &State) -> Exchange {
+/// With the version of the protocol that it is served as.
+pub(super) fn begin(request: &HttpRequest, state: &State, scim: &'static str) -> Exchange {
     Exchange {
+        scim,
         watch: Stopwatch::start(),
         at: state.service.clock.now_ms(),
         service: Arc::clone(&state.service),
@@ -100,7 +103,7 @@ impl Exchange {
     }
 
     fn is_wanted(&self, entered: &Entered, status: u16) -> bool {
-        self.service.records.wants(entered.access.directory.key, entered.kind, status, self.at)
+        self.service.records.wants(&entered.access.directory, entered.kind, status, self.at)
     }
 
     fn hand_over(&self, entered: Entered, status: u16, error: Option<Vec<u8>>) {
@@ -119,6 +122,7 @@ impl Exchange {
             kind: entered.kind,
             method: request.method().as_str().chars().take(32).collect(),
             path: path_and_query(request),
+            scim: self.scim,
             client: request.extensions().get::<Detection>().map(|found| found.provider),
             user_agent: text("user-agent").unwrap_or_default().to_owned(),
             status,

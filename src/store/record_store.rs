@@ -4,13 +4,15 @@
 //! is damaged is set aside under another name: the server goes on without what was in it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use diesel::sql_types::Text;
 
 use super::conn::{Role, open_sqlite};
 use super::sql::Tx;
 use super::{LaneSizes, Store, StoreError, migrate_requests};
+use crate::clock::Stopwatch;
 
 /// One writer, one reader and one scanner, each rarely used.
 const SIZES: LaneSizes = LaneSizes { sqlite_readers: 1, postgres_connections: 0, queue: 64 };
@@ -24,7 +26,45 @@ enum Place {
     /// The database that holds everything else.
     Shared(Store),
     /// `None` while the file cannot be used.
-    File { path: PathBuf, store: RwLock<Option<Store>> },
+    File {
+        path: PathBuf,
+        /// Never locked for long: async code reads it.
+        store: RwLock<Option<Store>>,
+        /// Held while the file is opened again.
+        opening: Mutex<Option<Attempt>>,
+    },
+}
+
+/// After it a file that cannot be opened, or fails again, is tried once more.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Why the file is opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// It is gone, or is not open.
+    Lost,
+    /// It could not be read or written.
+    Failed,
+    Damaged,
+}
+
+/// The last time that the file was opened again.
+struct Attempt {
+    since: Stopwatch,
+    reason: Reason,
+    opened: bool,
+}
+
+impl Attempt {
+    /// True when it is too early for another one.
+    fn is_enough(&self, reason: Reason) -> bool {
+        let again = match reason {
+            Reason::Lost => false,
+            Reason::Failed => true,
+            Reason::Damaged => self.reason == Reason::Damaged,
+        };
+        (!self.opened || again) && self.since.elapsed() < PAUSE
+    }
 }
 
 impl RecordStore {
@@ -35,8 +75,8 @@ impl RecordStore {
 
     /// In a SQLite file, which is made when there is none.
     pub fn file(path: PathBuf) -> Self {
-        let store = RwLock::new(open(&path));
-        Self { place: Place::File { path, store } }
+        let store = RwLock::new(open(&path, true));
+        Self { place: Place::File { path, store, opening: Mutex::default() } }
     }
 
     /// True when the records lie in the tables of the other rows, and one unit may hold both.
@@ -48,7 +88,7 @@ impl RecordStore {
         match &self.place {
             Place::Shared(store) => Ok(store.clone()),
             Place::File { store, .. } => {
-                let store = store.read().unwrap_or_else(PoisonError::into_inner).clone();
+                let store = store.try_read().ok().and_then(|slot| slot.clone());
                 let closed = || StoreError::Unavailable("requests.db cannot be used".to_owned());
                 store.ok_or_else(closed)
             }
@@ -59,29 +99,66 @@ impl RecordStore {
     pub fn is_lost(&self) -> bool {
         match &self.place {
             Place::Shared(_) => false,
-            Place::File { path, store } => {
+            Place::File { path, store, .. } => {
                 let closed = store.read().unwrap_or_else(PoisonError::into_inner).is_none();
                 closed || !path.exists()
             }
         }
     }
 
-    /// Opens the file again after a failure. Blocks until what runs on the old one has ended.
-    pub fn reopen(&self) {
-        if let Place::File { path, store } = &self.place {
-            let mut slot = store.write().unwrap_or_else(PoisonError::into_inner);
-            *slot = None;
-            *slot = open(path);
+    /// True when a failure may be one of the file, and end when that is opened again.
+    pub fn may_reopen(&self, error: &StoreError) -> bool {
+        !self.is_shared() && reason(error).is_some()
+    }
+
+    /// Opens the file again when it is gone, unless that failed a moment ago. Blocks.
+    pub fn reopen_lost(&self) {
+        if self.is_lost() {
+            self.reopen(Reason::Lost);
         }
+    }
+
+    /// Opens the file again after a failure of this store, if it is one of the file and the last time
+    /// is not a moment ago. Blocks until what runs on the old one has ended.
+    pub fn reopen_after(&self, error: &StoreError) {
+        if let Some(reason) = reason(error) {
+            let reason = if self.is_lost() { Reason::Lost } else { reason };
+            self.reopen(reason);
+        }
+    }
+
+    fn reopen(&self, reason: Reason) {
+        let Place::File { path, store, opening } = &self.place else { return };
+        let mut last = opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_some_and(|attempt| attempt.is_enough(reason)) {
+            return;
+        }
+        let replace = |with| {
+            let mut slot = store.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *slot, with)
+        };
+        drop(replace(None));
+        let new = open(path, reason == Reason::Damaged);
+        *last = Some(Attempt { since: Stopwatch::start(), reason, opened: new.is_some() });
+        drop(replace(new));
     }
 }
 
-/// Opens the file; a damaged one makes room for a new one.
-fn open(path: &Path) -> Option<Store> {
-    let opened = try_open(path).or_else(|error| match is_damage(&error) {
+/// Why a failure is one of the file, if it may be.
+fn reason(error: &StoreError) -> Option<Reason> {
+    match error {
+        _ if is_damage(error) => Some(Reason::Damaged),
+        StoreError::Unavailable(_) | StoreError::Database(_) => Some(Reason::Failed),
+        _ => None,
+    }
+}
+
+/// Opens the file; a damaged one makes room for a new one. To check it takes long, as all of it is read.
+fn open(path: &Path, check: bool) -> Option<Store> {
+    let opened = try_open(path, check).or_else(|error| match is_damage(&error) {
         true => {
             set_aside(path);
-            try_open(path)
+            try_open(path, check)
         }
         false => Err(error),
     });
@@ -90,12 +167,15 @@ fn open(path: &Path) -> Option<Store> {
         .ok()
 }
 
-fn try_open(path: &Path) -> Result<Store, StoreError> {
+fn try_open(path: &Path, check: bool) -> Result<Store, StoreError> {
     migrate_requests(path)?;
-    let mut conn = open_sqlite(path, Role::Reader)?;
-    let found = Tx::new(&mut conn).row::<Text, String>("PRAGMA quick_check(1)", &[])?;
-    if found.as_deref() != Some("ok") {
-        return Err(StoreError::Unavailable(format!("malformed: {}", found.unwrap_or_default())));
+    if check {
+        let mut conn = open_sqlite(path, Role::Reader)?;
+        let found = Tx::new(&mut conn).row::<Text, String>("PRAGMA quick_check(1)", &[])?;
+        if found.as_deref() != Some("ok") {
+            let found = found.unwrap_or_default();
+            return Err(StoreError::Unavailable(format!("malformed: {found}")));
+        }
     }
     Store::open_sqlite(path, Role::RecordWriter, SIZES)
 }
@@ -144,8 +224,53 @@ mod tests {
         assert!(folder.path().join("requests.db.damaged").exists());
         std::fs::remove_file(&path).expect("removed");
         assert!(records.is_lost());
-        records.reopen();
+        records.reopen_lost();
         assert!(records.get().is_ok() && !records.is_lost());
+    }
+
+    #[test]
+    fn file_is_opened_again_after_its_own_failures_and_not_at_once_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("requests.db");
+        let records = RecordStore::file(path.clone());
+        let malformed = || StoreError::Unavailable("file is malformed".to_owned());
+        let opened = || match &records.place {
+            Place::File { opening, .. } => {
+                let last = opening.lock().expect("unlocked");
+                last.as_ref().map(|attempt| attempt.reason)
+            }
+            Place::Shared(_) => None,
+        };
+        for error in [StoreError::Overloaded, StoreError::TimedOut("x".to_owned())] {
+            assert!(!records.may_reopen(&error), "{error}");
+            records.reopen_after(&error);
+            assert_eq!(opened(), None, "{error}");
+        }
+        let full = StoreError::Unavailable("database or disk is full".to_owned());
+        records.reopen_after(&full);
+        assert_eq!(opened(), Some(Reason::Failed));
+        records.reopen_after(&malformed());
+        assert_eq!(opened(), Some(Reason::Damaged), "is worth another look");
+        for error in [full, malformed()] {
+            records.reopen_after(&error);
+            assert_eq!(opened(), Some(Reason::Damaged), "too early: {error}");
+        }
+        std::fs::remove_file(&path).expect("removed");
+        records.reopen_lost();
+        assert!(records.get().is_ok() && !records.is_lost());
+    }
+
+    #[test]
+    fn nobody_waits_while_the_file_is_exchanged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let records = RecordStore::file(folder.path().join("requests.db"));
+        let Place::File { store, opening, .. } = &records.place else { panic!("a file") };
+        let opening = opening.lock().expect("unlocked");
+        assert!(records.get().is_ok());
+        let exchanged = store.write().expect("unlocked");
+        assert!(matches!(records.get(), Err(StoreError::Unavailable(_))));
+        drop((exchanged, opening));
+        assert!(records.get().is_ok());
     }
 
     #[test]

@@ -54,7 +54,7 @@ async fn entry(
         Version::V1 => Surface::Scim1,
         Version::V2 => Surface::Scim,
     };
-    let exchange = exchange::begin(&request, &state);
+    let exchange = exchange::begin(&request, &state, route.version.number());
     let served = async |exchange: &mut Exchange| {
         let answer = serve(request, payload, &state, route, exchange).await;
         answer.map_err(|error| error.shown_on(surface))
@@ -111,8 +111,9 @@ async fn serve(
     if let Some((endpoint, id)) = route.target.resource() {
         exchange.about(endpoint, id);
     }
-    allow(&access, reads)?;
+    // Also what is refused anyhow is counted: it costs a look at the token and a record.
     limit::directory(&request, state, &access, Cost::One)?;
+    allow(&access, reads)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
     let directory_key = access.directory.key;

@@ -24,6 +24,14 @@ impl Version {
             Self::V2 => "/scim/v2",
         }
     }
+
+    /// As records name it.
+    pub(super) fn number(self) -> &'static str {
+        match self {
+            Self::V1 => "1.1",
+            Self::V2 => "2.0",
+        }
+    }
 }
 
 /// A path below `/scim`, taken apart.

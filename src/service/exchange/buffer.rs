@@ -1,5 +1,6 @@
 //! What waits to be written: bounded by number and by bytes. Nothing here waits for anything.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use prometheus_client::metrics::counter::Counter;
@@ -17,8 +18,12 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Successful reads of one directory that are kept, in a second.
-const READS_A_SECOND: u32 = 20;
+/// One directory has no more than this part of the places and bytes.
+const SHARE: usize = 2;
+
+/// Successful reads of one directory that are kept in a second, and as many requests that were refused
+/// whatever they were.
+const A_SECOND: u32 = 20;
 
 /// Directories whose reads are counted before those of past seconds are forgotten.
 const MAX_COUNTED: usize = 1_024;
@@ -30,7 +35,8 @@ pub struct RecordMetrics {
     pub written: Counter,
     /// Requests without a record because the buffer was full or the write failed.
     pub dropped: Counter,
-    /// Successful reads without a record because there were many.
+    /// Successful reads, and requests that were refused unseen, without a record because there were
+    /// many.
     pub skipped: Counter,
 }
 
@@ -48,7 +54,7 @@ impl RecordMetrics {
         );
         registry.register(
             "request_records_skipped",
-            "Successful reads without a record: more than are kept in a second",
+            "Successful reads and refused requests without a record: more than are kept in a second",
             self.skipped.clone(),
         );
     }
@@ -58,15 +64,25 @@ impl RecordMetrics {
 pub(super) struct Buffer {
     waiting: VecDeque<(usize, Exchange)>,
     bytes: usize,
+    /// Directory → how many of them are its own, and their bytes.
+    shares: HashMap<i64, (usize, usize)>,
 }
 
 impl Buffer {
-    /// False when there is no room.
+    /// False when there is no room, or no more for that directory. One that is large may have all room
+    /// for itself.
     pub(super) fn push(&mut self, exchange: Exchange) -> bool {
         let size = exchange.size();
         if self.waiting.len() >= MAX_WAITING || self.bytes + size > MAX_BYTES {
             return false;
         }
+        let (count, bytes) = self.shares.entry(exchange.directory.key).or_default();
+        let over = *count >= MAX_WAITING / SHARE || *bytes + size > MAX_BYTES / SHARE;
+        if *count > 0 && over {
+            return false;
+        }
+        *count += 1;
+        *bytes += size;
         self.bytes += size;
         self.waiting.push_back((size, exchange));
         true
@@ -78,6 +94,14 @@ impl Buffer {
         while batch.len() < BATCH && bytes < BATCH_BYTES {
             let Some((size, exchange)) = self.waiting.pop_front() else { break };
             self.bytes -= size;
+            if let Entry::Occupied(mut share) = self.shares.entry(exchange.directory.key) {
+                let (count, held) = share.get_mut();
+                *count -= 1;
+                *held -= size;
+                if *count == 0 {
+                    share.remove();
+                }
+            }
             bytes += size;
             batch.push(exchange);
         }
@@ -85,29 +109,37 @@ impl Buffer {
     }
 }
 
-/// Counts successful reads by directory and second.
+/// Counts successful reads, and requests that were refused unseen, by directory and second.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    /// Directory → second, and reads in it.
-    reads: HashMap<i64, (i64, u32)>,
+    /// Directory, and whether refused → second, and requests in it.
+    counted: HashMap<(i64, bool), (i64, u32)>,
 }
 
 impl Sampler {
-    /// True when a request is to be kept.
-    pub(super) fn keeps(&mut self, directory_key: i64, kind: Kind, status: u16, now: i64) -> bool {
-        if kind == Kind::Write || status >= 400 {
+    /// True when a request is to be kept. A directory that is not served refuses every request.
+    pub(super) fn keeps(
+        &mut self,
+        (directory_key, is_served): (i64, bool),
+        kind: Kind,
+        status: u16,
+        now: i64,
+    ) -> bool {
+        let refused = status == 429 || (!is_served && status >= 400);
+        if !refused && (kind == Kind::Write || status >= 400) {
             return true;
         }
         let second = now.div_euclid(1_000);
-        if self.reads.len() >= MAX_COUNTED {
-            self.reads.retain(|_, (counted, _)| *counted == second);
+        if self.counted.len() >= MAX_COUNTED {
+            self.counted.retain(|_, (counted, _)| *counted == second);
         }
-        let (counted, reads) = self.reads.entry(directory_key).or_insert((second, 0));
+        let (counted, requests) =
+            self.counted.entry((directory_key, refused)).or_insert((second, 0));
         if *counted != second {
-            (*counted, *reads) = (second, 0);
+            (*counted, *requests) = (second, 0);
         }
-        *reads += 1;
-        *reads <= READS_A_SECOND
+        *requests += 1;
+        *requests <= A_SECOND
     }
 }
 
@@ -122,10 +154,10 @@ mod tests {
     use crate::service::Directory;
     use crate::store::directory::DirectoryRow;
 
-    fn exchange(body: usize) -> Exchange {
+    fn exchange(key: i64, body: usize) -> Exchange {
         let text = |text: &str| text.to_owned();
         let row = DirectoryRow {
-            key: 1,
+            key,
             id: text("directory_1"),
             organization_id: text("org_1"),
             external_key: text("1"),
@@ -150,6 +182,7 @@ mod tests {
             kind: Kind::Write,
             method: text("POST"),
             path: text("/Users"),
+            scim: "2.0",
             client: None,
             user_agent: String::new(),
             status: 201,
@@ -163,9 +196,7 @@ mod tests {
     #[test]
     fn buffer_is_bounded_by_number_and_by_bytes() {
         let mut buffer = Buffer::default();
-        let one = exchange(0);
-        let directory = Arc::clone(&one.directory);
-        let again = || Exchange { directory: Arc::clone(&directory), ..exchange_of(&directory) };
+        let (one, other) = (exchange(1, 0).directory, exchange(2, 0).directory);
         fn exchange_of(directory: &Arc<Directory>) -> Exchange {
             Exchange {
                 directory: Arc::clone(directory),
@@ -175,6 +206,7 @@ mod tests {
                 kind: Kind::Read,
                 method: String::new(),
                 path: String::new(),
+                scim: "2.0",
                 client: None,
                 user_agent: String::new(),
                 status: 200,
@@ -184,27 +216,32 @@ mod tests {
                 trace: Trace::off(),
             }
         }
-        for _ in 0..MAX_WAITING {
-            assert!(buffer.push(again()));
+        for _ in 0..MAX_WAITING / SHARE {
+            assert!(buffer.push(exchange_of(&one)));
         }
-        assert!(!buffer.push(one), "there is no place left");
+        assert!(!buffer.push(exchange_of(&one)), "the other half is not its own");
+        for _ in 0..MAX_WAITING / SHARE {
+            assert!(buffer.push(exchange_of(&other)));
+        }
+        assert!(!buffer.push(exchange(3, 0)), "there is no place left");
         assert_eq!(buffer.batch().len(), BATCH);
-        assert!(buffer.push(again()));
+        assert!(buffer.push(exchange_of(&one)));
 
         let mut buffer = Buffer::default();
         let large = 9 * 1024 * 1024;
-        let pushed: Vec<bool> = (0..5).map(|_| buffer.push(exchange(large))).collect();
-        assert_eq!(pushed, [true, true, true, false, false]);
+        let pushed = [1, 1, 2, 3, 4].map(|key| buffer.push(exchange(key, large)));
+        assert_eq!(pushed, [true, false, true, true, false]);
         assert_eq!(buffer.batch().len(), 1, "a large one is written alone");
-        assert!(buffer.push(exchange(large)));
+        assert!(buffer.push(exchange(1, large)));
         assert_eq!(std::iter::from_fn(|| buffer.batch().pop()).count(), 3);
-        assert_eq!(buffer.bytes, 0);
+        assert_eq!((buffer.bytes, buffer.shares.len()), (0, 0));
+        assert!(buffer.push(exchange(1, MAX_BYTES - 4_096)), "alone, also more than half");
     }
 
     #[test]
     fn twenty_reads_a_second_are_kept_and_everything_else() {
         let mut sampler = Sampler::default();
-        let mut keep = |key, kind, status, now| sampler.keeps(key, kind, status, now);
+        let mut keep = |key, kind, status, now| sampler.keeps((key, true), kind, status, now);
         for n in 0..25 {
             assert_eq!(keep(1, Kind::Read, 200, 1_500), n < 20);
         }
@@ -216,6 +253,20 @@ mod tests {
         for key in 10..3_000 {
             assert!(keep(key, Kind::Read, 200, 2_000 + key));
         }
-        assert!(sampler.reads.len() <= MAX_COUNTED + 1);
+        assert!(sampler.counted.len() <= MAX_COUNTED + 1);
+    }
+
+    #[test]
+    fn twenty_refused_requests_a_second_are_kept() {
+        let mut sampler = Sampler::default();
+        for (key, is_served, status) in [(1, true, 429), (2, false, 503), (3, false, 403)] {
+            for n in 0..25 {
+                let kept = sampler.keeps((key, is_served), Kind::Write, status, 1_500);
+                assert_eq!(kept, n < 20, "{status}");
+            }
+            assert!(sampler.keeps((key, true), Kind::Read, 200, 1_500), "reads count apart");
+            assert!(sampler.keeps((key, true), Kind::Write, 409, 1_500), "and failures do not");
+            assert!(sampler.keeps((key, is_served), Kind::Write, status, 2_000));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From an exchange to its record. Pure but for the keys.
 //!
 //! The record is a JSON object, in the form in which the API shows it:
-//! `{id, client_request_id, directory_id, at, method, path, status, duration_ms, client, user_agent,
+//! `{id, client_request_id, directory_id, at, method, path, scim, status, duration_ms, client, user_agent,
 //! profile, resource, received, received_note, rewritten, ignored, changes, event_ids, error,
 //! operations?}`. `docs/requests.md` says what each member is.
 
@@ -28,6 +28,9 @@ const MAX_TEXT_BYTES: usize = 8 * 1024;
 
 /// Names by which one record can be found.
 const MAX_NAMES: usize = 200;
+
+/// Members of an error that hold nothing that was sent.
+const OF_SERVER: [&str; 4] = ["schemas", "status", "scimType", "code"];
 
 /// Events that one record names.
 pub(in crate::service) const MAX_EVENTS: usize = 1_000;
@@ -87,6 +90,7 @@ impl Composer<'_> {
         put("at", instant_text(exchange.at).into());
         put("method", exchange.method.clone().into());
         put("path", path.into());
+        put("scim", exchange.scim.into());
         put("status", exchange.status.into());
         put("duration_ms", milliseconds(exchange.duration));
         put("client", exchange.client.into());
@@ -242,7 +246,11 @@ impl Composer<'_> {
         match value {
             Value::String(text) => *text = cut(&self.redactor.scrub(text)),
             Value::Array(elements) => elements.iter_mut().for_each(|e| self.scrub_detail(e)),
-            Value::Object(members) => members.values_mut().for_each(|m| self.scrub_detail(m)),
+            // What the server itself says is no secret, whatever was sent.
+            Value::Object(members) => members
+                .iter_mut()
+                .filter(|(name, _)| !OF_SERVER.contains(&name.as_str()))
+                .for_each(|(_, member)| self.scrub_detail(member)),
             _ => {}
         }
     }

@@ -47,7 +47,7 @@ pub struct RecordQuery {
 impl Service {
     /// Records of a directory, newest first, without their bodies and changes.
     pub async fn record_list(
-        &self,
+        self: &Arc<Self>,
         access: &ApiAccess,
         directory_id: &str,
         query: &RecordQuery,
@@ -67,7 +67,7 @@ impl Service {
 
     /// One record, whole.
     pub async fn record_get(
-        &self,
+        self: &Arc<Self>,
         access: &ApiAccess,
         directory_id: &str,
         id: &str,
@@ -95,10 +95,11 @@ impl Service {
             Ok(store) => read(store).await,
             Err(error) => Err(error),
         };
-        if first.is_ok() || self.records.store.is_shared() {
-            return first;
+        let Err(error) = first else { return first };
+        if !self.records.store.may_reopen(&error) {
+            return Err(error);
         }
-        self.reopen_records().await;
+        self.reopen_records(error).await;
         read(self.records.store.get()?).await
     }
 

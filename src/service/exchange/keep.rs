@@ -13,7 +13,7 @@ use super::{Exchange, RecordMetrics, RecordSettings};
 use crate::auth::{Mac, Seal, SecretKey};
 use crate::clock::Clock;
 use crate::scim::Object;
-use crate::service::context::{Settings, State};
+use crate::service::context::{Directory, Settings, State};
 use crate::service::{Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::request_record::RequestRow;
@@ -58,10 +58,13 @@ impl Records {
         }
     }
 
-    /// True when a request with that answer is to be recorded; successful reads are counted.
-    pub fn wants(&self, directory_key: i64, kind: super::Kind, status: u16, now: i64) -> bool {
+    /// True when a request with that answer is to be recorded; successful reads, and what is refused
+    /// unseen, are counted.
+    pub fn wants(&self, directory: &Directory, kind: super::Kind, status: u16, now: i64) -> bool {
+        let is_served =
+            !matches!(directory.state, State::Paused | State::Disabled | State::Deleting);
         let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = sampler.keeps(directory_key, kind, status, now);
+        let wanted = sampler.keeps((directory.key, is_served), kind, status, now);
         if !wanted {
             self.metrics.skipped.inc();
         }
@@ -130,7 +133,7 @@ fn context(directory_id: &str, id: &str) -> String {
 
 impl Service {
     /// Writes records as long as the process runs.
-    pub async fn run_records(&self) {
+    pub async fn run_records(self: &Arc<Self>) {
         loop {
             self.records.filled.notified().await;
             tokio::time::sleep(COLLECT).await;
@@ -138,8 +141,15 @@ impl Service {
         }
     }
 
-    /// Writes everything that waits.
-    pub async fn flush_records(&self) {
+    /// Writes everything that waits. It goes on when the caller goes away: what was taken out of the
+    /// buffer is in nobody else's hands.
+    pub async fn flush_records(self: &Arc<Self>) {
+        let service = Arc::clone(self);
+        let flushed = tokio::spawn(async move { service.write_waiting().await }).await;
+        flushed.unwrap_or_else(|error| tracing::warn!(%error, "request records were not written"));
+    }
+
+    async fn write_waiting(&self) {
         let _writing = self.records.writing.lock().await;
         loop {
             let batch = self.records.batch();
@@ -155,9 +165,7 @@ impl Service {
         let records = Arc::clone(&self.records);
         // Hashing and sealing take time that no worker of the server has.
         let sealed = tokio::task::spawn_blocking(move || {
-            if records.store.is_lost() {
-                records.store.reopen();
-            }
+            records.store.reopen_lost();
             let mut limits: HashMap<i64, RecordSettings> = HashMap::new();
             for exchange in &batch {
                 limits.insert(exchange.directory.key, exchange.directory.records);
@@ -167,7 +175,7 @@ impl Service {
         });
         let written = match sealed.await {
             Ok((rows, limits)) => self.insert_records(rows, &limits).await,
-            Err(error) => Err(StoreError::Unavailable(error.to_string()).into()),
+            Err(_) => Err(StoreError::Panicked("request_seal")),
         };
         match written {
             Ok(written) => {
@@ -176,14 +184,16 @@ impl Service {
             Err(error) => {
                 self.records.metrics.dropped.inc_by(count);
                 tracing::warn!(%error, count, "request records were not written");
-                self.reopen_records().await;
+                self.reopen_records(error).await;
             }
         }
     }
 
-    pub(super) async fn reopen_records(&self) {
+    /// After a failure of the store of records, which may be one of its file.
+    pub(super) async fn reopen_records(&self, error: StoreError) {
         let records = Arc::clone(&self.records);
-        let reopened = tokio::task::spawn_blocking(move || records.store.reopen()).await;
+        let reopened =
+            tokio::task::spawn_blocking(move || records.store.reopen_after(&error)).await;
         reopened.unwrap_or_else(|error| tracing::warn!(%error, "requests.db is not opened again"));
     }
 
@@ -192,10 +202,10 @@ impl Service {
         &self,
         rows: Vec<RequestRow>,
         limits: &HashMap<i64, RecordSettings>,
-    ) -> Result<u64, ServiceError> {
+    ) -> Result<u64, StoreError> {
         let rows = match self.records.store.is_shared() {
             true => rows,
-            false => self.without_deleted(rows).await?,
+            false => self.without_deleted(rows).await,
         };
         let (store, shared) = (self.records.store.get()?, self.records.store.is_shared());
         let inserted: Result<Vec<i64>, StoreError> = store
@@ -240,12 +250,13 @@ impl Service {
     }
 
     /// On SQLite the rows are in another file than the directories: those of a deleted directory are
-    /// not written, and [`Service::prune_records`] removes what slips through.
-    async fn without_deleted(&self, rows: Vec<RequestRow>) -> Result<Vec<RequestRow>, StoreError> {
+    /// not written, and [`Service::prune_records`] removes what slips through, as all does when the
+    /// directories cannot be read.
+    async fn without_deleted(&self, rows: Vec<RequestRow>) -> Vec<RequestRow> {
         let mut keys: Vec<i64> = rows.iter().map(|row| row.directory_key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let there: Vec<i64> = self
+        let there: Result<Vec<i64>, StoreError> = self
             .store
             .read("request_directories", move |tx| {
                 let mut there = Vec::new();
@@ -257,8 +268,13 @@ impl Service {
                 }
                 Ok::<_, StoreError>(there)
             })
-            .await?;
-        Ok(rows.into_iter().filter(|row| there.contains(&row.directory_key)).collect())
+            .await;
+        match there {
+            Ok(there) => {
+                rows.into_iter().filter(|row| there.contains(&row.directory_key)).collect()
+            }
+            Err(_) => rows,
+        }
     }
 
     /// Removes records that are too old or too many, and those of directories that are gone.
@@ -287,7 +303,7 @@ impl Service {
         }
     }
 
-    async fn prune_directory(&self, key: i64, limits: RecordSettings) -> Result<(), ServiceError> {
+    async fn prune_directory(&self, key: i64, limits: RecordSettings) -> Result<(), StoreError> {
         let too_old = Clock::floor(PREFIX, self.clock.now_ms() - limits.keep_ms());
         let store = self.records.store.get()?;
         let oldest: Result<Option<String>, StoreError> =
@@ -299,10 +315,10 @@ impl Service {
     /// Removes all records of a directory.
     pub(in crate::service) async fn forget_records(&self, key: i64) -> Result<(), ServiceError> {
         self.records.since.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        self.remove_records(key, None).await
+        Ok(self.remove_records(key, None).await?)
     }
 
-    async fn remove_records(&self, key: i64, until: Option<String>) -> Result<(), ServiceError> {
+    async fn remove_records(&self, key: i64, until: Option<String>) -> Result<(), StoreError> {
         loop {
             let (store, until) = (self.records.store.get()?, until.clone());
             let removed: Result<usize, StoreError> = store

@@ -57,6 +57,8 @@ pub struct Exchange {
     pub method: String,
     /// Path and query as they were sent.
     pub path: String,
+    /// The version of the protocol that it was served as: `2.0` or `1.1`.
+    pub scim: &'static str,
     /// The provider whose client it seems to be.
     pub client: Option<&'static str>,
     pub user_agent: String,

@@ -5,7 +5,9 @@
 //! one by the path or name beside it. What cannot be read, and speaks of a secret, is not recorded.
 //! Rather too much is removed than too little.
 
-use std::collections::HashSet;
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashSet};
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -41,11 +43,25 @@ const SHORTEST: usize = 4;
 /// How much of a long secret is looked for: a message may have cut it.
 const BEGINNING: usize = 16;
 
+/// How many different secrets are looked for in other texts. With more, no such text is kept.
+const MAX_REMEMBERED: usize = 256;
+
+/// Longest text in which secrets are looked for, in bytes; a longer one is not kept.
+const LONGEST: usize = 16 * 1024;
+
+/// How many bytes are looked through for one record, each counted once for every secret. What comes
+/// later is not kept.
+const MAX_LOOKED_AT: usize = 128 * 1024 * 1024;
+
 pub(super) struct Redactor<'r> {
     /// Names of attributes that are never returned, in lower case.
     hidden: &'r HashSet<String>,
-    /// What was removed.
-    removed: Vec<String>,
+    /// What was removed, the longest first: a shorter one may be a part of it.
+    removed: BTreeSet<(Reverse<usize>, String)>,
+    /// There were more than are remembered.
+    too_many: bool,
+    /// Bytes that may still be looked at.
+    left: Cell<usize>,
 }
 
 /// The names of all attributes, in lower case, whose values no answer shows.
@@ -67,7 +83,7 @@ pub(super) fn hidden_names(registry: &Registry) -> HashSet<String> {
 
 impl<'r> Redactor<'r> {
     pub(super) fn new(hidden: &'r HashSet<String>) -> Self {
-        Self { hidden, removed: Vec::new() }
+        Self { hidden, removed: BTreeSet::new(), too_many: false, left: Cell::new(MAX_LOOKED_AT) }
     }
 
     /// True when a name or path speaks of a secret.
@@ -101,6 +117,10 @@ impl<'r> Redactor<'r> {
                 self.remove(value);
             } else if let (true, true, Value::String(text)) = (named, is_name, &mut *value) {
                 self.path(text);
+            } else if let (true, Value::String(text)) =
+                (name.eq_ignore_ascii_case("filter"), &mut *value)
+            {
+                self.filter(text);
             } else {
                 self.value(value);
             }
@@ -110,11 +130,62 @@ impl<'r> Redactor<'r> {
     /// What a path about a secret compares with is a secret too: `password[value eq "…"]`.
     fn path(&mut self, text: &mut String) {
         if let Some(at) = text.find(['[', '"', ' ']).filter(|_| self.is_secret(text)) {
-            let literals: Vec<String> =
-                text.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-            self.removed.extend(literals);
+            self.literals(text.get(at..).unwrap_or_default());
             text.truncate(at);
             text.push_str(REMOVED);
+        }
+    }
+
+    /// A filter that speaks of a secret is removed as a whole, also one that cannot be read; true
+    /// when it was.
+    fn filter(&mut self, text: &mut String) -> bool {
+        let is_secret = self.is_secret(text);
+        if is_secret {
+            self.literals(text);
+            REMOVED.clone_into(text);
+        }
+        is_secret
+    }
+
+    /// Remembers a text, everything in it that stands in quotes, and its words.
+    fn literals(&mut self, text: &str) {
+        self.keep_in_mind(text);
+        for literal in text.split('"').skip(1).step_by(2) {
+            self.literal(literal);
+            // As it is when its escapes are read.
+            if let Ok(read) = serde_json::from_str::<String>(&format!("\"{literal}\"")) {
+                self.literal(&read);
+            }
+        }
+        let separates = |c: char| c.is_whitespace() || matches!(c, '"' | '(' | ')' | '[' | ']');
+        for word in text.split(separates) {
+            // The name of the attribute tells nothing, and a message without it even less.
+            let name = word.to_ascii_lowercase();
+            if !WORDS.contains(&name.as_str()) && !self.hidden.contains(&name) {
+                self.literal(word);
+            }
+        }
+    }
+
+    /// Messages quote what they name: by its quotes a short one is found too.
+    fn literal(&mut self, text: &str) {
+        match text.len() {
+            0 => {}
+            1..SHORTEST => {
+                self.removed.insert((Reverse(text.len() + 2), format!("\"{text}\"")));
+            }
+            _ => self.keep_in_mind(text),
+        }
+    }
+
+    fn keep_in_mind(&mut self, text: &str) {
+        if self.too_many || text.len() < SHORTEST || REMOVED.contains(text) {
+            return;
+        }
+        self.removed.insert((Reverse(text.len()), text.to_owned()));
+        if self.removed.len() > MAX_REMEMBERED {
+            self.too_many = true;
+            self.removed.clear();
         }
     }
 
@@ -128,8 +199,8 @@ impl<'r> Redactor<'r> {
 
     fn remember(&mut self, value: &Value) {
         match value {
-            Value::String(text) => self.removed.push(text.clone()),
-            Value::Number(number) => self.removed.push(number.to_string()),
+            Value::String(text) => self.keep_in_mind(text),
+            Value::Number(number) => self.keep_in_mind(&number.to_string()),
             Value::Array(elements) => elements.iter().for_each(|element| self.remember(element)),
             Value::Object(members) => members.values().for_each(|member| self.remember(member)),
             _ => {}
@@ -146,26 +217,21 @@ impl<'r> Redactor<'r> {
     /// The path of a request without the secrets of its query string.
     pub(super) fn request_path(&mut self, path: &str) -> String {
         let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+        if self.too_many {
+            return format!("{path}?{REMOVED}");
+        }
         let pairs: Vec<String> = query.split('&').map(|pair| self.pair(pair)).collect();
         format!("{path}?{}", pairs.join("&"))
     }
 
     fn pair(&mut self, pair: &str) -> String {
         let Some((name, value)) = pair.split_once('=') else { return pair.to_owned() };
-        let (known, decoded) = (decode(name), decode(value));
+        let (known, mut decoded) = (decode(name), decode(value));
         // A filter on a secret compares it with something; a list of names does not.
-        let compares = decoded.contains(' ') || decoded.contains('"') || decoded.contains('%');
+        let compares = known.eq_ignore_ascii_case("filter") || decoded.contains([' ', '"', '%']);
         if self.is_secret(&known) {
-            self.removed.push(decoded);
-        } else if compares && self.is_secret(&decoded) {
-            let words = decoded.split(['"', ' ', '(', ')', '[', ']']).filter(|w| !w.is_empty());
-            let literals = words.clone().zip(words.skip(1)).filter(|(operator, _)| {
-                ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"]
-                    .iter()
-                    .any(|known| operator.eq_ignore_ascii_case(known))
-            });
-            self.removed.extend(literals.map(|(_, literal)| literal.to_owned()));
-        } else {
+            self.keep_in_mind(&decoded);
+        } else if !compares || !self.filter(&mut decoded) {
             return pair.to_owned();
         }
         format!("{name}={REMOVED}")
@@ -173,9 +239,20 @@ impl<'r> Redactor<'r> {
 
     /// Takes what was removed elsewhere out of a text such as the detail of an error.
     pub(super) fn scrub(&self, text: &str) -> String {
+        if self.removed.is_empty() && !self.too_many {
+            return text.to_owned();
+        }
+        let cost = self.removed.len().saturating_mul(text.len());
+        let left = self.left.get().checked_sub(cost);
+        self.left.set(left.unwrap_or(0));
+        if self.too_many || text.len() > LONGEST || left.is_none() {
+            return REMOVED.to_owned();
+        }
         let mut text = text.to_owned();
-        for secret in self.removed.iter().filter(|secret| secret.len() >= SHORTEST) {
-            text = text.replace(secret.as_str(), REMOVED);
+        for (_, secret) in &self.removed {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), REMOVED);
+            }
             let beginning: String = secret.chars().take(BEGINNING).collect();
             if beginning.len() < secret.len() {
                 let mut from = 0;
@@ -242,6 +319,19 @@ mod tests {
                 json!({"Operations": [{"op": "remove", "path": "tokens[value eq \"abc\"]"}]}),
                 json!({"Operations": [{"op": "remove", "path": "tokens[removed]"}]}),
             ),
+            // In a search.
+            (
+                json!({"filter": "password eq \"x\"", "attributes": ["userName"]}),
+                json!({"filter": REMOVED, "attributes": ["userName"]}),
+            ),
+            (
+                json!({"Filter": "userName eq \"password\" and badge sw 7"}),
+                json!({"Filter": REMOVED}),
+            ),
+            (
+                json!({"filter": "userName eq \"a\"", "sortBy": "password"}),
+                json!({"filter": "userName eq \"a\"", "sortBy": "password"}),
+            ),
             // In a bulk request.
             (
                 json!({"Operations": [{"path": "/Users", "data": {"password": "x", "userName": "u"}}]}),
@@ -281,6 +371,7 @@ mod tests {
             ("/Users?filter=password%20eq%20%22abc%22", "/Users?filter=[removed]"),
             ("/Users?filter=p%61ssword+eq+abc", "/Users?filter=[removed]"),
             ("/Users?filter=badge+eq+7", "/Users?filter=[removed]"),
+            ("/Users?filter=password(hunter22)", "/Users?filter=[removed]"),
             ("/Users?excludedAttributes=password", "/Users?excludedAttributes=password"),
         ] {
             assert_eq!(Redactor::new(&hidden).request_path(sent), kept);
@@ -315,5 +406,67 @@ mod tests {
         ] {
             assert_eq!(redactor.scrub(text), kept);
         }
+    }
+
+    #[test]
+    fn what_a_filter_compares_a_secret_with_is_taken_out_of_messages() {
+        let hidden = HashSet::from(["badge".to_owned()]);
+        for (filter, message, kept) in [
+            (
+                "password \"hunter22\"",
+                "\"hunter22\" is no operator of password",
+                "\"[removed]\" is no operator of password",
+            ),
+            ("password eq \"my two words\" x", "found my two words.", "found [removed]."),
+            ("password eq \"my two words\" x", "found words.", "found [removed]."),
+            ("badge eq \"a7\"", "found \"a7\".", "found [removed]."),
+            ("badge eq a7", "found \"a7\".", "found [removed]."),
+            ("(badge eq \"hunt\\u0065r\")", "found \"hunter\".", "found \"[removed]\"."),
+            ("password hunter22", "in password hunter22", "in [removed]"),
+            ("userName hunter22", "in userName hunter22", "in userName hunter22"),
+        ] {
+            let mut of_body = Redactor::new(&hidden);
+            of_body.value(&mut json!({ "filter": filter }));
+            assert_eq!(of_body.scrub(message), kept, "{filter}");
+            let mut of_path = Redactor::new(&hidden);
+            of_path.request_path(&format!("/Users?filter={}", filter.replace(' ', "+")));
+            assert_eq!(of_path.scrub(message), kept, "{filter}");
+        }
+    }
+
+    #[test]
+    fn many_secrets_are_not_remembered_and_no_text_is_kept_beside_them() {
+        let hidden = HashSet::new();
+        // The same secret again and again is one.
+        let mut redactor = Redactor::new(&hidden);
+        redactor.value(&mut json!({"tokens": vec!["hunter22"; 200_000]}));
+        assert_eq!(redactor.removed.len(), 1);
+        assert_eq!(redactor.scrub("found hunter22"), "found [removed]");
+
+        for (count, path, message) in [
+            (MAX_REMEMBERED, "/Users?count=1", "found nothing"),
+            (MAX_REMEMBERED + 1, "/Users?[removed]", REMOVED),
+            (300_000, "/Users?[removed]", REMOVED),
+        ] {
+            let mut redactor = Redactor::new(&hidden);
+            let secrets: Vec<String> = (0..count).map(|n| format!("secret-{n}")).collect();
+            redactor.value(&mut json!({ "tokens": secrets }));
+            assert!(redactor.removed.len() <= MAX_REMEMBERED, "{count}");
+            assert_eq!(redactor.scrub("found nothing"), message, "{count}");
+            assert_eq!(redactor.request_path("/Users?count=1"), path, "{count}");
+        }
+    }
+
+    #[test]
+    fn looking_for_secrets_ends() {
+        let hidden = HashSet::new();
+        let mut redactor = Redactor::new(&hidden);
+        let text = "x".repeat(LONGEST);
+        assert_eq!(redactor.scrub(&format!("{text}x")).len(), LONGEST + 1, "there is no secret");
+        let secrets: Vec<String> = (0..MAX_REMEMBERED).map(|n| format!("secret-{n}")).collect();
+        redactor.value(&mut json!({ "tokens": secrets }));
+        assert_eq!(redactor.scrub(&format!("{text}x")), REMOVED, "too long");
+        let kept = (0..1_000).filter(|_| redactor.scrub(&text) != REMOVED).count();
+        assert!((1..=MAX_LOOKED_AT / LONGEST / MAX_REMEMBERED).contains(&kept), "{kept}");
     }
 }

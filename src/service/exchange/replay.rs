@@ -57,7 +57,7 @@ impl Service {
     /// Does a recorded request again and answers
     /// `{id, directory_id, profile, status, rewritten, ignored, changes, error, difference}`.
     pub async fn replay(
-        &self,
+        self: &Arc<Self>,
         access: &ApiAccess,
         directory_id: &str,
         id: &str,
@@ -95,6 +95,7 @@ impl Service {
             kind: Kind::Write,
             method: plan.method.clone(),
             path: String::new(),
+            scim: "2.0",
             client: None,
             user_agent: String::new(),
             status,
@@ -224,7 +225,7 @@ impl Plan {
                  bulk requests cannot.",
             );
         };
-        if text("path").starts_with("/scim/v1") {
+        if text("scim") == "1.1" {
             return refuse("Only requests of SCIM 2.0 can be replayed.");
         }
         let body = record.get("received").and_then(Value::as_object).cloned();

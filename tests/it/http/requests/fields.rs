@@ -58,6 +58,7 @@ fn create_is_recorded_with_every_field(app: &TestApp) {
     assert_eq!(record["at"], NOW);
     assert_eq!(record["method"], "POST");
     assert_eq!(record["path"], format!("/scim/v2/{}/Users", app.directory.external_key));
+    assert_eq!(record["scim"], "2.0");
     assert_eq!(record["status"], 201);
     assert!(record["duration_ms"].as_f64().expect("a number") >= 0.0);
     assert_eq!(record["client"], "okta");

@@ -1,5 +1,6 @@
 //! How much is kept and how long, and that requests never feel it.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ on_both_databases![
     ring_keeps_the_newest_by_count,
     ring_forgets_by_age,
     reads_are_kept_at_a_bounded_rate,
+    refused_requests_are_kept_at_a_bounded_rate,
+    caller_that_goes_away_loses_no_records,
     full_buffer_drops_records_and_no_request,
     deleted_directory_takes_its_records_with_it,
     stop_writes_what_waits,
@@ -80,6 +83,35 @@ fn reads_are_kept_at_a_bounded_rate(app: &TestApp) {
     app.clock.advance(Duration::from_secs(1));
     app.scim.get(&format!("/Users/{id}")).expect(200);
     assert_eq!(listed(app, &app.directory, "").len(), 24);
+}
+
+fn refused_requests_are_kept_at_a_bounded_rate(app: &TestApp) {
+    let path = format!("/api/v1/directories/{}", app.directory.id);
+    app.api.patch(&path, json!({"state": "paused"})).expect(200);
+    for n in 0..30 {
+        app.scim.post("/Users", user(&format!("u{n}@example.com"))).expect(503);
+    }
+    assert_eq!(listed(app, &app.directory, "limit=500").len(), 20);
+    assert_eq!(counter(app, "rollbook_request_records_skipped_total"), 10);
+    app.api.patch(&path, json!({"state": "linked"})).expect(200);
+    app.scim.post("/Users", user("ada@example.com")).expect(201);
+    assert_eq!(listed(app, &app.directory, "limit=500").len(), 21);
+}
+
+fn caller_that_goes_away_loses_no_records(app: &TestApp) {
+    let service = Arc::clone(app.service());
+    let held = app.wait(service.records.hold());
+    app.scim.post("/Users", user("ada@example.com")).expect(201);
+    drop(held);
+    let service = Arc::clone(app.service());
+    app.wait(async move {
+        let mut flush = Box::pin(service.flush_records());
+        let begun = std::future::poll_fn(|cx| std::task::Poll::Ready(flush.as_mut().poll(cx)));
+        assert!(begun.await.is_pending(), "it takes longer than one look");
+        drop(flush);
+        service.flush_records().await;
+    });
+    assert_eq!(stored(app), 1);
 }
 
 fn full_buffer_drops_records_and_no_request(app: &TestApp) {

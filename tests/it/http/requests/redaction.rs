@@ -9,6 +9,8 @@ use crate::support::{TestApp, patch, user};
 
 on_both_databases![
     secrets_are_removed_wherever_they_stand,
+    secrets_of_filters_are_removed,
+    many_secrets_leave_no_text_beside_them,
     values_that_are_never_returned_are_removed,
     records_are_sealed,
     bodies_can_be_left_out,
@@ -69,6 +71,39 @@ fn secrets_are_removed_wherever_they_stand(app: &TestApp) {
     assert!(listed(app, &app.directory, "limit=500").len() >= 14);
     assert_kept_without(app, SECRET);
     assert_kept_without(app, &app.directory.token);
+}
+
+fn secrets_of_filters_are_removed(app: &TestApp) {
+    let search = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+        "filter": format!("password eq \"{SECRET}\""),
+    });
+    app.scim.post("/Users/.search", search);
+    assert_eq!(newest(app)["received"]["filter"], "[removed]");
+    for (filter, word) in [
+        (format!("password+%22{SECRET}%22"), SECRET),
+        ("password+%22unlikely+phrase%22".to_owned(), "phrase"),
+        ("password+%22%237%22".to_owned(), "#7"),
+    ] {
+        app.scim.get(&format!("/Users?filter={filter}")).expect(400);
+        let record = newest(app);
+        assert!(record["path"].as_str().expect("a path").ends_with("?filter=[removed]"));
+        assert_eq!(record["error"]["status"], "400");
+        assert!(!record["error"].to_string().contains(word), "{record:#}");
+    }
+    assert_kept_without(app, SECRET);
+}
+
+fn many_secrets_leave_no_text_beside_them(app: &TestApp) {
+    let mut body = user("ada@example.com");
+    body["unknownTokens"] = (0..100_000).map(|n| format!("secret-{n}")).collect();
+    body["userName"] = 7.into();
+    app.scim.post("/Users?count=1", body).expect(400);
+    let record = newest(app);
+    assert!(record["path"].as_str().expect("a path").ends_with("/Users?[removed]"), "{record:#}");
+    assert_eq!(record["error"]["detail"], "[removed]");
+    assert_eq!((&record["error"]["status"], &record["scim"]), (&json!("400"), &json!("2.0")));
+    assert_eq!(record["received"]["unknownTokens"], "[removed]");
 }
 
 fn values_that_are_never_returned_are_removed(app: &TestApp) {

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::{dump, listed, newest, path, set};
 use crate::http::{USER, api_error, assert_invalid};
 use crate::on_both_databases;
-use crate::support::{Answer, TestApp, group, patch, user};
+use crate::support::{Answer, Client, TestApp, group, patch, user};
 
 on_both_databases![
     another_profile_says_what_it_would_have_done,
     replay_of_a_create_does_not_meet_what_it_made,
     replay_runs_on_the_resource_as_it_is_now,
     replay_changes_nothing,
+    scim_1_1_is_refused_however_its_path_is_written,
     what_cannot_be_replayed_is_refused_with_the_reason,
 ];
 
@@ -129,6 +130,24 @@ fn replay_changes_nothing(app: &TestApp) {
 fn without_records(mut dump: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
     dump.remove("request_record");
     dump
+}
+
+fn scim_1_1_is_refused_however_its_path_is_written(app: &TestApp) {
+    let body = |n: usize| {
+        let name = format!("u{n}@example.com");
+        json!({"schemas": ["urn:scim:schemas:core:1.0"], "userName": name})
+    };
+    for (n, root) in ["/scim/v1/", "//scim/v1/", "/scim//v1/", "/scim/V1/"].into_iter().enumerate()
+    {
+        let base = app.directory.base_url.replace("/scim/v2/", root);
+        let client = Client::new(&base, &app.directory.token, "application/json");
+        client.post("/Users", body(n)).expect(201);
+        let record = newest(app);
+        assert!(record["path"].as_str().expect("a path").starts_with(root), "{record:#}");
+        assert_eq!(record["scim"], "1.1", "{root}");
+        let message = api_error(&replay(app, json!({})), 409, "not_replayable");
+        assert!(message.contains("SCIM 2.0"), "{message}");
+    }
 }
 
 fn what_cannot_be_replayed_is_refused_with_the_reason(app: &TestApp) {
