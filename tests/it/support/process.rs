@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// How long a start may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is shown of the log of a server whose test has failed.
+const LAST_LINES: usize = 40;
+
 /// The binary with an environment of its own.
 pub fn rollbook(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollbook"));
@@ -86,6 +89,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+            for line in last.iter().rev() {
+                println!("{line}");
+            }
+        }
     }
 }
 
