@@ -2,6 +2,8 @@
 
 mod asynchronous;
 mod cli;
+mod large_group;
+mod members;
 mod requests;
 mod serve;
 mod tls;
@@ -40,7 +42,13 @@ struct Server {
 impl Server {
     /// Starts and waits until commands can find it.
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// Starts with more settings.
+    fn start_with(folder: &Path, settings: &[(&str, String)]) -> Self {
         let mut child = rollbook(folder)
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .arg("serve")
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -86,7 +86,8 @@ impl Client {
         self.try_send(method, path, headers, body).expect("the server answers")
     }
 
-    fn try_send(
+    /// Any request to a server that may be gone.
+    pub fn try_send(
         &self,
         method: &str,
         path: &str,
