@@ -3,6 +3,8 @@
 mod asynchronous;
 mod bench_report;
 mod cli;
+mod large_group;
+mod members;
 mod requests;
 mod serve;
 mod tls;
