@@ -50,7 +50,6 @@ pub(super) struct Site {
     pub(super) id: String,
     pub(super) now: i64,
     pub(super) ids: crate::clock::Ids,
-    pub(super) slot: i32,
     pub(super) trace: Trace,
 }
 
@@ -352,7 +351,7 @@ impl Site {
         if app_state.is_visible() {
             recorder.created(tx, &row)?;
         }
-        tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
+        tx.count_add(directory_key, &rt.name, row.active, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;
         Ok(row)
     }
@@ -474,7 +473,7 @@ impl Site {
             let mut deltas = [(row.active, -1), (new.active, 1)];
             deltas.sort_unstable();
             for (active, delta) in deltas {
-                tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
+                tx.count_add(directory_key, &rt.name, active, delta)?;
             }
         }
         // A user leaves groups, a group loses members.

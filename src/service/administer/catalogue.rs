@@ -106,7 +106,6 @@ impl Service {
             id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: Trace::off(),
         };
         let mut sites: Vec<(Site, String, Object)> = Vec::with_capacity(wanted.len());
