@@ -46,13 +46,14 @@ pub(super) fn begin_write(conn: &mut AnyConn) -> QueryResult<()> {
     }
 }
 
-/// Starts a transaction in which every statement sees the same state.
+/// Starts a transaction in which every statement sees the same state. On PostgreSQL the values of a
+/// statement may decide its plan here: a filter can select few rows of a directory or most of them.
 pub(super) fn begin_snapshot(conn: &mut AnyConn) -> QueryResult<()> {
     match conn {
         AnyConn::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN"),
         AnyConn::Pg(inner) => AnsiTransactionManager::begin_transaction_sql(
             inner,
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto",
         ),
     }
 }
