@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MultiConnection, PgConnection, SqliteConnection};
+use diesel::{Connection, PgConnection, SqliteConnection};
 
 use super::error::StoreError;
 
 /// A connection to one of the two databases; every statement is written once for both.
-#[derive(MultiConnection)]
 pub(super) enum AnyConn {
     Sqlite(SqliteConnection),
     Pg(PgConnection),
