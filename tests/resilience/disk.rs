@@ -49,7 +49,12 @@ impl Drop for SmallDisk {
 }
 
 /// Writers meet a disk that fails, and go on when it is well; reads are served all the time.
-fn through_a_failure(server: &Server, tenant: &Tenant, fail: impl Fn(), heal: impl Fn()) -> Written {
+fn through_a_failure(
+    server: &Server,
+    tenant: &Tenant,
+    fail: impl Fn(),
+    heal: impl Fn(),
+) -> Written {
     let load = Load::start(tenant, &[&server.url], 8);
     let scim = tenant.scim(&server.url);
     let id = scim.get("/Groups").expect(200).ids()[0].clone();

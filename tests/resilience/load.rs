@@ -259,7 +259,8 @@ impl Writer {
         let Some(person) = self.model.person(self.turn / 2, |_| true) else { return };
         let Some((id, old)) = self.model.people[person].sure() else { return };
         let new = Facts { title: format!("t{}", self.turn), active: !old.active };
-        let (path, body) = (format!("/Users/{id}"), body(&self.model.people[person].user_name, &new));
+        let (path, body) =
+            (format!("/Users/{id}"), body(&self.model.people[person].user_name, &new));
         let outcome = self.wire.write("PUT", &path, Some(body), 200);
         self.changed(person, new, outcome);
     }

@@ -71,8 +71,9 @@ impl Model {
 
     /// The n-th person of those about whom nothing is unsure and whom `wanted` takes, round and round.
     pub fn person(&self, n: usize, wanted: impl Fn(usize) -> bool) -> Option<usize> {
-        let sure: Vec<usize> =
-            (0..self.people.len()).filter(|p| self.people[*p].sure().is_some() && wanted(*p)).collect();
+        let sure: Vec<usize> = (0..self.people.len())
+            .filter(|p| self.people[*p].sure().is_some() && wanted(*p))
+            .collect();
         (!sure.is_empty()).then(|| sure[n % sure.len()])
     }
 

@@ -41,8 +41,7 @@ impl Proxy {
     pub fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let state =
-            State { target, open: Vec::new(), refuses: false, plan: Vec::new(), made: 0 };
+        let state = State { target, open: Vec::new(), refuses: false, plan: Vec::new(), made: 0 };
         let proxy = Self { address, state: Arc::new(Mutex::new(state)) };
         let accepting = proxy.clone();
         std::thread::spawn(move || {
@@ -121,7 +120,8 @@ impl Proxy {
         let mut buffer = [0; 64 * 1024];
         while let Ok(n @ 1..) = client.read(&mut buffer) {
             let commits = buffer[..n].windows(6).any(|bytes| bytes == b"COMMIT");
-            let cut = if commits { self.planned(|cut| !matches!(cut, Cut::Answer(_))) } else { None };
+            let cut =
+                if commits { self.planned(|cut| !matches!(cut, Cut::Answer(_))) } else { None };
             if cut == Some(Cut::AfterCommit) {
                 // The client is gone before the answer can be; the server commits all the same.
                 let _ = client.shutdown(Shutdown::Both);

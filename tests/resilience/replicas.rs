@@ -57,7 +57,11 @@ impl Replicas {
 }
 
 /// Sends `of(0..n)` through the clients in turn, from that many threads.
-fn at_once(clients: &[Client], n: usize, of: impl Fn(&Client, usize) -> Answer + Sync) -> Vec<Answer> {
+fn at_once(
+    clients: &[Client],
+    n: usize,
+    of: impl Fn(&Client, usize) -> Answer + Sync,
+) -> Vec<Answer> {
     const THREADS: usize = 8;
     let ready = Barrier::new(THREADS);
     std::thread::scope(|scope| {
@@ -256,7 +260,12 @@ mod processes_that_start_at_once_make_one_first_directory {
         for url in replicas.urls() {
             for path in ["/api/v1/organizations", "/api/v1/directories"] {
                 let listed = api(url).get(path).expect(200);
-                assert_eq!(listed.body["data"].as_array().map(Vec::len), Some(1), "{}", listed.text);
+                assert_eq!(
+                    listed.body["data"].as_array().map(Vec::len),
+                    Some(1),
+                    "{}",
+                    listed.text
+                );
             }
         }
         let told = replicas._folders.iter();
@@ -311,7 +320,11 @@ mod what_one_process_is_told_counts_in_the_others_within_five_seconds {
                     there.get("/Users").expect(200);
                     tell(&api(urls[0]), &tenant);
                     let since = Instant::now();
-                    assert_eq!(here.get("/Users").status, refusal, "{what}: at once where it was told");
+                    assert_eq!(
+                        here.get("/Users").status,
+                        refusal,
+                        "{what}: at once where it was told"
+                    );
                     loop {
                         let asked = since.elapsed();
                         let status = there.get("/Users").status;
@@ -453,8 +466,10 @@ mod policies_and_purges_are_done_once_by_several_processes {
         assert!(Consumer::of(&tables::events(&url, &tenant)).users.is_empty());
         assert_eq!(deleted(), USERS);
 
-        let of_tenant =
-            format!("resource WHERE directory_key = (SELECT key FROM directory WHERE id = '{}')", tenant.id);
+        let of_tenant = format!(
+            "resource WHERE directory_key = (SELECT key FROM directory WHERE id = '{}')",
+            tenant.id
+        );
         assert_eq!(replicas.count(&of_tenant), USERS);
         replicas.servers[1].kill();
         replicas.servers[2].kill();
@@ -463,7 +478,8 @@ mod policies_and_purges_are_done_once_by_several_processes {
         replicas.servers[2].again();
         let there = format!("directory WHERE id = '{}'", tenant.id);
         wait("the directory is purged", || replicas.count(&there) == 0);
-        let left = "resource r WHERE NOT EXISTS (SELECT 1 FROM directory d WHERE d.key = r.directory_key)";
+        let left =
+            "resource r WHERE NOT EXISTS (SELECT 1 FROM directory d WHERE d.key = r.directory_key)";
         assert_eq!(replicas.count(left), 0);
         for server in &replicas.servers {
             let log = server.log();

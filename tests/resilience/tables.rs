@@ -96,8 +96,7 @@ pub fn faults(database: &str) -> Vec<String> {
         })
         .collect();
     if database.starts_with("sqlite:") {
-        let checked =
-            rows(database, "SELECT integrity_check AS found FROM pragma_integrity_check");
+        let checked = rows(database, "SELECT integrity_check AS found FROM pragma_integrity_check");
         wrong.extend(checked.into_iter().filter(|line| line != "ok"));
     }
     wrong
@@ -115,7 +114,8 @@ pub fn events(database: &str, tenant: &Tenant) -> Vec<(String, Value)> {
         None => diesel::sql_query(text).load(&mut postgres(database)),
     }
     .expect("events");
-    let event = |row: Event| (row.event, serde_json::from_str(&row.data).expect("event data is JSON"));
+    let event =
+        |row: Event| (row.event, serde_json::from_str(&row.data).expect("event data is JSON"));
     rows.into_iter().map(event).collect()
 }
 
@@ -128,7 +128,10 @@ pub fn replay(database: &str, tenant: &Tenant, stored: &Stored) -> Vec<String> {
         .users
         .values()
         .map(|user| {
-            (text(&user["username"]), (text(&user["id"]), text(&user["job_title"]), text(&user["state"])))
+            (
+                text(&user["username"]),
+                (text(&user["id"]), text(&user["job_title"]), text(&user["state"])),
+            )
         })
         .collect();
     let state = |user: &Value| if user["active"] == true { "active" } else { "inactive" };

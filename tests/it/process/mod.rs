@@ -1,7 +1,10 @@
 //! The binary as an operator uses it: started, asked, stopped, started again.
 
 mod asynchronous;
+mod bench_report;
 mod cli;
+mod large_group;
+mod members;
 mod requests;
 mod serve;
 mod tls;

@@ -129,12 +129,8 @@ impl Client {
             headers.entry(name.to_string()).or_insert_with(|| value.to_owned());
         }
         let status = response.status().as_u16();
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(256 * 1024 * 1024)
-            .read_to_string()
-            .ok()?;
+        let text =
+            response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string().ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Some(Answer { status, headers, text, body })
     }
