@@ -158,7 +158,6 @@ impl Service {
             id: group.id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: Trace::off(),
             members_at_once: self.members_at_once,
         };
