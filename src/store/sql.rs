@@ -5,6 +5,7 @@
 //! are always bound, and the prepared statement is kept per connection under its text.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use diesel::RunQueryDsl;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -15,6 +16,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use super::conn::{AnyConn, MultiBackend};
 use super::dialect::{self, Dialect};
 use super::error::{StoreError, UnitError};
+use crate::clock::Stopwatch;
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -90,12 +92,28 @@ impl<Row> RunQueryDsl<AnyConn> for Statement<'_, Row> {}
 pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConn,
     pub(super) dialect: Dialect,
+    /// Since when, and for how long, its queries may be asked.
+    span: Option<(Stopwatch, Duration)>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect }
+        Self { conn, dialect, span: None }
+    }
+
+    /// Refuses queries when `longest` is over.
+    pub(super) fn until(conn: &'c mut AnyConn, longest: Duration) -> Self {
+        Self { span: Some((Stopwatch::start(), longest)), ..Self::new(conn) }
+    }
+
+    fn check_time(&self) -> Result<(), StoreError> {
+        match &self.span {
+            Some((since, longest)) if since.elapsed() > *longest => {
+                Err(StoreError::TimedOut("a read has held on to one state for too long".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit
@@ -130,6 +148,7 @@ impl<'c> Tx<'c> {
     where
         for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
     {
+        self.check_time()?;
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<Sql> };
         Ok(statement.load(self.conn)?)
     }
@@ -143,6 +162,7 @@ impl<'c> Tx<'c> {
     where
         for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
     {
+        self.check_time()?;
         let statement = Statement { text, binds, keep: Keep::No, row: PhantomData::<Sql> };
         Ok(statement.load(self.conn)?)
     }
