@@ -5,6 +5,8 @@
 //! touch nothing but the database. The nouns (`directory`, `resource`, `member`, …) are functions
 //! on [`Tx`]; [`plan`] turns filters into SQL.
 
+pub mod backup;
+mod check;
 mod conn;
 mod dialect;
 mod error;
@@ -43,6 +45,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
+pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
 pub use exec::on_behalf_of;

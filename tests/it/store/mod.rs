@@ -1,6 +1,7 @@
 //! The store: what commits, what does not, and in which order.
 
 mod batch;
+mod check;
 mod directory_lock;
 mod event_order;
 mod housekeep;
