@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Text};
 
 use super::StoreError;
 use super::check;
 use super::conn::{AnyConn, Role, open_sqlite};
+use super::dialect;
 use super::sql::{Bind, Tx};
 
 /// About how many bytes a copy will have.
@@ -47,8 +47,7 @@ impl Copied {
     pub fn faults(&mut self) -> Result<Vec<String>, StoreError> {
         let mut found = check::file(&mut self.0)?;
         if found.is_empty() {
-            let versions =
-                super::dialect::versions(&mut self.0).map_err(StoreError::Unavailable)?;
+            let versions = dialect::versions(&mut self.0).map_err(StoreError::Unavailable)?;
             found.extend(versions.applied.is_empty().then(|| "it has no tables".to_owned()));
             found.extend(versions.unknown.iter().map(|version| {
                 format!("it was made by a newer version of Rollbook (migration {version})")
@@ -81,7 +80,7 @@ impl Copied {
 
     /// Leaves one file with no log beside it.
     pub fn close(mut self) -> Result<(), StoreError> {
-        Ok(self.0.batch_execute("PRAGMA journal_mode = DELETE")?)
+        Ok(dialect::run(&mut self.0, "PRAGMA journal_mode = DELETE")?)
     }
 }
 

@@ -4,7 +4,6 @@
 //! where; a part that cannot be read says why. Directories that are being deleted are left out: their
 //! rows go step by step.
 
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
 use super::conn::AnyConn;
@@ -148,7 +147,7 @@ pub fn check(
     if is_file {
         tell("file", file(&mut conn));
     } else {
-        conn.batch_execute("SET statement_timeout = 0")?;
+        dialect::run(&mut conn, "SET statement_timeout = 0")?;
     }
     let tables = tables(&mut conn);
     let readable = matches!(&tables, Ok(found) if found.is_empty());
@@ -215,7 +214,7 @@ fn broken(conn: &mut AnyConn, rule: &Rule) -> Result<Vec<String>, StoreError> {
 pub fn repair_counters(location: &Location) -> Result<usize, StoreError> {
     let mut conn = connect(location)?;
     if Dialect::of(&conn) == Dialect::Postgres {
-        conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")?;
+        dialect::run(&mut conn, "SET statement_timeout = 0; SET lock_timeout = 0")?;
     }
     let keys = Tx::new(&mut conn)
         .rows::<BigInt, i64>("SELECT key FROM directory WHERE state <> 'deleting'", &[])?;

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Integer};
 
 use super::conn::{AnyConn, Role, open_sqlite};
-use super::dialect::Dialect;
+use super::dialect::{self, Dialect};
 use super::metrics::StoreMetrics;
 use super::sql::Tx;
 use super::{Store, StoreError};
@@ -135,7 +134,7 @@ impl Log {
             Some(conn) => conn,
             None => {
                 let mut conn = open_sqlite(&self.database, Role::Reader)?;
-                conn.batch_execute(CUT_WAIT)?;
+                dialect::run(&mut conn, CUT_WAIT)?;
                 self.conn.insert(conn)
             }
         };
@@ -186,7 +185,7 @@ impl Tx<'_> {
 
     /// Moves up to 256 pages from the end of the file into free ones, and cuts the file there.
     fn pages_release(&mut self) -> Result<Option<Pages>, StoreError> {
-        self.conn.batch_execute("PRAGMA incremental_vacuum(256)")?;
+        dialect::run(self.conn, "PRAGMA incremental_vacuum(256)")?;
         self.pages()
     }
 }

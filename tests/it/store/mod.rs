@@ -5,5 +5,6 @@ mod check;
 mod directory_lock;
 mod event_order;
 mod housekeep;
+mod keys;
 mod migrations;
 mod plan;
