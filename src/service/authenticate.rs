@@ -111,6 +111,17 @@ pub enum ApiScope {
     SsfManage,
 }
 
+impl ApiScope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Webhooks => "webhooks",
+            Self::Manage => "manage",
+            Self::SsfManage => "ssf.manage",
+        }
+    }
+}
+
 /// What an API key opens.
 #[derive(Clone, Debug)]
 pub struct ApiAccess {

@@ -1,6 +1,7 @@
 //! Use cases. No HTTP types and no SQL: handlers call these functions, these call the store.
 //!
-//! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
+//! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
+//! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
 //! what a bearer secret opens, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
 //! keeps records of what clients sent.
@@ -25,6 +26,7 @@ pub mod policy_work;
 pub mod provision;
 pub mod purge;
 pub mod query;
+pub mod read;
 mod record;
 pub mod render;
 mod unit;

@@ -46,7 +46,7 @@ pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
 pub use exec::on_behalf_of;
 pub use metrics::StoreMetrics;
-pub use range::{From as RangeFrom, ListRange};
+pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
 pub use record_store::RecordStore;
 pub use sql::Tx;
 
