@@ -57,6 +57,9 @@ pub struct LocalAccess {
 /// How often a process looks for directories whose deletion is not finished.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
+/// How often a process looks how far consumers have got.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
+
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
 const SECRET_KEY_FILE: &str = "secret.key";
@@ -131,6 +134,7 @@ impl App {
         let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
+        let service = service.with_event_retention(config.event_retention);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
@@ -188,7 +192,21 @@ impl App {
                 if let Err(error) = service.prune_records().await {
                     tracing::warn!(%error, "request records are not pruned yet");
                 }
+                if let Err(error) = service.prune_events().await {
+                    tracing::warn!(%error, "old events are not pruned yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move { service.run_event_log().await });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.measure_consumers().await {
+                    tracing::warn!(%error, "the lag of consumers is not known");
+                }
+                tokio::time::sleep(MEASURE_EVERY).await;
             }
         });
         // Whom policies take access from does not wait for a large deletion or conversion.

@@ -3,7 +3,7 @@
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
 //! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
+//! what a bearer secret opens, [`events`] reads what is told, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
 //! keeps records of what clients sent.
 
 pub mod administer;
@@ -15,6 +15,7 @@ pub mod context;
 mod deletion;
 pub mod discovery;
 pub mod error;
+pub mod events;
 pub mod exchange;
 mod lifecycle;
 pub mod limit;
@@ -76,6 +77,8 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    /// The log that the app reads.
+    pub event_log: events::EventLog,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -147,6 +150,7 @@ impl Service {
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            event_log: events::EventLog::default(),
             store,
             clock,
             registry: Registry::builtin(),
@@ -165,6 +169,11 @@ impl Service {
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
+    }
+
+    /// The same service with the operator's retention of events.
+    pub fn with_event_retention(self, retention: policy::Span) -> Self {
+        Self { event_log: self.event_log.keeping(retention), ..self }
     }
 
     /// The same service with the operator's settings for Entra.

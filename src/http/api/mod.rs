@@ -5,6 +5,7 @@
 //! management API.
 
 mod directories;
+mod events;
 
 use std::sync::Arc;
 
@@ -20,7 +21,9 @@ use crate::service::read::{Order, PageRequest, PageWords};
 use crate::service::{ApiAccess, ApiScope};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(methods("/directories/{id}", "GET").get(directories::get));
+    config
+        .service(methods("/directories/{id}", "GET").get(directories::get))
+        .service(methods("/events", "GET").get(events::list));
 }
 
 /// Lets in keys that read.
