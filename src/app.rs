@@ -202,6 +202,11 @@ impl App {
         actix_web::rt::spawn(async move { service.run_event_log().await });
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
+            stop_asked().await;
+            service.event_log.close();
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
             loop {
                 if let Err(error) = service.measure_consumers().await {
                     tracing::warn!(%error, "the lag of consumers is not known");
@@ -229,6 +234,16 @@ impl App {
         self.service.flush_records().await;
         ended
     }
+}
+
+/// Returns when the process is asked to stop; the server listens to the same signals by itself.
+async fn stop_asked() {
+    use actix_web::rt::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+    let listening = kinds.into_iter().filter_map(|kind| signal(kind).ok());
+    let mut listening: Vec<_> = listening.collect();
+    let any = listening.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures_util::future::select_all(any).await;
 }
 
 /// Polls the future once.

@@ -1,6 +1,7 @@
 //! The command line. Everything but `serve` and `migrate` speaks the management API: of the running
 //! server, or of one that is started for the one command on a local port.
 
+mod events;
 mod requests;
 
 use std::io::IsTerminal;
@@ -49,6 +50,9 @@ enum Command {
     Requests(requests::Requests),
     /// Do a recorded request again without storing anything
     Replay(requests::Replay),
+    /// What the app is told
+    #[command(subcommand)]
+    Events(events::Events),
 }
 
 #[derive(Subcommand, Debug)]
@@ -252,6 +256,7 @@ pub fn run() -> Result<(), StartError> {
         Command::Health => health(&config.data_dir),
         Command::Requests(command) => requests::run(&config, command),
         Command::Replay(command) => requests::replay(&config, &command),
+        Command::Events(command) => events::run(&config, command),
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
@@ -287,7 +292,8 @@ fn call(command: Command) -> Call {
         | Command::Migrate
         | Command::Health
         | Command::Requests(_)
-        | Command::Replay(_) => Call::get("/health/live"),
+        | Command::Replay(_)
+        | Command::Events(_) => Call::get("/health/live"),
     }
 }
 

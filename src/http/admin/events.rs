@@ -22,7 +22,7 @@ use crate::service::{ApiAccess, ApiScope, Service, ServiceError};
 /// How often a stream without events shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Seconds after which a cut stream is to be opened again.
+/// Milliseconds after which a cut stream is to be opened again.
 const RETRY_MS: u64 = 1_000;
 
 /// Lets in keys that read or manage.
@@ -105,6 +105,9 @@ struct Reader {
 impl Reader {
     /// The next piece of the stream.
     async fn next(mut self) -> Result<Option<(String, Self)>, ServiceError> {
+        if self.service.event_log.is_closing() {
+            return Ok(None);
+        }
         let (page, opening) = match self.page.take() {
             Some(first) => (first, format!("retry: {RETRY_MS}\n\n")),
             None => (self.read().await?, String::new()),

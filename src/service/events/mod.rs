@@ -37,6 +37,8 @@ pub struct EventLog {
     /// The last position that this process has seen.
     last: watch::Sender<i64>,
     waiting: Arc<Semaphore>,
+    /// True when the process is about to stop.
+    closing: watch::Sender<bool>,
     retention: Span,
     pub metrics: EventMetrics,
 }
@@ -46,6 +48,7 @@ impl Default for EventLog {
         Self {
             last: watch::Sender::new(0),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            closing: watch::Sender::new(false),
             retention: RETENTION,
             metrics: EventMetrics::default(),
         }
@@ -61,6 +64,15 @@ impl EventLog {
     /// Tells of every position that the process sees.
     pub fn positions(&self) -> watch::Receiver<i64> {
         self.last.subscribe()
+    }
+
+    /// Lets readers go who wait: the process is about to stop, and they would hold it up.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
     }
 
     /// A place for a reader that stays; `None` when all are taken.

@@ -404,11 +404,14 @@ impl Service {
         if !last.data.is_empty() {
             return Ok(last);
         }
-        let news = self.log_news(access, query, &mut last);
-        match tokio::time::timeout(wait, news).await {
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(())) | Err(_) => Ok(last),
-        }
+        let mut closing = self.event_log.closing.subscribe();
+        tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => Ok(()),
+            ended = tokio::time::timeout(wait, self.log_news(access, query, &mut last)) => {
+                ended.unwrap_or(Ok(()))
+            }
+        }?;
+        Ok(last)
     }
 
     /// Puts later pages in place of `page` until one has events.
