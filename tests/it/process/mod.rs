@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod cli;
+mod events;
 mod requests;
 mod serve;
 mod tls;
@@ -40,7 +41,13 @@ struct Server {
 impl Server {
     /// Starts and waits until commands can find it.
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// Starts with more settings.
+    fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = rollbook(folder)
+            .envs(settings.iter().copied())
             .arg("serve")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
