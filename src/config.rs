@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
 use crate::service::events::RETENTION;
+use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::service::policy::Span;
 use crate::store::Location;
@@ -55,6 +56,9 @@ pub struct Config {
     pub rate_limit: RateLimit,
     /// How long events are kept for the app to read: `90d`, `12h`. At least an hour.
     pub event_retention: Span,
+    /// Most changes of a group's members that are stored together. A request that makes more is stored
+    /// in several steps, so that other writers get their turn, and answered after the last.
+    pub members_at_once: usize,
     /// Seconds that requests in flight have to finish when the server stops.
     pub stop_timeout: u64,
 }
@@ -78,6 +82,7 @@ impl Default for Config {
             workers: 0,
             rate_limit: RateLimit::default(),
             event_retention: RETENTION,
+            members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
     }
@@ -144,6 +149,9 @@ impl Config {
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
+        }
+        if self.members_at_once == 0 {
+            return Err("members_at_once must be at least 1".into());
         }
         Ok(())
     }

@@ -422,7 +422,8 @@ impl Tx<'_> {
         Ok(twice)
     }
 
-    /// Adds to the running total. `slot` spreads writers on PostgreSQL over several rows.
+    /// Adds to the running total. `slot` spreads writers on PostgreSQL over several rows; a unit keeps
+    /// to its first, because units that lock several of them, each in its own order, deadlock.
     pub fn count_add(
         &mut self,
         directory_key: i64,
@@ -433,7 +434,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let slot = match self.dialect {
             super::dialect::Dialect::Sqlite => 0,
-            super::dialect::Dialect::Postgres => slot,
+            super::dialect::Dialect::Postgres => *self.slot.get_or_insert(slot),
         };
         self.execute(
             "INSERT INTO resource_count (directory_key, resource_type, active, slot, n) \

@@ -90,12 +90,14 @@ impl<Row> RunQueryDsl<AnyConn> for Statement<'_, Row> {}
 pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConn,
     pub(super) dialect: Dialect,
+    /// Which of the counters that writers are spread over the unit adds to; the first choice stays.
+    pub(super) slot: Option<i32>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect }
+        Self { conn, dialect, slot: None }
     }
 
     /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit

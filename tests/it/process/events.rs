@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use super::{Server, first_start, rollbook, run};
+use crate::support::process::{Server, first_start, rollbook, run};
 use crate::support::{Client, Database, user};
 
 const API_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
@@ -57,7 +57,7 @@ fn postgres_log_survives_a_killed_process() {
         while !started(&clients[1].get("/Users?count=0").body) {
             std::thread::yield_now();
         }
-        killed.child.kill().expect("killed");
+        killed.kill();
         writers.into_iter().flat_map(|writer| writer.join().expect("no panic")).collect()
     });
     assert!(acknowledged.len() >= 300, "{} were acknowledged", acknowledged.len());

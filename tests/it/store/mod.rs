@@ -3,6 +3,7 @@
 mod batch;
 mod directory_lock;
 mod event_order;
+mod keys;
 mod migrations;
 mod plan;
 mod sequencer;
