@@ -16,6 +16,7 @@ mod deletion;
 pub mod discovery;
 pub mod error;
 pub mod exchange;
+pub mod idempotent;
 mod lifecycle;
 pub mod limit;
 mod membership;
@@ -73,6 +74,8 @@ pub struct Service {
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     /// Seals what is accepted to be done later.
     accepted: Seal,
+    /// Seals answers that are kept for the same request.
+    answers: Seal,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
@@ -144,6 +147,7 @@ impl Service {
             records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             accepted: secret_key.seal("asynchronous request"),
+            answers: secret_key.seal("idempotent answer"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
