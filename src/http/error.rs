@@ -299,9 +299,11 @@ impl HttpError {
             }
             Problem::Limited(too_many) => too_many.sentence(),
             Problem::Paused => "This directory is paused by its operator; try again later.".into(),
-            Problem::Busy => "A request with this Idempotency-Key is being carried out; try again in \
+            Problem::Busy => {
+                "A request with this Idempotency-Key is being carried out; try again in \
                               a second to have its answer."
-                .into(),
+                    .into()
+            }
         }
     }
 }

@@ -66,7 +66,8 @@ impl Service {
         fingerprint: String,
     ) -> Result<Turn, ServiceError> {
         if key.len() > MAX_KEY_BYTES || !key.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
-            let message = format!("it must have at most {MAX_KEY_BYTES} printable ASCII characters.");
+            let message =
+                format!("it must have at most {MAX_KEY_BYTES} printable ASCII characters.");
             return Err(AdminError::invalid("Idempotency-Key", message).into());
         }
         let now = self.clock.now_ms();

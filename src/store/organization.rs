@@ -20,8 +20,7 @@ pub struct OrganizationRow {
 
 type Sql = (BigInt, Text, Text, Nullable<Text>, Text, BigInt, BigInt);
 
-const COLUMNS: &str =
-    "SELECT o.key, o.id, o.name, o.external_id, o.metadata, o.created, o.modified FROM organization o";
+const COLUMNS: &str = "SELECT o.key, o.id, o.name, o.external_id, o.metadata, o.created, o.modified FROM organization o";
 
 /// A domain of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -147,7 +146,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Domains of the organizations by id, which is the order in which they came.
+    /// Domains of the organizations in the order in which they came.
     pub fn domain_list(
         &mut self,
         organization_ids: &[String],
@@ -155,11 +154,11 @@ impl Tx<'_> {
         let text = self.dialect.pick(
             "SELECT o.id, d.id, d.domain, d.state, d.created, d.modified FROM json_each(?) j \
              CROSS JOIN organization o CROSS JOIN organization_domain d \
-             WHERE o.id = j.value AND d.organization_key = o.key ORDER BY d.id",
+             WHERE o.id = j.value AND d.organization_key = o.key ORDER BY d.created, d.id",
             "SELECT o.id, d.id, d.domain, d.state, d.created, d.modified FROM organization o \
              JOIN organization_domain d ON d.organization_key = o.key WHERE o.id IN \
              (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
-             ORDER BY d.id",
+             ORDER BY d.created, d.id",
         );
         let list = serde_json::Value::from(organization_ids).to_string();
         self.rows::<DomainSql, _>(text, &[Bind::Owned(list)])
@@ -179,11 +178,7 @@ impl Tx<'_> {
     }
 
     /// Adds the domain or changes its state; one that is there keeps its id.
-    pub fn domain_put(
-        &mut self,
-        organization_key: i64,
-        row: &DomainRow,
-    ) -> Result<(), StoreError> {
+    pub fn domain_put(&mut self, organization_key: i64, row: &DomainRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO organization_domain (organization_key, id, domain, state, created, \
              modified) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (organization_key, domain) \

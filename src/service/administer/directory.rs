@@ -429,9 +429,9 @@ pub(in crate::service) fn app_type(kind: &str) -> &str {
 }
 
 fn activated(row: &DirectoryRow, domains: &[DomainRow]) -> Value {
-    let shown = domains.iter().map(
-        |d| json!({"object": "organization_domain", "id": d.id, "domain": d.domain}),
-    );
+    let shown = domains
+        .iter()
+        .map(|d| json!({"object": "organization_domain", "id": d.id, "domain": d.domain}));
     let domains: Vec<Value> = shown.collect();
     let mut data = deleted(row);
     if let Some(object) = data.as_object_mut() {

@@ -62,7 +62,8 @@ pub(in crate::service) fn refuse_limited_create(access: &ApiAccess) -> Result<()
 
 /// The id is the operator's, and unique: a refusal would tell whether another organization has it.
 pub(in crate::service) fn refuse_limited_external_id(access: &ApiAccess) -> Result<(), AdminError> {
-    let message = "This API key is limited to certain organizations and cannot change their external_id.";
+    let message =
+        "This API key is limited to certain organizations and cannot change their external_id.";
     match access.organization_ids {
         None => Ok(()),
         Some(_) => Err(AdminError::new(403, "forbidden", message)),
@@ -83,7 +84,13 @@ impl Service {
             .store
             .write("organization_create", move |tx| {
                 let external_id = new.external_id.as_deref();
-                Ok::<_, ServiceError>(tx.organization_insert(&id, &new.name, external_id, "{}", now)?)
+                Ok::<_, ServiceError>(tx.organization_insert(
+                    &id,
+                    &new.name,
+                    external_id,
+                    "{}",
+                    now,
+                )?)
             })
             .await?;
         Ok(row.into())
@@ -159,13 +166,7 @@ impl Service {
                 let row = tx.organization_lock(&id)?.ok_or_else(missing)?;
                 let name = change.name.as_ref().unwrap_or(&row.name);
                 let external_id = change.external_id.as_ref().unwrap_or(&row.external_id);
-                tx.organization_update(
-                    row.key,
-                    name,
-                    external_id.as_deref(),
-                    &row.metadata,
-                    now,
-                )?;
+                tx.organization_update(row.key, name, external_id.as_deref(), &row.metadata, now)?;
                 tx.organization_get(&id)?.ok_or_else(missing)
             })
             .await?;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::page::{Page, PageRequest, collect};
 use super::organization::named_by;
+use super::page::{Page, PageRequest, collect};
 use crate::scim::key::{instant_text, text_key};
 use crate::service::administer::app_type;
 use crate::service::context::State;
@@ -108,7 +108,9 @@ impl Service {
             let rows = collect(
                 &range,
                 |range| tx.directory_range(organizations.as_deref(), range),
-                |row| search.as_deref().is_none_or(|text| text_key(&row.name, false).contains(text)),
+                |row| {
+                    search.as_deref().is_none_or(|text| text_key(&row.name, false).contains(text))
+                },
                 |row| &row.id,
             )?;
             rows.into_iter().map(|row| Shown::of(tx, row)).collect::<Result<Vec<_>, StoreError>>()

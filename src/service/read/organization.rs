@@ -251,7 +251,9 @@ impl Service {
             let rows = collect(
                 &range,
                 |range| tx.organization_range(ids.as_deref(), range),
-                |row| search.as_deref().is_none_or(|text| text_key(&row.name, false).contains(text)),
+                |row| {
+                    search.as_deref().is_none_or(|text| text_key(&row.name, false).contains(text))
+                },
                 |row| &row.id,
             )?;
             let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();

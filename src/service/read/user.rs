@@ -123,7 +123,9 @@ impl Listing {
         let key = self.directory.key;
         collect(
             &self.range,
-            |range| Ok(tx.departed_range(key, wanted, range)?.into_iter().map(departed_row).collect()),
+            |range| {
+                Ok(tx.departed_range(key, wanted, range)?.into_iter().map(departed_row).collect())
+            },
             |row| self.is_wanted(row),
             |row: &ResourceRow| &row.id,
         )
@@ -141,9 +143,10 @@ impl Listing {
         let Some(view) = app_view(&self.directory, row) else { return false };
         let text = |name: &str| view.get(name).and_then(Value::as_str);
         let has_id = self.idp_id.as_deref().is_none_or(|id| text("idp_id") == Some(id));
-        let has_email = self.email.as_deref().is_none_or(|email| {
-            text("email").is_some_and(|shown| text_key(shown, false) == email)
-        });
+        let has_email = self
+            .email
+            .as_deref()
+            .is_none_or(|email| text("email").is_some_and(|shown| text_key(shown, false) == email));
         has_id && has_email
     }
 
@@ -197,7 +200,8 @@ impl GroupsOf {
         let shown = users.into_iter().filter_map(|user| {
             let mut view = app_view(directory, &user)?;
             let keys = of_user.get(&user.key);
-            let groups = views.iter().filter(|(key, _)| keys.is_some_and(|keys| keys.contains(key)));
+            let groups =
+                views.iter().filter(|(key, _)| keys.is_some_and(|keys| keys.contains(key)));
             let groups: Vec<Value> = groups.map(|(_, view)| view.clone()).collect();
             view.as_object_mut()?.insert("groups".into(), groups.into());
             Some((user.id, view))
