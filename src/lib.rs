@@ -31,6 +31,7 @@
 //!   [`service::context::Settings`].
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
+//! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 //! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 

@@ -26,6 +26,7 @@ pub mod departed;
 pub mod directory;
 pub mod event;
 pub mod idempotent;
+pub mod intent;
 pub mod member;
 pub mod oauth;
 pub mod organization;
