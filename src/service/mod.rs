@@ -18,6 +18,7 @@ pub mod discovery;
 pub mod error;
 pub mod events;
 pub mod exchange;
+pub mod idempotent;
 pub mod intent;
 mod lifecycle;
 pub mod limit;
@@ -79,6 +80,8 @@ pub struct Service {
     pub(crate) async_arrivals: AtomicU64,
     /// Seals what is accepted to be done later.
     accepted: Seal,
+    /// Seals answers that are kept for the same request.
+    answers: Seal,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
@@ -156,6 +159,7 @@ impl Service {
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             async_arrivals: AtomicU64::new(0),
             accepted: secret_key.seal("asynchronous request"),
+            answers: secret_key.seal("idempotent answer"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),

@@ -10,6 +10,7 @@ use super::policy::InForce;
 use crate::clock::Ids;
 use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
 use crate::scim::Object;
+use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
 use crate::store::resource::{AppState, ResourceRow};
@@ -37,6 +38,11 @@ impl Recorder<'_> {
     /// The row as the app sees it; `None` for types that the app does not know.
     fn view(&self, row: &ResourceRow) -> Option<Value> {
         app_view(self.directory, row)
+    }
+
+    /// The address that the app is shown of a user, as a comparison key.
+    pub(super) fn email_key(&self, row: &ResourceRow) -> Option<String> {
+        app_view(self.directory, row)?.get("email")?.as_str().map(|email| text_key(email, false))
     }
 
     fn append(
@@ -188,10 +194,11 @@ impl Recorder<'_> {
     }
 }
 
-/// The row as the app sees it; `None` for types that the app does not know.
+/// A resource as the app sees it, in events and in the read API; `None` for types that it does not
+/// know.
 pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
     let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    // What no answer shows, no event shows either.
+    // What no answer shows, the app does not see either.
     if let Some(resource_type) = directory.registry.by_name(&row.resource_type) {
         strip_hidden(&mut doc, resource_type);
     }

@@ -21,6 +21,7 @@ mod sql;
 mod sqlite_lane;
 
 pub mod api_key;
+pub mod app_read;
 pub mod app_user;
 pub mod async_request;
 pub mod client;
@@ -29,6 +30,7 @@ pub mod departed;
 pub mod directory;
 pub mod event;
 pub mod event_log;
+pub mod idempotent;
 pub mod intent;
 pub mod member;
 pub mod oauth;
@@ -53,7 +55,7 @@ use crossbeam_channel::{Sender, bounded};
 pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
-pub use exec::on_behalf_of;
+pub use exec::{on_behalf_of, under_claim};
 pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
@@ -264,13 +266,23 @@ impl Store {
     pub async fn write<T, E>(
         &self,
         name: &'static str,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: UnitError,
     {
-        self.lanes.write.run(name, Mode::Write, work).await
+        let Some(claim) = exec::claim() else {
+            return self.lanes.write.run(name, Mode::Write, work).await;
+        };
+        let claimed = move |tx: &mut Tx<'_>| {
+            let value = work(tx)?;
+            match tx.idempotent_commit(&claim)? {
+                true => Ok(value),
+                false => Err(StoreError::MissingReference.into()),
+            }
+        };
+        self.lanes.write.run(name, Mode::Write, claimed).await
     }
 
     pub fn metrics(&self) -> &StoreMetrics {
