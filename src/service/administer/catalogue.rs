@@ -106,8 +106,8 @@ impl Service {
             id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: Trace::off(),
+            members_at_once: usize::MAX,
         };
         let mut sites: Vec<(Site, String, Object)> = Vec::with_capacity(wanted.len());
         for (value, attributes) in wanted {
@@ -145,8 +145,13 @@ fn replace(
             None => {
                 let document = Document::canonical(attributes.clone(), &site.id, resource_type)?;
                 let content = content(&document, &Object::new(), resource_type, profile)?;
-                let creation =
-                    Creation { site: site.clone(), content, members: Vec::new(), revive: None };
+                let creation = Creation {
+                    site: site.clone(),
+                    content,
+                    members: Vec::new(),
+                    revive: None,
+                    plan: None,
+                };
                 creation.run(tx)?;
             }
             Some(row) => {
