@@ -59,6 +59,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a process looks for free pages of a SQLite file.
 const RECLAIM_EVERY: Duration = Duration::from_secs(30);
+/// How often a process looks how far consumers have got.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
@@ -136,6 +138,7 @@ impl App {
         let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
+        let service = service.with_event_retention(config.event_retention);
         let service = service.with_members_at_once(config.members_at_once);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
@@ -198,6 +201,9 @@ impl App {
                 if let Err(error) = service.prune_records().await {
                     tracing::warn!(%error, "request records are not pruned yet");
                 }
+                if let Err(error) = service.prune_events().await {
+                    tracing::warn!(%error, "old events are not pruned yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
@@ -209,6 +215,22 @@ impl App {
                     tracing::warn!(%error, "free pages are not given back yet");
                 }
                 tokio::time::sleep(RECLAIM_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move { service.run_event_log().await });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            stop_asked().await;
+            service.event_log.close();
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.measure_consumers().await {
+                    tracing::warn!(%error, "the lag of consumers is not known");
+                }
+                tokio::time::sleep(MEASURE_EVERY).await;
             }
         });
         // Whom policies take access from does not wait for a large deletion or conversion.
@@ -231,6 +253,16 @@ impl App {
         self.service.flush_records().await;
         ended
     }
+}
+
+/// Returns when the process is asked to stop; the server listens to the same signals by itself.
+async fn stop_asked() {
+    use actix_web::rt::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+    let listening = kinds.into_iter().filter_map(|kind| signal(kind).ok());
+    let mut listening: Vec<_> = listening.collect();
+    let any = listening.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures_util::future::select_all(any).await;
 }
 
 /// Polls the future once.

@@ -4,6 +4,7 @@
 
 mod backup;
 mod check;
+mod events;
 mod requests;
 
 use std::io::IsTerminal;
@@ -59,6 +60,9 @@ enum Command {
     Requests(requests::Requests),
     /// Do a recorded request again without storing anything
     Replay(requests::Replay),
+    /// What the app is told
+    #[command(subcommand)]
+    Events(events::Events),
 }
 
 #[derive(Subcommand, Debug)]
@@ -264,6 +268,7 @@ pub fn run() -> Result<ExitCode, StartError> {
         Command::Restore(command) => backup::restore(&config, &command)?,
         Command::Requests(command) => requests::run(&config, command)?,
         Command::Replay(command) => requests::replay(&config, &command)?,
+        Command::Events(command) => events::run(&config, command)?,
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
@@ -302,7 +307,8 @@ fn call(command: Command) -> Call {
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Requests(_)
-        | Command::Replay(_) => Call::get("/health/live"),
+        | Command::Replay(_)
+        | Command::Events(_) => Call::get("/health/live"),
     }
 }
 

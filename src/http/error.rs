@@ -241,7 +241,9 @@ impl HttpError {
                 let mut body = json!({"code": error.code, "message": error.message});
                 if let (false, Some(object)) = (error.errors.is_empty(), body.as_object_mut()) {
                     let errors = error.errors.iter();
-                    let errors = errors.map(|(f, m)| json!({"field": f, "message": m})).collect();
+                    let errors = errors
+                        .map(|(f, m)| json!({"field": f, "code": "invalid", "message": m}))
+                        .collect();
                     object.insert("errors".into(), errors);
                 }
                 body

@@ -13,6 +13,7 @@ mod discovery;
 mod entra_token;
 mod errors;
 mod etag;
+mod event_log;
 mod groups_members;
 mod large_changes;
 mod large_groups;

@@ -4,6 +4,7 @@ mod asynchronous;
 mod backup;
 mod bench_report;
 mod cli;
+mod events;
 mod large_group;
 mod members;
 mod requests;

@@ -8,3 +8,4 @@ mod housekeep;
 mod keys;
 mod migrations;
 mod plan;
+mod sequencer;
