@@ -57,13 +57,17 @@ pub struct LocalAccess {
 /// How often a process looks for directories whose deletion is not finished.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
+/// How often a process looks for free pages of a SQLite file.
+const RECLAIM_EVERY: Duration = Duration::from_secs(30);
 /// How often a process looks how far consumers have got.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
-const SECRET_KEY_FILE: &str = "secret.key";
-const REQUESTS_FILE: &str = "requests.db";
+pub(crate) const SECRET_KEY_FILE: &str = "secret.key";
+/// The setting by which a database recognises its secret key.
+pub(crate) const SECRET_KEY_CHECK: &str = "secret_key_check";
+pub(crate) const REQUESTS_FILE: &str = "requests.db";
 const FIRST_START_FILE: &str = "first-start.txt";
 
 /// Why a server did not start.
@@ -203,6 +207,16 @@ impl App {
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
+        // Moving pages about takes its time, and nothing waits for it.
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.store.reclaim().await {
+                    tracing::warn!(%error, "free pages are not given back yet");
+                }
+                tokio::time::sleep(RECLAIM_EVERY).await;
+            }
+        });
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move { service.run_event_log().await });
         let service = Arc::clone(&self.service);
@@ -298,7 +312,7 @@ fn tls(cert: &Path, key: &Path) -> Result<rustls::ServerConfig, StartError> {
 }
 
 /// Takes the data folder for this process; a second one is refused.
-fn lock_data_dir(folder: &Path) -> Result<File, StartError> {
+pub(crate) fn lock_data_dir(folder: &Path) -> Result<File, StartError> {
     std::fs::create_dir_all(folder)
         .map_err(failed(&format!("cannot make the data folder {}", folder.display())))?;
     let path = folder.join(LOCK_FILE);
@@ -342,9 +356,19 @@ pub fn keep_first_start(first: &FirstStart, folder: &Path) -> Result<PathBuf, St
 
 /// The configured key, else the one of the data folder, which is made when there is none.
 fn secret_key(config: &Config) -> Result<SecretKey, StartError> {
+    if let Some(key) = known_secret_key(config)? {
+        return Ok(key);
+    }
+    let key = SecretKey::generate();
+    write_private(&config.data_dir.join(SECRET_KEY_FILE), key.to_text().as_bytes())?;
+    Ok(key)
+}
+
+/// The configured key, else the one of the data folder, if there is one.
+pub(crate) fn known_secret_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
     let parse = |text: &str, place: &str| {
         let message = format!("{place} does not hold 32 bytes in base64");
-        SecretKey::parse(text).ok_or(StartError(message))
+        SecretKey::parse(text).map(Some).ok_or(StartError(message))
     };
     if let Some(text) = &config.secret_key {
         return parse(text, "secret_key");
@@ -352,11 +376,7 @@ fn secret_key(config: &Config) -> Result<SecretKey, StartError> {
     let path = config.data_dir.join(SECRET_KEY_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => parse(&text, &path.display().to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = SecretKey::generate();
-            write_private(&path, key.to_text().as_bytes())?;
-            Ok(key)
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&format!("cannot read {}", path.display()))(error)),
     }
 }
@@ -367,7 +387,7 @@ async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartErr
     let value = key.check_value();
     let wanted = value.clone();
     let known: Result<String, StoreError> =
-        store.write("secret_key", move |tx| tx.setting_put_once("secret_key_check", &wanted)).await;
+        store.write("secret_key", move |tx| tx.setting_put_once(SECRET_KEY_CHECK, &wanted)).await;
     match known? == value {
         true => Ok(()),
         false => Err(StartError(format!(
@@ -378,7 +398,7 @@ async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartErr
 }
 
 /// Writes a file that only its owner may read; it appears complete or not at all.
-fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
     use std::os::unix::fs::OpenOptionsExt;
     let temporary = path.with_extension("new");
     let error = |error| failed(&format!("cannot write {}", path.display()))(error);

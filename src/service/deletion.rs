@@ -123,7 +123,7 @@ impl Deletion {
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
-        tx.count_add(directory_key, &site.resource_type.name, row.active, site.slot, -1)?;
+        tx.count_add(directory_key, &site.resource_type.name, row.active, -1)?;
         site.trace.changed(|| {
             let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
             let named = Listed { count: groups.len(), first: ids.collect() };

@@ -35,6 +35,7 @@ pub mod render;
 mod unit;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
@@ -74,6 +75,8 @@ pub struct Service {
     sightings: client::Sightings,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
+    /// Requests that were stored when no runner was free.
+    pub(crate) async_arrivals: AtomicU64,
     /// Seals what is accepted to be done later.
     accepted: Seal,
     pub(crate) cursors: query::Cursors,
@@ -151,6 +154,7 @@ impl Service {
         Self {
             records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
+            async_arrivals: AtomicU64::new(0),
             accepted: secret_key.seal("asynchronous request"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),

@@ -29,7 +29,6 @@ impl Service {
             id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: access.trace.clone(),
             members_at_once: self.members_at_once,
         }

@@ -32,7 +32,6 @@ pub(super) struct Site {
     pub(super) id: String,
     pub(super) now: i64,
     pub(super) ids: crate::clock::Ids,
-    pub(super) slot: i32,
     pub(super) trace: Trace,
     /// Most changes of members in one unit.
     pub(super) members_at_once: usize,
@@ -393,7 +392,7 @@ impl Site {
         if app_state.is_visible() {
             recorder.created(tx, &row)?;
         }
-        tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
+        tx.count_add(directory_key, &rt.name, row.active, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;
         Ok(row)
     }
@@ -516,7 +515,7 @@ impl Site {
             let mut deltas = [(row.active, -1), (new.active, 1)];
             deltas.sort_unstable();
             for (active, delta) in deltas {
-                tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
+                tx.count_add(directory_key, &rt.name, active, delta)?;
             }
         }
         let unfinished = members.planned.is_some();

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MultiConnection, PgConnection, SqliteConnection};
+use diesel::{Connection, PgConnection, SqliteConnection};
 
 use super::error::StoreError;
 
 /// A connection to one of the two databases; every statement is written once for both.
-#[derive(MultiConnection)]
 pub(super) enum AnyConn {
     Sqlite(SqliteConnection),
     Pg(PgConnection),
@@ -75,13 +74,22 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
     Ok(AnyConn::Sqlite(conn))
 }
 
+/// How PostgreSQL is to run the statements of this program, all of which go along an index to few rows.
+///
+/// A table that has grown since it was last analysed counts as small, and a plan that was made for a
+/// small table reads all of it and stays until the next ANALYZE: whole tables are therefore not read
+/// and not hashed. A plan without values is as good as one with them, and making one for each execution
+/// takes longer than the statement. Compiling never pays.
+const SESSION: &str = "SET client_min_messages = warning; SET lock_timeout = '10s'; \
+     SET statement_timeout = '30s'; SET jit = off; SET enable_seqscan = off; \
+     SET enable_hashjoin = off; SET enable_mergejoin = off; \
+     SET plan_cache_mode = force_generic_plan";
+
 /// Opens a connection to PostgreSQL.
 pub(super) fn open_postgres(url: &str) -> Result<AnyConn, StoreError> {
     let mut conn = PgConnection::establish(&with_deadlines(url))
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    conn.batch_execute(
-        "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = '30s'",
-    )?;
+    conn.batch_execute(SESSION)?;
     Ok(AnyConn::Pg(conn))
 }
 

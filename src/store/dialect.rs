@@ -1,11 +1,14 @@
 //! What differs between the two databases. The only place that asks which one a connection is.
 
+use diesel::backend::Backend;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::migration::MigrationSource;
 use diesel::result::QueryResult;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::conn::AnyConn;
+use super::sql::{Answers, Statement};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -35,6 +38,36 @@ impl Dialect {
     }
 }
 
+/// All rows of a query.
+pub(super) fn load<'q, Sql, Out>(
+    conn: &mut AnyConn,
+    statement: Statement<'q, Sql>,
+) -> QueryResult<Vec<Out>>
+where
+    Statement<'q, Sql>: Answers<'q, Out>,
+{
+    match conn {
+        AnyConn::Sqlite(inner) => statement.load(inner),
+        AnyConn::Pg(inner) => statement.load(inner),
+    }
+}
+
+/// Runs a statement and answers how many rows it changed.
+pub(super) fn execute(conn: &mut AnyConn, statement: Statement<'_, ()>) -> QueryResult<usize> {
+    match conn {
+        AnyConn::Sqlite(inner) => statement.execute(inner),
+        AnyConn::Pg(inner) => statement.execute(inner),
+    }
+}
+
+/// Runs statements that have no values.
+pub(super) fn run(conn: &mut AnyConn, text: &str) -> QueryResult<()> {
+    match conn {
+        AnyConn::Sqlite(inner) => inner.batch_execute(text),
+        AnyConn::Pg(inner) => inner.batch_execute(text),
+    }
+}
+
 /// Starts a transaction that may write. SQLite takes the write lock at once, so that the first
 /// statement decides about waiting and none fails in the middle.
 pub(super) fn begin_write(conn: &mut AnyConn) -> QueryResult<()> {
@@ -46,30 +79,40 @@ pub(super) fn begin_write(conn: &mut AnyConn) -> QueryResult<()> {
     }
 }
 
-/// Starts a transaction in which every statement sees the same state.
+/// Starts a transaction in which every statement sees the same state. On PostgreSQL the values of a
+/// statement may decide its plan here: a filter can select few rows of a directory or most of them.
 pub(super) fn begin_snapshot(conn: &mut AnyConn) -> QueryResult<()> {
     match conn {
         AnyConn::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN"),
         AnyConn::Pg(inner) => AnsiTransactionManager::begin_transaction_sql(
             inner,
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = auto",
         ),
     }
 }
 
 /// Starts a savepoint inside the open transaction.
 pub(super) fn begin_savepoint(conn: &mut AnyConn) -> QueryResult<()> {
-    <AnyConn as Connection>::TransactionManager::begin_transaction(conn)
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::begin_transaction(inner),
+        AnyConn::Pg(inner) => AnsiTransactionManager::begin_transaction(inner),
+    }
 }
 
 /// Commits the innermost transaction or releases the savepoint.
 pub(super) fn commit(conn: &mut AnyConn) -> QueryResult<()> {
-    <AnyConn as Connection>::TransactionManager::commit_transaction(conn)
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::commit_transaction(inner),
+        AnyConn::Pg(inner) => AnsiTransactionManager::commit_transaction(inner),
+    }
 }
 
 /// Rolls back the innermost transaction or savepoint.
 pub(super) fn rollback(conn: &mut AnyConn) -> QueryResult<()> {
-    <AnyConn as Connection>::TransactionManager::rollback_transaction(conn)
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::rollback_transaction(inner),
+        AnyConn::Pg(inner) => AnsiTransactionManager::rollback_transaction(inner),
+    }
 }
 
 /// Brings the tables to the newest version. On PostgreSQL an advisory lock lets one process do it.
@@ -119,4 +162,44 @@ pub(super) fn revert_all(conn: &mut AnyConn) -> Result<(), String> {
     }
     .map(|_| ())
     .map_err(|error| error.to_string())
+}
+
+/// How the tables stand to those of this version.
+pub(super) struct Versions {
+    pub(super) applied: Vec<String>,
+    /// Names of migrations that are not applied yet.
+    pub(super) missing: Vec<String>,
+    /// Numbers of migrations that this version does not have.
+    pub(super) unknown: Vec<String>,
+}
+
+pub(super) fn versions(conn: &mut AnyConn) -> Result<Versions, String> {
+    match conn {
+        AnyConn::Sqlite(inner) => versions_of(inner, SQLITE),
+        AnyConn::Pg(inner) => versions_of(inner, POSTGRES),
+    }
+}
+
+fn versions_of<DB: Backend>(
+    conn: &mut impl MigrationHarness<DB>,
+    migrations: EmbeddedMigrations,
+) -> Result<Versions, String>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let text = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
+    let known: Vec<String> = MigrationSource::<DB>::migrations(&migrations)
+        .map_err(text)?
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    let pending = conn.pending_migrations(migrations).map_err(text)?;
+    let mut applied: Vec<String> =
+        conn.applied_migrations().map_err(text)?.iter().map(ToString::to_string).collect();
+    applied.sort_unstable();
+    let unknown = applied.iter().filter(|version| !known.contains(version)).cloned().collect();
+    let mut missing: Vec<String> =
+        pending.iter().map(|migration| migration.name().to_string()).collect();
+    missing.sort_unstable();
+    Ok(Versions { applied, missing, unknown })
 }

@@ -1,20 +1,27 @@
 //! Statements: constant SQL text with `?` for values, typed rows out.
 //!
 //! diesel's query builder cannot say `ON CONFLICT`, `FOR UPDATE`, `RETURNING` or a conditional
-//! update on the enum of two backends, so statements are written out. The text is constant, values
+//! update for two databases at once, so statements are written out. The text is constant, values
 //! are always bound, and the prepared statement is kept per connection under its text.
+//!
+//! A statement goes to the connection of its database, not through diesel's enum of connections: that
+//! one walks a statement nine times for each use, this one three times.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use diesel::RunQueryDsl;
+use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::query_dsl::methods::{ExecuteDsl, LoadQuery};
+use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::QueryResult;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, HasSqlType, Integer, Nullable, Text};
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 
-use super::conn::{AnyConn, MultiBackend};
+use super::conn::AnyConn;
 use super::dialect::{self, Dialect};
 use super::error::{StoreError, UnitError};
+use crate::clock::Stopwatch;
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -43,8 +50,15 @@ pub(super) struct Statement<'q, Row> {
     row: PhantomData<Row>,
 }
 
-impl<Row> QueryFragment<MultiBackend> for Statement<'_, Row> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
+impl<Row, DB> QueryFragment<DB> for Statement<'_, Row>
+where
+    DB: Backend + HasSqlType<Bool>,
+    i64: ToSql<BigInt, DB>,
+    i32: ToSql<Integer, DB>,
+    bool: ToSql<Bool, DB>,
+    str: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         if self.keep == Keep::No {
             out.unsafe_to_cache_prepared();
         }
@@ -84,20 +98,45 @@ impl<Row> Query for Statement<'_, Row> {
     type SqlType = Row;
 }
 
-impl<Row> RunQueryDsl<AnyConn> for Statement<'_, Row> {}
+impl<Row, Conn> RunQueryDsl<Conn> for Statement<'_, Row> {}
+
+/// A query whose rows both databases give as `Out`.
+pub(super) trait Answers<'q, Out>:
+    LoadQuery<'q, SqliteConnection, Out> + LoadQuery<'q, PgConnection, Out>
+{
+}
+
+impl<'q, Out, Q> Answers<'q, Out> for Q where
+    Q: LoadQuery<'q, SqliteConnection, Out> + LoadQuery<'q, PgConnection, Out>
+{
+}
 
 /// The connection inside a unit. Everything that a unit does goes through it.
 pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConn,
     pub(super) dialect: Dialect,
-    /// Which of the counters that writers are spread over the unit adds to; the first choice stays.
-    pub(super) slot: Option<i32>,
+    /// Since when, and for how long, its queries may be asked.
+    span: Option<(Stopwatch, Duration)>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect, slot: None }
+        Self { conn, dialect, span: None }
+    }
+
+    /// Refuses queries when `longest` is over.
+    pub(super) fn until(conn: &'c mut AnyConn, longest: Duration) -> Self {
+        Self { span: Some((Stopwatch::start(), longest)), ..Self::new(conn) }
+    }
+
+    fn check_time(&self) -> Result<(), StoreError> {
+        match &self.span {
+            Some((since, longest)) if since.elapsed() > *longest => {
+                Err(StoreError::TimedOut("a read has held on to one state for too long".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit
@@ -130,10 +169,11 @@ impl<'c> Tx<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Vec<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
+        self.check_time()?;
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<Sql> };
-        Ok(statement.load(self.conn)?)
+        Ok(dialect::load(self.conn, statement)?)
     }
 
     /// Like [`Tx::rows`] for text that a client's filter shapes.
@@ -143,10 +183,11 @@ impl<'c> Tx<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Vec<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
+        self.check_time()?;
         let statement = Statement { text, binds, keep: Keep::No, row: PhantomData::<Sql> };
-        Ok(statement.load(self.conn)?)
+        Ok(dialect::load(self.conn, statement)?)
     }
 
     /// The only row of a query, if there is one.
@@ -156,17 +197,14 @@ impl<'c> Tx<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Option<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
         Ok(self.rows::<Sql, Out>(text, binds)?.into_iter().next())
     }
 
     /// Runs a statement and answers how many rows it changed.
-    pub(super) fn execute(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError>
-    where
-        for<'q> Statement<'q, ()>: ExecuteDsl<AnyConn, MultiBackend>,
-    {
+    pub(super) fn execute(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<()> };
-        Ok(statement.execute(self.conn)?)
+        Ok(dialect::execute(self.conn, statement)?)
     }
 }

@@ -106,7 +106,6 @@ impl Service {
             id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: Trace::off(),
             members_at_once: usize::MAX,
         };

@@ -23,6 +23,7 @@ mod lists_page_sort;
 mod management;
 mod management_keys;
 mod me;
+mod monitoring;
 mod oauth_access;
 mod oauth_assertion;
 mod oauth_clients;

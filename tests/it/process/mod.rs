@@ -1,6 +1,7 @@
 //! The binary as an operator uses it: started, asked, stopped, started again.
 
 mod asynchronous;
+mod backup;
 mod bench_report;
 mod cli;
 mod events;
