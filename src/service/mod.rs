@@ -28,6 +28,7 @@ pub mod query;
 mod record;
 pub mod render;
 mod unit;
+mod unit_single;
 
 use std::sync::Arc;
 

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::scim::resource::Projection;
-use crate::scim::{ResourceType, urn};
+use crate::scim::{Object, ResourceType, urn};
 use crate::service::record::object;
 use crate::store::member::{MemberRow, MembershipRow};
 use crate::store::resource::ResourceRow;
-use crate::store::{StoreError, Tx};
+use crate::store::{ResourceFound, Shown, StoreError, Tx};
 
 /// Members read at a time.
 const MEMBERS: i64 = 10_000;
@@ -31,6 +31,17 @@ pub struct ManagerRow {
 }
 
 impl Found {
+    /// What one statement has found; `None` when there is more to find.
+    pub(super) fn of(found: ResourceFound) -> Option<Self> {
+        let manager = match found.manager {
+            Some((id, display)) => Some(ManagerRow { id: Some(id), display }),
+            None if mentions_manager(&found.row) => named_manager(&object(&found.row.doc))
+                .map(|_| ManagerRow { id: None, display: None }),
+            None => None,
+        };
+        Some(Self { groups: found.groups?, members: Vec::new(), manager, row: found.row })
+    }
+
     /// A row that no other row says anything about, or whose relations are not shown.
     pub fn alone(row: ResourceRow) -> Self {
         Self { row, groups: Vec::new(), members: Vec::new(), manager: None }
@@ -45,7 +56,30 @@ pub(super) struct Relations {
     pub(super) manager: bool,
 }
 
+/// How much of what is loaded with a row one statement can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InOne {
+    /// There is nothing but the row.
+    Row,
+    With(Shown),
+    No,
+}
+
 impl Relations {
+    pub(super) fn in_one(self) -> InOne {
+        match (self.groups, self.members, self.manager) {
+            (false, false, false) => InOne::Row,
+            (true, false, false) => InOne::With(Shown::Groups),
+            (true, false, true) => InOne::With(Shown::GroupsAndManager),
+            (_, true, _) | (false, _, true) => InOne::No,
+        }
+    }
+
+    /// True when loading is one statement for that row.
+    pub(super) fn is_one_statement_for(self, row: &ResourceRow) -> bool {
+        !self.members && !(self.manager && mentions_manager(row))
+    }
+
     pub(super) fn of(resource_type: &ResourceType, projection: &Projection) -> Self {
         let has = |name: &str| resource_type.attribute(name).is_some() && projection.wants(name);
         Self {
@@ -70,6 +104,17 @@ impl Relations {
             true => tx.membership_list(directory_key, row.key)?,
             false => Vec::new(),
         };
+        self.load_around(tx, directory_key, row, groups)
+    }
+
+    /// Loads what is not known yet of a row whose groups are.
+    pub(super) fn load_around(
+        self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        row: ResourceRow,
+        groups: Vec<MembershipRow>,
+    ) -> Result<Found, StoreError> {
         let members = match self.members {
             true => all_members(tx, directory_key, row.key)?,
             false => Vec::new(),
@@ -88,15 +133,17 @@ fn mentions_manager(row: &ResourceRow) -> bool {
     row.doc.contains("\"manager\":{")
 }
 
+fn named_manager(document: &Object) -> Option<&Value> {
+    document.get(urn::ENTERPRISE_USER)?.get("manager")
+}
+
 fn manager(
     tx: &mut Tx<'_>,
     directory_key: i64,
     row: &ResourceRow,
 ) -> Result<Option<ManagerRow>, StoreError> {
     let document = object(&row.doc);
-    let Some(manager) = document.get(urn::ENTERPRISE_USER).and_then(|e| e.get("manager")) else {
-        return Ok(None);
-    };
+    let Some(manager) = named_manager(&document) else { return Ok(None) };
     let found = match manager.get("value").and_then(Value::as_str) {
         Some(id) => tx.resource_display(directory_key, "User", id)?.map(|display| (id, display)),
         None => None,
