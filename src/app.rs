@@ -131,6 +131,7 @@ impl App {
         let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
+        let service = service.with_members_at_once(config.members_at_once);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
@@ -169,6 +170,10 @@ impl App {
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             loop {
+                // First: a group that is half changed takes no other change.
+                if let Err(error) = service.finish_member_changes().await {
+                    tracing::warn!(%error, "changes of members are not finished yet");
+                }
                 // Also deletions that another process began, or that failed half way.
                 if let Err(error) = service.purge_deleted_directories().await {
                     tracing::warn!(%error, "deleted directories are not purged yet");

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
+use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::store::Location;
 
@@ -51,6 +52,9 @@ pub struct Config {
     /// (twice as many at once), or `<a second>/<at once>`. `settings.rate_limit` of a directory goes
     /// before it.
     pub rate_limit: RateLimit,
+    /// Most changes of a group's members that are stored together. A request that makes more is stored
+    /// in several steps, so that other writers get their turn, and answered after the last.
+    pub members_at_once: usize,
     /// Seconds that requests in flight have to finish when the server stops.
     pub stop_timeout: u64,
 }
@@ -73,6 +77,7 @@ impl Default for Config {
             postgres_connections: 16,
             workers: 0,
             rate_limit: RateLimit::default(),
+            members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
     }
@@ -134,6 +139,9 @@ impl Config {
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
+        }
+        if self.members_at_once == 0 {
+            return Err("members_at_once must be at least 1".into());
         }
         Ok(())
     }

@@ -162,7 +162,7 @@ impl ResponseError for HttpError {
         let expected = matches!(
             self.problem,
             Problem::Paused
-                | Problem::Service(ServiceError::SchemasChange)
+                | Problem::Service(ServiceError::SchemasChange | ServiceError::MembersChange)
                 | Problem::Auth(AuthError::KeysUnavailable)
         ) || status == StatusCode::NOT_IMPLEMENTED;
         if status.is_server_error() && !expected {

@@ -202,6 +202,13 @@ impl Service {
     }
 
     async fn run_to_its_end(&self, mut run: BulkRun) {
+        // The runner before may have stopped between the units of a large group.
+        if let Some(directory_key) = run.kept.as_ref().map(|kept| kept.directory_key)
+            && let Err(error) = self.finish_member_changes_of(directory_key).await
+        {
+            tracing::warn!(%error, "an asynchronous request waits for a change of members");
+            return;
+        }
         loop {
             if let Some(kept) = &mut run.kept {
                 kept.lease = self.clock.now_ms() + LEASE_MS;

@@ -10,11 +10,13 @@ pub mod asynchronous;
 pub mod authenticate;
 pub mod bulk;
 pub mod client;
+mod content;
 pub mod context;
 mod deletion;
 pub mod discovery;
 pub mod error;
 pub mod exchange;
+pub mod intent;
 mod lifecycle;
 pub mod limit;
 mod membership;
@@ -75,6 +77,9 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    pub intent_metrics: intent::IntentMetrics,
+    /// Most changes of members in one unit.
+    pub(crate) members_at_once: usize,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -146,6 +151,8 @@ impl Service {
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            intent_metrics: intent::IntentMetrics::default(),
+            members_at_once: intent::MEMBERS_AT_ONCE,
             store,
             clock,
             registry: Registry::builtin(),
@@ -164,6 +171,11 @@ impl Service {
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
+    }
+
+    /// The same service with so many changes of members in one unit.
+    pub fn with_members_at_once(self, members_at_once: usize) -> Self {
+        Self { members_at_once, ..self }
     }
 
     /// The same service with the operator's settings for Entra.

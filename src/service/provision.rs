@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::authenticate::Access;
-use super::deletion::Deletion;
+use super::deletion::{Deleted, Deletion};
 use super::policy::Revive;
 use super::record::object;
-use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, check, content};
+use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content};
 use super::unit_single::SingleCreation;
 use super::{Service, ServiceError};
 use crate::profile::{Profile, rewrite};
@@ -31,6 +31,7 @@ impl Service {
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
             trace: access.trace.clone(),
+            members_at_once: self.members_at_once,
         }
     }
 
@@ -64,6 +65,7 @@ impl Service {
             content: content(&document, &notes.extra, resource_type, profile)?,
             members: members.map(MemberStep::Add).into_iter().collect(),
             revive,
+            plan: None,
             site,
         })
     }
@@ -76,7 +78,10 @@ impl Service {
         body: Object,
     ) -> Result<ResourceRow, ServiceError> {
         let id = self.clock.id(&resource_type.id_prefix);
-        let creation = Arc::new(self.creation(access, resource_type, id, body)?);
+        let mut creation = self.creation(access, resource_type, id, body)?;
+        let site = creation.site.clone();
+        creation.plan = self.plan_members(&site, None, &creation.members).await?;
+        let creation = Arc::new(creation);
         let single = self.store.has_singles().then(|| SingleCreation::of(&creation)).flatten();
         let run = move |tx: &mut Tx<'_>| creation.run(tx);
         let created = match single {
@@ -86,7 +91,20 @@ impl Service {
             }
             None => self.store.write("resource_create", run).await,
         };
-        self.notice(created)
+        self.finished(site, created).await
+    }
+
+    /// The row that a unit has stored, when what it left to later units is done.
+    async fn finished(
+        &self,
+        site: Site,
+        stored: Result<Stored, ServiceError>,
+    ) -> Result<ResourceRow, ServiceError> {
+        let Stored { row, unfinished } = self.notice(stored)?;
+        if unfinished {
+            self.finish_members(site, row.key).await?;
+        }
+        Ok(row)
     }
 
     /// A PUT: attributes that are left out are cleared, but `active` and what the client cannot have
@@ -189,13 +207,16 @@ impl Service {
         let row = found?.ok_or_else(|| revision.site.missing())?;
         revision.site.trace.met(&row);
         check(revision.condition.as_ref(), &row)?;
-        let prepared = Prepared::of(&row, (revision.edit)(&row)?, &revision.site)?;
+        let mut prepared = Prepared::of(&row, (revision.edit)(&row)?, &revision.site)?;
         if prepared.changes_nothing(&row) {
             return Ok(row);
         }
+        let site = revision.site.clone();
+        let group = Some((row.key, prepared.version()));
+        prepared.plan = self.plan_members(&site, group, &prepared.members).await?;
         let updated =
             self.store.write("resource_update", move |tx| revision.run(tx, Some(&prepared))).await;
-        self.notice(updated)
+        self.finished(site, updated).await
     }
 
     pub(super) fn deletion(
@@ -217,8 +238,12 @@ impl Service {
         condition: Option<Condition>,
     ) -> Result<(), ServiceError> {
         let deletion = self.deletion(access, resource_type, id, condition);
+        let site = deletion.site.clone();
         let deleted = self.store.write("resource_delete", move |tx| deletion.run(tx)).await;
-        self.notice(deleted)
+        match self.notice(deleted)? {
+            Deleted::Gone => Ok(()),
+            Deleted::Begun { key } => self.finish_members(site, key).await,
+        }
     }
 
     /// A request that found other schemas than it was let in with makes the next one read them.

@@ -29,6 +29,8 @@ pub(super) struct Recorder<'r> {
     pub(super) now: i64,
     /// The events that were appended.
     pub(super) event_ids: Listed,
+    /// Members of some group of the directory are changed in several units.
+    pub(super) has_intents: bool,
 }
 
 impl Recorder<'_> {

@@ -7,7 +7,7 @@ use super::ServiceError;
 use super::exchange::{Changed, Listed};
 use super::policy::InForce;
 use super::record::Recorder;
-use super::unit::Creation;
+use super::unit::{Creation, Stored};
 use crate::store::event::NewEvent;
 use crate::store::resource::ResourceRow;
 use crate::store::{NewResource, Single, WriteInto};
@@ -45,6 +45,8 @@ impl SingleCreation {
             ids: site.ids.clone(),
             now: site.now,
             event_ids: Listed::default(),
+            // No group is waiting for more of a resource that is not there yet.
+            has_intents: false,
         };
         let event = app_state.is_visible().then(|| recorder.creation(&row)).flatten();
         Some(Self {
@@ -61,7 +63,7 @@ impl SingleCreation {
     }
 
     /// `None` when the directory is no longer as it was read; the ordinary unit says what that means.
-    pub(super) fn run(&self, single: Single<'_>) -> Result<Option<ResourceRow>, ServiceError> {
+    pub(super) fn run(&self, single: Single<'_>) -> Result<Option<Stored>, ServiceError> {
         let (row, site) = (&self.row, &self.creation.site);
         let key = single.resource_create(&NewResource {
             directory: &self.directory,
@@ -78,6 +80,6 @@ impl SingleCreation {
             event_ids: self.event_ids.clone(),
             ..site.unchanged("members")
         });
-        Ok(Some(ResourceRow { key, ..row.clone() }))
+        Ok(Some(Stored { row: ResourceRow { key, ..row.clone() }, unfinished: false }))
     }
 }

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MultiConnection, PgConnection, SqliteConnection};
+use diesel::{Connection, PgConnection, SqliteConnection};
 
 use super::error::StoreError;
 
 /// A connection to one of the two databases; every statement is written once for both.
-#[derive(MultiConnection)]
 pub(super) enum AnyConn {
     Sqlite(SqliteConnection),
     Pg(PgConnection),
@@ -97,9 +96,13 @@ pub(super) fn open_postgres(url: &str) -> Result<AnyConn, StoreError> {
 /// Adds what keeps a thread from waiting for a server that does not answer, where the URL is silent.
 fn with_deadlines(url: &str) -> String {
     let mut url = url.to_owned();
-    for (name, value) in
-        [("connect_timeout", "5"), ("keepalives_idle", "10"), ("tcp_user_timeout", "15000")]
-    {
+    for (name, value) in [
+        ("connect_timeout", "5"),
+        ("keepalives_idle", "10"),
+        ("keepalives_interval", "5"),
+        ("keepalives_count", "2"),
+        ("tcp_user_timeout", "15000"),
+    ] {
         if !url.contains(name) {
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(&format!("{name}={value}"));

@@ -2,10 +2,11 @@
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::QueryResult;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::conn::AnyConn;
+use super::sql::{Answers, Statement};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -35,6 +36,36 @@ impl Dialect {
     }
 }
 
+/// All rows of a query.
+pub(super) fn load<'q, Sql, Out>(
+    conn: &mut AnyConn,
+    statement: Statement<'q, Sql>,
+) -> QueryResult<Vec<Out>>
+where
+    Statement<'q, Sql>: Answers<'q, Out>,
+{
+    match conn {
+        AnyConn::Sqlite(inner) => statement.load(inner),
+        AnyConn::Pg(inner) => statement.load(inner),
+    }
+}
+
+/// Runs a statement and answers how many rows it changed.
+pub(super) fn execute(conn: &mut AnyConn, statement: Statement<'_, ()>) -> QueryResult<usize> {
+    match conn {
+        AnyConn::Sqlite(inner) => statement.execute(inner),
+        AnyConn::Pg(inner) => statement.execute(inner),
+    }
+}
+
+/// Runs statements that have no values.
+pub(super) fn run(conn: &mut AnyConn, text: &str) -> QueryResult<()> {
+    match conn {
+        AnyConn::Sqlite(inner) => inner.batch_execute(text),
+        AnyConn::Pg(inner) => inner.batch_execute(text),
+    }
+}
+
 /// Starts a transaction that may write. SQLite takes the write lock at once, so that the first
 /// statement decides about waiting and none fails in the middle.
 pub(super) fn begin_write(conn: &mut AnyConn) -> QueryResult<()> {
@@ -60,17 +91,26 @@ pub(super) fn begin_snapshot(conn: &mut AnyConn) -> QueryResult<()> {
 
 /// Starts a savepoint inside the open transaction.
 pub(super) fn begin_savepoint(conn: &mut AnyConn) -> QueryResult<()> {
-    <AnyConn as Connection>::TransactionManager::begin_transaction(conn)
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::begin_transaction(inner),
+        AnyConn::Pg(inner) => AnsiTransactionManager::begin_transaction(inner),
+    }
 }
 
 /// Commits the innermost transaction or releases the savepoint.
 pub(super) fn commit(conn: &mut AnyConn) -> QueryResult<()> {
-    <AnyConn as Connection>::TransactionManager::commit_transaction(conn)
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::commit_transaction(inner),
+        AnyConn::Pg(inner) => AnsiTransactionManager::commit_transaction(inner),
+    }
 }
 
 /// Rolls back the innermost transaction or savepoint.
 pub(super) fn rollback(conn: &mut AnyConn) -> QueryResult<()> {
-    <AnyConn as Connection>::TransactionManager::rollback_transaction(conn)
+    match conn {
+        AnyConn::Sqlite(inner) => AnsiTransactionManager::rollback_transaction(inner),
+        AnyConn::Pg(inner) => AnsiTransactionManager::rollback_transaction(inner),
+    }
 }
 
 /// Brings the tables to the newest version. On PostgreSQL an advisory lock lets one process do it.

@@ -24,6 +24,7 @@ pub mod client;
 pub mod departed;
 pub mod directory;
 pub mod event;
+pub mod intent;
 pub mod member;
 pub mod oauth;
 pub mod organization;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-
 use super::conn::{AnyConn, open_postgres};
 use super::dialect;
 use super::error::StoreError;
@@ -74,8 +72,12 @@ fn run_unit(
         // A connection that broke while idle says so at the first statement: once more on a new
         // one. After a commit whose answer was lost nobody knows; the caller is told, not guessed.
         let lost = matches!(error, StoreError::Unavailable(_)) && !fresh && !committing;
-        if attempt >= MAX_ATTEMPTS || !(error.is_retryable() || lost) {
+        if !(error.is_retryable() || lost) {
             return Err(error);
+        }
+        if attempt >= MAX_ATTEMPTS {
+            let tried = format!("{error}, {MAX_ATTEMPTS} times");
+            return Err(StoreError::TimedOut(tried));
         }
         metrics.retries.inc();
         tracing::debug!(unit = unit.name(), %error, attempt, "a unit runs again");
@@ -124,7 +126,7 @@ fn try_unit(url: &str, slot: &mut Option<Session>, unit: &mut dyn Unit) -> Resul
 /// Tries the unit as one statement; `None` when it is none and nothing was done.
 fn try_single(session: &mut Session, unit: &mut dyn Unit) -> Result<Option<Ended>, StoreError> {
     if unit.mode() == Mode::Write && session.used.elapsed() > RESTED {
-        session.conn.batch_execute("SELECT 1")?;
+        dialect::run(&mut session.conn, "SELECT 1")?;
     }
     Ok(unit.run_single(Single::new(&mut session.conn)))
 }

@@ -423,7 +423,7 @@ impl Tx<'_> {
     }
 
     /// Adds to the running total. On PostgreSQL each connection has a row of its own, so that units wait
-    /// for nobody's commit.
+    /// for nobody's commit; a unit that locked several, each in its own order, would meet deadlocks.
     pub fn count_add(
         &mut self,
         directory_key: i64,

@@ -4,11 +4,9 @@
 //! where BEGIN, each statement and COMMIT go once each. What it decides it decides in its own text; it
 //! answers `None` where that does not suffice, has then done nothing, and the unit runs as usual.
 
-use diesel::query_dsl::methods::LoadQuery;
-
 use super::StoreError;
 use super::conn::AnyConn;
-use super::sql::{Bind, Statement, Tx};
+use super::sql::{Answers, Bind, Statement, Tx};
 
 /// A connection for one statement: its functions consume it.
 pub struct Single<'c> {
@@ -27,7 +25,7 @@ impl<'c> Single<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Option<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
         self.tx.row::<Sql, Out>(text, binds)
     }

@@ -1,18 +1,23 @@
 //! Statements: constant SQL text with `?` for values, typed rows out.
 //!
 //! diesel's query builder cannot say `ON CONFLICT`, `FOR UPDATE`, `RETURNING` or a conditional
-//! update on the enum of two backends, so statements are written out. The text is constant, values
+//! update for two databases at once, so statements are written out. The text is constant, values
 //! are always bound, and the prepared statement is kept per connection under its text.
+//!
+//! A statement goes to the connection of its database, not through diesel's enum of connections: that
+//! one walks a statement nine times for each use, this one three times.
 
 use std::marker::PhantomData;
 
-use diesel::RunQueryDsl;
+use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::query_dsl::methods::{ExecuteDsl, LoadQuery};
+use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::QueryResult;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, HasSqlType, Integer, Nullable, Text};
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 
-use super::conn::{AnyConn, MultiBackend};
+use super::conn::AnyConn;
 use super::dialect::{self, Dialect};
 use super::error::{StoreError, UnitError};
 
@@ -43,8 +48,15 @@ pub(super) struct Statement<'q, Row> {
     row: PhantomData<Row>,
 }
 
-impl<Row> QueryFragment<MultiBackend> for Statement<'_, Row> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
+impl<Row, DB> QueryFragment<DB> for Statement<'_, Row>
+where
+    DB: Backend + HasSqlType<Bool>,
+    i64: ToSql<BigInt, DB>,
+    i32: ToSql<Integer, DB>,
+    bool: ToSql<Bool, DB>,
+    str: ToSql<Text, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         if self.keep == Keep::No {
             out.unsafe_to_cache_prepared();
         }
@@ -84,7 +96,18 @@ impl<Row> Query for Statement<'_, Row> {
     type SqlType = Row;
 }
 
-impl<Row> RunQueryDsl<AnyConn> for Statement<'_, Row> {}
+impl<Row, Conn> RunQueryDsl<Conn> for Statement<'_, Row> {}
+
+/// A query whose rows both databases give as `Out`.
+pub(super) trait Answers<'q, Out>:
+    LoadQuery<'q, SqliteConnection, Out> + LoadQuery<'q, PgConnection, Out>
+{
+}
+
+impl<'q, Out, Q> Answers<'q, Out> for Q where
+    Q: LoadQuery<'q, SqliteConnection, Out> + LoadQuery<'q, PgConnection, Out>
+{
+}
 
 /// The connection inside a unit. Everything that a unit does goes through it.
 pub struct Tx<'c> {
@@ -128,10 +151,10 @@ impl<'c> Tx<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Vec<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<Sql> };
-        Ok(statement.load(self.conn)?)
+        Ok(dialect::load(self.conn, statement)?)
     }
 
     /// Like [`Tx::rows`] for text that a client's filter shapes.
@@ -141,10 +164,10 @@ impl<'c> Tx<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Vec<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
         let statement = Statement { text, binds, keep: Keep::No, row: PhantomData::<Sql> };
-        Ok(statement.load(self.conn)?)
+        Ok(dialect::load(self.conn, statement)?)
     }
 
     /// The only row of a query, if there is one.
@@ -154,17 +177,14 @@ impl<'c> Tx<'c> {
         binds: &[Bind<'_>],
     ) -> Result<Option<Out>, StoreError>
     where
-        for<'q> Statement<'q, Sql>: LoadQuery<'q, AnyConn, Out>,
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
         Ok(self.rows::<Sql, Out>(text, binds)?.into_iter().next())
     }
 
     /// Runs a statement and answers how many rows it changed.
-    pub(super) fn execute(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError>
-    where
-        for<'q> Statement<'q, ()>: ExecuteDsl<AnyConn, MultiBackend>,
-    {
+    pub(super) fn execute(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<()> };
-        Ok(statement.execute(self.conn)?)
+        Ok(dialect::execute(self.conn, statement)?)
     }
 }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use diesel::connection::SimpleConnection;
 
 use super::conn::{AnyConn, Role, open_sqlite};
 use super::dialect;
@@ -218,7 +217,7 @@ pub(super) fn checkpoint_loop(path: &Path, stop: &Receiver<()>) {
         } else {
             continue;
         };
-        let outcome = slot.get().and_then(|conn| Ok(conn.batch_execute(statement)?));
+        let outcome = slot.get().and_then(|conn| Ok(dialect::run(conn, statement)?));
         if let Err(error) = outcome {
             tracing::warn!(%error, "a checkpoint failed");
             slot.discard();

@@ -107,6 +107,7 @@ impl Service {
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
             trace: Trace::off(),
+            members_at_once: usize::MAX,
         };
         let mut sites: Vec<(Site, String, Object)> = Vec::with_capacity(wanted.len());
         for (value, attributes) in wanted {
@@ -144,8 +145,13 @@ fn replace(
             None => {
                 let document = Document::canonical(attributes.clone(), &site.id, resource_type)?;
                 let content = content(&document, &Object::new(), resource_type, profile)?;
-                let creation =
-                    Creation { site: site.clone(), content, members: Vec::new(), revive: None };
+                let creation = Creation {
+                    site: site.clone(),
+                    content,
+                    members: Vec::new(),
+                    revive: None,
+                    plan: None,
+                };
                 creation.run(tx)?;
             }
             Some(row) => {

@@ -14,6 +14,7 @@ mod entra_token;
 mod errors;
 mod etag;
 mod groups_members;
+mod large_changes;
 mod large_groups;
 mod limits;
 mod lists_filter;

@@ -4,6 +4,7 @@ mod asynchronous;
 mod bulk;
 mod concurrent;
 mod cost;
+mod create_baseline;
 mod events;
 mod pending_model;
 mod pending_race;

@@ -3,5 +3,6 @@
 mod batch;
 mod directory_lock;
 mod event_order;
+mod keys;
 mod migrations;
 mod plan;
