@@ -68,7 +68,10 @@ fn other_form(number: &Number) -> Option<Value> {
     }
     let text = number.to_string();
     if let Some(whole) = text.strip_suffix(".0") {
-        let safe = whole.parse::<i64>().ok().filter(|whole| whole.unsigned_abs() <= MAX_SAFE.unsigned_abs());
+        let safe = whole
+            .parse::<i64>()
+            .ok()
+            .filter(|whole| whole.unsigned_abs() <= MAX_SAFE.unsigned_abs());
         return Some(safe.map_or_else(|| text.clone().into(), Value::from));
     }
     // The two write exponents differently.
@@ -110,7 +113,9 @@ mod tests {
     fn canonical_text_does_not_depend_on_order() {
         let canonical = |text: &str| canonical(&serde_json::from_str(text).expect("JSON"));
         assert_eq!(
-            canonical("{\"b\":[{\"d\":1,\"c\":null}],\"a\":\"\u{e9}\",\"\u{1F600}\":1,\"\u{FB33}\":2}"),
+            canonical(
+                "{\"b\":[{\"d\":1,\"c\":null}],\"a\":\"\u{e9}\",\"\u{1F600}\":1,\"\u{FB33}\":2}"
+            ),
             "{\"a\":\"\u{e9}\",\"b\":[{\"c\":null,\"d\":1}],\"\u{1F600}\":1,\"\u{FB33}\":2}"
         );
     }

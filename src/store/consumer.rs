@@ -48,9 +48,7 @@ impl Tx<'_> {
     /// The consumers of an owner, or all of them, by name.
     pub fn consumer_list(&mut self, owner: Option<&str>) -> Result<Vec<ConsumerRow>, StoreError> {
         self.rows::<Sql, _>(
-            &format!(
-                "{COLUMNS} WHERE (CAST(? AS TEXT) IS NULL OR owner = ?) ORDER BY owner, name"
-            ),
+            &format!("{COLUMNS} WHERE (CAST(? AS TEXT) IS NULL OR owner = ?) ORDER BY owner, name"),
             &[Bind::OptText(owner), Bind::OptText(owner)],
         )
     }

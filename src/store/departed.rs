@@ -116,12 +116,7 @@ impl Tx<'_> {
                 "SELECT {COLUMNS} FROM departed_user WHERE directory_key = ? AND id > ? \
                  AND id <= ? ORDER BY id LIMIT ?"
             ),
-            &[
-                Bind::Int(directory_key),
-                Bind::Text(after),
-                Bind::Text(until),
-                Bind::Int(limit),
-            ],
+            &[Bind::Int(directory_key), Bind::Text(after), Bind::Text(until), Bind::Int(limit)],
         )
     }
 

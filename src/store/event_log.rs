@@ -6,10 +6,10 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::StoreError;
 use super::dialect::Dialect;
 use super::resource::key_list;
 use super::sql::{Bind, Tx};
-use super::StoreError;
 
 /// The setting that says up to which position events were removed because of their age.
 const PRUNED: &str = "events_pruned";
@@ -213,8 +213,7 @@ impl Tx<'_> {
     /// and nothing behind one that stays. Answers how many.
     pub fn log_prune(&mut self, until: i64, limit: i64) -> Result<usize, StoreError> {
         let last = self.log_position()?;
-        let stretch =
-            Stretch { order: Order::OldestFirst, beyond: 0, directories: None, limit };
+        let stretch = Stretch { order: Order::OldestFirst, beyond: 0, directories: None, limit };
         let heads = self.log_heads(&stretch)?;
         let old = heads.iter().take_while(|head| head.created < until && head.position < last);
         let Some(through) = old.map(|head| head.position).last() else { return Ok(0) };

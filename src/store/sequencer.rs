@@ -122,7 +122,8 @@ impl Tx<'_> {
             "SELECT s.position, s.gaps, (SELECT e.created FROM event e WHERE e.key > s.key \
              ORDER BY e.key LIMIT 1) FROM event_sequencer s",
         );
-        let row = self.row::<(BigInt, Text, Nullable<BigInt>), (i64, String, Option<i64>)>(text, &[]);
+        let row =
+            self.row::<(BigInt, Text, Nullable<BigInt>), (i64, String, Option<i64>)>(text, &[]);
         let Some((position, gaps, waiting_since)) = row? else {
             return Err(damaged("the row of the sequencer is missing"));
         };

@@ -81,7 +81,9 @@ pub(super) async fn stream(request: HttpRequest, state: Data<State>) -> Answer {
     let bearer = crate::http::caller::bearer(&request).map_err(HttpError::api)?.to_owned();
     let reader = Reader { service, bearer, wanted, page: Some(first), _place: place };
     let chunks = stream::try_unfold(reader, |reader| async move {
-        Ok::<_, ServiceError>(reader.next().await?.map(|(text, reader)| (Bytes::from(text), reader)))
+        Ok::<_, ServiceError>(
+            reader.next().await?.map(|(text, reader)| (Bytes::from(text), reader)),
+        )
     });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
@@ -134,11 +136,7 @@ impl Reader {
     }
 }
 
-pub(super) async fn snapshot(
-    request: HttpRequest,
-    id: Path<String>,
-    state: Data<State>,
-) -> Answer {
+pub(super) async fn snapshot(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
     let access = reader(&request, &state).await?;
     let service = Arc::clone(&state.service);
     let snapshot = service.snapshot(&access, &id).await.map_err(failed)?;

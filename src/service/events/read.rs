@@ -166,9 +166,9 @@ impl Filter {
 /// Names of events, checked. Those of other families than ours are no fault and match nothing: an app
 /// may ask for all that it understands.
 fn names(events: &[String]) -> Result<Option<Vec<String>>, AdminError> {
-    let unknown = events.iter().find(|event| {
-        event.starts_with("dsync.") && !name::ALL.contains(&event.as_str())
-    });
+    let unknown = events
+        .iter()
+        .find(|event| event.starts_with("dsync.") && !name::ALL.contains(&event.as_str()));
     match unknown {
         Some(event) => {
             let event: String = event.chars().take(80).collect();
@@ -194,8 +194,7 @@ fn instant(field: &str, text: Option<&str>) -> Result<Option<i64>, AdminError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     instant_ms(text).map(Some).ok_or_else(|| {
         let text: String = text.chars().take(80).collect();
-        let message =
-            format!("it is \"{text}\"; write it like 2031-01-01T00:00:00Z (RFC 3339).");
+        let message = format!("it is \"{text}\"; write it like 2031-01-01T00:00:00Z (RFC 3339).");
         AdminError::invalid(field, message)
     })
 }

@@ -37,7 +37,11 @@ pub struct EventMetrics {
 
 impl EventMetrics {
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("event_position", "Last position of the event log", self.position.clone());
+        registry.register(
+            "event_position",
+            "Last position of the event log",
+            self.position.clone(),
+        );
         registry.register(
             "event_lag_seconds",
             "Age of the oldest committed event that no reader can see yet",
@@ -53,7 +57,11 @@ impl EventMetrics {
             "Streams, long polls and snapshots that are open",
             self.readers.clone(),
         );
-        registry.register("events_pruned", "Events removed because of their age", self.pruned.clone());
+        registry.register(
+            "events_pruned",
+            "Events removed because of their age",
+            self.pruned.clone(),
+        );
         registry.register(
             "event_consumer_lag",
             "Positions between the checkpoint of a consumer and the end of the event log",

@@ -5,8 +5,18 @@ use serde_json::{Value, json};
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [organizations(), directories(), parts(), requests(), events(), tokens(), oauth_clients(), keys(), open()]
-        .concat()
+    [
+        organizations(),
+        directories(),
+        parts(),
+        requests(),
+        events(),
+        tokens(),
+        oauth_clients(),
+        keys(),
+        open(),
+    ]
+    .concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -165,8 +175,13 @@ fn events() -> Vec<Attack> {
         operator("/directories/{id}/snapshot", "GET", "/directories/{a_directory}/snapshot", 200),
         operator("/directories/{id}/reconcile", "POST", "/directories/{directory}/reconcile", 404)
             .body(json!({"objects": {}})),
-        operator("/directories/{id}/reconcile", "POST", "/directories/{a_directory}/reconcile", 200)
-            .body(json!({"objects": {}})),
+        operator(
+            "/directories/{id}/reconcile",
+            "POST",
+            "/directories/{a_directory}/reconcile",
+            200,
+        )
+        .body(json!({"objects": {}})),
         operator("/consumers", "GET", "/consumers", 200),
         operator(one, "GET", theirs, 404),
         operator(one, "DELETE", theirs, 404),

@@ -65,7 +65,8 @@ fn postgres_log_survives_a_killed_process() {
     let mut told: Vec<String> = Vec::new();
     let mut after = "oldest".to_owned();
     while u64::try_from(told.len()).expect("few") < wanted {
-        let path = format!("/api/v1/events?wait=5&limit=1000&events=dsync.user.created&after={after}");
+        let path =
+            format!("/api/v1/events?wait=5&limit=1000&events=dsync.user.created&after={after}");
         let page = api.get(&path).expect(200);
         let events = page.body["data"].as_array().expect("a list").iter();
         told.extend(events.map(|event| text(&event["data"]["id"])));
@@ -128,8 +129,7 @@ fn commands_read_the_log() {
     let server = Server::start(folder.path());
     let [base_url, token, _] = first_start(folder.path());
     let path = base_url.split("/scim").nth(1).expect("the path").to_owned();
-    let scim =
-        Client::new(&format!("{}/scim{path}", server.url), &token, "application/scim+json");
+    let scim = Client::new(&format!("{}/scim{path}", server.url), &token, "application/scim+json");
     let mut tail = rollbook(folder.path())
         .args(["events", "tail", "--after", "2", "--events", "dsync.user.created"])
         .stdout(std::process::Stdio::piped())

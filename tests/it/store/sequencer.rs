@@ -204,7 +204,10 @@ fn no_position_is_given_twice() {
         diesel::sql_query(text).get_result::<Number>(conn).expect("a number").n
     };
     let events = count(&mut conn, "SELECT COUNT(*) AS n FROM event");
-    assert_eq!(count(&mut conn, "SELECT COUNT(DISTINCT position) AS n FROM event_position"), events);
+    assert_eq!(
+        count(&mut conn, "SELECT COUNT(DISTINCT position) AS n FROM event_position"),
+        events
+    );
     assert_eq!(count(&mut conn, "SELECT MAX(position) AS n FROM event_position"), events);
     assert_eq!(count(&mut conn, "SELECT position AS n FROM event_sequencer"), events);
     let told: Value = app.api.get("/api/v1/events?limit=1000").expect(200).body;

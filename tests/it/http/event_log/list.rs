@@ -36,12 +36,16 @@ fn told(events: &[Value]) -> Vec<&str> {
 fn events_come_oldest_first_and_end_with_null(app: &TestApp) {
     users(app, &["a", "b", "c", "d", "e"]);
     let events = walk(&reader(app, None), "limit=2");
-    let names = ["a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com"];
+    let names =
+        ["a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com"];
     assert_eq!(told(&events), names);
     assert_eq!(events[0]["event"], "dsync.activated");
     let last = events.last().expect("events")["id"].as_str().expect("an id").to_owned();
     let rest = app.api.get(&format!("/events?after={last}")).expect(200);
-    assert_eq!(rest.text, r#"{"object":"list","data":[],"list_metadata":{"before":null,"after":null}}"#);
+    assert_eq!(
+        rest.text,
+        r#"{"object":"list","data":[],"list_metadata":{"before":null,"after":null}}"#
+    );
     users(app, &["f"]);
     let rest = app.api.get(&format!("/events?after={last}")).expect(200);
     assert_eq!(told(data(&rest)), ["f@example.com"]);
@@ -85,7 +89,11 @@ fn names_are_read_in_three_encodings(app: &TestApp) {
         "events=connection.activated,dsync.user.created,dsync.group.created",
     ] {
         let page = app.api.get(&format!("/events?{query}")).expect(200);
-        assert_eq!(column(&page, "event"), ["dsync.group.created", "dsync.user.created"], "{query}");
+        assert_eq!(
+            column(&page, "event"),
+            ["dsync.group.created", "dsync.user.created"],
+            "{query}"
+        );
     }
     let others = app.api.get("/events?events=connection.activated").expect(200);
     assert!(data(&others).is_empty());
@@ -124,9 +132,15 @@ fn time_range_counts_both_ends(app: &TestApp) {
     for (query, expected) in [
         (format!("range_start={b}"), vec!["b@example.com", "c@example.com"]),
         (format!("range_start={late}"), vec!["c@example.com"]),
-        (format!("range_end={b}&range_start=2025-06-15T15:10:00Z"), vec!["a@example.com", "b@example.com"]),
+        (
+            format!("range_end={b}&range_start=2025-06-15T15:10:00Z"),
+            vec!["a@example.com", "b@example.com"],
+        ),
         (format!("range_start={b}&range_end={b}"), vec!["b@example.com"]),
-        (format!("range_end={b}&order=desc&events=dsync.user.created"), vec!["b@example.com", "a@example.com"]),
+        (
+            format!("range_end={b}&order=desc&events=dsync.user.created"),
+            vec!["b@example.com", "a@example.com"],
+        ),
         ("range_start=2025-06-15T20:00:00%2B02:00".into(), vec![]),
     ] {
         let page = app.api.get(&format!("/events?limit=100&{query}")).expect(200);
@@ -222,7 +236,8 @@ fn data_is_what_javascript_would_write(app: &TestApp) {
     app.scim.post("/Users", body).expect(201);
     app.settle_events();
     let page = app.api.get("/events?events=dsync.user.created").expect(200);
-    let expected = "\"numbers\":{\"7\":\"12345678901234567890\",\"b\":1,\"a\":\"\u{2028}/é\\u0001\"}";
+    let expected =
+        "\"numbers\":{\"7\":\"12345678901234567890\",\"b\":1,\"a\":\"\u{2028}/é\\u0001\"}";
     assert!(page.text.contains(expected), "{}", page.text);
 }
 

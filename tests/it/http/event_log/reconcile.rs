@@ -24,7 +24,8 @@ fn hash(object: &Value) -> String {
         match value {
             Value::Object(members) => {
                 let members: BTreeMap<&String, &Value> = members.iter().collect();
-                let members = members.into_iter().map(|(name, value)| (name.clone(), sorted(value)));
+                let members =
+                    members.into_iter().map(|(name, value)| (name.clone(), sorted(value)));
                 Value::Object(members.collect::<Map<_, _>>())
             }
             Value::Array(elements) => elements.iter().map(sorted).collect(),
@@ -83,10 +84,7 @@ fn consumer_of_the_events_has_the_hashes_of_the_server(app: &TestApp) {
     fill(app);
     let answer = reconcile(app, json!({"objects": hashes(app)})).expect(200);
     let end = app.api.get("/api/v1/events?after=newest").expect(200).body["next"].clone();
-    assert_eq!(
-        answer.body,
-        json!({"data": [], "gone": [], "next": null, "position": end})
-    );
+    assert_eq!(answer.body, json!({"data": [], "gone": [], "next": null, "position": end}));
 }
 
 fn differences_are_told_and_nothing_else(app: &TestApp) {
@@ -142,7 +140,8 @@ fn stretches_leave_the_others_alone(app: &TestApp) {
     let answer = reconcile(app, wanted).expect(200);
     let changed: Vec<&str> = data(&answer).iter().filter_map(|one| one["id"].as_str()).collect();
     assert_eq!(changed, [ids[2].as_str(), ids[4].as_str()]);
-    let gone = json!({"objects": {"directory_user_zzz": "x", "directory_a": "y"}, "until": "directory_b"});
+    let gone =
+        json!({"objects": {"directory_user_zzz": "x", "directory_a": "y"}, "until": "directory_b"});
     let answer = reconcile(app, gone).expect(200);
     assert_eq!((&answer.body["gone"], &answer.body["data"]), (&json!(["directory_a"]), &json!([])));
 }

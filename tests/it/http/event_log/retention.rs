@@ -69,7 +69,8 @@ fn old_events_go_and_cursors_say_so(app: &TestApp) {
         let answer = app.api.get(&format!("/events?after={id}"));
         assert!(api_error(&answer, 400, "invalid_cursor").contains("older than events are kept"));
     }
-    for path in ["/api/v1/events?after=2", "/api/v1/events?consumer=slow", "/api/v1/events?after=0"] {
+    for path in ["/api/v1/events?after=2", "/api/v1/events?consumer=slow", "/api/v1/events?after=0"]
+    {
         let message = api_error(&app.api.get(path), 400, "cursor_expired");
         assert!(message.contains("those behind 5 are kept"), "{message}");
     }
