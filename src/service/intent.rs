@@ -181,10 +181,13 @@ impl Service {
         let (directory_key, site) = (site.directory.key, site.clone());
         self.store
             .read("member_plan", move |tx| {
-                if let Some((_, version)) = group
-                    && site.get(tx)?.is_none_or(|row| row.version != version)
-                {
-                    return Ok(None);
+                if let Some((key, version)) = group {
+                    // Its later parts do not move the version: a plan made between them would fit the
+                    // group after them.
+                    site.refuse_during_intent(tx, key)?;
+                    if site.get(tx)?.is_none_or(|row| row.version != version) {
+                        return Ok(None);
+                    }
                 }
                 let key = group.map(|(key, _)| key);
                 Plan::of(tx, directory_key, key, change.clone()).map(Some)
@@ -207,10 +210,8 @@ impl Rest {
             let site =
                 Site { now: self.clock.now_ms(), ids: self.clock.ids(), ..self.site.clone() };
             let group_key = self.group_key;
-            let done = self
-                .store
-                .write("member_part", move |tx| do_next(tx, site.clone(), group_key))
-                .await?;
+            let done =
+                self.store.write("member_part", move |tx| do_next(tx, &site, group_key)).await?;
             match done {
                 Step::Done => return Ok(()),
                 Step::Part(events) => {
@@ -223,7 +224,7 @@ impl Rest {
 }
 
 /// Does the next part, or finds that there is none.
-fn do_next(tx: &mut Tx<'_>, site: Site, group_key: i64) -> Result<Step, ServiceError> {
+fn do_next(tx: &mut Tx<'_>, site: &Site, group_key: i64) -> Result<Step, ServiceError> {
     let directory_key = site.directory.key;
     let mut recorder = site.open(tx, Guard::Write)?;
     if tx.intent_get(directory_key, group_key)? == Some(Ending::Deleted) {

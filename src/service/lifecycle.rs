@@ -204,6 +204,7 @@ pub(super) fn depart(
     let doc = shown(recorder, &kept.doc);
     let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));
     let departed = DepartedRow {
+        email_key: recorder.email_key(&kept),
         id: kept.id,
         user_name_key,
         external_id,
@@ -268,7 +269,7 @@ fn end(
 }
 
 /// A departed user as the inactive user that the app sees.
-fn departed_row(departed: DepartedRow) -> ResourceRow {
+pub(super) fn departed_row(departed: DepartedRow) -> ResourceRow {
     ResourceRow {
         key: 0,
         id: departed.id,

@@ -8,8 +8,9 @@ use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::policy::InForce;
 use crate::clock::Ids;
-use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes};
+use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
 use crate::scim::Object;
+use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
 use crate::store::resource::{AppState, ResourceRow};
@@ -34,45 +35,14 @@ pub(super) struct Recorder<'r> {
 }
 
 impl Recorder<'_> {
-    fn subject(&self) -> Subject<'_> {
-        Subject {
-            directory_id: &self.directory.id,
-            organization_id: &self.directory.organization_id,
-            email_from_user_name: self.directory.profile.email_from_user_name,
-        }
-    }
-
     /// The row as the app sees it; `None` for types that the app does not know.
     fn view(&self, row: &ResourceRow) -> Option<Value> {
-        let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-        // What no answer shows, no event shows either.
-        if let Some(resource_type) = self.directory.registry.by_name(&row.resource_type) {
-            strip_hidden(&mut doc, resource_type);
-        }
-        match row.resource_type.as_str() {
-            "User" => {
-                let view = UserView {
-                    id: &row.id,
-                    doc: &doc,
-                    extra: extra.as_ref(),
-                    active: row.app_state == AppState::Active,
-                    created: row.created,
-                    modified: row.modified,
-                };
-                Some(view.to_value(self.subject()))
-            }
-            "Group" => {
-                let view = GroupView {
-                    id: &row.id,
-                    doc: &doc,
-                    extra: extra.as_ref(),
-                    created: row.created,
-                    modified: row.modified,
-                };
-                Some(view.to_value(self.subject()))
-            }
-            _ => None,
-        }
+        app_view(self.directory, row)
+    }
+
+    /// The address that the app is shown of a user, as a comparison key.
+    pub(super) fn email_key(&self, row: &ResourceRow) -> Option<String> {
+        app_view(self.directory, row)?.get("email")?.as_str().map(|email| text_key(email, false))
     }
 
     fn append(
@@ -137,7 +107,8 @@ impl Recorder<'_> {
         let (Some(before), Some(mut data)) = (self.view(old), self.view(new)) else {
             return Ok(());
         };
-        let Some(previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        let Some(mut previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        stable::stabilise(&mut previous);
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
@@ -237,6 +208,33 @@ impl Recorder<'_> {
         });
         self.append(tx, event, group_id, &data, reason)
     }
+}
+
+/// A resource as the app sees it, in events and in the read API; `None` for types that it does not
+/// know.
+pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
+    let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+    // What no answer shows, the app does not see either.
+    if let Some(resource_type) = directory.registry.by_name(&row.resource_type) {
+        strip_hidden(&mut doc, resource_type);
+    }
+    let subject = Subject {
+        directory_id: &directory.id,
+        organization_id: &directory.organization_id,
+        email_from_user_name: directory.profile.email_from_user_name,
+    };
+    let (doc, extra) = (&doc, extra.as_ref());
+    let (id, created, modified) = (row.id.as_str(), row.created, row.modified);
+    let mut view = match row.resource_type.as_str() {
+        "User" => {
+            let active = row.app_state == AppState::Active;
+            UserView { id, doc, extra, active, created, modified }.to_value(subject)
+        }
+        "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
+        _ => return None,
+    };
+    stable::stabilise(&mut view);
+    Some(view)
 }
 
 /// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator

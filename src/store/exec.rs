@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::error::{StoreError, UnitError};
+use super::idempotent::Claim;
 use super::metrics::StoreMetrics;
 use super::queue::{Queue, Tenant};
 use super::single::Single;
@@ -17,11 +18,25 @@ use super::sql::Tx;
 tokio::task_local! {
     /// The directory that the task works for.
     static TENANT: i64;
+
+    /// The idempotent request that the task carries out.
+    static CLAIM: Claim;
 }
 
 /// Runs `work` so that every unit it hands over takes turns as one of that directory.
 pub async fn on_behalf_of<F: Future>(directory_key: i64, work: F) -> F::Output {
     TENANT.scope(directory_key, work).await
+}
+
+/// Runs `work` so that every unit it writes notes that the request has done something, in the same
+/// transaction: a process that stops before it has kept the answer must not let the request run again.
+pub async fn under_claim<F: Future>(claim: Claim, work: F) -> F::Output {
+    CLAIM.scope(claim, work).await
+}
+
+/// The claim that the task works under.
+pub(super) fn claim() -> Option<Claim> {
+    CLAIM.try_with(Clone::clone).ok()
 }
 
 /// What a unit needs around it.
