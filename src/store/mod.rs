@@ -328,7 +328,7 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        // With a claim there is one more statement to run before the commit.
+        // What notes that an idempotent request has done something is a statement of its own.
         if exec::claim().is_some() {
             return self.write(name, work).await;
         }
