@@ -5,3 +5,4 @@ mod directory_lock;
 mod event_order;
 mod migrations;
 mod plan;
+mod prepared;
