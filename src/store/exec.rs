@@ -58,6 +58,24 @@ pub(super) trait Unit: Send {
     fn fail(self: Box<Self>, error: StoreError);
 }
 
+/// Runs a closure once: its result, or the failure of the storage after which the connection is suspect.
+pub(super) fn attempt<T, E: UnitError>(
+    name: &'static str,
+    work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    tx: &mut Tx<'_>,
+) -> Result<Result<T, E>, StoreError> {
+    // A panic in one unit must not take the lane down; what it did is rolled back.
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
+    match outcome.map_err(|_| StoreError::Panicked(name))? {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => match error.into_storage() {
+            Ok(storage) if storage.is_refusal() => Ok(Err(E::from(storage))),
+            Ok(storage) => Err(storage),
+            Err(own) => Ok(Err(own)),
+        },
+    }
+}
+
 struct TypedUnit<F, T, E> {
     name: &'static str,
     mode: Mode,
@@ -81,24 +99,13 @@ where
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
-        let work = &mut self.work;
-        // A panic in one unit must not take the lane down; what it did is rolled back.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
-        let Ok(result) = outcome else { return Ended::Broken(StoreError::Panicked(self.name)) };
-        let error = match result {
-            Ok(value) => {
-                self.result = Some(Ok(value));
-                return Ended::Done;
-            }
-            Err(error) => error,
+        let result = match attempt(self.name, &mut self.work, tx) {
+            Ok(result) => result,
+            Err(broken) => return Ended::Broken(broken),
         };
-        let own = match error.into_storage() {
-            Ok(storage) if storage.is_refusal() => E::from(storage),
-            Ok(storage) => return Ended::Broken(storage),
-            Err(own) => own,
-        };
-        self.result = Some(Err(own));
-        Ended::Refused
+        let ended = if result.is_ok() { Ended::Done } else { Ended::Refused };
+        self.result = Some(result);
+        ended
     }
 
     fn is_abandoned(&self) -> bool {

@@ -1,8 +1,8 @@
 //! The store: the only user of the database.
 //!
 //! Callers hand over closures. [`Store::get`] runs one statement, [`Store::read`] several on one
-//! snapshot, [`Store::write`] one unit: all of it commits or none. Units may be run again, so they
-//! touch nothing but the database. The nouns (`directory`, `resource`, `member`, …) are functions
+//! snapshot, [`Store::lookup`] a few by key, [`Store::write`] one unit: all of it commits or none. Units
+//! may be run again, so they touch nothing but the database. The nouns (`directory`, `resource`, `member`, …) are functions
 //! on [`Tx`]; [`plan`] turns filters into SQL.
 
 mod conn;
@@ -10,6 +10,7 @@ mod dialect;
 mod error;
 mod exec;
 pub mod list;
+mod lookup;
 mod metrics;
 mod postgres_lane;
 mod queue;
@@ -52,6 +53,7 @@ pub use sql::Tx;
 
 use conn::{AnyConn, Role};
 use exec::{Lane, Mode};
+use lookup::Lookups;
 use queue::Queue;
 
 /// How many threads serve reads on SQLite, and everything on PostgreSQL.
@@ -82,6 +84,8 @@ struct Lanes {
     write: Lane,
     read: Lane,
     scan: Lane,
+    /// On SQLite.
+    lookups: Option<Lookups>,
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     metrics: StoreMetrics,
@@ -161,7 +165,8 @@ impl Store {
         let (stop, stopped) = bounded(1);
         let file = path.to_owned();
         threads.push(spawn("checkpoint", move || sqlite_lane::checkpoint_loop(&file, &stopped))?);
-        Ok(Self::of(queues, Some(stop), threads, metrics))
+        let lookups = Some(Lookups::new(path.to_owned()));
+        Ok(Self::of(queues, lookups, Some(stop), threads, metrics))
     }
 
     /// Connections that share a queue, and one for scans.
@@ -179,11 +184,12 @@ impl Store {
             })?);
         }
         let queues = Queues { write: Arc::clone(&shared), read: shared, scan };
-        Ok(Self::of(queues, None, threads, metrics))
+        Ok(Self::of(queues, None, None, threads, metrics))
     }
 
     fn of(
         queues: Queues,
+        lookups: Option<Lookups>,
         stop: Option<Sender<()>>,
         threads: Vec<JoinHandle<()>>,
         metrics: StoreMetrics,
@@ -194,6 +200,7 @@ impl Store {
                 write: lane(queues.write),
                 read: lane(queues.read),
                 scan: lane(queues.scan),
+                lookups,
                 stop,
                 threads,
                 metrics,
@@ -225,6 +232,24 @@ impl Store {
         E: UnitError,
     {
         self.lanes.read.run(name, Mode::Read, work).await
+    }
+
+    /// A few rows by key, all of one state. On SQLite the closure runs on the calling thread, so it must
+    /// not look at more rows than such a thread has time for.
+    pub async fn lookup<T, E>(
+        &self,
+        name: &'static str,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        let here = self.lanes.lookups.as_ref().and_then(|lookups| lookups.run(name, &mut work));
+        match here {
+            Some(result) => result,
+            None => self.lanes.read.run(name, Mode::Read, work).await,
+        }
     }
 
     /// Reads that may look at many rows; they wait for each other and for nothing else.

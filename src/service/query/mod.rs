@@ -21,9 +21,9 @@ pub use scan::{SCAN_ROWS, SCAN_TIME};
 use super::{Access, Service, ServiceError};
 use crate::scim::resource::Projection;
 use crate::scim::{ResourceType, ScimError};
-use crate::store::StoreError;
 use crate::store::member::MemberRow;
 use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, Tx};
 use relations::Relations;
 
 /// One page of a list.
@@ -64,15 +64,16 @@ impl Service {
         let relations = Relations::of(resource_type, projection);
         let (directory_key, name, wanted) =
             (access.directory.key, resource_type.name.clone(), id.to_owned());
-        let found: Result<Option<Found>, StoreError> = self
-            .store
-            .read("resource_get", move |tx| {
-                match tx.resource_get(directory_key, &name, &wanted)? {
-                    Some(row) => relations.load(tx, directory_key, row).map(Some),
-                    None => Ok(None),
-                }
-            })
-            .await;
+        let work = move |tx: &mut Tx<'_>| -> Result<Option<Found>, StoreError> {
+            match tx.resource_get(directory_key, &name, &wanted)? {
+                Some(row) => relations.load(tx, directory_key, row).map(Some),
+                None => Ok(None),
+            }
+        };
+        let found = match relations.are_few() {
+            true => self.store.lookup("resource_get", work).await,
+            false => self.store.read("resource_get", work).await,
+        };
         found?.ok_or_else(|| {
             let id: String = id.chars().take(80).collect();
             ScimError::not_found(&format!("{} \"{id}\"", resource_type.name)).into()
@@ -98,11 +99,13 @@ impl Service {
             return Ok(Found::alone(row));
         }
         let directory_key = access.directory.key;
-        let found: Result<Found, StoreError> = self
-            .store
-            .read("relations", move |tx| relations.load(tx, directory_key, row.clone()))
-            .await;
-        Ok(found?)
+        let work = move |tx: &mut Tx<'_>| -> Result<Found, StoreError> {
+            relations.load(tx, directory_key, row.clone())
+        };
+        Ok(match relations.are_few() {
+            true => self.store.lookup("relations", work).await?,
+            false => self.store.read("relations", work).await?,
+        })
     }
 
     /// True when the group has more members than that.

@@ -60,6 +60,11 @@ impl Relations {
         !(self.groups || self.members || (self.manager && mentions_manager(row)))
     }
 
+    /// True when a worker has time to read them: a group can have any number of members.
+    pub(super) fn are_few(self) -> bool {
+        !self.members
+    }
+
     pub(super) fn load(
         self,
         tx: &mut Tx<'_>,
