@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::policy::InForce;
+use super::unit::Site;
 use crate::clock::Ids;
 use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes};
 use crate::scim::Object;
@@ -31,46 +32,91 @@ pub(super) struct Recorder<'r> {
     pub(super) event_ids: Listed,
 }
 
-impl Recorder<'_> {
-    fn subject(&self) -> Subject<'_> {
-        Subject {
-            directory_id: &self.directory.id,
-            organization_id: &self.directory.organization_id,
-            email_from_user_name: self.directory.profile.email_from_user_name,
-        }
-    }
+/// What the app sees of a resource.
+struct Seen<'s> {
+    resource_type: &'s str,
+    id: &'s str,
+    doc: &'s Object,
+    extra: Option<&'s Object>,
+    active: bool,
+    created: i64,
+    modified: i64,
+}
 
-    /// The row as the app sees it; `None` for types that the app does not know.
-    fn view(&self, row: &ResourceRow) -> Option<Value> {
-        let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+impl Seen<'_> {
+    /// As events carry it; `None` for types that the app does not know.
+    fn view(&self, directory: &Directory) -> Option<Value> {
+        let subject = Subject {
+            directory_id: &directory.id,
+            organization_id: &directory.organization_id,
+            email_from_user_name: directory.profile.email_from_user_name,
+        };
         // What no answer shows, no event shows either.
-        if let Some(resource_type) = self.directory.registry.by_name(&row.resource_type) {
-            strip_hidden(&mut doc, resource_type);
-        }
-        match row.resource_type.as_str() {
+        let resource_type = directory.registry.by_name(self.resource_type);
+        let stripped = resource_type.filter(|kind| kind.hides_attributes()).map(|kind| {
+            let mut doc = self.doc.clone();
+            strip_hidden(&mut doc, kind);
+            doc
+        });
+        let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
+        let &Self { id, active, created, modified, .. } = self;
+        match self.resource_type {
             "User" => {
-                let view = UserView {
-                    id: &row.id,
-                    doc: &doc,
-                    extra: extra.as_ref(),
-                    active: row.app_state == AppState::Active,
-                    created: row.created,
-                    modified: row.modified,
-                };
-                Some(view.to_value(self.subject()))
+                Some(UserView { id, doc, extra, active, created, modified }.to_value(subject))
             }
-            "Group" => {
-                let view = GroupView {
-                    id: &row.id,
-                    doc: &doc,
-                    extra: extra.as_ref(),
-                    created: row.created,
-                    modified: row.modified,
-                };
-                Some(view.to_value(self.subject()))
-            }
+            "Group" => Some(GroupView { id, doc, extra, created, modified }.to_value(subject)),
             _ => None,
         }
+    }
+}
+
+/// The event of a new resource, rendered before its unit: all others wait for the one that runs. It
+/// counts if the policies that the unit finds give the resource the same state.
+pub(super) struct Told {
+    state: AppState,
+    data: Option<String>,
+}
+
+impl Told {
+    /// Of a type that the app does not know.
+    pub(super) fn nothing() -> Self {
+        Self { state: AppState::Active, data: None }
+    }
+
+    pub(super) fn new(site: &Site, document: &Object, extra: &Object, active: bool) -> Self {
+        let resource_type = &site.resource_type;
+        let state = match resource_type.is_user() {
+            true => site.directory.policies.state(active, false),
+            false => AppState::Active,
+        };
+        let seen = Seen {
+            resource_type: &resource_type.name,
+            id: &site.id,
+            doc: document,
+            extra: (!extra.is_empty()).then_some(extra),
+            active: state == AppState::Active,
+            created: site.now,
+            modified: site.now,
+        };
+        let data = seen.view(&site.directory).filter(|_| state.is_visible());
+        Self { state, data: data.map(|data| data.to_string()) }
+    }
+}
+
+impl Recorder<'_> {
+    /// The row as the app sees it; `None` for types that the app does not know.
+    fn view(&self, row: &ResourceRow) -> Option<Value> {
+        let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+        let seen = Seen {
+            resource_type: &row.resource_type,
+            id: &row.id,
+            doc: &doc,
+            extra: extra.as_ref(),
+            active: row.app_state == AppState::Active,
+            created: row.created,
+            modified: row.modified,
+        };
+        seen.view(self.directory)
     }
 
     fn append(
@@ -78,14 +124,14 @@ impl Recorder<'_> {
         tx: &mut Tx<'_>,
         event: &'static str,
         resource_id: &str,
-        data: &Value,
+        data: String,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         let new = NewEvent {
             id: self.ids.next("event"),
             event,
             resource_id: resource_id.to_owned(),
-            data: data.to_string(),
+            data,
             reason,
             created: self.now,
         };
@@ -95,12 +141,33 @@ impl Recorder<'_> {
     }
 
     pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
-        let event =
-            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, &data, None),
+            Some(data) => self.append_created(tx, row, data.to_string()),
             None => Ok(()),
         }
+    }
+
+    pub(super) fn created_as_told(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        told: &Told,
+    ) -> Result<(), StoreError> {
+        match told.data.as_ref().filter(|_| told.state == row.app_state) {
+            Some(data) => self.append_created(tx, row, data.clone()),
+            None => self.created(tx, row),
+        }
+    }
+
+    fn append_created(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        data: String,
+    ) -> Result<(), StoreError> {
+        let event =
+            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
+        self.append(tx, event, &row.id, data, None)
     }
 
     /// Nothing when nothing that the app sees has changed, or it sees nothing of the user.
@@ -123,7 +190,7 @@ impl Recorder<'_> {
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        self.append(tx, event, &new.id, &data, reason)
+        self.append(tx, event, &new.id, data.to_string(), reason)
     }
 
     pub(super) fn deleted(
@@ -135,7 +202,7 @@ impl Recorder<'_> {
         let event =
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, &data, reason),
+            Some(data) => self.append(tx, event, &row.id, data.to_string(), reason),
             None => Ok(()),
         }
     }
@@ -149,6 +216,9 @@ impl Recorder<'_> {
         member_keys: &[i64],
     ) -> Result<Listed, StoreError> {
         let mut named = Listed::default();
+        if member_keys.is_empty() {
+            return Ok(named);
+        }
         let Some(group_view) = self.view(group) else {
             named.count = member_keys.len();
             return Ok(named);
@@ -217,7 +287,7 @@ impl Recorder<'_> {
             "user": user,
             "group": group_view,
         });
-        self.append(tx, event, group_id, &data, reason)
+        self.append(tx, event, group_id, data.to_string(), reason)
     }
 }
 

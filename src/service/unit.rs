@@ -12,7 +12,7 @@ use super::ServiceError;
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::policy::{Fate, InForce, Revive};
-use super::record::{Recorder, object};
+use super::record::{Recorder, Told, object};
 use super::{lifecycle, membership};
 use crate::profile::Profile;
 use crate::scim::patch::MemberStep;
@@ -66,6 +66,7 @@ pub(super) struct Creation {
     pub(super) site: Site,
     pub(super) content: ResourceContent,
     pub(super) members: Vec<MemberStep>,
+    pub(super) told: Told,
     /// Makes of an inactive user who has the name what a PUT would make, where the directory brings
     /// such users back.
     pub(super) revive: Option<Arc<Editor>>,
@@ -77,7 +78,7 @@ impl Creation {
         if let Some(row) = self.revived(tx, &mut recorder)? {
             return Ok(row);
         }
-        let row = self.insert(tx, &mut recorder)?;
+        let row = self.site.insert(tx, &self.content, &self.told, &mut recorder)?;
         self.join(tx, &row, &mut recorder)?;
         Ok(row)
     }
@@ -116,7 +117,8 @@ impl Creation {
         for (index, creation) in creations.iter().enumerate() {
             let open = creation.site.open(tx, guard(&creation.members));
             let mut recorder = open.map_err(|error| (index, error))?;
-            let row = creation.insert(tx, &mut recorder).map_err(|error| (index, error))?;
+            let row = creation.site.insert(tx, &creation.content, &creation.told, &mut recorder);
+            let row = row.map_err(|error| (index, error))?;
             made.push((creation, row, recorder));
         }
         let mut rows = Vec::with_capacity(made.len());
@@ -125,15 +127,6 @@ impl Creation {
             rows.push(row);
         }
         Ok(rows)
-    }
-
-    /// The resource without its members, which need not exist yet.
-    fn insert(
-        &self,
-        tx: &mut Tx<'_>,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<ResourceRow, ServiceError> {
-        self.site.insert(tx, &self.content, recorder)
     }
 
     fn join(
@@ -316,10 +309,12 @@ impl Site {
         Changed { resource_type, id: self.id.clone(), relation, ..Changed::default() }
     }
 
+    /// The resource without its members, which need not exist yet.
     fn insert(
         &self,
         tx: &mut Tx<'_>,
         content: &ResourceContent,
+        told: &Told,
         recorder: &mut Recorder<'_>,
     ) -> Result<ResourceRow, ServiceError> {
         let directory_key = self.directory.key;
@@ -350,7 +345,7 @@ impl Site {
             lifecycle::take_name(tx, recorder, name)?;
         }
         if app_state.is_visible() {
-            recorder.created(tx, &row)?;
+            recorder.created_as_told(tx, &row, told)?;
         }
         tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;
