@@ -15,6 +15,7 @@ mod deletion;
 pub mod discovery;
 pub mod error;
 pub mod exchange;
+mod known;
 mod lifecycle;
 pub mod limit;
 mod membership;
@@ -54,6 +55,7 @@ pub struct Service {
     pub public_url: String,
     /// Records of what SCIM clients sent.
     pub records: Arc<exchange::Records>,
+    known_directories: known::KnownDirectories,
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
@@ -149,6 +151,7 @@ impl Service {
             clock,
             registry: Registry::builtin(),
             public_url,
+            known_directories: known::KnownDirectories::default(),
             tokens: Verified::default(),
             api_keys: Verified::default(),
             failures: Failures::default(),
