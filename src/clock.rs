@@ -77,12 +77,6 @@ impl Clock {
     pub fn ids(&self) -> Ids {
         Ids { ms: u64::try_from(self.now_ms()).unwrap_or(0), random: random_u128() }
     }
-
-    /// A number in `0..n` for spreading writers; not a secret.
-    pub fn slot(&self, n: i32) -> i32 {
-        let random = random_u128() & 0xFFFF;
-        i32::try_from(random).unwrap_or(0).rem_euclid(n.max(1))
-    }
 }
 
 /// A run of ids that is decided before it is used.

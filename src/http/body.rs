@@ -114,6 +114,17 @@ impl Query {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
+
+    /// Every value of a list, however it is written: `name=a,b`, `name=a&name=b`, `name[]=a`.
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let is_named = |known: &str| {
+            let known = known.strip_suffix("[]").unwrap_or(known);
+            known.eq_ignore_ascii_case(name)
+        };
+        let values = self.0.iter().filter(|(known, _)| is_named(known));
+        let pieces = values.flat_map(|(_, value)| value.split(','));
+        pieces.map(str::trim).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 fn decode(text: &str) -> Result<String, ScimError> {
@@ -146,6 +157,9 @@ mod tests {
         ] {
             let query = Query::parse(query).expect("readable");
             assert_eq!(query.get(name), value);
+        }
+        for query in ["x=a,b", "x=a&x=b", "x[]=a&x[]=b", "x%5B%5D=a&y=c&x=%20b,", "X=a%2Cb"] {
+            assert_eq!(Query::parse(query).expect("readable").list("x"), ["a", "b"], "{query}");
         }
         assert!(Query::parse("filter=%FF").is_err());
         assert!(Query::parse("filter=%00").is_err());

@@ -162,7 +162,7 @@ impl ResponseError for HttpError {
         let expected = matches!(
             self.problem,
             Problem::Paused
-                | Problem::Service(ServiceError::SchemasChange)
+                | Problem::Service(ServiceError::SchemasChange | ServiceError::MembersChange)
                 | Problem::Auth(AuthError::KeysUnavailable)
         ) || status == StatusCode::NOT_IMPLEMENTED;
         if status.is_server_error() && !expected {
@@ -241,7 +241,9 @@ impl HttpError {
                 let mut body = json!({"code": error.code, "message": error.message});
                 if let (false, Some(object)) = (error.errors.is_empty(), body.as_object_mut()) {
                     let errors = error.errors.iter();
-                    let errors = errors.map(|(f, m)| json!({"field": f, "message": m})).collect();
+                    let errors = errors
+                        .map(|(f, m)| json!({"field": f, "code": "invalid", "message": m}))
+                        .collect();
                     object.insert("errors".into(), errors);
                 }
                 body

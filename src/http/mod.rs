@@ -1,14 +1,16 @@
 //! The HTTP surface: thin handlers that extract, call one use case and respond.
 //!
 //! [`scim`] serves identity providers, [`oauth`] gives them access tokens, [`admin`] is the management
-//! API, [`health`] serves orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
+//! API, [`api`] the read API for the app, [`health`] serves orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
 
 pub mod admin;
+pub mod api;
 mod body;
 mod caller;
 mod error;
 mod exchange;
 mod health;
+mod json;
 mod limit;
 pub mod oauth;
 mod observe;
@@ -39,6 +41,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::routes)
         .configure(admin::routes)
+        .configure(api::routes)
         .configure(oauth::routes)
         .configure(scim::routes)
         .default_service(web::to(error::unknown_route));

@@ -111,6 +111,17 @@ pub enum ApiScope {
     SsfManage,
 }
 
+impl ApiScope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Webhooks => "webhooks",
+            Self::Manage => "manage",
+            Self::SsfManage => "ssf.manage",
+        }
+    }
+}
+
 /// What an API key opens.
 #[derive(Clone, Debug)]
 pub struct ApiAccess {
@@ -132,6 +143,15 @@ impl ApiAccess {
             expires: None,
             last_used: None,
         }
+    }
+
+    /// Whose the things are that belong to keys like this one: its organizations, with commas; empty for
+    /// keys without a limit.
+    pub fn owner(&self) -> String {
+        let mut ids = self.organization_ids.clone().unwrap_or_default();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.join(",")
     }
 
     /// True when the key may see things of that organization.

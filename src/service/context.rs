@@ -67,6 +67,17 @@ impl State {
             Self::Deleting => "deleting",
         }
     }
+
+    /// The word in the read API, where directories are linked or unlinked.
+    pub fn in_read_api(self) -> &'static str {
+        match self {
+            Self::Validating => "validating",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::Linked | Self::Error => "linked",
+            Self::Paused | Self::Disabled => "unlinked",
+            Self::Deleting => "deleting",
+        }
+    }
 }
 
 /// The settings of a directory; unknown keys are refused.

@@ -1,4 +1,7 @@
 //! The end of a resource inside a unit: everything that refers to it is locked and let go.
+//!
+//! A group with more members than go into one unit loses them in several, the last of which deletes it:
+//! see [`super::intent`].
 
 use serde_json::Value;
 
@@ -11,6 +14,7 @@ use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, convert};
 use crate::scim::schema::MANAGER;
 use crate::scim::urn;
+use crate::store::intent::Ending;
 use crate::store::pending::Guard;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
@@ -21,13 +25,69 @@ pub(super) struct Deletion {
     pub(super) condition: Option<Condition>,
 }
 
+/// How far a deletion is when its unit ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deleted {
+    Gone,
+    /// A large group is losing its members in units of their own and goes with the last.
+    Begun {
+        key: i64,
+    },
+}
+
 impl Deletion {
-    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
+    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<Deleted, ServiceError> {
         let site = &self.site;
         let mut recorder = site.open(tx, Guard::Write)?;
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
-        self.delete(tx, &row, &mut recorder)
+        site.refuse_during_intent(tx, row.key)?;
+        if site.resource_type.is_group() && self.begin_emptying(tx, row.key, &recorder)? {
+            return Ok(Deleted::Begun { key: row.key });
+        }
+        self.delete(tx, &row, &mut recorder)?;
+        Ok(Deleted::Gone)
+    }
+
+    /// Begins to end a group that has more members than go into one unit; false for others.
+    fn begin_emptying(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+        recorder: &Recorder<'_>,
+    ) -> Result<bool, ServiceError> {
+        let (site, directory_key) = (&self.site, self.site.directory.key);
+        let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
+        if !tx.member_exceeds(directory_key, key, most)? {
+            return Ok(false);
+        }
+        tx.membership_lock_groups(directory_key, &[key])?;
+        let row = site.get(tx)?.ok_or_else(|| site.missing())?;
+        check(self.condition.as_ref(), &row)?;
+        site.refuse_during_intent(tx, key)?;
+        tx.intent_open(directory_key, key, Ending::Deleted, site.now)?;
+        tx.resource_touch(directory_key, key, site.now)?;
+        site.empty(tx, key, recorder)?;
+        Ok(true)
+    }
+
+    /// Goes on with a group that is to end; true when it is gone.
+    pub(super) fn go_on(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<bool, ServiceError> {
+        let (site, directory_key) = (&self.site, self.site.directory.key);
+        let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
+        if tx.member_exceeds(directory_key, row.key, most)? {
+            tx.membership_lock_groups(directory_key, &[row.key])?;
+            site.empty(tx, row.key, recorder)?;
+            return Ok(false);
+        }
+        tx.intent_close(directory_key, row.key)?;
+        self.delete(tx, row, recorder)?;
+        Ok(true)
     }
 
     fn delete(
@@ -63,7 +123,7 @@ impl Deletion {
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
-        tx.count_add(directory_key, &site.resource_type.name, row.active, site.slot, -1)?;
+        tx.count_add(directory_key, &site.resource_type.name, row.active, -1)?;
         site.trace.changed(|| {
             let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
             let named = Listed { count: groups.len(), first: ids.collect() };
@@ -76,6 +136,15 @@ impl Deletion {
 }
 
 impl Site {
+    /// Ends as many memberships in a group as go into one unit. The end of a group is one event; its
+    /// members make none.
+    fn empty(&self, tx: &mut Tx<'_>, key: i64, recorder: &Recorder<'_>) -> Result<(), StoreError> {
+        let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
+        let leaving = tx.member_keys(self.directory.key, key, 0, most)?;
+        tx.member_remove(self.directory.key, key, &leaving)?;
+        lifecycle::note_groupless(tx, recorder, &leaving)
+    }
+
     /// The users whose membership ends with a group, where the directory keeps the time of it.
     fn tracked_members(
         &self,

@@ -10,7 +10,7 @@ use crate::scim::list::PageLimits;
 use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
 
 /// Largest request body, in bytes.
-pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 /// `/ServiceProviderConfig`: facts about the server, and what the profile of a directory adds to
 /// them. Without one only what holds for every directory is told.

@@ -33,6 +33,9 @@ pub enum ServiceError {
     /// The directory's schemas, or what its profile wants to be unique, were changed or are being
     /// changed; nothing was done.
     SchemasChange,
+    /// Another request changes so many members of the group that it takes several units; nothing was
+    /// done.
+    MembersChange,
     /// A refusal of the management API.
     Admin(AdminError),
 }
@@ -77,6 +80,10 @@ impl ServiceError {
             Self::SchemasChange => {
                 ScimError::new(503, "The rules of this directory are being changed; try again.")
             }
+            Self::MembersChange => ScimError::new(
+                503,
+                "Another request is changing many members of this group; try again when it is done.",
+            ),
             Self::Store(error) => Trouble::from(error).to_scim(),
         }
     }
@@ -139,6 +146,7 @@ impl std::fmt::Display for ServiceError {
             Self::Scim(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::SchemasChange => f.write_str("the rules of the directory are changing"),
+            Self::MembersChange => f.write_str("the members of the group are changing"),
             Self::Admin(error) => write!(f, "{} {}: {}", error.status, error.code, error.message),
         }
     }

@@ -268,7 +268,7 @@ fn end(
 }
 
 /// A departed user as the inactive user that the app sees.
-fn departed_row(departed: DepartedRow) -> ResourceRow {
+pub(super) fn departed_row(departed: DepartedRow) -> ResourceRow {
     ResourceRow {
         key: 0,
         id: departed.id,

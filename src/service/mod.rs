@@ -1,8 +1,9 @@
 //! Use cases. No HTTP types and no SQL: handlers call these functions, these call the store.
 //!
-//! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them,
+//! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
+//! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
+//! what a bearer secret opens, [`events`] reads what is told, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
 //! keeps records of what clients sent.
 
 pub mod administer;
@@ -10,11 +11,14 @@ pub mod asynchronous;
 pub mod authenticate;
 pub mod bulk;
 pub mod client;
+mod content;
 pub mod context;
 mod deletion;
 pub mod discovery;
 pub mod error;
+pub mod events;
 pub mod exchange;
+pub mod intent;
 mod known;
 mod lifecycle;
 pub mod limit;
@@ -26,11 +30,13 @@ pub mod policy_work;
 pub mod provision;
 pub mod purge;
 pub mod query;
+pub mod read;
 mod record;
 pub mod render;
 mod unit;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
@@ -71,11 +77,18 @@ pub struct Service {
     sightings: client::Sightings,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
+    /// Requests that were stored when no runner was free.
+    pub(crate) async_arrivals: AtomicU64,
     /// Seals what is accepted to be done later.
     accepted: Seal,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    /// The log that the app reads.
+    pub event_log: events::EventLog,
+    pub intent_metrics: intent::IntentMetrics,
+    /// Most changes of members in one unit.
+    pub(crate) members_at_once: usize,
     /// Hashes that may be computed at the same time.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Hashes that may be computed or wait for it.
@@ -143,10 +156,14 @@ impl Service {
         Self {
             records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
+            async_arrivals: AtomicU64::new(0),
             accepted: secret_key.seal("asynchronous request"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            event_log: events::EventLog::default(),
+            intent_metrics: intent::IntentMetrics::default(),
+            members_at_once: intent::MEMBERS_AT_ONCE,
             store,
             clock,
             registry: Registry::builtin(),
@@ -166,6 +183,16 @@ impl Service {
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
+    }
+
+    /// The same service with the operator's retention of events.
+    pub fn with_event_retention(self, retention: policy::Span) -> Self {
+        Self { event_log: self.event_log.keeping(retention), ..self }
+    }
+
+    /// The same service with so many changes of members in one unit.
+    pub fn with_members_at_once(self, members_at_once: usize) -> Self {
+        Self { members_at_once, ..self }
     }
 
     /// The same service with the operator's settings for Entra.

@@ -207,6 +207,7 @@ impl PolicyWork {
             ids: ids.clone(),
             now: self.now,
             event_ids: Listed::default(),
+            has_intents: false,
         };
         let done = part(tx, &mut recorder, shared.policy_cursor, may_suspend(state))?;
         *ids = recorder.ids;

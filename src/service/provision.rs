@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::authenticate::Access;
-use super::deletion::Deletion;
+use super::deletion::{Deleted, Deletion};
 use super::policy::Revive;
 use super::record::{Told, object};
-use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, check, content};
+use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content};
 use super::{Service, ServiceError};
 use crate::profile::{Profile, rewrite};
 use crate::scim::patch::{self, MemberStep, members, op};
@@ -29,8 +29,8 @@ impl Service {
             id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: access.trace.clone(),
+            members_at_once: self.members_at_once,
         }
     }
 
@@ -68,6 +68,7 @@ impl Service {
             content,
             members: members.map(MemberStep::Add).into_iter().collect(),
             revive,
+            plan: None,
             site,
         })
     }
@@ -80,9 +81,24 @@ impl Service {
         body: Object,
     ) -> Result<ResourceRow, ServiceError> {
         let id = self.clock.id(&resource_type.id_prefix);
-        let creation = self.creation(access, resource_type, id, body)?;
+        let mut creation = self.creation(access, resource_type, id, body)?;
+        let site = creation.site.clone();
+        creation.plan = self.plan_members(&site, None, &creation.members).await?;
         let created = self.store.write("resource_create", move |tx| creation.run(tx)).await;
-        self.notice(created)
+        self.finished(site, created).await
+    }
+
+    /// The row that a unit has stored, when what it left to later units is done.
+    async fn finished(
+        &self,
+        site: Site,
+        stored: Result<Stored, ServiceError>,
+    ) -> Result<ResourceRow, ServiceError> {
+        let Stored { row, unfinished } = self.notice(stored)?;
+        if unfinished {
+            self.finish_members(site, row.key).await?;
+        }
+        Ok(row)
     }
 
     /// A PUT: attributes that are left out are cleared, but `active` and what the client cannot have
@@ -185,13 +201,16 @@ impl Service {
         let row = found?.ok_or_else(|| revision.site.missing())?;
         revision.site.trace.met(&row);
         check(revision.condition.as_ref(), &row)?;
-        let prepared = Prepared::of(&row, (revision.edit)(&row)?, &revision.site)?;
+        let mut prepared = Prepared::of(&row, (revision.edit)(&row)?, &revision.site)?;
         if prepared.changes_nothing(&row) {
             return Ok(row);
         }
+        let site = revision.site.clone();
+        let group = Some((row.key, prepared.version()));
+        prepared.plan = self.plan_members(&site, group, &prepared.members).await?;
         let updated =
             self.store.write("resource_update", move |tx| revision.run(tx, Some(&prepared))).await;
-        self.notice(updated)
+        self.finished(site, updated).await
     }
 
     pub(super) fn deletion(
@@ -213,8 +232,12 @@ impl Service {
         condition: Option<Condition>,
     ) -> Result<(), ServiceError> {
         let deletion = self.deletion(access, resource_type, id, condition);
+        let site = deletion.site.clone();
         let deleted = self.store.write("resource_delete", move |tx| deletion.run(tx)).await;
-        self.notice(deleted)
+        match self.notice(deleted)? {
+            Deleted::Gone => Ok(()),
+            Deleted::Begun { key } => self.finish_members(site, key).await,
+        }
     }
 
     /// A request that found other schemas than it was let in with makes the next one read them.

@@ -9,7 +9,7 @@ use super::exchange::{Listed, MAX_EVENTS};
 use super::policy::InForce;
 use super::unit::Site;
 use crate::clock::Ids;
-use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes};
+use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
 use crate::scim::Object;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
@@ -30,6 +30,8 @@ pub(super) struct Recorder<'r> {
     pub(super) now: i64,
     /// The events that were appended.
     pub(super) event_ids: Listed,
+    /// Members of some group of the directory are changed in several units.
+    pub(super) has_intents: bool,
 }
 
 /// What the app sees of a resource.
@@ -44,7 +46,7 @@ struct Seen<'s> {
 }
 
 impl Seen<'_> {
-    /// As events carry it; `None` for types that the app does not know.
+    /// As events and snapshots carry it; `None` for types that the app does not know.
     fn view(&self, directory: &Directory) -> Option<Value> {
         let subject = Subject {
             directory_id: &directory.id,
@@ -60,13 +62,13 @@ impl Seen<'_> {
         });
         let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
         let &Self { id, active, created, modified, .. } = self;
-        match self.resource_type {
-            "User" => {
-                Some(UserView { id, doc, extra, active, created, modified }.to_value(subject))
-            }
-            "Group" => Some(GroupView { id, doc, extra, created, modified }.to_value(subject)),
-            _ => None,
-        }
+        let mut view = match self.resource_type {
+            "User" => UserView { id, doc, extra, active, created, modified }.to_value(subject),
+            "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
+            _ => return None,
+        };
+        stable::stabilise(&mut view);
+        Some(view)
     }
 }
 
@@ -106,17 +108,7 @@ impl Told {
 impl Recorder<'_> {
     /// The row as the app sees it; `None` for types that the app does not know.
     fn view(&self, row: &ResourceRow) -> Option<Value> {
-        let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-        let seen = Seen {
-            resource_type: &row.resource_type,
-            id: &row.id,
-            doc: &doc,
-            extra: extra.as_ref(),
-            active: row.app_state == AppState::Active,
-            created: row.created,
-            modified: row.modified,
-        };
-        seen.view(self.directory)
+        app_view(self.directory, row)
     }
 
     fn append(
@@ -186,7 +178,8 @@ impl Recorder<'_> {
         let (Some(before), Some(mut data)) = (self.view(old), self.view(new)) else {
             return Ok(());
         };
-        let Some(previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        let Some(mut previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        stable::stabilise(&mut previous);
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
@@ -289,6 +282,21 @@ impl Recorder<'_> {
         });
         self.append(tx, event, group_id, data.to_string(), reason)
     }
+}
+
+/// The row as the app sees it; `None` for types that the app does not know.
+pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
+    let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+    let seen = Seen {
+        resource_type: &row.resource_type,
+        id: &row.id,
+        doc: &doc,
+        extra: extra.as_ref(),
+        active: row.app_state == AppState::Active,
+        created: row.created,
+        modified: row.modified,
+    };
+    seen.view(directory)
 }
 
 /// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator

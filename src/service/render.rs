@@ -12,6 +12,7 @@ use crate::scim::resource::meta::etag;
 use crate::scim::resource::project::strip_hidden;
 use crate::scim::resource::{Meta, Projection};
 use crate::scim::{Object, Registry, ResourceType, urn};
+use crate::store::member::MemberRow;
 
 /// What links in an answer are made of.
 #[derive(Clone, Copy)]
@@ -83,10 +84,15 @@ fn push_resource(
     if projection.is_default() && !resource_type.hides_attributes() && found.manager.is_none() {
         let document = found.row.doc.strip_suffix('}').unwrap_or(&found.row.doc);
         text.push_str(document);
-        for (name, value) in computed(found, resource_type, links) {
-            text.push_str(&format!(",\"{name}\":{value}"));
+        if !found.groups.is_empty() {
+            text.push_str(&format!(",\"groups\":{}", groups(found, links)));
         }
-        text.push('}');
+        if !found.members.is_empty() {
+            text.push_str(",\"members\":[");
+            push_members(text, &found.members, links);
+            text.push(']');
+        }
+        text.push_str(&format!(",\"meta\":{}}}", meta(found, resource_type, links)));
         return;
     }
     let shown = shown(found, resource_type, projection, links);
@@ -168,6 +174,79 @@ fn show_manager(document: &mut Object, manager: &ManagerRow, links: Links<'_>) {
     }
 }
 
+/// A large group in pieces: all but its members, up to the first of them.
+pub fn head(
+    found: &Found,
+    resource_type: &ResourceType,
+    projection: &Projection,
+    links: Links<'_>,
+) -> String {
+    let without = Found { members: Vec::new(), ..found.clone() };
+    let mut text = resource(&without, resource_type, projection, links);
+    text.pop();
+    let comma = if text.len() > 1 { "," } else { "" };
+    text.push_str(&format!("{comma}\"members\":["));
+    text
+}
+
+/// What ends a resource that [`head`] began.
+pub const TAIL: &str = "]}";
+
+/// A page of members, separated by commas, as the group shows them.
+pub fn members(
+    found: &Found,
+    resource_type: &ResourceType,
+    projection: &Projection,
+    links: Links<'_>,
+) -> String {
+    let mut text = String::with_capacity(found.members.len() * 256);
+    if projection.is_default() && !resource_type.hides_attributes() {
+        push_members(&mut text, &found.members, links);
+        return text;
+    }
+    let all = found.members.iter().map(|member| member_value(member, links));
+    let group = Object::from_iter([("members".to_owned(), all.collect::<Value>())]);
+    let shown = projection.apply(group, resource_type);
+    let shown = shown.get("members").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for (index, member) in shown.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&member.to_string());
+    }
+    text
+}
+
+/// Members as text, without values in between: a page of groups may show many.
+fn push_members(text: &mut String, members: &[MemberRow], links: Links<'_>) {
+    for (index, member) in members.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&format!("{{\"value\":{}", json!(member.id)));
+        if let Some(reference) = links.to(&member.resource_type, &member.id) {
+            text.push_str(&format!(",\"$ref\":{}", json!(reference)));
+        }
+        if let Some(display) = &member.display {
+            text.push_str(&format!(",\"display\":{}", json!(display)));
+        }
+        text.push_str(&format!(",\"type\":{}}}", json!(member.resource_type)));
+    }
+}
+
+fn member_value(member: &MemberRow, links: Links<'_>) -> Value {
+    let mut element = Object::new();
+    element.insert("value".into(), member.id.clone().into());
+    if let Some(reference) = links.to(&member.resource_type, &member.id) {
+        element.insert("$ref".into(), reference.into());
+    }
+    if let Some(display) = &member.display {
+        element.insert("display".into(), display.clone().into());
+    }
+    element.insert("type".into(), member.resource_type.clone().into());
+    Value::Object(element)
+}
+
 /// `groups`, `members` and `meta`.
 fn computed(
     found: &Found,
@@ -176,31 +255,29 @@ fn computed(
 ) -> Vec<(&'static str, Value)> {
     let mut values = Vec::with_capacity(2);
     if !found.groups.is_empty() {
-        let groups = found.groups.iter().map(|group| {
-            json!({
-                "value": group.group_id,
-                "$ref": links.to("Group", &group.group_id),
-                "display": group.display,
-                "type": if group.direct { "direct" } else { "indirect" },
-            })
-        });
-        values.push(("groups", groups.collect()));
+        values.push(("groups", groups(found, links)));
     }
     if !found.members.is_empty() {
-        let members = found.members.iter().map(|member| {
-            let mut element = Object::new();
-            element.insert("value".into(), member.id.clone().into());
-            if let Some(reference) = links.to(&member.resource_type, &member.id) {
-                element.insert("$ref".into(), reference.into());
-            }
-            if let Some(display) = &member.display {
-                element.insert("display".into(), display.clone().into());
-            }
-            element.insert("type".into(), member.resource_type.clone().into());
-            Value::Object(element)
-        });
+        let members = found.members.iter().map(|member| member_value(member, links));
         values.push(("members", members.collect()));
     }
+    values.push(("meta", meta(found, resource_type, links)));
+    values
+}
+
+fn groups(found: &Found, links: Links<'_>) -> Value {
+    let groups = found.groups.iter().map(|group| {
+        json!({
+            "value": group.group_id,
+            "$ref": links.to("Group", &group.group_id),
+            "display": group.display,
+            "type": if group.direct { "direct" } else { "indirect" },
+        })
+    });
+    groups.collect()
+}
+
+fn meta(found: &Found, resource_type: &ResourceType, links: Links<'_>) -> Value {
     let row = &found.row;
     let meta = Meta {
         resource_type: resource_type.name.clone(),
@@ -210,6 +287,5 @@ fn computed(
         related: related(found),
         location: location(links.base, resource_type, &row.id),
     };
-    values.push(("meta", meta.to_value()));
-    values
+    meta.to_value()
 }

@@ -6,41 +6,23 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::ServiceError;
+pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content};
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
+use super::membership::{Group, Plan};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, Told, object};
 use super::{lifecycle, membership};
-use crate::profile::Profile;
 use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
-use crate::scim::resource::{Columns, Document, extract};
-use crate::scim::schema::Claim;
+use crate::scim::resource::{Columns, Document};
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::pending::Guard;
 use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
 
-/// Largest `extra`, in bytes of JSON; beyond it nothing unknown is kept.
-const MAX_EXTRA_BYTES: usize = 64 * 1024;
-
-/// Largest document, in bytes of JSON. A list answer holds many.
-const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
-
-/// Most values of indexed attributes: each is a row that the writer keeps.
-const MAX_INDEXED_VALUES: usize = 1_000;
-
 const DELETING: &str = "This directory is being deleted.";
-
-/// Scope of unique group names in `resource_unique`.
-pub(super) const GROUP_NAME: &str = "group.displayName";
-
-/// Scope of unique externalIds in `resource_unique`, with the name of the resource type behind it. No
-/// scope of a schema begins so: they have a colon.
-pub(super) const EXTERNAL_ID: &str = "externalId.";
 
 /// Where a change happens.
 #[derive(Clone)]
@@ -50,8 +32,22 @@ pub(super) struct Site {
     pub(super) id: String,
     pub(super) now: i64,
     pub(super) ids: crate::clock::Ids,
-    pub(super) slot: i32,
     pub(super) trace: Trace,
+    /// Most changes of members in one unit.
+    pub(super) members_at_once: usize,
+}
+
+/// A change that was stored.
+pub(super) struct Stored {
+    pub(super) row: ResourceRow,
+    /// More of its members change in units of their own: [`super::intent`].
+    pub(super) unfinished: bool,
+}
+
+impl Stored {
+    fn whole(row: ResourceRow) -> Self {
+        Self { row, unfinished: false }
+    }
 }
 
 /// What an edit makes of a document.
@@ -70,17 +66,19 @@ pub(super) struct Creation {
     /// Makes of an inactive user who has the name what a PUT would make, where the directory brings
     /// such users back.
     pub(super) revive: Option<Arc<Editor>>,
+    /// Who joins, if that was worked out before the unit.
+    pub(super) plan: Option<Plan>,
 }
 
 impl Creation {
-    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<ResourceRow, ServiceError> {
+    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<Stored, ServiceError> {
         let mut recorder = self.site.open(tx, guard(&self.members))?;
-        if let Some(row) = self.revived(tx, &mut recorder)? {
-            return Ok(row);
+        if let Some(stored) = self.revived(tx, &mut recorder)? {
+            return Ok(stored);
         }
         let row = self.site.insert(tx, &self.content, &self.told, &mut recorder)?;
-        self.join(tx, &row, &mut recorder)?;
-        Ok(row)
+        let unfinished = self.join(tx, &row, &mut recorder)?;
+        Ok(Stored { row, unfinished })
     }
 
     /// The inactive user with that name and that externalId, brought back. Anybody else keeps the
@@ -89,7 +87,7 @@ impl Creation {
         &self,
         tx: &mut Tx<'_>,
         recorder: &mut Recorder<'_>,
-    ) -> Result<Option<ResourceRow>, ServiceError> {
+    ) -> Result<Option<Stored>, ServiceError> {
         let wanted = recorder.in_force.policies.revive_on_create == Revive::SameExternalId;
         let name = self.content.columns.user_name_key.as_deref();
         let (true, Some(edit), Some(name)) = (wanted, &self.revive, name) else { return Ok(None) };
@@ -112,7 +110,7 @@ impl Creation {
     pub(super) fn run_circle(
         tx: &mut Tx<'_>,
         creations: &[&Self],
-    ) -> Result<Vec<ResourceRow>, (usize, ServiceError)> {
+    ) -> Result<Vec<Stored>, (usize, ServiceError)> {
         let mut made = Vec::with_capacity(creations.len());
         for (index, creation) in creations.iter().enumerate() {
             let open = creation.site.open(tx, guard(&creation.members));
@@ -123,30 +121,33 @@ impl Creation {
         }
         let mut rows = Vec::with_capacity(made.len());
         for (index, (creation, row, mut recorder)) in made.into_iter().enumerate() {
-            creation.join(tx, &row, &mut recorder).map_err(|error| (index, error))?;
-            rows.push(row);
+            let joined = creation.join(tx, &row, &mut recorder);
+            let unfinished = joined.map_err(|error| (index, error))?;
+            rows.push(Stored { row, unfinished });
         }
         Ok(rows)
     }
 
+    /// Takes the members in; true when there are more of them than go into this unit.
     fn join(
         &self,
         tx: &mut Tx<'_>,
         row: &ResourceRow,
         recorder: &mut Recorder<'_>,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<bool, ServiceError> {
         let site = &self.site;
-        let rt = &site.resource_type;
-        let members = membership::apply(tx, &site.directory, rt, row.key, &self.members, site.now)?;
+        let group = site.group(row.key, site.now);
+        let members = membership::apply(tx, group, &self.members, self.plan.as_ref())?;
         let joined = lifecycle::joined(tx, recorder, row, &members.added)?;
+        let unfinished = members.planned.is_some();
         site.trace.changed(|| Changed {
             after: Some(row.doc.clone()),
-            joined,
+            joined: members.all_joined(joined),
             waiting: members.waiting,
             event_ids: recorder.event_ids.clone(),
             ..site.unchanged("members")
         });
-        Ok(())
+        Ok(unfinished)
     }
 }
 
@@ -169,7 +170,7 @@ impl Revision {
         &self,
         tx: &mut Tx<'_>,
         prepared: Option<&Prepared>,
-    ) -> Result<ResourceRow, ServiceError> {
+    ) -> Result<Stored, ServiceError> {
         // A unit that has to compute the change first may turn out to look for members.
         let guard = prepared.map_or(Guard::Look, |prepared| guard(&prepared.members));
         let mut recorder = self.site.open(tx, guard)?;
@@ -182,12 +183,18 @@ impl Revision {
         tx: &mut Tx<'_>,
         prepared: Option<&Prepared>,
         recorder: &mut Recorder<'_>,
-    ) -> Result<Option<ResourceRow>, ServiceError> {
+    ) -> Result<Option<Stored>, ServiceError> {
         let site = &self.site;
         let Some((row, mut groups)) = self.lock(tx, prepared, recorder)? else { return Ok(None) };
         check(self.condition.as_ref(), &row)?;
         let computed;
-        let prepared = match prepared.filter(|prepared| prepared.version == row.version) {
+        let prepared = prepared.filter(|prepared| prepared.version == row.version);
+        // A change of its members in several units began before the row was read, and is known of, or
+        // has moved the version since.
+        if recorder.has_intents || prepared.is_none() {
+            site.refuse_during_intent(tx, row.key)?;
+        }
+        let prepared = match prepared {
             Some(prepared) => prepared,
             None => {
                 computed = Prepared::of(&row, (self.edit)(&row)?, site)?;
@@ -238,7 +245,9 @@ pub(super) struct Prepared {
     version: i64,
     content: ResourceContent,
     old_columns: Columns,
-    members: Vec<MemberStep>,
+    pub(super) members: Vec<MemberStep>,
+    /// Who joins and leaves, if that was worked out before the unit.
+    pub(super) plan: Option<Plan>,
 }
 
 impl Prepared {
@@ -250,7 +259,13 @@ impl Prepared {
             content: content(&edit.document, &edit.extra, resource_type, profile)?,
             old_columns: columns(&old, resource_type, profile)?,
             members: edit.members,
+            plan: None,
         })
+    }
+
+    /// The version that the change was computed from.
+    pub(super) fn version(&self) -> i64 {
+        self.version
     }
 
     fn same_content(&self, row: &ResourceRow) -> bool {
@@ -270,6 +285,30 @@ impl Site {
 
     pub(super) fn get(&self, tx: &mut Tx<'_>) -> Result<Option<ResourceRow>, StoreError> {
         tx.resource_get(self.directory.key, &self.resource_type.name, &self.id)
+    }
+
+    /// The members of a resource, as they are changed now.
+    pub(super) fn group(&self, key: i64, now: i64) -> Group<'_> {
+        Group {
+            directory: &self.directory,
+            resource_type: &self.resource_type,
+            key,
+            now,
+            at_once: self.members_at_once,
+        }
+    }
+
+    /// Until a change of the members of a group is done, nothing else changes the group.
+    pub(super) fn refuse_during_intent(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+    ) -> Result<(), ServiceError> {
+        let may_be = self.resource_type.is_group();
+        match may_be && tx.intent_get(self.directory.key, key)?.is_some() {
+            true => Err(ServiceError::MembersChange),
+            false => Ok(()),
+        }
     }
 
     fn lock(&self, tx: &mut Tx<'_>) -> Result<Option<ResourceRow>, StoreError> {
@@ -298,6 +337,7 @@ impl Site {
                     ids: self.ids.clone(),
                     now: self.now,
                     event_ids: Listed::default(),
+                    has_intents: shared.has_intents,
                 })
             }
         }
@@ -347,7 +387,7 @@ impl Site {
         if app_state.is_visible() {
             recorder.created_as_told(tx, &row, told)?;
         }
-        tx.count_add(directory_key, &rt.name, row.active, self.slot, 1)?;
+        tx.count_add(directory_key, &rt.name, row.active, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;
         Ok(row)
     }
@@ -396,7 +436,7 @@ impl Site {
         prepared: &Prepared,
         groups: Option<&[i64]>,
         recorder: &mut Recorder<'_>,
-    ) -> Result<ResourceRow, ServiceError> {
+    ) -> Result<Stored, ServiceError> {
         let (directory_key, rt) = (self.directory.key, &self.resource_type);
         let content = &prepared.content;
         // A request that waited for the lock may have come before the one it waited for.
@@ -422,7 +462,8 @@ impl Site {
             let (old, new) = (&prepared.old_columns.attributes, &content.columns.attributes);
             tx.attribute_keys_change(directory_key, row.key, old, new)?;
         }
-        let members = membership::apply(tx, &self.directory, rt, row.key, &prepared.members, now)?;
+        let group = self.group(row.key, now);
+        let members = membership::apply(tx, group, &prepared.members, prepared.plan.as_ref())?;
         if !rewrites && members.is_empty() {
             self.trace.changed(|| Changed {
                 before: Some(row.doc.clone()),
@@ -430,7 +471,7 @@ impl Site {
                 waiting: members.waiting,
                 ..self.unchanged("members")
             });
-            return Ok(row.clone());
+            return Ok(Stored::whole(row.clone()));
         }
         if !rewrites {
             tx.resource_touch(directory_key, row.key, now)?;
@@ -469,24 +510,25 @@ impl Site {
             let mut deltas = [(row.active, -1), (new.active, 1)];
             deltas.sort_unstable();
             for (active, delta) in deltas {
-                tx.count_add(directory_key, &rt.name, active, self.slot, delta)?;
+                tx.count_add(directory_key, &rt.name, active, delta)?;
             }
         }
+        let unfinished = members.planned.is_some();
         // A user leaves groups, a group loses members.
         let (relation, left) = match self.resource_type.is_user() {
             true => ("groups", stripped),
-            false => ("members", left),
+            false => ("members", members.all_left(left)),
         };
         self.trace.changed(|| Changed {
             before: Some(row.doc.clone()),
             after: Some(new.doc.clone()),
-            joined,
+            joined: members.all_joined(joined),
             left,
             waiting: members.waiting,
             event_ids: recorder.event_ids.clone(),
             ..self.unchanged(relation)
         });
-        Ok(new)
+        Ok(Stored { row: new, unfinished })
     }
 }
 
@@ -502,93 +544,4 @@ pub(super) fn check(condition: Option<&Condition>, row: &ResourceRow) -> Result<
         .into()),
         _ => Ok(()),
     }
-}
-
-/// The keys of a document; group names and externalIds are unique where the profile says so.
-pub(super) fn columns(
-    document: &Document,
-    resource_type: &ResourceType,
-    profile: &Profile,
-) -> Result<Columns, ScimError> {
-    let mut columns = extract::columns(document, resource_type)?;
-    if let (true, true, Some(name)) =
-        (profile.group_display_name_unique, resource_type.is_group(), &columns.display_key)
-    {
-        columns.claims.push(Claim {
-            scope: GROUP_NAME.to_owned(),
-            attribute: "displayName".to_owned(),
-            key: name.clone(),
-        });
-    }
-    let external_id = columns.external_id.as_ref().filter(|id| !id.is_empty());
-    if let (true, Some(external_id)) = (profile.external_id_unique, external_id) {
-        columns.claims.push(Claim {
-            scope: format!("{EXTERNAL_ID}{}", resource_type.name),
-            attribute: "externalId".to_owned(),
-            key: external_id.clone(),
-        });
-    }
-    Ok(columns)
-}
-
-/// Gives up the values that a resource no longer has and claims the new ones; the database decides
-/// whether they are free.
-pub(super) fn claim(
-    tx: &mut Tx<'_>,
-    directory_key: i64,
-    resource_key: i64,
-    old: &[Claim],
-    new: &[Claim],
-) -> Result<(), ServiceError> {
-    for gone in old.iter().filter(|claim| !new.contains(claim)) {
-        tx.unique_release(directory_key, &gone.scope, &gone.key, resource_key)?;
-    }
-    for claim in new.iter().filter(|claim| !old.contains(claim)) {
-        match tx.unique_claim(directory_key, &claim.scope, &claim.key, resource_key) {
-            Err(StoreError::Unique(UniqueRule::Scoped)) => {
-                return Err(ScimError::uniqueness(format!(
-                    "The attribute \"{}\" has a value that another resource of this directory has; \
-                     it must be unique.",
-                    claim.attribute
-                ))
-                .into());
-            }
-            claimed => claimed?,
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn content(
-    document: &Document,
-    extra: &Object,
-    resource_type: &ResourceType,
-    profile: &Profile,
-) -> Result<ResourceContent, ServiceError> {
-    let text = |name: &str| document.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
-    let mut extra = (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string());
-    if extra.as_ref().is_some_and(|text| text.len() > MAX_EXTRA_BYTES) {
-        extra = None;
-    }
-    let columns = columns(document, resource_type, profile)?;
-    if columns.attributes.len().max(columns.claims.len()) > MAX_INDEXED_VALUES {
-        return Err(ScimError::invalid_value(format!(
-            "The resource has {} values of attributes that are indexed or unique, such as \"emails\"; \
-             at most {MAX_INDEXED_VALUES} are allowed.",
-            columns.attributes.len().max(columns.claims.len())
-        ))
-        .into());
-    }
-    let doc = document.to_json();
-    if doc.len() > MAX_DOCUMENT_BYTES {
-        return Err(ScimError::new(
-            413,
-            format!(
-                "The resource is {} bytes large; at most {MAX_DOCUMENT_BYTES} are allowed.",
-                doc.len()
-            ),
-        )
-        .into());
-    }
-    Ok(ResourceContent { columns, display: text("displayName"), doc, extra })
 }

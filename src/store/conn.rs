@@ -77,22 +77,35 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
     Ok(AnyConn::Sqlite(conn))
 }
 
+/// How PostgreSQL is to run the statements of this program, all of which go along an index to few rows.
+///
+/// A table that has grown since it was last analysed counts as small, and a plan that was made for a
+/// small table reads all of it and stays until the next ANALYZE: whole tables are therefore not read
+/// and not hashed. A plan without values is as good as one with them, and making one for each execution
+/// takes longer than the statement. Compiling never pays.
+const SESSION: &str = "SET client_min_messages = warning; SET lock_timeout = '10s'; \
+     SET statement_timeout = '30s'; SET jit = off; SET enable_seqscan = off; \
+     SET enable_hashjoin = off; SET enable_mergejoin = off; \
+     SET plan_cache_mode = force_generic_plan";
+
 /// Opens a connection to PostgreSQL.
 pub(super) fn open_postgres(url: &str) -> Result<AnyConn, StoreError> {
     let mut conn = PgConnection::establish(&with_deadlines(url))
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    conn.batch_execute(
-        "SET client_min_messages = warning; SET lock_timeout = '10s'; SET statement_timeout = '30s'",
-    )?;
+    conn.batch_execute(SESSION)?;
     Ok(AnyConn::Pg(conn))
 }
 
 /// Adds what keeps a thread from waiting for a server that does not answer, where the URL is silent.
 fn with_deadlines(url: &str) -> String {
     let mut url = url.to_owned();
-    for (name, value) in
-        [("connect_timeout", "5"), ("keepalives_idle", "10"), ("tcp_user_timeout", "15000")]
-    {
+    for (name, value) in [
+        ("connect_timeout", "5"),
+        ("keepalives_idle", "10"),
+        ("keepalives_interval", "5"),
+        ("keepalives_count", "2"),
+        ("tcp_user_timeout", "15000"),
+    ] {
         if !url.contains(name) {
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(&format!("{name}={value}"));

@@ -57,6 +57,8 @@ pub struct Shared {
     pub settings: String,
     /// Key of the last user who was brought to changed policies; `None` when all are.
     pub policy_cursor: Option<i64>,
+    /// True while members of a group of it are changed in several units.
+    pub has_intents: bool,
 }
 
 /// What a new directory starts with.
@@ -185,15 +187,17 @@ impl Tx<'_> {
     /// it; [`Tx::directory_lock_exclusive`] excludes them.
     pub fn directory_share(&mut self, key: i64) -> Result<Option<Shared>, StoreError> {
         let text = self.dialect.pick(
-            "SELECT state, schema_version, converting, settings, policy_cursor FROM directory \
-             WHERE key = ?",
-            "SELECT state, schema_version, converting, settings, policy_cursor FROM directory \
-             WHERE key = ? AND pg_advisory_xact_lock_shared(hashtext('directory'), \
+            "SELECT state, schema_version, converting, settings, policy_cursor, \
+             EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key) \
+             FROM directory WHERE key = ?",
+            "SELECT state, schema_version, converting, settings, policy_cursor, \
+             EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key) \
+             FROM directory WHERE key = ? AND pg_advisory_xact_lock_shared(hashtext('directory'), \
              CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE",
         );
         let mut binds = vec![Bind::Int(key)];
         binds.extend(self.queue_bind(key));
-        self.row::<(Text, BigInt, Bool, Text, Nullable<BigInt>), _>(text, &binds)
+        self.row::<(Text, BigInt, Bool, Text, Nullable<BigInt>, Bool), _>(text, &binds)
     }
 
     /// Waits for every unit that writes into the directory and keeps new ones out.
@@ -232,8 +236,10 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 14] = [
+        const TABLES: [(&str, &str); 16] = [
             ("directory_client", "directory_key"),
+            ("member_intent_part", "group_key, part"),
+            ("member_intent", "group_key"),
             ("member", "group_key, member_key"),
             ("member_pending", "group_key, value"),
             ("resource_unique", "scope, key"),
@@ -262,7 +268,9 @@ impl Tx<'_> {
         Ok(0)
     }
 
+    /// Removes the row; whose its events are stays known.
     pub fn directory_delete(&mut self, key: i64) -> Result<(), StoreError> {
+        self.directory_past_insert(key)?;
         self.execute("DELETE FROM directory WHERE key = ?", &[Bind::Int(key)])?;
         Ok(())
     }

@@ -103,19 +103,19 @@ impl Tx<'_> {
         )
     }
 
-    /// Removes every member but those and answers the keys of the removed ones.
-    pub fn member_remove_others(
+    /// Keys of the members who are not among those.
+    pub fn member_others(
         &mut self,
         directory_key: i64,
         group_key: i64,
         keep: &[i64],
     ) -> Result<Vec<i64>, StoreError> {
         let text = self.dialect.pick(
-            "DELETE FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key NOT IN (SELECT value FROM json_each(?)) RETURNING member_key",
-            "DELETE FROM member WHERE directory_key = ? AND group_key = ? AND member_key NOT IN \
-             (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) RETURNING member_key",
+            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
+             AND member_key NOT IN (SELECT value FROM json_each(?))",
+            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
+             AND member_key NOT IN (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
         );
         self.rows::<BigInt, i64>(
             text,

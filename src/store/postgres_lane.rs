@@ -48,8 +48,12 @@ fn run_unit(
         // A connection that broke while idle says so at the first statement: once more on a new
         // one. After a commit whose answer was lost nobody knows; the caller is told, not guessed.
         let lost = matches!(error, StoreError::Unavailable(_)) && !fresh && !committing;
-        if attempt >= MAX_ATTEMPTS || !(error.is_retryable() || lost) {
+        if !(error.is_retryable() || lost) {
             return Err(error);
+        }
+        if attempt >= MAX_ATTEMPTS {
+            let tried = format!("{error}, {MAX_ATTEMPTS} times");
+            return Err(StoreError::TimedOut(tried));
         }
         metrics.retries.inc();
         tracing::debug!(unit = unit.name(), %error, attempt, "a unit runs again");

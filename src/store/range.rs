@@ -32,3 +32,35 @@ impl ListRange {
         (condition.replacen("id", column, 1), order.replacen("id", column, 1), cursor)
     }
 }
+
+/// A stretch of a list in either direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    pub walk: Walk,
+    /// The id behind which it begins. Its row need not exist any more.
+    pub beyond: Option<String>,
+    pub limit: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// Rising ids.
+    Up,
+    /// Falling ids.
+    Down,
+}
+
+/// Sorts behind every id: those are ASCII.
+const LAST: &str = "\u{10FFFF}";
+
+impl IdRange {
+    /// Condition and order for the column, and the value of the condition's place.
+    pub(super) fn sql(&self, column: &'static str) -> (String, String, &str) {
+        let (comparison, order, end) = match self.walk {
+            Walk::Up => (">", "ASC", ""),
+            Walk::Down => ("<", "DESC", LAST),
+        };
+        let beyond = self.beyond.as_deref().unwrap_or(end);
+        (format!("{column} {comparison} ?"), format!("{column} {order}"), beyond)
+    }
+}

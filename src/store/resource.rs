@@ -422,28 +422,30 @@ impl Tx<'_> {
         Ok(twice)
     }
 
-    /// Adds to the running total. `slot` spreads writers on PostgreSQL over several rows.
+    /// Adds to the running total. On PostgreSQL each connection has a row of its own, so that units wait
+    /// for nobody's commit; a unit that locked several, each in its own order, would meet deadlocks.
     pub fn count_add(
         &mut self,
         directory_key: i64,
         resource_type: &str,
         active: bool,
-        slot: i32,
         delta: i64,
     ) -> Result<(), StoreError> {
-        let slot = match self.dialect {
-            super::dialect::Dialect::Sqlite => 0,
-            super::dialect::Dialect::Postgres => slot,
-        };
-        self.execute(
+        let text = self.dialect.pick(
             "INSERT INTO resource_count (directory_key, resource_type, active, slot, n) \
-             VALUES (?, ?, ?, ?, ?) ON CONFLICT (directory_key, resource_type, active, slot) \
+             VALUES (?, ?, ?, 0, ?) ON CONFLICT (directory_key, resource_type, active, slot) \
              DO UPDATE SET n = resource_count.n + excluded.n",
+            "INSERT INTO resource_count (directory_key, resource_type, active, slot, n) \
+             VALUES (?, ?, ?, pg_backend_pid() % 32, ?) \
+             ON CONFLICT (directory_key, resource_type, active, slot) \
+             DO UPDATE SET n = resource_count.n + excluded.n",
+        );
+        self.execute(
+            text,
             &[
                 Bind::Int(directory_key),
                 Bind::Text(resource_type),
                 Bind::Bool(active),
-                Bind::Small(slot),
                 Bind::Int(delta),
             ],
         )?;

@@ -1,8 +1,9 @@
 //! One HTTP/1.1 connection that is kept open: a request out, an answer in, nothing else.
 
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -50,6 +51,8 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'c> {
     pub(crate) status: u16,
+    /// From the request to the first bytes of the answer.
+    pub(crate) first_byte: Duration,
     pub(crate) body: &'c [u8],
 }
 
@@ -72,6 +75,12 @@ impl Connection {
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         Self { origin, authorization, stream: None, outgoing: Vec::new(), incoming: Vec::new() }
+    }
+
+    /// Goes on as somebody else.
+    pub(crate) fn set_token(&mut self, token: &str) {
+        self.authorization.clear();
+        let _ = write!(self.authorization, "Authorization: Bearer {token}\r\n");
     }
 
     /// Another connection to the same server, not open yet.
@@ -97,7 +106,9 @@ impl Connection {
             stream = self.connect()?;
             stream.write_all(&self.outgoing)?;
         }
+        let sent = Instant::now();
         let head = self.read_head(&mut stream)?;
+        let first_byte = sent.elapsed();
         let body = match head.framing {
             Framing::None => head.length..head.length,
             Framing::Length(length) => {
@@ -110,7 +121,7 @@ impl Connection {
             self.stream = Some(stream);
         }
         let body = self.incoming.get(body).unwrap_or_default();
-        Ok(Answer { status: head.status, body })
+        Ok(Answer { status: head.status, first_byte, body })
     }
 
     fn connect(&self) -> io::Result<TcpStream> {

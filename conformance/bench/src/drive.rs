@@ -1,7 +1,10 @@
 //! Workers at the same time: seeding, mixes, and one address over and over.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -48,10 +51,31 @@ impl Report {
     pub(crate) fn rows(&self) -> Vec<Row> {
         self.measurements.rows(self.elapsed)
     }
+
+    /// Answers a second, all kinds together; an error when a request failed.
+    pub(crate) fn rate(&self) -> Result<f64, String> {
+        let rows = self.rows();
+        match rows.iter().find(|row| row.errors > 0) {
+            // The last row is of all kinds.
+            None => Ok(rows.last().map_or(0.0, |row| row.per_second)),
+            Some(row) => {
+                let Row { request, errors, errors_by_status, .. } = row;
+                Err(format!(
+                    "{errors} requests of {request} failed, by status: {errors_by_status:?}"
+                ))
+            }
+        }
+    }
+
+    /// Puts what was measured afterwards to it.
+    fn merge(&mut self, later: Self) {
+        self.elapsed += later.elapsed;
+        self.measurements.merge(later.measurements);
+    }
 }
 
-/// Most users whose ids a run looks up before it begins.
-const MOST_KNOWN: u64 = 10_000;
+/// Most users whose ids a run looks up before it begins, where nobody says another number.
+pub(crate) const MOST_KNOWN: u64 = 10_000;
 
 /// Most members that one PATCH of the seed adds.
 const MEMBERS_AT_ONCE: usize = 1_000;
@@ -78,57 +102,86 @@ impl Plan {
         });
         Report { measurements, elapsed: begun.elapsed() }
     }
+
+    /// Does the work once for every number, which the clients share, under a progress bar.
+    fn each(
+        &self,
+        numbers: Range<u64>,
+        what: &'static str,
+        work: impl Fn(&mut Connection, &mut Measurements, u64) + Sync,
+    ) -> Report {
+        let length = numbers.end.saturating_sub(numbers.start);
+        let bar = bar(length, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}");
+        bar.set_message(what);
+        let next = AtomicU64::new(numbers.start);
+        let report = self.all(|_, mut connection| {
+            let mut measurements = Measurements::default();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= numbers.end {
+                    return measurements;
+                }
+                work(&mut connection, &mut measurements, number);
+                bar.inc(1);
+            }
+        });
+        bar.finish_and_clear();
+        report
+    }
 }
 
 /// Creates the users, then the groups with the first of them as members.
-pub(crate) fn seed(plan: &Plan, seed: &Seed) -> Result<Report, String> {
-    let bar = bar(seed.users + seed.groups, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}");
-    bar.set_message("users");
-    let next = AtomicU64::new(0);
-    let mut report = plan.all(|_, mut connection| {
-        let mut measurements = Measurements::default();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= seed.users {
-                return measurements;
-            }
-            let body = seed.people.user(number);
-            timed(&mut connection, &mut measurements, "create", "/Users", &body);
-            bar.inc(1);
-        }
-    });
-    bar.set_message("groups");
-    let members = known(plan, &seed.people, seed.members.min(seed.users))?;
-    let ids: Vec<&str> = members.iter().map(|user| user.id.as_str()).collect();
-    let next = AtomicU64::new(0);
-    let groups = plan.all(|_, mut connection| {
-        let mut measurements = Measurements::default();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= seed.groups {
-                return measurements;
-            }
-            group(&mut connection, &mut measurements, &seed.people.group(number), &ids);
-            bar.inc(1);
-        }
-    });
-    bar.finish_and_clear();
-    report.elapsed += groups.elapsed;
-    report.measurements.merge(groups.measurements);
-    Ok(report)
+pub(crate) fn seed(plan: &Plan, seed: &Seed) -> Report {
+    let (mut report, members) = seed_users(plan, &seed.people, seed.users, seed.members);
+    let ids: Vec<&str> = members.iter().map(String::as_str).collect();
+    report.merge(seed_groups(plan, &seed.people, 0..seed.groups, &ids).0);
+    report
 }
 
-fn group(connection: &mut Connection, measurements: &mut Measurements, body: &str, ids: &[&str]) {
-    let Some(id) = timed(connection, measurements, "create group", "/Groups", body) else { return };
-    for chunk in ids.chunks(MEMBERS_AT_ONCE) {
-        let body = patch(&[member_operation("add", chunk)]);
-        let path = format!("/Groups/{id}?attributes=id");
-        let begun = Instant::now();
-        let status = connection
-            .exchange("PATCH", &path, Some(body.as_bytes()))
-            .map_or(0, |answer| answer.status);
-        measurements.add("add members", begun.elapsed(), status);
-    }
+/// Creates users; answers the ids of the first `keep` of them.
+pub(crate) fn seed_users(
+    plan: &Plan,
+    people: &People,
+    users: u64,
+    keep: u64,
+) -> (Report, Vec<String>) {
+    let kept = Mutex::new(BTreeMap::new());
+    let report = plan.each(0..users, "users", |connection, measurements, number| {
+        let body = people.user(number);
+        let id = timed(connection, measurements, "create", "/Users", &body);
+        if let Some(id) = id.filter(|_| number < keep) {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).insert(number, id);
+        }
+    });
+    let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (report, kept.into_values().collect())
+}
+
+/// Creates groups with these members; answers their ids.
+pub(crate) fn seed_groups(
+    plan: &Plan,
+    people: &People,
+    numbers: Range<u64>,
+    members: &[&str],
+) -> (Report, Vec<String>) {
+    let ids = Mutex::new(BTreeMap::new());
+    let report = plan.each(numbers, "groups", |connection, measurements, number| {
+        let body = people.group(number);
+        let made = timed(connection, measurements, "create group", "/Groups", &body);
+        let Some(id) = made else { return };
+        for chunk in members.chunks(MEMBERS_AT_ONCE) {
+            let body = patch(&[member_operation("add", chunk)]);
+            let path = format!("/Groups/{id}?attributes=id");
+            let begun = Instant::now();
+            let status = connection
+                .exchange("PATCH", &path, Some(body.as_bytes()))
+                .map_or(0, |answer| answer.status);
+            measurements.add("add members", begun.elapsed(), status);
+        }
+        ids.lock().unwrap_or_else(PoisonError::into_inner).insert(number, id);
+    });
+    let ids = ids.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (report, ids.into_values().collect())
 }
 
 /// A POST; the id of what it made.
@@ -150,9 +203,15 @@ fn timed(
     id
 }
 
-/// Looks up ids of up to [`MOST_KNOWN`] users, evenly spread over the seed, and of its groups.
-pub(crate) fn scene(plan: &Plan, people: People, users: u64, groups: u64) -> Result<Scene, String> {
-    let users = known(plan, &people, users)?;
+/// Looks up ids of up to `most` users, evenly spread over the seed, and of its groups.
+pub(crate) fn scene(
+    plan: &Plan,
+    people: People,
+    users: u64,
+    groups: u64,
+    most: u64,
+) -> Result<Scene, String> {
+    let users = known(plan, &people, users, most)?;
     let mut connection = plan.connect.another();
     let mut ids = Vec::new();
     for number in 0..groups {
@@ -160,14 +219,11 @@ pub(crate) fn scene(plan: &Plan, people: People, users: u64, groups: u64) -> Res
         let found = ids_of(&mut connection, "/Groups", &filter);
         ids.extend(found.map_err(|error| format!("groups are not found: {error}"))?);
     }
-    // Numbers that no run before has used, as good as certainly.
-    let fresh = fastrand::u64(1 << 40..1 << 62);
-    Ok(Scene { people, fresh, users, groups: ids })
+    Ok(Scene { users, groups: ids, ..Scene::of_nobody(people) })
 }
 
-/// Ids of seeded users: all, or [`MOST_KNOWN`] that are evenly spread.
-fn known(plan: &Plan, people: &People, users: u64) -> Result<Vec<Known>, String> {
-    let wanted = users.min(MOST_KNOWN);
+fn known(plan: &Plan, people: &People, users: u64, most: u64) -> Result<Vec<Known>, String> {
+    let wanted = users.min(most);
     let mut connection = plan.connect.another();
     let mut known = Vec::new();
     for index in 0..wanted {
@@ -216,15 +272,32 @@ pub(crate) fn mix(plan: &Plan, scene: &Scene, mix: &Mix, length: Duration) -> Re
     report
 }
 
-/// Asks for one address for a while.
-pub(crate) fn constant(plan: &Plan, length: Duration) -> Report {
+/// What is asked for over and over.
+pub(crate) struct Address {
+    pub(crate) path: String,
+    /// Where it is not the one of the plan.
+    pub(crate) token: Option<String>,
+}
+
+/// Asks for the addresses in turn for a while; every client begins at another place.
+pub(crate) fn gets(plan: &Plan, addresses: &[Address], length: Duration) -> Report {
     let until = Instant::now() + length;
-    plan.all(|_, mut connection| {
+    plan.all(|index, mut connection| {
         let mut measurements = Measurements::default();
-        while Instant::now() < until {
+        let index = usize::try_from(index).unwrap_or_default();
+        let clients = usize::try_from(plan.clients).unwrap_or(usize::MAX);
+        let own = addresses.iter().cycle().skip(index % addresses.len().max(1));
+        for address in own.step_by(clients.max(1)) {
+            if Instant::now() >= until {
+                break;
+            }
+            if let Some(token) = &address.token {
+                connection.set_token(token);
+            }
             let begun = Instant::now();
-            let status = connection.exchange("GET", "", None).map_or(0, |answer| answer.status);
-            measurements.add("constant", begun.elapsed(), status);
+            let status =
+                connection.exchange("GET", &address.path, None).map_or(0, |answer| answer.status);
+            measurements.add("get", begun.elapsed(), status);
         }
         measurements
     })

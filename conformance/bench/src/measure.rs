@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Latencies of one worker, in microseconds, and what went wrong.
 #[derive(Default)]
@@ -19,7 +19,7 @@ struct Kind {
 }
 
 /// One row of the report. Latencies are milliseconds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) request: String,
     pub(crate) count: u64,
@@ -107,21 +107,41 @@ fn row(name: &str, kind: &Kind, elapsed: Duration) -> Row {
 
 /// The rows as a table for people.
 pub(crate) fn table(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.request.len()).max().unwrap_or(0).max(16);
     let mut text = format!(
-        "{:<16} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>8}\n",
+        "{:<width$} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>8}\n",
         "request", "count", "per s", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "errors"
     );
     for row in rows {
         text.push_str(&format!(
-            "{:<16} {:>10} {:>10.0} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>8}\n",
+            "{:<width$} {:>10} {:>10.0} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>8}\n",
             row.request, row.count, row.per_second, row.p50, row.p99, row.p999, row.max, row.errors
         ));
         for (status, count) in &row.errors_by_status {
             let what = if *status == 0 { "no answer".to_owned() } else { status.to_string() };
-            text.push_str(&format!("{:<16} {count:>10} × {what}\n", ""));
+            text.push_str(&format!("{:<width$} {count:>10} × {what}\n", ""));
         }
     }
     text
+}
+
+/// Rows of several runs, each under its name; requests in the order of the first run that has them.
+pub(crate) fn side_by_side(runs: &[(String, Vec<Row>)]) -> String {
+    let mut requests: Vec<&str> = Vec::new();
+    for row in runs.iter().flat_map(|(_, rows)| rows) {
+        if !requests.contains(&row.request.as_str()) {
+            requests.push(&row.request);
+        }
+    }
+    let mut rows = Vec::new();
+    for request in requests {
+        for (name, of_run) in runs {
+            for row in of_run.iter().filter(|row| row.request == request) {
+                rows.push(Row { request: format!("{request} {name}"), ..row.clone() });
+            }
+        }
+    }
+    table(&rows)
 }
 
 #[cfg(test)]
@@ -143,5 +163,13 @@ mod tests {
         assert_eq!(by_name["get"].errors_by_status.get(&503), Some(&1));
         assert_eq!((by_name["all"].count, by_name["all"].errors), (3, 2));
         assert!(table(&rows).contains("no answer"));
+        let text = serde_json::to_string(&rows).expect("JSON");
+        let read: Vec<Row> = serde_json::from_str(&text).expect("what was written");
+        let both = side_by_side(&[("a".to_owned(), rows), ("b".to_owned(), read)]);
+        let names: Vec<&str> =
+            both.lines().filter_map(|line| line.get(..16)).map(str::trim).collect();
+        let known = ["create a", "create b", "get a", "get b", "all a", "all b"];
+        let found: Vec<&str> = names.into_iter().filter(|name| known.contains(name)).collect();
+        assert_eq!(found, known);
     }
 }

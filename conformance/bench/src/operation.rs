@@ -95,6 +95,15 @@ pub(crate) struct Scene {
     pub(crate) groups: Vec<String>,
 }
 
+impl Scene {
+    /// For requests that need nothing of the seed. The numbers of new users are ones that no run
+    /// before has used, as good as certainly.
+    pub(crate) fn of_nobody(people: People) -> Self {
+        let fresh = fastrand::u64(1 << 40..1 << 62);
+        Self { people, fresh, users: Vec::new(), groups: Vec::new() }
+    }
+}
+
 /// One client: a connection and where it stands.
 pub(crate) struct Worker<'s> {
     scene: &'s Scene,
@@ -342,7 +351,8 @@ fn json(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok()
 }
 
-fn escape(text: &str) -> String {
+/// Text as the value of a parameter.
+pub(crate) fn escape(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 

@@ -6,6 +6,7 @@ mod bulk;
 mod client;
 mod discovery;
 mod me;
+mod members;
 mod resources;
 mod route;
 mod v1;

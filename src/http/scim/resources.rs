@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use super::asynchronous::{self, Preference};
-use super::{Call, HttpError, MEDIA_TYPE, Problem, State, client};
+use super::{Call, HttpError, MEDIA_TYPE, Problem, State, client, members};
 use crate::http::body;
 use crate::profile::{PatchReply, Tolerance};
 use crate::scim::list::{PageLimits, SearchRequest};
@@ -159,7 +159,7 @@ async fn get(
     if let Some(unchanged) = unchanged(call, &found, resource_type, &projection) {
         return Ok(unchanged);
     }
-    Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+    Ok(show(HttpResponse::Ok(), call, state, found, resource_type, &projection))
 }
 
 /// 304, if the client has what it would be shown (RFC 7644 §3.14).
@@ -197,7 +197,7 @@ async fn create(
     let mut response = HttpResponse::Created();
     let location = render::location(&call.base, resource_type, &found.row.id);
     response.insert_header((LOCATION, location));
-    Ok(show(response, call, &found, resource_type, &projection))
+    Ok(show(response, call, state, found, resource_type, &projection))
 }
 
 async fn replace(
@@ -213,7 +213,7 @@ async fn replace(
     let found = service
         .with_relations(&call.access, resource_type, row, Written::Changed, &projection)
         .await?;
-    Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+    Ok(show(HttpResponse::Ok(), call, state, found, resource_type, &projection))
 }
 
 async fn patch(
@@ -233,7 +233,7 @@ async fn patch(
     let found = service
         .with_relations(&call.access, resource_type, row, Written::Changed, &projection)
         .await?;
-    Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+    Ok(show(HttpResponse::Ok(), call, state, found, resource_type, &projection))
 }
 
 /// A PATCH answers 200 with the resource; 204 where the profile says so for users or groups, or the
@@ -276,14 +276,16 @@ async fn delete(
 fn show(
     mut response: actix_web::HttpResponseBuilder,
     call: &Call,
-    found: &Found,
-    resource_type: &ResourceType,
+    state: &State,
+    found: Found,
+    resource_type: &Arc<ResourceType>,
     projection: &Projection,
 ) -> HttpResponse {
-    response
-        .content_type(MEDIA_TYPE)
-        .insert_header((ETAG, render::tag(found)))
-        .body(render::resource(found, resource_type, projection, call.links()))
+    response.content_type(MEDIA_TYPE).insert_header((ETAG, render::tag(&found)));
+    if found.has_more_members {
+        return members::streamed(response, call, state, found, resource_type, projection);
+    }
+    response.body(render::resource(&found, resource_type, projection, call.links()))
 }
 
 fn resource_type(call: &Call, endpoint: &str) -> Result<Arc<ResourceType>, HttpError> {

@@ -106,8 +106,8 @@ impl Service {
             id,
             now: self.clock.now_ms(),
             ids: self.clock.ids(),
-            slot: self.clock.slot(16),
             trace: Trace::off(),
+            members_at_once: usize::MAX,
         };
         let mut sites: Vec<(Site, String, Object)> = Vec::with_capacity(wanted.len());
         for (value, attributes) in wanted {
@@ -151,6 +151,7 @@ fn replace(
                     members: Vec::new(),
                     told: Told::nothing(),
                     revive: None,
+                    plan: None,
                 };
                 creation.run(tx)?;
             }

@@ -412,7 +412,7 @@ impl Service {
 }
 
 /// `type` of the app-facing API.
-fn app_type(kind: &str) -> &str {
+pub(in crate::service) fn app_type(kind: &str) -> &str {
     match kind {
         "scim.okta" => "okta scim v2.0",
         "scim.entra" => "azure scim v2.0",

@@ -362,7 +362,8 @@ impl Step {
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
         let in_force = InForce { policies: directory.policies, changing: false };
         let (ids, event_ids) = (self.ids.clone(), Listed::default());
-        let mut recorder = Recorder { directory, in_force, ids, now: self.now, event_ids };
+        let (now, has_intents) = (self.now, false);
+        let mut recorder = Recorder { directory, in_force, ids, now, event_ids, has_intents };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);

@@ -126,7 +126,7 @@ impl Service {
         let (failed, job, kept) = (run.failed.clone(), Arc::clone(&run.job), run.kept.clone());
         let indexes: Vec<usize> = tasks.iter().flatten().map(|task| task.index).collect();
         let now = self.clock.now_ms();
-        let ran: Result<Option<Noted>, ServiceError> = self
+        let ran: Result<Option<(Noted, usize, bool)>, ServiceError> = self
             .store
             .write("bulk", move |tx| {
                 if let Some(kept) = &kept
@@ -140,13 +140,14 @@ impl Service {
                     still_let_in(tx, &job.access, shared.as_ref(), now)?;
                 }
                 membership::guard(tx, &job.access.directory, Guard::Look)?;
-                let noted = job.noted(run_tasks(tx, &tasks, failed.clone(), allowed)?);
+                let done = run_tasks(tx, &tasks, failed.clone(), allowed)?;
+                let noted = job.noted(done.ran);
                 keep(tx, kept.as_ref(), &noted)?;
-                Ok(Some(noted))
+                Ok(Some((noted, done.steps, done.unfinished)))
             })
             .await;
-        let noted = match self.notice(ran) {
-            Ok(Some(noted)) => noted,
+        let (noted, steps, unfinished) = match self.notice(ran) {
+            Ok(Some(done)) => done,
             Ok(None) => return Progress::Stopped,
             Err(error) => {
                 let operations = indexes.len();
@@ -158,11 +159,22 @@ impl Service {
                     return Progress::Stopped;
                 }
                 let refused = indexes.into_iter().map(|index| (index, Err(error.to_scim())));
-                run.job.noted(refused.collect())
+                (run.job.noted(refused.collect()), steps, false)
             }
         };
         run.note(noted);
         run.done += steps;
+        if unfinished {
+            self.intent_metrics.split.inc();
+            let directory_key = run.job.access.directory.key;
+            if let Err(error) = self.finish_member_changes_of(directory_key).await {
+                tracing::warn!(%error, "members of a bulk request are not changed yet");
+                // It is stored and will be done; what follows may need it.
+                if run.kept.is_some() {
+                    return Progress::Stopped;
+                }
+            }
+        }
         Progress::More
     }
 
@@ -233,7 +245,7 @@ impl Service {
                 {
                     creation.revive = None;
                 }
-                creation.map(Change::Create)
+                creation.map(|creation| Change::Create(Box::new(creation)))
             }
             Method::Put => self
                 .replacement(access, &resource_type, &id, condition, operation.data)

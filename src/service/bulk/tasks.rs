@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use crate::scim::ScimError;
 use crate::service::ServiceError;
-use crate::service::deletion::Deletion;
-use crate::service::unit::{Creation, Revision};
+use crate::service::deletion::{Deleted, Deletion};
+use crate::service::unit::{Creation, Revision, Stored};
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
 /// What an operation does, checked as far as it can be without the database.
 pub(super) enum Change {
-    Create(Creation),
+    Create(Box<Creation>),
     Revise(Revision),
     Delete(Deletion),
 }
@@ -29,48 +29,68 @@ pub(super) struct Task {
 /// What became of an operation: the row after it, or nothing for a DELETE.
 pub(super) type Ran = (usize, Result<Option<ResourceRow>, ScimError>);
 
-/// Runs tasks one after the other, each alone; stops after `allowed` errors.
+/// What a unit has run.
+pub(super) struct RanSteps {
+    pub(super) ran: Vec<Ran>,
+    pub(super) steps: usize,
+    /// The last operation leaves members to units of their own.
+    pub(super) unfinished: bool,
+}
+
+/// What became of the operations of a step, and whether one leaves members to units of their own.
+type StepResult = (Vec<Result<Option<ResourceRow>, ScimError>>, bool);
+
+/// Runs tasks one after the other, each alone; stops after `allowed` errors, and after an operation that
+/// leaves something to do, on which the next may depend.
 pub(super) fn run_tasks(
     tx: &mut Tx<'_>,
     steps: &[Vec<Task>],
     mut failed: HashSet<String>,
     allowed: Option<usize>,
-) -> Result<Vec<Ran>, StoreError> {
-    let (mut ran, mut errors) = (Vec::new(), 0);
+) -> Result<RanSteps, StoreError> {
+    let mut done = RanSteps { ran: Vec::new(), steps: 0, unfinished: false };
+    let mut errors = 0;
     for step in steps {
-        if allowed.is_some_and(|allowed| errors >= allowed) {
+        if done.unfinished || allowed.is_some_and(|allowed| errors >= allowed) {
             break;
         }
-        for (task, result) in step.iter().zip(run_step(tx, step, &failed)?) {
+        let (results, unfinished) = run_step(tx, step, &failed)?;
+        for (task, result) in step.iter().zip(results) {
             if result.is_err() {
                 errors += 1;
                 failed.extend(task.new_name.clone());
             }
-            ran.push((task.index, result));
+            done.ran.push((task.index, result));
         }
+        done.steps += 1;
+        done.unfinished = unfinished;
     }
-    Ok(ran)
+    Ok(done)
 }
 
 fn run_step(
     tx: &mut Tx<'_>,
     step: &[Task],
     failed: &HashSet<String>,
-) -> Result<Vec<Result<Option<ResourceRow>, ScimError>>, StoreError> {
+) -> Result<StepResult, StoreError> {
     if let [task] = step {
         let result = match (&task.change, task.needs.iter().find(|need| failed.contains(*need))) {
             (Err(refusal), _) => Err(refusal.clone()),
             (Ok(_), Some(need)) => Err(depends_on(need)),
             (Ok(change), None) => tx.part(|tx| change.run(tx))?.map_err(|error| error.to_scim()),
         };
-        return Ok(vec![result]);
+        let unfinished = matches!(result, Ok((_, true)));
+        return Ok((vec![result.map(|(row, _)| row)], unfinished));
     }
-    let result = run_circle(tx, step, failed)?;
-    Ok(match result {
-        Ok(rows) => rows.into_iter().map(|row| Ok(Some(row))).collect(),
-        Err((at, refusal)) => (0..step.len())
-            .map(|index| Err(if index == at { refusal.clone() } else { circle_failed(step, at) }))
-            .collect(),
+    Ok(match run_circle(tx, step, failed)? {
+        Ok(stored) => {
+            let unfinished = stored.iter().any(|stored| stored.unfinished);
+            (stored.into_iter().map(|stored| Ok(Some(stored.row))).collect(), unfinished)
+        }
+        Err((at, refusal)) => {
+            let of = |index| if index == at { refusal.clone() } else { circle_failed(step, at) };
+            ((0..step.len()).map(|index| Err(of(index))).collect(), false)
+        }
     })
 }
 
@@ -79,13 +99,13 @@ fn run_circle(
     tx: &mut Tx<'_>,
     step: &[Task],
     failed: &HashSet<String>,
-) -> Result<Result<Vec<ResourceRow>, (usize, ScimError)>, StoreError> {
+) -> Result<Result<Vec<Stored>, (usize, ScimError)>, StoreError> {
     let mut creations = Vec::with_capacity(step.len());
     for (index, task) in step.iter().enumerate() {
         match (&task.change, task.needs.iter().find(|need| failed.contains(*need))) {
             (Err(refusal), _) => return Ok(Err((index, refusal.clone()))),
             (Ok(_), Some(need)) => return Ok(Err((index, depends_on(need)))),
-            (Ok(Change::Create(creation)), None) => creations.push(creation),
+            (Ok(Change::Create(creation)), None) => creations.push(creation.as_ref()),
             (Ok(_), None) => {}
         }
     }
@@ -100,12 +120,14 @@ fn run_circle(
 }
 
 impl Change {
-    fn run(&self, tx: &mut Tx<'_>) -> Result<Option<ResourceRow>, ServiceError> {
-        match self {
-            Self::Create(creation) => creation.run(tx).map(Some),
-            Self::Revise(revision) => revision.run(tx, None).map(Some),
-            Self::Delete(deletion) => deletion.run(tx).map(|()| None),
-        }
+    /// The row after it, and whether it leaves members to units of their own.
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(Option<ResourceRow>, bool), ServiceError> {
+        let stored = match self {
+            Self::Create(creation) => creation.run(tx)?,
+            Self::Revise(revision) => revision.run(tx, None)?,
+            Self::Delete(deletion) => return Ok((None, deletion.run(tx)? != Deleted::Gone)),
+        };
+        Ok((Some(stored.row), stored.unfinished))
     }
 }
 

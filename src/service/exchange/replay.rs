@@ -127,7 +127,10 @@ impl Service {
     }
 
     /// The directory with its own schemas and what its users can be given.
-    async fn directory_of(&self, row: DirectoryRow) -> Result<Directory, ServiceError> {
+    pub(in crate::service) async fn directory_of(
+        &self,
+        row: DirectoryRow,
+    ) -> Result<Directory, ServiceError> {
         let key = row.key;
         let read: Result<_, StoreError> = self
             .store
@@ -161,7 +164,9 @@ impl Service {
             }
             "PATCH" => Run::Revise(self.patching(traced, rt, &plan.id, None, &plan.body)?),
             _ => Run::Delete(self.deletion(traced, rt, &plan.id, None)),
-        };
+        }
+        // Later units would not be rolled back.
+        .in_one_unit();
         let ran: Result<(), Undone> =
             self.store.write("replay", move |tx| Err(Undone(run.run(tx)))).await;
         match ran {
@@ -172,6 +177,21 @@ impl Service {
 }
 
 impl Run {
+    fn in_one_unit(mut self) -> Self {
+        let site = match &mut self {
+            Self::Create { creation, before } => {
+                if let Some(before) = before {
+                    before.site.members_at_once = usize::MAX;
+                }
+                &mut creation.site
+            }
+            Self::Revise(revision) => &mut revision.site,
+            Self::Delete(deletion) => &mut deletion.site,
+        };
+        site.members_at_once = usize::MAX;
+        self
+    }
+
     fn run(&self, tx: &mut Tx<'_>) -> Result<(), ServiceError> {
         match self {
             Self::Create { creation, before } => {
@@ -184,7 +204,7 @@ impl Run {
                 creation.run(tx).map(|_| ())
             }
             Self::Revise(revision) => revision.run(tx, None).map(|_| ()),
-            Self::Delete(deletion) => deletion.run(tx),
+            Self::Delete(deletion) => deletion.run(tx).map(|_| ()),
         }
     }
 }

@@ -126,6 +126,15 @@ impl Trace {
         self.note(|finding| finding.changed = Some(changed()));
     }
 
+    /// Counts events of units after the one that was noted.
+    pub(in crate::service) fn appended(&self, events: usize) {
+        self.note(|finding| {
+            if let Some(changed) = &mut finding.changed {
+                changed.event_ids.count += events;
+            }
+        });
+    }
+
     /// What a bulk answer says of an operation.
     pub(in crate::service) fn ended(&self, index: usize, failed: bool, outcome: &Value) {
         let Some(findings) = &self.findings else { return };

@@ -24,7 +24,7 @@ use crate::scim::{ResourceType, ScimError};
 use crate::store::member::MemberRow;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
-use relations::Relations;
+use relations::{Relations, is_full, last_member, members_after};
 
 /// One page of a list.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub enum Written {
 }
 
 impl Service {
-    /// One resource by id.
+    /// One resource by id, of a large group with its first members.
     pub async fn get(
         &self,
         access: &Access,
@@ -66,7 +66,7 @@ impl Service {
             (access.directory.key, resource_type.name.clone(), id.to_owned());
         let work = move |tx: &mut Tx<'_>| -> Result<Option<Found>, StoreError> {
             match tx.resource_get(directory_key, &name, &wanted)? {
-                Some(row) => relations.load(tx, directory_key, row).map(Some),
+                Some(row) => relations.load_first(tx, directory_key, row).map(Some),
                 None => Ok(None),
             }
         };
@@ -80,7 +80,8 @@ impl Service {
         })
     }
 
-    /// A row that was just written, with its relations as they are now.
+    /// A row that was just written, with its relations as they are now; of a large group with its first
+    /// members.
     pub async fn with_relations(
         &self,
         access: &Access,
@@ -100,7 +101,7 @@ impl Service {
         }
         let directory_key = access.directory.key;
         let work = move |tx: &mut Tx<'_>| -> Result<Found, StoreError> {
-            relations.load(tx, directory_key, row.clone())
+            relations.load_first(tx, directory_key, row.clone())
         };
         Ok(match relations.are_few() {
             true => self.store.lookup("relations", work).await?,
@@ -116,10 +117,42 @@ impl Service {
         than: i64,
     ) -> Result<bool, ServiceError> {
         let directory_key = access.directory.key;
-        let rows: Result<Vec<MemberRow>, StoreError> = self
+        let exceeds: Result<bool, StoreError> = self
             .store
-            .get("member_list", move |tx| tx.member_list(directory_key, group_key, 0, than + 1))
+            .get("member_exceeds", move |tx| tx.member_exceeds(directory_key, group_key, than))
             .await;
-        Ok(i64::try_from(rows?.len()).unwrap_or(i64::MAX) > than)
+        Ok(exceeds?)
+    }
+
+    /// Puts the next members of a large group in the place of those that `found` has. Each page is a
+    /// read of its own, so no read holds the database up: who joins or leaves meanwhile is shown or
+    /// not, everybody else is shown once.
+    pub async fn next_members(
+        &self,
+        directory_key: i64,
+        mut found: Found,
+    ) -> Result<Found, ServiceError> {
+        let (group_key, after) = (found.row.key, last_member(&found));
+        let page: Result<Vec<MemberRow>, StoreError> = self
+            .store
+            .get("member_page", move |tx| members_after(tx, directory_key, group_key, after))
+            .await;
+        found.members = page?;
+        found.has_more_members = is_full(&found.members);
+        Ok(found)
+    }
+
+    /// The resource with all of its members.
+    pub async fn with_all_members(
+        &self,
+        access: &Access,
+        found: Found,
+    ) -> Result<Found, ServiceError> {
+        let (mut all, mut page) = (found.members.clone(), found);
+        while page.has_more_members {
+            page = self.next_members(access.directory.key, page).await?;
+            all.extend_from_slice(&page.members);
+        }
+        Ok(Found { members: all, ..page })
     }
 }

@@ -9,8 +9,8 @@ use crate::store::member::{MemberRow, MembershipRow};
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
-/// Members read at a time.
-const MEMBERS: i64 = 10_000;
+/// Members read at a time. A group that has more is shown while the others are read.
+const MEMBERS: i64 = 1_000;
 
 /// A resource with what other rows say about it.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Found {
     pub row: ResourceRow,
     pub groups: Vec<MembershipRow>,
     pub members: Vec<MemberRow>,
+    /// There are members beyond the last of `members`.
+    pub has_more_members: bool,
     /// Set when the user names a manager, whether or not there is such a user.
     pub manager: Option<ManagerRow>,
 }
@@ -33,7 +35,13 @@ pub struct ManagerRow {
 impl Found {
     /// A row that no other row says anything about, or whose relations are not shown.
     pub fn alone(row: ResourceRow) -> Self {
-        Self { row, groups: Vec::new(), members: Vec::new(), manager: None }
+        Self {
+            row,
+            groups: Vec::new(),
+            members: Vec::new(),
+            has_more_members: false,
+            manager: None,
+        }
     }
 }
 
@@ -65,7 +73,24 @@ impl Relations {
         !self.members
     }
 
+    /// With all members.
     pub(super) fn load(
+        self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        row: ResourceRow,
+    ) -> Result<Found, StoreError> {
+        let mut found = self.load_first(tx, directory_key, row)?;
+        while found.has_more_members {
+            let page = members_after(tx, directory_key, found.row.key, last_member(&found))?;
+            found.has_more_members = is_full(&page);
+            found.members.extend(page);
+        }
+        Ok(found)
+    }
+
+    /// With the first members.
+    pub(super) fn load_first(
         self,
         tx: &mut Tx<'_>,
         directory_key: i64,
@@ -76,14 +101,14 @@ impl Relations {
             false => Vec::new(),
         };
         let members = match self.members {
-            true => all_members(tx, directory_key, row.key)?,
+            true => tx.member_list(directory_key, row.key, 0, MEMBERS)?,
             false => Vec::new(),
         };
         let manager = match self.manager && mentions_manager(&row) {
             true => manager(tx, directory_key, &row)?,
             false => None,
         };
-        Ok(Found { row, groups, members, manager })
+        Ok(Found { row, groups, has_more_members: is_full(&members), members, manager })
     }
 }
 
@@ -112,19 +137,22 @@ fn manager(
     }))
 }
 
-fn all_members(
+/// The members after one.
+pub(super) fn members_after(
     tx: &mut Tx<'_>,
     directory_key: i64,
     group_key: i64,
+    after: i64,
 ) -> Result<Vec<MemberRow>, StoreError> {
-    let mut members: Vec<MemberRow> = Vec::new();
-    loop {
-        let after = members.last().map_or(0, |member| member.key);
-        let page = tx.member_list(directory_key, group_key, after, MEMBERS)?;
-        let complete = i64::try_from(page.len()).unwrap_or(i64::MAX) < MEMBERS;
-        members.extend(page);
-        if complete {
-            return Ok(members);
-        }
-    }
+    tx.member_list(directory_key, group_key, after, MEMBERS)
+}
+
+/// The key of the last member that was read.
+pub(super) fn last_member(found: &Found) -> i64 {
+    found.members.last().map_or(0, |member| member.key)
+}
+
+/// A page that is full may have others after it.
+pub(super) fn is_full(page: &[MemberRow]) -> bool {
+    i64::try_from(page.len()).unwrap_or(i64::MAX) >= MEMBERS
 }

@@ -4,6 +4,8 @@ mod asynchronous;
 mod bulk;
 mod concurrent;
 mod cost;
+mod create_baseline;
+mod event_readers;
 mod events;
 mod pending_model;
 mod pending_race;

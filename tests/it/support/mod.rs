@@ -6,6 +6,7 @@ mod consumer;
 mod database;
 mod jwt;
 mod key_server;
+pub mod process;
 
 pub use app::{DirectoryHandle, TestApp};
 pub use client::{Answer, Client, encode};

@@ -110,7 +110,7 @@ async fn get(
     if let Some(unchanged) = unchanged(call, &found, resource_type, &projection) {
         return Ok(unchanged);
     }
-    Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+    show(HttpResponse::Ok(), call, state, found, resource_type, &projection).await
 }
 
 async fn create(
@@ -125,7 +125,7 @@ async fn create(
     let row = service.create(&call.access, resource_type, body).await?;
     let found =
         service.with_relations(&call.access, resource_type, row, Written::New, &projection).await?;
-    Ok(show(HttpResponse::Created(), call, &found, resource_type, &projection))
+    show(HttpResponse::Created(), call, state, found, resource_type, &projection).await
 }
 
 async fn replace(
@@ -142,7 +142,7 @@ async fn replace(
     let found = service
         .with_relations(&call.access, resource_type, row, Written::Changed, &projection)
         .await?;
-    Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+    show(HttpResponse::Ok(), call, state, found, resource_type, &projection).await
 }
 
 /// 200 with the resource, or 204 as for SCIM 2.0 (REST API 1.1 §3.3.2 has both).
@@ -165,21 +165,23 @@ async fn patch(
     let found = service
         .with_relations(&call.access, resource_type, row, Written::Changed, &projection)
         .await?;
-    Ok(show(HttpResponse::Ok(), call, &found, resource_type, &projection))
+    show(HttpResponse::Ok(), call, state, found, resource_type, &projection).await
 }
 
-fn show(
+async fn show(
     mut response: HttpResponseBuilder,
     call: &Call,
-    found: &Found,
+    state: &State,
+    found: Found,
     resource_type: &ResourceType,
     projection: &Projection,
-) -> HttpResponse {
-    response
+) -> Result<HttpResponse, HttpError> {
+    let found = state.service.with_all_members(&call.access, found).await?;
+    Ok(response
         .content_type(MEDIA_TYPE)
-        .insert_header((ETAG, render::tag(found)))
+        .insert_header((ETAG, render::tag(&found)))
         .insert_header((LOCATION, render::location(&call.base, resource_type, &found.row.id)))
-        .body(older(call, found, resource_type, projection).to_string())
+        .body(older(call, &found, resource_type, projection).to_string()))
 }
 
 /// The resource as SCIM 1.1 writes it, with what the client sent for schemas that are not known here.

@@ -100,7 +100,10 @@ fn faulty_documents_are_refused_with_every_fault(app: &TestApp) {
     let field = "schemas[0].attributes[1].indexed";
     let sentence = "does not fit: invalid type: string \"yes\", expected a boolean.";
     assert_eq!(message, format!("The schemas have 1 faults; the first: {field} {sentence}"));
-    assert_eq!(answer.body["errors"], json!([{"field": field, "message": sentence}]));
+    assert_eq!(
+        answer.body["errors"],
+        json!([{"field": field, "code": "invalid", "message": sentence}])
+    );
 
     let mut document = devices(json!([{"name": "a"}, {"name": "A"}, {"name": "id"}]));
     document["resource_types"][0]["endpoint"] = json!("/Me");

@@ -1,0 +1,33 @@
+-- One create of a user: the directory as it is now, the row, its index entries, the event, the total.
+
+BEGIN;
+
+SELECT state, schema_version, converting, settings, policy_cursor FROM directory
+WHERE key = :directory_key
+    AND pg_advisory_xact_lock_shared(hashtext('directory'),
+        CAST(:directory_key % 2147483647 AS INTEGER)) IS NOT NULL
+FOR KEY SHARE;
+
+INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, display,
+    external_id, active, doc, extra, version, created, modified, app_state)
+VALUES (:directory_key, :id, :resource_type, :user_name_key, :display_key, :display,
+    :external_id, :active, :doc, :extra, 1, :now, :now, :app_state)
+RETURNING key;
+
+INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_1, :attribute_1, :key, :ordinal_1)
+ON CONFLICT DO NOTHING;
+
+INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_2, :attribute_2, :key, :ordinal_2)
+ON CONFLICT DO NOTHING;
+
+INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)
+VALUES (:directory_key, :event_id, :event, :id, :data, :now, :reason);
+
+INSERT INTO resource_count (directory_key, resource_type, active, slot, n)
+VALUES (:directory_key, :resource_type, :active, :slot, :one)
+ON CONFLICT (directory_key, resource_type, active, slot)
+DO UPDATE SET n = resource_count.n + excluded.n;
+
+COMMIT;

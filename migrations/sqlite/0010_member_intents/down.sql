@@ -1,0 +1,2 @@
+DROP TABLE member_intent_part;
+DROP TABLE member_intent;

@@ -1,0 +1,46 @@
+//! The read API at the root, in the form that the public WorkOS SDKs speak: what the app sees of
+//! directories, users, groups and organizations.
+//!
+//! Keys need the scope `read`; what changes something needs `manage`. Errors have the body of the
+//! management API.
+
+mod directories;
+mod events;
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::ServiceConfig;
+
+use super::State;
+use super::body::Query;
+use super::error::HttpError;
+use super::json::{let_in, methods};
+use super::observe::RouteName;
+use crate::service::read::{Order, PageRequest, PageWords};
+use crate::service::{ApiAccess, ApiScope};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(methods("/directories/{id}", "GET").get(directories::get))
+        .service(methods("/events", "GET").get(events::list));
+}
+
+/// Lets in keys that read.
+pub(super) async fn reader(
+    request: &HttpRequest,
+    state: &State,
+) -> Result<Arc<ApiAccess>, HttpError> {
+    let_in(request, state, RouteName("read"), ApiScope::Read).await
+}
+
+/// Which page the query string asks for; `default` is the order of the list when it names none.
+pub(super) fn page(query: &Query, default: Order) -> Result<PageRequest, HttpError> {
+    let words = PageWords {
+        limit: query.get("limit"),
+        order: query.get("order"),
+        before: query.get("before"),
+        after: query.get("after"),
+    };
+    PageRequest::parse(words, default).map_err(HttpError::api)
+}

@@ -1,0 +1,256 @@
+//! Changes of more members than one unit takes.
+//!
+//! The first unit stores the change of the group, the first part of its members and the other parts; the
+//! version moves with it. Each part after that is a unit of its own, so other writers get their turn.
+//! The request is answered after the last. What a stopped process leaves is finished by the next look of
+//! any process. Until then nothing else changes the group, and readers see it half done.
+//!
+//! The parts go on when the client hangs up, and whoever finds an intent may do the next part: each is
+//! done once, by the unit that removes it.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::authenticate::served_catalogue;
+use super::context::Directory;
+use super::deletion::Deletion;
+use super::exchange::Trace;
+use super::membership::{self, Plan};
+use super::unit::Site;
+use super::{Service, ServiceError, lifecycle, on_behalf_of};
+use crate::clock::Clock;
+use crate::scim::patch::{MemberChange, MemberStep};
+use crate::store::intent::Ending;
+use crate::store::pending::Guard;
+use crate::store::{Store, StoreError, Tx};
+
+/// Most changes of members in one unit.
+pub const MEMBERS_AT_ONCE: usize = 1_000;
+
+/// What was done in parts; clones share the same values.
+#[derive(Clone, Debug, Default)]
+pub struct IntentMetrics {
+    /// Changes that took more than one unit.
+    pub split: Counter,
+    /// Units after the first.
+    pub parts: Counter,
+    /// Changes that were found unfinished.
+    pub resumed: Counter,
+}
+
+impl IntentMetrics {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "member_changes_split",
+            "Changes of members that took more than one unit",
+            self.split.clone(),
+        );
+        registry.register(
+            "member_change_parts",
+            "Units after the first of changes of members that took several",
+            self.parts.clone(),
+        );
+        registry.register(
+            "member_changes_resumed",
+            "Changes of members that a look found unfinished",
+            self.resumed.clone(),
+        );
+    }
+}
+
+/// The rest of a change.
+struct Rest {
+    store: Store,
+    clock: Clock,
+    site: Site,
+    group_key: i64,
+    metrics: IntentMetrics,
+}
+
+/// What one unit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A part, with so many events.
+    Part(usize),
+    /// Nothing was left to do.
+    Done,
+}
+
+impl Service {
+    /// Does the rest of a change whose first unit has been committed. Nobody can call it off: it goes on
+    /// when the request is given up.
+    pub(super) async fn finish_members(
+        &self,
+        site: Site,
+        group_key: i64,
+    ) -> Result<(), ServiceError> {
+        self.intent_metrics.split.inc();
+        self.run_rest(site, group_key).await
+    }
+
+    async fn run_rest(&self, site: Site, group_key: i64) -> Result<(), ServiceError> {
+        let directory_key = site.directory.key;
+        let rest = Rest {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            site,
+            group_key,
+            metrics: self.intent_metrics.clone(),
+        };
+        let running = tokio::spawn(on_behalf_of(directory_key, async move { rest.run().await }));
+        match running.await {
+            Ok(ended) => ended,
+            Err(_) => {
+                Err(StoreError::Unavailable("the rest of a change has stopped".to_owned()).into())
+            }
+        }
+    }
+
+    /// Finishes every change of members that a stopped process has left.
+    pub async fn finish_member_changes(&self) -> Result<(), ServiceError> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
+        let left: Result<Vec<(i64, i64)>, StoreError> =
+            self.store.get("intent_list", |tx| tx.intent_list()).await;
+        for (directory_key, group_key) in left? {
+            // One directory that takes no writes now does not hold up the others.
+            if let Err(error) = self.resume_members(directory_key, group_key).await {
+                tracing::warn!(%error, "a change of members is not finished yet");
+            }
+        }
+        Ok(())
+    }
+
+    /// Finishes the changes of members in a directory.
+    pub(super) async fn finish_member_changes_of(
+        &self,
+        directory_key: i64,
+    ) -> Result<(), ServiceError> {
+        let left: Result<Vec<i64>, StoreError> =
+            self.store.get("intent_groups", move |tx| tx.intent_groups(directory_key)).await;
+        for group_key in left? {
+            self.resume_members(directory_key, group_key).await?;
+        }
+        Ok(())
+    }
+
+    async fn resume_members(&self, directory_key: i64, group_key: i64) -> Result<(), ServiceError> {
+        let found: Result<_, StoreError> = self
+            .store
+            .read("intent_resume", move |tx| {
+                let Some(row) = tx.directory_by_key(directory_key)? else { return Ok(None) };
+                let group = tx.resource_rows(directory_key, &[group_key])?.pop();
+                let own = tx.schema_get(directory_key)?;
+                Ok(Some((row, group, own, served_catalogue(tx, directory_key)?)))
+            })
+            .await;
+        let Some((row, Some(group), own, served)) = found? else { return Ok(()) };
+        let registry = self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
+        let directory = Directory::from_row(&row, registry);
+        let Some(resource_type) = directory.registry.by_name(&group.resource_type).cloned() else {
+            return Ok(());
+        };
+        self.intent_metrics.resumed.inc();
+        let site = Site {
+            directory: Arc::new(directory),
+            resource_type,
+            id: group.id,
+            now: self.clock.now_ms(),
+            ids: self.clock.ids(),
+            trace: Trace::off(),
+            members_at_once: self.members_at_once,
+        };
+        self.run_rest(site, group_key).await
+    }
+
+    /// Works out a change of many members before its unit; `None` for what the unit does as fast. The
+    /// version is the one of the group that the change was computed from.
+    pub(super) async fn plan_members(
+        &self,
+        site: &Site,
+        group: Option<(i64, i64)>,
+        steps: &[MemberStep],
+    ) -> Result<Option<Plan>, ServiceError> {
+        // Values that may wait have to be looked for in the unit, where nobody can come in between.
+        let named: usize = steps.iter().map(named).sum();
+        if named <= site.members_at_once || site.directory.profile.hold_unknown_members {
+            return Ok(None);
+        }
+        let Some(change) = MemberChange::fold(steps) else { return Ok(None) };
+        let (directory_key, site) = (site.directory.key, site.clone());
+        self.store
+            .read("member_plan", move |tx| {
+                if let Some((_, version)) = group
+                    && site.get(tx)?.is_none_or(|row| row.version != version)
+                {
+                    return Ok(None);
+                }
+                let key = group.map(|(key, _)| key);
+                Plan::of(tx, directory_key, key, change.clone()).map(Some)
+            })
+            .await
+    }
+}
+
+/// How many members a step names.
+fn named(step: &MemberStep) -> usize {
+    match step {
+        MemberStep::Add(ids) | MemberStep::Remove(ids) | MemberStep::Set(ids) => ids.len(),
+        MemberStep::RemoveMatching(_) => 0,
+    }
+}
+
+impl Rest {
+    async fn run(self) -> Result<(), ServiceError> {
+        loop {
+            let site =
+                Site { now: self.clock.now_ms(), ids: self.clock.ids(), ..self.site.clone() };
+            let group_key = self.group_key;
+            let done =
+                self.store.write("member_part", move |tx| do_next(tx, &site, group_key)).await?;
+            match done {
+                Step::Done => return Ok(()),
+                Step::Part(events) => {
+                    self.metrics.parts.inc();
+                    self.site.trace.appended(events);
+                }
+            }
+        }
+    }
+}
+
+/// Does the next part, or finds that there is none.
+fn do_next(tx: &mut Tx<'_>, site: &Site, group_key: i64) -> Result<Step, ServiceError> {
+    let directory_key = site.directory.key;
+    let mut recorder = site.open(tx, Guard::Write)?;
+    if tx.intent_get(directory_key, group_key)? == Some(Ending::Deleted) {
+        // What refers to the group is locked before it.
+        let Some(row) = tx.resource_rows(directory_key, &[group_key])?.pop() else {
+            return Ok(Step::Done);
+        };
+        let ending = Deletion { site: site.clone(), condition: None };
+        return match ending.go_on(tx, &row, &mut recorder) {
+            Ok(true) => Ok(Step::Done),
+            Ok(false) => Ok(Step::Part(0)),
+            // Another process was faster.
+            Err(ServiceError::Scim(gone)) if gone.status == 404 => Ok(Step::Done),
+            Err(error) => Err(error),
+        };
+    }
+    tx.membership_lock_groups(directory_key, &[group_key])?;
+    let row = tx.resource_rows(directory_key, &[group_key])?.pop();
+    // Under the lock: another process may have done what was there a moment before.
+    let open = tx.intent_get(directory_key, group_key)?;
+    let (Some(row), Some(Ending::Stays)) = (row, open) else { return Ok(Step::Done) };
+    let Some(part) = tx.intent_part_next(directory_key, group_key)? else {
+        tx.intent_close(directory_key, group_key)?;
+        return Ok(Step::Done);
+    };
+    let group = site.group(group_key, site.now);
+    let moved = membership::do_part(tx, group, &part)?;
+    lifecycle::left(tx, &mut recorder, &row, &moved.removed)?;
+    lifecycle::joined(tx, &mut recorder, &row, &moved.added)?;
+    tx.intent_part_done(directory_key, group_key, part.number)?;
+    Ok(Step::Part(recorder.event_ids.count))
+}
