@@ -225,7 +225,7 @@ impl Service {
             Recalled::Ask { known, generation } => (known, generation),
         };
         let id = presented.id.clone();
-        let found = self.store.read("token_get", move |tx| {
+        let found = self.store.lookup("token_get", move |tx| {
             let Some(token) = tx.token_get(&id)? else { return Ok(None) };
             let opened = Opened::read(tx, token.directory_key)?;
             Ok::<_, StoreError>(opened.map(|opened| (token, opened)))
@@ -241,7 +241,7 @@ impl Service {
             return self.refuse(None, address);
         }
         let access = Arc::new(Access {
-            directory: Arc::new(self.opened_directory(&opened)),
+            directory: self.opened_directory(&opened),
             holder: Holder::Token(token.id),
             scope: TokenScope::of(&token.scope),
             user_id: token.user_id,
@@ -255,10 +255,12 @@ impl Service {
     }
 
     /// The directory of a row, with its own schemas and what it offers.
-    pub(super) fn opened_directory(&self, opened: &Opened) -> Directory {
-        let registry = self.registry_of(opened.own.as_ref());
-        let registry = registry.with_catalogue(|name| opened.served.contains(&name));
-        Directory::from_row(&opened.row, registry)
+    pub(super) fn opened_directory(&self, opened: &Opened) -> Arc<Directory> {
+        self.known_directories.of(&opened.row, &opened.served, || {
+            let registry = self.registry_of(opened.own.as_ref());
+            let registry = registry.with_catalogue(|name| opened.served.contains(&name));
+            Directory::from_row(&opened.row, registry)
+        })
     }
 
     /// A secret of the right form and kind.
@@ -321,7 +323,7 @@ impl Service {
         };
         let id = presented.id.clone();
         let found: Result<Option<ApiKeyRow>, StoreError> =
-            self.store.get("api_key_get", move |tx| tx.api_key_get(&id)).await;
+            self.store.lookup("api_key_get", move |tx| tx.api_key_get(&id)).await;
         let Some(row) = found? else {
             self.api_keys.forget(&digest);
             return self.refuse(None, address);

@@ -20,6 +20,7 @@ pub mod events;
 pub mod exchange;
 pub mod idempotent;
 pub mod intent;
+mod known;
 mod lifecycle;
 pub mod limit;
 mod membership;
@@ -62,6 +63,7 @@ pub struct Service {
     pub public_url: String,
     /// Records of what SCIM clients sent.
     pub records: Arc<exchange::Records>,
+    known_directories: known::KnownDirectories,
     pub(crate) tokens: Verified<Arc<Access>>,
     pub(crate) api_keys: Verified<Arc<ApiAccess>>,
     pub(crate) failures: Failures,
@@ -171,6 +173,7 @@ impl Service {
             clock,
             registry: Registry::builtin(),
             public_url,
+            known_directories: known::KnownDirectories::default(),
             tokens: Verified::default(),
             api_keys: Verified::default(),
             failures: Failures::default(),

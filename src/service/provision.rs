@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::authenticate::Access;
 use super::deletion::{Deleted, Deletion};
 use super::policy::Revive;
-use super::record::object;
+use super::record::{Told, object};
 use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content};
 use super::unit_single::SingleCreation;
 use super::{Service, ServiceError};
@@ -61,8 +61,12 @@ impl Service {
         rewrite::stored(&mut attributes, resource_type, profile)?;
         let site = self.site(access, resource_type, id);
         let document = Document::canonical(attributes, &site.id, resource_type)?;
+        let content = content(&document, &notes.extra, resource_type, profile)?;
+        // What is too large to be kept is not told either.
+        let extra = content.extra.as_ref().map(|_| notes.extra).unwrap_or_default();
         Ok(Creation {
-            content: content(&document, &notes.extra, resource_type, profile)?,
+            told: Told::new(&site, document.as_object(), &extra, content.columns.active),
+            content,
             members: members.map(MemberStep::Add).into_iter().collect(),
             revive,
             plan: None,
@@ -203,7 +207,7 @@ impl Service {
     async fn revise(&self, revision: Revision) -> Result<ResourceRow, ServiceError> {
         let site = revision.site.clone();
         let found: Result<_, StoreError> =
-            self.store.get("resource_get", move |tx| site.get(tx)).await;
+            self.store.lookup("resource_get", move |tx| site.get(tx)).await;
         let row = found?.ok_or_else(|| revision.site.missing())?;
         revision.site.trace.met(&row);
         check(revision.condition.as_ref(), &row)?;

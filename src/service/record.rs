@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::policy::InForce;
+use super::unit::Site;
 use crate::clock::Ids;
 use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
 use crate::scim::Object;
@@ -34,6 +35,77 @@ pub(super) struct Recorder<'r> {
     pub(super) has_intents: bool,
 }
 
+/// What the app sees of a resource.
+struct Seen<'s> {
+    resource_type: &'s str,
+    id: &'s str,
+    doc: &'s Object,
+    extra: Option<&'s Object>,
+    active: bool,
+    created: i64,
+    modified: i64,
+}
+
+impl Seen<'_> {
+    /// As events and snapshots carry it; `None` for types that the app does not know.
+    fn view(&self, directory: &Directory) -> Option<Value> {
+        let subject = Subject {
+            directory_id: &directory.id,
+            organization_id: &directory.organization_id,
+            email_from_user_name: directory.profile.email_from_user_name,
+        };
+        // What no answer shows, no event shows either.
+        let resource_type = directory.registry.by_name(self.resource_type);
+        let stripped = resource_type.filter(|kind| kind.hides_attributes()).map(|kind| {
+            let mut doc = self.doc.clone();
+            strip_hidden(&mut doc, kind);
+            doc
+        });
+        let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
+        let &Self { id, active, created, modified, .. } = self;
+        let mut view = match self.resource_type {
+            "User" => UserView { id, doc, extra, active, created, modified }.to_value(subject),
+            "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
+            _ => return None,
+        };
+        stable::stabilise(&mut view);
+        Some(view)
+    }
+}
+
+/// The event of a new resource, rendered before its unit: all others wait for the one that runs. It
+/// counts if the policies that the unit finds give the resource the same state.
+pub(super) struct Told {
+    state: AppState,
+    data: Option<String>,
+}
+
+impl Told {
+    /// Of a type that the app does not know.
+    pub(super) fn nothing() -> Self {
+        Self { state: AppState::Active, data: None }
+    }
+
+    pub(super) fn new(site: &Site, document: &Object, extra: &Object, active: bool) -> Self {
+        let resource_type = &site.resource_type;
+        let state = match resource_type.is_user() {
+            true => site.directory.policies.state(active, false),
+            false => AppState::Active,
+        };
+        let seen = Seen {
+            resource_type: &resource_type.name,
+            id: &site.id,
+            doc: document,
+            extra: (!extra.is_empty()).then_some(extra),
+            active: state == AppState::Active,
+            created: site.now,
+            modified: site.now,
+        };
+        let data = seen.view(&site.directory).filter(|_| state.is_visible());
+        Self { state, data: data.map(|data| data.to_string()) }
+    }
+}
+
 impl Recorder<'_> {
     /// The row as the app sees it; `None` for types that the app does not know.
     fn view(&self, row: &ResourceRow) -> Option<Value> {
@@ -50,7 +122,7 @@ impl Recorder<'_> {
         tx: &mut Tx<'_>,
         event: &'static str,
         resource_id: &str,
-        data: &Value,
+        data: String,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         let new = self.event(event, resource_id, data, reason);
@@ -61,19 +133,12 @@ impl Recorder<'_> {
         &mut self,
         event: &'static str,
         resource_id: &str,
-        data: &Value,
+        data: String,
         reason: Option<Reason>,
     ) -> NewEvent {
         let id = self.ids.next("event");
         self.event_ids.push(&id, MAX_EVENTS);
-        NewEvent {
-            id,
-            event,
-            resource_id: resource_id.to_owned(),
-            data: data.to_string(),
-            reason,
-            created: self.now,
-        }
+        NewEvent { id, event, resource_id: resource_id.to_owned(), data, reason, created: self.now }
     }
 
     pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
@@ -83,12 +148,30 @@ impl Recorder<'_> {
         }
     }
 
+    /// Like [`Recorder::created`], with the event that was rendered before the unit if it holds.
+    pub(super) fn created_as_told(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        told: &Told,
+    ) -> Result<(), StoreError> {
+        match self.creation_as_told(row, told) {
+            Some(new) => tx.event_append(self.directory.key, &new),
+            None => Ok(()),
+        }
+    }
+
     /// The event of a new resource, to be appended by whoever inserts it.
-    pub(super) fn creation(&mut self, row: &ResourceRow) -> Option<NewEvent> {
-        let event =
-            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
+    pub(super) fn creation_as_told(&mut self, row: &ResourceRow, told: &Told) -> Option<NewEvent> {
+        match told.data.as_ref().filter(|_| told.state == row.app_state) {
+            Some(data) => Some(self.event(creation_name(row), &row.id, data.clone(), None)),
+            None => self.creation(row),
+        }
+    }
+
+    fn creation(&mut self, row: &ResourceRow) -> Option<NewEvent> {
         let data = self.view(row)?;
-        Some(self.event(event, &row.id, &data, None))
+        Some(self.event(creation_name(row), &row.id, data.to_string(), None))
     }
 
     /// Nothing when nothing that the app sees has changed, or it sees nothing of the user.
@@ -112,7 +195,7 @@ impl Recorder<'_> {
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        self.append(tx, event, &new.id, &data, reason)
+        self.append(tx, event, &new.id, data.to_string(), reason)
     }
 
     pub(super) fn deleted(
@@ -124,7 +207,7 @@ impl Recorder<'_> {
         let event =
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, &data, reason),
+            Some(data) => self.append(tx, event, &row.id, data.to_string(), reason),
             None => Ok(()),
         }
     }
@@ -138,6 +221,9 @@ impl Recorder<'_> {
         member_keys: &[i64],
     ) -> Result<Listed, StoreError> {
         let mut named = Listed::default();
+        if member_keys.is_empty() {
+            return Ok(named);
+        }
         let Some(group_view) = self.view(group) else {
             named.count = member_keys.len();
             return Ok(named);
@@ -206,35 +292,28 @@ impl Recorder<'_> {
             "user": user,
             "group": group_view,
         });
-        self.append(tx, event, group_id, &data, reason)
+        self.append(tx, event, group_id, data.to_string(), reason)
     }
+}
+
+fn creation_name(row: &ResourceRow) -> &'static str {
+    if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED }
 }
 
 /// A resource as the app sees it, in events and in the read API; `None` for types that it does not
 /// know.
 pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
-    let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    // What no answer shows, the app does not see either.
-    if let Some(resource_type) = directory.registry.by_name(&row.resource_type) {
-        strip_hidden(&mut doc, resource_type);
-    }
-    let subject = Subject {
-        directory_id: &directory.id,
-        organization_id: &directory.organization_id,
-        email_from_user_name: directory.profile.email_from_user_name,
+    let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+    let seen = Seen {
+        resource_type: &row.resource_type,
+        id: &row.id,
+        doc: &doc,
+        extra: extra.as_ref(),
+        active: row.app_state == AppState::Active,
+        created: row.created,
+        modified: row.modified,
     };
-    let (doc, extra) = (&doc, extra.as_ref());
-    let (id, created, modified) = (row.id.as_str(), row.created, row.modified);
-    let mut view = match row.resource_type.as_str() {
-        "User" => {
-            let active = row.app_state == AppState::Active;
-            UserView { id, doc, extra, active, created, modified }.to_value(subject)
-        }
-        "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
-        _ => return None,
-    };
-    stable::stabilise(&mut view);
-    Some(view)
+    seen.view(directory)
 }
 
 /// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator

@@ -12,7 +12,7 @@ use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::membership::{Group, Plan};
 use super::policy::{Fate, InForce, Revive};
-use super::record::{Recorder, object};
+use super::record::{Recorder, Told, object};
 use super::{lifecycle, membership};
 use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
@@ -62,6 +62,7 @@ pub(super) struct Creation {
     pub(super) site: Site,
     pub(super) content: ResourceContent,
     pub(super) members: Vec<MemberStep>,
+    pub(super) told: Told,
     /// Makes of an inactive user who has the name what a PUT would make, where the directory brings
     /// such users back.
     pub(super) revive: Option<Arc<Editor>>,
@@ -75,7 +76,7 @@ impl Creation {
         if let Some(stored) = self.revived(tx, &mut recorder)? {
             return Ok(stored);
         }
-        let row = self.insert(tx, &mut recorder)?;
+        let row = self.site.insert(tx, &self.content, &self.told, &mut recorder)?;
         let unfinished = self.join(tx, &row, &mut recorder)?;
         Ok(Stored { row, unfinished })
     }
@@ -114,7 +115,8 @@ impl Creation {
         for (index, creation) in creations.iter().enumerate() {
             let open = creation.site.open(tx, guard(&creation.members));
             let mut recorder = open.map_err(|error| (index, error))?;
-            let row = creation.insert(tx, &mut recorder).map_err(|error| (index, error))?;
+            let row = creation.site.insert(tx, &creation.content, &creation.told, &mut recorder);
+            let row = row.map_err(|error| (index, error))?;
             made.push((creation, row, recorder));
         }
         let mut rows = Vec::with_capacity(made.len());
@@ -124,15 +126,6 @@ impl Creation {
             rows.push(Stored { row, unfinished });
         }
         Ok(rows)
-    }
-
-    /// The resource without its members, which need not exist yet.
-    fn insert(
-        &self,
-        tx: &mut Tx<'_>,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<ResourceRow, ServiceError> {
-        self.site.insert(tx, &self.content, recorder)
     }
 
     /// Takes the members in; true when there are more of them than go into this unit.
@@ -356,10 +349,12 @@ impl Site {
         Changed { resource_type, id: self.id.clone(), relation, ..Changed::default() }
     }
 
+    /// The resource without its members, which need not exist yet.
     fn insert(
         &self,
         tx: &mut Tx<'_>,
         content: &ResourceContent,
+        told: &Told,
         recorder: &mut Recorder<'_>,
     ) -> Result<ResourceRow, ServiceError> {
         let directory_key = self.directory.key;
@@ -374,7 +369,7 @@ impl Site {
             lifecycle::take_name(tx, recorder, name)?;
         }
         if app_state.is_visible() {
-            recorder.created(tx, &row)?;
+            recorder.created_as_told(tx, &row, told)?;
         }
         tx.count_add(directory_key, &rt.name, row.active, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;

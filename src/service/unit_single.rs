@@ -48,7 +48,10 @@ impl SingleCreation {
             // No group is waiting for more of a resource that is not there yet.
             has_intents: false,
         };
-        let event = app_state.is_visible().then(|| recorder.creation(&row)).flatten();
+        let event = app_state
+            .is_visible()
+            .then(|| recorder.creation_as_told(&row, &creation.told))
+            .flatten();
         Some(Self {
             creation: Arc::clone(creation),
             directory: WriteInto {

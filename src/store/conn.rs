@@ -40,6 +40,8 @@ impl Location {
 pub(super) enum Role {
     Writer,
     Reader,
+    /// Reads on threads that wait for no lock.
+    Lookup,
     /// Writes request records: a loss of power may take the last of them, never the file.
     RecordWriter,
 }
@@ -56,8 +58,9 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let cache_kib = match role {
         Role::Writer => 32 * 1024,
-        Role::Reader | Role::RecordWriter => 4 * 1024,
+        Role::Reader | Role::Lookup | Role::RecordWriter => 4 * 1024,
     };
+    let busy = if role == Role::Lookup { Duration::ZERO } else { BUSY_TIMEOUT };
     let synchronous = if role == Role::RecordWriter { "NORMAL" } else { "FULL" };
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout = {busy};
@@ -69,7 +72,7 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -{cache_kib};",
-        busy = BUSY_TIMEOUT.as_millis(),
+        busy = busy.as_millis(),
     ))?;
     Ok(AnyConn::Sqlite(conn))
 }

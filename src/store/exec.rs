@@ -81,6 +81,23 @@ pub(super) trait Unit: Send {
 /// A unit as one statement of PostgreSQL, if it can be: see [`super::Store::write_in_one`].
 pub(super) type InOne<T, E> = Box<dyn FnMut(Single<'_>) -> Result<Option<T>, E> + Send>;
 
+/// Runs a closure once: its result, or the failure of the storage after which the connection is suspect.
+pub(super) fn attempt<T, E: UnitError>(
+    name: &'static str,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<Result<T, E>, StoreError> {
+    // A panic in one unit must not take the lane down; what it did is rolled back.
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    match outcome.map_err(|_| StoreError::Panicked(name))? {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => match error.into_storage() {
+            Ok(storage) if storage.is_refusal() => Ok(Err(E::from(storage))),
+            Ok(storage) => Err(storage),
+            Err(own) => Ok(Err(own)),
+        },
+    }
+}
+
 struct TypedUnit<F, T, E> {
     name: &'static str,
     mode: Mode,
@@ -106,10 +123,8 @@ where
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
         let work = &mut self.work;
-        // A panic in one unit must not take the lane down; what it did is rolled back.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
-        let Ok(result) = outcome else { return Ended::Broken(StoreError::Panicked(self.name)) };
-        self.keep(result)
+        let outcome = attempt(self.name, || work(tx));
+        self.keep(outcome)
     }
 
     fn has_single(&self) -> bool {
@@ -118,12 +133,11 @@ where
 
     fn run_single(&mut self, single: Single<'_>) -> Option<Ended> {
         let work = self.single.as_mut()?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(single)));
-        match outcome {
-            Ok(Ok(Some(value))) => Some(self.keep(Ok(value))),
+        match attempt(self.name, || work(single)) {
             Ok(Ok(None)) => None,
-            Ok(Err(error)) => Some(self.keep(Err(error))),
-            Err(_) => Some(Ended::Broken(StoreError::Panicked(self.name))),
+            Ok(Ok(Some(value))) => Some(self.keep(Ok(Ok(value)))),
+            Ok(Err(error)) => Some(self.keep(Ok(Err(error)))),
+            Err(broken) => Some(self.keep(Err(broken))),
         }
     }
 
@@ -145,21 +159,14 @@ where
 
 impl<F, T, E: UnitError> TypedUnit<F, T, E> {
     /// Keeps what came of a run, unless the storage failed.
-    fn keep(&mut self, result: Result<T, E>) -> Ended {
-        let error = match result {
-            Ok(value) => {
-                self.result = Some(Ok(value));
-                return Ended::Done;
-            }
-            Err(error) => error,
+    fn keep(&mut self, outcome: Result<Result<T, E>, StoreError>) -> Ended {
+        let result = match outcome {
+            Ok(result) => result,
+            Err(broken) => return Ended::Broken(broken),
         };
-        let own = match error.into_storage() {
-            Ok(storage) if storage.is_refusal() => E::from(storage),
-            Ok(storage) => return Ended::Broken(storage),
-            Err(own) => own,
-        };
-        self.result = Some(Err(own));
-        Ended::Refused
+        let ended = if result.is_ok() { Ended::Done } else { Ended::Refused };
+        self.result = Some(result);
+        ended
     }
 }
 

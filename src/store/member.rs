@@ -5,10 +5,13 @@
 //! resources to find the few that a list names. `CROSS JOIN` fixes the order of its loops; to
 //! PostgreSQL it is an ordinary join.
 
+use std::collections::BTreeMap;
+
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
+use super::dialect::Dialect;
 use super::resource::key_list;
 use super::sql::{Bind, Tx};
 
@@ -145,6 +148,49 @@ impl Tx<'_> {
     /// The groups that a resource is in, directly or through other groups, however deep; each is
     /// visited once, so cycles end.
     pub fn membership_list(
+        &mut self,
+        directory_key: i64,
+        member_key: i64,
+    ) -> Result<Vec<MembershipRow>, StoreError> {
+        match self.dialect {
+            Dialect::Sqlite => self.membership_climb(directory_key, member_key),
+            Dialect::Postgres => self.membership_recursive(directory_key, member_key),
+        }
+    }
+
+    /// Level by level. A recursive statement of SQLite builds two tables on the way, which costs as much
+    /// as five look-ups; most resources need one.
+    fn membership_climb(
+        &mut self,
+        directory_key: i64,
+        member_key: i64,
+    ) -> Result<Vec<MembershipRow>, StoreError> {
+        let mut found = BTreeMap::new();
+        let mut waiting = vec![(member_key, true)];
+        while let Some((key, direct)) = waiting.pop() {
+            let groups = self.rows::<(BigInt, Text, Nullable<Text>, Bool), _>(
+                "SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member p \
+                     WHERE p.directory_key = m.directory_key AND p.member_key = m.group_key) \
+                 FROM member m CROSS JOIN resource r WHERE m.directory_key = ? \
+                 AND m.member_key = ? AND r.key = m.group_key \
+                 AND +r.directory_key = m.directory_key",
+                &[Bind::Int(directory_key), Bind::Int(key)],
+            )?;
+            for (group_key, group_id, display, is_member) in groups {
+                if group_key == member_key || found.contains_key(&group_key) {
+                    continue;
+                }
+                let group: MembershipRow = MembershipRow { group_key, group_id, display, direct };
+                found.insert(group_key, group);
+                if is_member {
+                    waiting.push((group_key, false));
+                }
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn membership_recursive(
         &mut self,
         directory_key: i64,
         member_key: i64,

@@ -1,8 +1,8 @@
 //! The store: the only user of the database.
 //!
 //! Callers hand over closures. [`Store::get`] runs one statement, [`Store::read`] several on one
-//! snapshot, [`Store::write`] one unit: all of it commits or none. Units may be run again, so they
-//! touch nothing but the database. The nouns (`directory`, `resource`, `member`, …) are functions
+//! snapshot, [`Store::lookup`] a few by key, [`Store::write`] one unit: all of it commits or none. Units
+//! may be run again, so they touch nothing but the database. The nouns (`directory`, `resource`, `member`, …) are functions
 //! on [`Tx`]; [`plan`] turns filters into SQL.
 
 pub mod backup;
@@ -13,6 +13,7 @@ mod error;
 mod exec;
 mod housekeep;
 pub mod list;
+mod lookup;
 mod metrics;
 mod postgres_lane;
 mod queue;
@@ -70,6 +71,7 @@ pub use sql::Tx;
 
 use conn::{AnyConn, Role};
 use exec::{InOne, Lane, Mode};
+use lookup::Lookups;
 use queue::Queue;
 
 /// How many threads serve reads on SQLite, and everything on PostgreSQL.
@@ -103,10 +105,11 @@ pub struct Store {
 }
 
 struct Lanes {
-    has_singles: bool,
     write: Lane,
     read: Lane,
     scan: Lane,
+    /// On SQLite.
+    lookups: Option<Lookups>,
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     metrics: StoreMetrics,
@@ -190,7 +193,8 @@ impl Store {
         threads.push(spawn("checkpoint", move || {
             housekeep::checkpoint_loop(&file, keeping, &log_metrics, &stopped);
         })?);
-        Ok(Self::of(queues, Some(stop), threads, metrics, false))
+        let lookups = Some(Lookups::new(path.to_owned()));
+        Ok(Self::of(queues, lookups, Some(stop), threads, metrics))
     }
 
     /// Connections that share a queue, and one for scans.
@@ -208,23 +212,23 @@ impl Store {
             })?);
         }
         let queues = Queues { write: Arc::clone(&shared), read: shared, scan };
-        Ok(Self::of(queues, None, threads, metrics, true))
+        Ok(Self::of(queues, None, None, threads, metrics))
     }
 
     fn of(
         queues: Queues,
+        lookups: Option<Lookups>,
         stop: Option<Sender<()>>,
         threads: Vec<JoinHandle<()>>,
         metrics: StoreMetrics,
-        has_singles: bool,
     ) -> Self {
         let lane = |queue| Lane { queue, metrics: metrics.clone() };
         Self {
             lanes: Arc::new(Lanes {
-                has_singles,
                 write: lane(queues.write),
                 read: lane(queues.read),
                 scan: lane(queues.scan),
+                lookups,
                 stop,
                 threads,
                 metrics,
@@ -256,6 +260,73 @@ impl Store {
         E: UnitError,
     {
         self.lanes.read.run(name, Mode::Read, work).await
+    }
+
+    /// A few rows by key, all of one state. On SQLite the closure runs on the calling thread, so it must
+    /// not look at more rows than such a thread has time for.
+    pub async fn lookup<T, E>(
+        &self,
+        name: &'static str,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        match self.look_up_here(name, &mut work) {
+            Some(result) => result,
+            None => self.lanes.read.run(name, Mode::Read, work).await,
+        }
+    }
+
+    /// Like [`Store::lookup`], of one statement.
+    pub async fn lookup_one<T, E>(
+        &self,
+        name: &'static str,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        match self.look_up_here(name, &mut work) {
+            Some(result) => result,
+            None => self.lanes.read.run(name, Mode::Get, work).await,
+        }
+    }
+
+    /// Like [`Store::lookup`]. On PostgreSQL `single` is tried first: the same in one statement, without
+    /// a transaction around it.
+    pub async fn lookup_in_one<T, E>(
+        &self,
+        name: &'static str,
+        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        if let Some(result) = self.look_up_here(name, &mut work) {
+            return result;
+        }
+        let single = self.in_one(single);
+        self.lanes.read.run_in_one(name, Mode::Read, single, work).await
+    }
+
+    fn look_up_here<T, E: UnitError>(
+        &self,
+        name: &'static str,
+        work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.lanes.lookups.as_ref()?.run(name, work)
+    }
+
+    fn in_one<T, E>(
+        &self,
+        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
+    ) -> Option<InOne<T, E>> {
+        self.has_singles().then(|| -> InOne<T, E> { Box::new(single) })
     }
 
     /// Reads that may look at many rows; they wait for each other and for nothing else.
@@ -297,23 +368,7 @@ impl Store {
     /// True where a unit can be one statement: on PostgreSQL. Elsewhere nothing has to be prepared
     /// for it.
     pub fn has_singles(&self) -> bool {
-        self.lanes.has_singles
-    }
-
-    /// Like [`Store::read`]. On PostgreSQL `single` is tried first: the same in one statement, without a
-    /// transaction around it.
-    pub async fn read_in_one<T, E>(
-        &self,
-        name: &'static str,
-        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: UnitError,
-    {
-        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
-        self.lanes.read.run_in_one(name, Mode::Read, single, work).await
+        self.lanes.lookups.is_none()
     }
 
     /// Like [`Store::write`]. On PostgreSQL `single` is tried first: the same in one statement, which
@@ -332,7 +387,7 @@ impl Store {
         if exec::claim().is_some() {
             return self.write(name, work).await;
         }
-        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        let single = self.in_one(single);
         self.lanes.write.run_in_one(name, Mode::Write, single, work).await
     }
 

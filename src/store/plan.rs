@@ -375,6 +375,18 @@ impl Predicate {
         }
     }
 
+    /// True when at most one resource of a type can match, and an index finds it.
+    pub fn is_unique(&self) -> bool {
+        use TextColumn::{Id, UserName};
+        match self {
+            Self::Text { column, op, negated, .. } => {
+                matches!(column, Id | UserName) && *op == CompareOp::Eq && !negated
+            }
+            Self::And(parts) => parts.iter().any(Self::is_unique),
+            _ => false,
+        }
+    }
+
     /// True when an index other than the walk by key finds the resources.
     fn is_driven(&self) -> bool {
         match self {

@@ -16,7 +16,7 @@ use crate::service::context::{Directory, State};
 use crate::service::deletion::Deletion;
 use crate::service::error::AdminError;
 use crate::service::exchange::Trace;
-use crate::service::record::object;
+use crate::service::record::{Told, object};
 use crate::service::unit::{Creation, Edit, Prepared, Revision, Site, content};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::list::{Order, Walk};
@@ -149,6 +149,7 @@ fn replace(
                     site: site.clone(),
                     content,
                     members: Vec::new(),
+                    told: Told::nothing(),
                     revive: None,
                     plan: None,
                 };

@@ -114,6 +114,8 @@ impl Buffer {
 pub(super) struct Sampler {
     /// Directory, and whether refused → second, and requests in it.
     counted: HashMap<(i64, bool), (i64, u32)>,
+    /// How many there are when past seconds are forgotten next.
+    forget_at: usize,
 }
 
 impl Sampler {
@@ -130,8 +132,10 @@ impl Sampler {
             return true;
         }
         let second = now.div_euclid(1_000);
-        if self.counted.len() >= MAX_COUNTED {
+        if self.counted.len() >= self.forget_at {
             self.counted.retain(|_, (counted, _)| *counted == second);
+            // Many directories in one second are not looked through for each of their requests.
+            self.forget_at = self.counted.len().saturating_mul(2).max(MAX_COUNTED);
         }
         let (counted, requests) =
             self.counted.entry((directory_key, refused)).or_insert((second, 0));

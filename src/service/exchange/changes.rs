@@ -23,12 +23,14 @@ pub(super) enum Values {
 }
 
 /// What the change did, without secrets.
-pub(super) fn of(changed: &Changed, values: Values, redactor: &mut Redactor<'_>) -> Vec<Value> {
-    let document = |text: &Option<String>| -> Object {
-        text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    };
+pub(super) fn of(
+    changed: &Changed,
+    (before, after): (&Object, &Object),
+    values: Values,
+    redactor: &mut Redactor<'_>,
+) -> Vec<Value> {
     let mut differences = Vec::new();
-    compare(&document(&changed.before), &document(&changed.after), "", &mut differences);
+    compare(before, after, "", &mut differences);
     let more = differences.len().saturating_sub(MAX_CHANGES);
     let mut list: Vec<Value> = differences
         .into_iter()
@@ -104,17 +106,20 @@ fn compare(old: &Object, new: &Object, prefix: &str, found: &mut Vec<Difference>
         let path = format!("{prefix}{name}");
         let separator = if prefix.is_empty() && name.contains(':') { ':' } else { '.' };
         let empty = Object::new();
-        let inner = |value: Option<&Value>| match value {
-            None => Some(empty.clone()),
-            Some(Value::Object(object)) => Some(object.clone()),
-            Some(_) => None,
-        };
-        match (inner(before), inner(after)) {
+        match (inner(before, &empty), inner(after, &empty)) {
             (Some(before), Some(after)) => {
-                compare(&before, &after, &format!("{path}{separator}"), found);
+                compare(before, after, &format!("{path}{separator}"), found);
             }
             _ => found.push(Difference { path, old: before.cloned(), new: after.cloned() }),
         }
+    }
+}
+
+/// The members of an object; none of a value that is not there.
+fn inner<'v>(value: Option<&'v Value>, empty: &'v Object) -> Option<&'v Object> {
+    match value {
+        None => Some(empty),
+        Some(value) => value.as_object(),
     }
 }
 
@@ -126,12 +131,11 @@ mod tests {
 
     fn changes(before: Option<Value>, after: Option<Value>, values: Values) -> Value {
         let hidden = HashSet::from(["pin".to_owned()]);
-        let changed = Changed {
-            before: before.map(|value| value.to_string()),
-            after: after.map(|value| value.to_string()),
-            ..Changed::default()
+        let object = |value: Option<Value>| -> Object {
+            value.and_then(|value| value.as_object().cloned()).unwrap_or_default()
         };
-        of(&changed, values, &mut Redactor::new(&hidden)).into()
+        let documents = (&object(before), &object(after));
+        of(&Changed::default(), documents, values, &mut Redactor::new(&hidden)).into()
     }
 
     #[test]
@@ -188,7 +192,8 @@ mod tests {
         }
         let changed = Changed { relation: "members", joined, ..Changed::default() };
         let hidden = HashSet::new();
-        let list = of(&changed, Values::Shown, &mut Redactor::new(&hidden));
+        let documents = (&Object::new(), &Object::new());
+        let list = of(&changed, documents, Values::Shown, &mut Redactor::new(&hidden));
         let expected = json!([{"path": "members", "added": {"count": 3, "first": ["m0", "m1"]}}]);
         assert_eq!(Value::from(list), expected);
     }

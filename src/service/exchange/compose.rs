@@ -79,9 +79,10 @@ impl Composer<'_> {
         let is_bulk = findings.values().any(|finding| finding.outcome.is_some());
         let alone =
             if is_bulk { Finding::default() } else { findings.remove(&0).unwrap_or_default() };
-        let mut whole = self.finding(&alone, refused);
+        let documents = Documents::of(&alone);
+        let mut whole = self.finding(&alone, &documents, refused);
         let operations = is_bulk.then(|| self.operations(&findings, &mut whole));
-        let resource = self.resource(&alone, &received);
+        let resource = self.resource(&alone, &documents, &received);
         let mut record = Object::new();
         let mut put = |name: &str, value: Value| record.insert(name.to_owned(), value);
         put("id", exchange.id.clone().into());
@@ -150,24 +151,27 @@ impl Composer<'_> {
     }
 
     /// What is shown of an operation.
-    fn finding(&mut self, finding: &Finding, refused: bool) -> Shown {
+    fn finding(&mut self, finding: &Finding, documents: &Documents, refused: bool) -> Shown {
         let changed = finding.changed.as_ref().filter(|_| !refused);
         let values = if self.keeps_bodies { Values::Shown } else { Values::Hidden };
         if let Some(changed) = changed {
             self.names.add(Some(&changed.id));
-            self.names.of_document(changed.before.as_deref());
-            self.names.of_document(changed.after.as_deref());
+            self.names.of_object(&documents.before);
+            self.names.of_object(&documents.after);
             let related = changed.joined.first.iter().chain(&changed.left.first);
             for id in related.chain(&changed.waiting.first) {
                 self.names.add(Some(id));
             }
         }
-        self.names.of_document(finding.met.as_deref());
+        self.names.of_object(&documents.met);
         Shown {
             rewritten: finding.rewritten.iter().map(|fired| self.fired(fired)).collect(),
             ignored: finding.ignored.iter().map(|path| cut(&self.redactor.scrub(path))).collect(),
             changes: changed
-                .map(|changed| changes::of(changed, values, &mut self.redactor))
+                .map(|changed| {
+                    let (before, after) = (&documents.before, &documents.after);
+                    changes::of(changed, (before, after), values, &mut self.redactor)
+                })
                 .unwrap_or_default(),
             events: changed.map(|changed| changed.event_ids.clone()).unwrap_or_default(),
         }
@@ -183,7 +187,8 @@ impl Composer<'_> {
         for (index, finding) in findings {
             let outcome = finding.outcome.clone().unwrap_or_default();
             let refused = outcome.get("response").is_some();
-            let shown = self.finding(finding, refused || finding.outcome.is_none());
+            let refused = refused || finding.outcome.is_none();
+            let shown = self.finding(finding, &Documents::of(finding), refused);
             whole.events.count += shown.events.count;
             let room = MAX_EVENTS.saturating_sub(whole.events.first.len());
             whole.events.first.extend(shown.events.first.into_iter().take(room));
@@ -205,7 +210,12 @@ impl Composer<'_> {
     }
 
     /// The resource that the request is about, if it is one.
-    fn resource(&mut self, finding: &Finding, received: &Value) -> Option<Value> {
+    fn resource(
+        &mut self,
+        finding: &Finding,
+        documents: &Documents,
+        received: &Value,
+    ) -> Option<Value> {
         // A refused create has made no resource.
         let changed =
             finding.changed.as_ref().filter(|_| matches!(self.exchange.status, ..400 | GONE));
@@ -215,15 +225,13 @@ impl Composer<'_> {
             (None, Some((kind, id))) => (kind, id),
             (None, None) => return None,
         };
-        let documents = [
-            changed.and_then(|changed| changed.after.as_deref()),
-            changed.and_then(|changed| changed.before.as_deref()),
-            finding.met.as_deref(),
-        ];
-        let stored = documents.into_iter().flatten().find_map(|text| {
-            let document: Object = serde_json::from_str(text).ok()?;
-            Some(document.get("userName")?.as_str()?.to_owned())
-        });
+        // What a refused request would have made is not there.
+        let made = changed.map(|_| [&documents.after, &documents.before]);
+        let stored = made.into_iter().flatten().chain([&documents.met]);
+        let stored = stored
+            .filter_map(|document| document.get("userName")?.as_str())
+            .map(str::to_owned)
+            .next();
         let sent = || received.as_object().and_then(|body| member(body, "userName")?.as_str());
         let user_name = stored.or_else(|| sent().map(str::to_owned));
         Some(json!({"type": kind, "id": (!id.is_empty()).then_some(id), "user_name": user_name}))
@@ -252,6 +260,27 @@ impl Composer<'_> {
                 .filter(|(name, _)| !OF_SERVER.contains(&name.as_str()))
                 .for_each(|(_, member)| self.scrub_detail(member)),
             _ => {}
+        }
+    }
+}
+
+/// The documents of a finding; empty where there is none.
+struct Documents {
+    before: Object,
+    after: Object,
+    met: Object,
+}
+
+impl Documents {
+    fn of(finding: &Finding) -> Self {
+        let document = |text: Option<&String>| -> Object {
+            text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        };
+        let changed = finding.changed.as_ref();
+        Self {
+            before: document(changed.and_then(|changed| changed.before.as_ref())),
+            after: document(changed.and_then(|changed| changed.after.as_ref())),
+            met: document(finding.met.as_ref()),
         }
     }
 }
@@ -288,13 +317,6 @@ impl Names {
             && self.0.len() < MAX_NAMES
         {
             self.0.insert(name_key(name));
-        }
-    }
-
-    fn of_document(&mut self, text: Option<&str>) {
-        let document = text.and_then(|text| serde_json::from_str::<Object>(text).ok());
-        if let Some(document) = document {
-            self.of_object(&document);
         }
     }
 

@@ -81,6 +81,20 @@ pub(super) fn hidden_names(registry: &Registry) -> HashSet<String> {
     names
 }
 
+/// True when one of [`WORDS`] is in the name. Every member of every record is asked about: searching for
+/// each word in turn took a fourth of the time that a record costs.
+fn names_secret(name: &str) -> bool {
+    let mut squeezed = String::with_capacity(name.len());
+    for c in name.chars().filter(|c| c.is_alphanumeric()) {
+        squeezed.extend(c.to_lowercase());
+    }
+    let begins = |(at, c): (usize, char)| {
+        matches!(c, 'p' | 's' | 't' | 'a' | 'c' | 'b')
+            && squeezed.get(at..).is_some_and(|rest| WORDS.iter().any(|w| rest.starts_with(w)))
+    };
+    squeezed.char_indices().any(begins)
+}
+
 impl<'r> Redactor<'r> {
     pub(super) fn new(hidden: &'r HashSet<String>) -> Self {
         Self { hidden, removed: BTreeSet::new(), too_many: false, left: Cell::new(MAX_LOOKED_AT) }
@@ -88,10 +102,11 @@ impl<'r> Redactor<'r> {
 
     /// True when a name or path speaks of a secret.
     pub(super) fn is_secret(&self, name: &str) -> bool {
-        let squeezed: String =
-            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        if WORDS.iter().any(|word| squeezed.contains(word)) {
+        if names_secret(name) {
             return true;
+        }
+        if self.hidden.is_empty() {
+            return false;
         }
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$');
         name.to_ascii_lowercase().split(|c| !is_part(c)).any(|part| self.hidden.contains(part))
@@ -284,6 +299,18 @@ mod tests {
         let hidden = HashSet::from(["badge".to_owned()]);
         Redactor::new(&hidden).value(&mut value);
         value
+    }
+
+    #[test]
+    fn every_word_is_found_wherever_it_stands() {
+        for word in WORDS {
+            for name in
+                [word.to_owned(), format!("x{word}"), format!("a-{word}S"), format!("É{word}")]
+            {
+                assert!(names_secret(&name) && names_secret(&name.to_uppercase()), "{name}");
+            }
+        }
+        assert!(!names_secret("displayName") && !names_secret("") && !names_secret("passwo"));
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Service {
 
     pub(super) fn access_of_client(&self, client: &OAuthClientRow, opened: &Opened) -> Access {
         Access {
-            directory: Arc::new(self.opened_directory(opened)),
+            directory: self.opened_directory(opened),
             holder: Holder::Client(client.id.clone()),
             scope: TokenScope::of(&client.scope),
             user_id: None,
@@ -345,7 +345,7 @@ impl Service {
             return Ok(None);
         };
         Ok(Some(Access {
-            directory: Arc::new(self.opened_directory(&opened)),
+            directory: self.opened_directory(&opened),
             holder: Holder::Entra(trusted),
             scope: TokenScope::Write,
             user_id: None,

@@ -30,7 +30,7 @@ const MAX_PAGE_MEMBERS: usize = 50_000;
 pub(super) struct Source {
     pub(super) resource_type: Arc<ResourceType>,
     projection: Arc<Projection>,
-    relations: Relations,
+    pub(super) relations: Relations,
     pub(super) predicate: Predicate,
     /// What the predicate does not decide.
     pub(super) filter: Option<Filter>,
@@ -163,13 +163,17 @@ impl Service {
         let shown: Vec<(Arc<ResourceType>, Arc<Projection>)> = (listing.sources.iter())
             .map(|source| (Arc::clone(&source.resource_type), Arc::clone(&source.projection)))
             .collect();
+        let is_lookup = listing.is_lookup();
         let page: PageRead = match listing.segments() {
             Some(segments) => {
                 let read = move |tx: &mut Tx<'_>| {
                     let slice = listing.walk(tx, &segments)?;
                     listing.with_relations(tx, slice)
                 };
-                self.store.read("list", read).await?
+                match is_lookup {
+                    true => self.store.lookup("list", read).await?,
+                    false => self.store.read("list", read).await?,
+                }
             }
             None => {
                 let read = move |tx: &mut Tx<'_>| {
@@ -182,7 +186,10 @@ impl Service {
         let (next, previous) = self.cursors_around(query, &span, &page, now);
         if let (Span::Index { page: asked, .. }, Some(last)) = (&span, &page.last) {
             let rows = u64::try_from(page.entries.len()).unwrap_or(0) + asked.start_index - 1;
-            self.anchors.note(query, rows, last.clone(), now);
+            // Who has read everything does not go on.
+            if i64::try_from(rows).is_ok_and(|rows| rows < page.slice_total) {
+                self.anchors.note(query, rows, last.clone(), now);
+            }
         }
         let resources = page.entries.into_iter().filter_map(|(source, found)| {
             let (resource_type, projection) = shown.get(source)?.clone();

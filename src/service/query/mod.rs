@@ -72,7 +72,7 @@ impl Service {
             }
         };
         let found: Result<Option<Found>, StoreError> = match relations.in_one() {
-            InOne::Row => self.store.get("resource_get", read).await,
+            InOne::Row => self.store.lookup_one("resource_get", read).await,
             InOne::With(shown) => {
                 let single = move |one: Single<'_>| match one.resource_find(
                     directory_key,
@@ -83,8 +83,9 @@ impl Service {
                     Some(found) => Ok(Found::of(found).map(Some)),
                     None => Ok(Some(None)),
                 };
-                self.store.read_in_one("resource_get", single, read).await
+                self.store.lookup_in_one("resource_get", single, read).await
             }
+            InOne::No if relations.are_few() => self.store.lookup("resource_get", read).await,
             InOne::No => self.store.read("resource_get", read).await,
         };
         found?.ok_or_else(|| {
@@ -115,9 +116,10 @@ impl Service {
         let directory_key = access.directory.key;
         let is_one = relations.is_one_statement_for(&row);
         let load = move |tx: &mut Tx<'_>| relations.load_first(tx, directory_key, row.clone());
-        let found: Result<Found, StoreError> = match is_one {
-            true => self.store.get("relations", load).await,
-            false => self.store.read("relations", load).await,
+        let found: Result<Found, StoreError> = match (relations.are_few(), is_one) {
+            (true, true) => self.store.lookup_one("relations", load).await,
+            (true, false) => self.store.lookup("relations", load).await,
+            (false, _) => self.store.read("relations", load).await,
         };
         Ok(found?)
     }

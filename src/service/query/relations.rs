@@ -85,7 +85,7 @@ impl Relations {
 
     /// True when loading is one statement for that row.
     pub(super) fn is_one_statement_for(self, row: &ResourceRow) -> bool {
-        !self.members && !(self.manager && mentions_manager(row))
+        !(self.members || (self.manager && mentions_manager(row)))
     }
 
     pub(super) fn of(resource_type: &ResourceType, projection: &Projection) -> Self {
@@ -100,6 +100,11 @@ impl Relations {
     /// True when there is nothing to load for the row.
     pub(super) fn is_none_for(self, row: &ResourceRow) -> bool {
         !(self.groups || self.members || (self.manager && mentions_manager(row)))
+    }
+
+    /// True when a worker has time to read them: a group can have any number of members.
+    pub(super) fn are_few(self) -> bool {
+        !self.members
     }
 
     /// With all members.

@@ -4,8 +4,8 @@
 //! and where a column can be empty one for the resources with a value and one for those without.
 
 use super::ServiceError;
-use super::cursor::{Anchor, Direction, Position};
-use super::list::{Listing, OrderColumn, Slice, Span, order_column};
+use super::cursor::{Anchor, Cursor, Direction, Position};
+use super::list::{Listing, OrderColumn, Slice, Source, Span, order_column};
 use super::sort_key::SortKey;
 use crate::scim::list::SortOrder;
 use crate::store::list::{Bound, BoundValue, Order, Walk};
@@ -72,16 +72,21 @@ impl Listing {
         tx: &mut Tx<'_>,
         segments: &[Segment],
     ) -> Result<Slice, ServiceError> {
+        let mut slice = Slice { total: 0, rows: Vec::new(), more_before: false, more_after: false };
         let count = usize::try_from(self.span.count()).unwrap_or(usize::MAX);
-        if let Some(rows) = self.short(tx, segments, count)? {
-            return Ok(Slice { total: len(&rows), rows, more_before: false, more_after: false });
+        // One row more says whether there is another page.
+        if self.begins() && count > 0 {
+            slice.rows = self.read(tx, segments, None, 0, count + 1, Direction::Forward)?;
+            slice.more_after = slice.rows.len() > count;
+            slice.rows.truncate(count);
+            // A list that fits on its first page has been counted by reading it.
+            slice.total = match slice.more_after {
+                true => self.total(tx, segments)?,
+                false => len(&slice.rows),
+            };
+            return Ok(slice);
         }
-        let mut slice = Slice {
-            total: self.total(tx, segments)?,
-            rows: Vec::new(),
-            more_before: false,
-            more_after: false,
-        };
+        slice.total = self.total(tx, segments)?;
         if count == 0 {
             return Ok(slice);
         }
@@ -101,42 +106,34 @@ impl Listing {
                 }
             }
             Span::Cursor { from, .. } => {
-                let (place, direction) = match from {
-                    Some(cursor) => (cursor.position.as_ref(), cursor.direction),
-                    None => (None, Direction::Forward),
-                };
-                // One row more says whether there is another page.
-                let mut rows = self.read(tx, segments, place, 0, count + 1, direction)?;
+                let Some(Cursor { position, direction, .. }) = from else { return Ok(slice) };
+                let mut rows =
+                    self.read(tx, segments, position.as_ref(), 0, count + 1, *direction)?;
                 let more = rows.len() > count;
                 rows.truncate(count);
-                if direction == Direction::Backward {
+                if *direction == Direction::Backward {
                     rows.reverse();
                 }
-                (slice.more_before, slice.more_after) = direction.sides(place.is_some(), more);
+                (slice.more_before, slice.more_after) = direction.sides(position.is_some(), more);
                 slice.rows = rows;
             }
         }
         Ok(slice)
     }
 
-    /// The whole list, where a filter leaves less than the first page holds: nothing has to be counted
-    /// then. Providers match users by such lists.
-    fn short(
-        &self,
-        tx: &mut Tx<'_>,
-        segments: &[Segment],
-        count: usize,
-    ) -> Result<Option<Vec<(usize, ResourceRow, Position)>>, StoreError> {
-        let is_first = match &self.span {
-            Span::Index { page, anchor } => page.start_index == 1 && anchor.is_none(),
-            Span::Cursor { .. } => false,
-        };
-        let by_value = segments.iter().all(|segment| segment.predicate.is_by_value());
-        if !is_first || !by_value || segments.is_empty() || count < 2 {
-            return Ok(None);
+    /// True for the first page of a list.
+    fn begins(&self) -> bool {
+        match &self.span {
+            Span::Index { page, .. } => page.start_index == 1,
+            Span::Cursor { from, .. } => from.is_none(),
         }
-        let rows = self.read(tx, segments, None, 0, count, Direction::Forward)?;
-        Ok((rows.len() < count).then_some(rows))
+    }
+
+    /// True when the list has at most one resource, which an index finds.
+    pub(super) fn is_lookup(&self) -> bool {
+        let members = self.sources.iter().any(|source| !source.relations.are_few());
+        let one = |source: &Source| source.filter.is_none() && source.predicate.is_unique();
+        !members && self.sources.iter().all(one)
     }
 
     /// A page by index from a place on. Rows before it may have come or gone: the total says at least

@@ -89,7 +89,7 @@ impl Service {
             })
             .await;
         let (opened, narrow) = found?;
-        let place = Place { directory: Arc::new(self.opened_directory(&opened)), narrow };
+        let place = Place { directory: self.opened_directory(&opened), narrow };
         match place.is_gone() && place.narrow.is_some() {
             // The resource went with its directory.
             true => Err(ServiceError::from(AdminError::not_found("The directory"))),

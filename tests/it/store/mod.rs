@@ -8,4 +8,5 @@ mod housekeep;
 mod keys;
 mod migrations;
 mod plan;
+mod prepared;
 mod sequencer;
