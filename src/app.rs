@@ -57,10 +57,17 @@ pub struct LocalAccess {
 /// How often a process looks for directories whose deletion is not finished.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
+/// How often a process looks for free pages of a SQLite file.
+const RECLAIM_EVERY: Duration = Duration::from_secs(30);
+/// How often a process looks how far consumers have got.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
+
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
-const SECRET_KEY_FILE: &str = "secret.key";
-const REQUESTS_FILE: &str = "requests.db";
+pub(crate) const SECRET_KEY_FILE: &str = "secret.key";
+/// The setting by which a database recognises its secret key.
+pub(crate) const SECRET_KEY_CHECK: &str = "secret_key_check";
+pub(crate) const REQUESTS_FILE: &str = "requests.db";
 const FIRST_START_FILE: &str = "first-start.txt";
 
 /// Why a server did not start.
@@ -131,6 +138,7 @@ impl App {
         let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
+        let service = service.with_event_retention(config.event_retention);
         let service = service.with_members_at_once(config.members_at_once);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
@@ -196,7 +204,36 @@ impl App {
                 if let Err(error) = service.prune_records().await {
                     tracing::warn!(%error, "request records are not pruned yet");
                 }
+                if let Err(error) = service.prune_events().await {
+                    tracing::warn!(%error, "old events are not pruned yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
+            }
+        });
+        // Moving pages about takes its time, and nothing waits for it.
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.store.reclaim().await {
+                    tracing::warn!(%error, "free pages are not given back yet");
+                }
+                tokio::time::sleep(RECLAIM_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move { service.run_event_log().await });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            stop_asked().await;
+            service.event_log.close();
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.measure_consumers().await {
+                    tracing::warn!(%error, "the lag of consumers is not known");
+                }
+                tokio::time::sleep(MEASURE_EVERY).await;
             }
         });
         // Whom policies take access from does not wait for a large deletion or conversion.
@@ -219,6 +256,16 @@ impl App {
         self.service.flush_records().await;
         ended
     }
+}
+
+/// Returns when the process is asked to stop; the server listens to the same signals by itself.
+async fn stop_asked() {
+    use actix_web::rt::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+    let listening = kinds.into_iter().filter_map(|kind| signal(kind).ok());
+    let mut listening: Vec<_> = listening.collect();
+    let any = listening.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures_util::future::select_all(any).await;
 }
 
 /// Polls the future once.
@@ -268,7 +315,7 @@ fn tls(cert: &Path, key: &Path) -> Result<rustls::ServerConfig, StartError> {
 }
 
 /// Takes the data folder for this process; a second one is refused.
-fn lock_data_dir(folder: &Path) -> Result<File, StartError> {
+pub(crate) fn lock_data_dir(folder: &Path) -> Result<File, StartError> {
     std::fs::create_dir_all(folder)
         .map_err(failed(&format!("cannot make the data folder {}", folder.display())))?;
     let path = folder.join(LOCK_FILE);
@@ -312,9 +359,19 @@ pub fn keep_first_start(first: &FirstStart, folder: &Path) -> Result<PathBuf, St
 
 /// The configured key, else the one of the data folder, which is made when there is none.
 fn secret_key(config: &Config) -> Result<SecretKey, StartError> {
+    if let Some(key) = known_secret_key(config)? {
+        return Ok(key);
+    }
+    let key = SecretKey::generate();
+    write_private(&config.data_dir.join(SECRET_KEY_FILE), key.to_text().as_bytes())?;
+    Ok(key)
+}
+
+/// The configured key, else the one of the data folder, if there is one.
+pub(crate) fn known_secret_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
     let parse = |text: &str, place: &str| {
         let message = format!("{place} does not hold 32 bytes in base64");
-        SecretKey::parse(text).ok_or(StartError(message))
+        SecretKey::parse(text).map(Some).ok_or(StartError(message))
     };
     if let Some(text) = &config.secret_key {
         return parse(text, "secret_key");
@@ -322,11 +379,7 @@ fn secret_key(config: &Config) -> Result<SecretKey, StartError> {
     let path = config.data_dir.join(SECRET_KEY_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => parse(&text, &path.display().to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = SecretKey::generate();
-            write_private(&path, key.to_text().as_bytes())?;
-            Ok(key)
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&format!("cannot read {}", path.display()))(error)),
     }
 }
@@ -337,7 +390,7 @@ async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartErr
     let value = key.check_value();
     let wanted = value.clone();
     let known: Result<String, StoreError> =
-        store.write("secret_key", move |tx| tx.setting_put_once("secret_key_check", &wanted)).await;
+        store.write("secret_key", move |tx| tx.setting_put_once(SECRET_KEY_CHECK, &wanted)).await;
     match known? == value {
         true => Ok(()),
         false => Err(StartError(format!(
@@ -348,7 +401,7 @@ async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartErr
 }
 
 /// Writes a file that only its owner may read; it appears complete or not at all.
-fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
     use std::os::unix::fs::OpenOptionsExt;
     let temporary = path.with_extension("new");
     let error = |error| failed(&format!("cannot write {}", path.display()))(error);

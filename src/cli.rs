@@ -1,10 +1,15 @@
-//! The command line. Everything but `serve` and `migrate` speaks the management API: of the running
-//! server, or of one that is started for the one command on a local port.
+//! The command line. `serve`, `migrate`, `check`, `backup` and `restore` work on the database; everything
+//! else speaks the management API: of the running server, or of one that is started for the one command
+//! on a local port.
 
+mod backup;
+mod check;
+mod events;
 mod requests;
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
@@ -29,6 +34,12 @@ enum Command {
     Migrate,
     /// Ask the running server whether it is ready
     Health,
+    /// Look whether the database is sound, also while a server runs
+    Check(check::Check),
+    /// Copy the embedded database, also while a server runs
+    Backup(backup::Backup),
+    /// Put a copy in the place of the embedded database
+    Restore(backup::Restore),
     /// Customers
     #[command(subcommand)]
     Organization(Organization),
@@ -49,6 +60,9 @@ enum Command {
     Requests(requests::Requests),
     /// Do a recorded request again without storing anything
     Replay(requests::Replay),
+    /// What the app is told
+    #[command(subcommand)]
+    Events(events::Events),
 }
 
 #[derive(Subcommand, Debug)]
@@ -236,30 +250,33 @@ impl Call {
 }
 
 /// Runs the command of this process.
-pub fn run() -> Result<(), StartError> {
+pub fn run() -> Result<ExitCode, StartError> {
     let cli = Cli::parse();
     let config = Config::load()?;
     match cli.command {
+        Command::Check(command) => return check::run(&config, &command),
         Command::Serve => {
             telemetry::init_logs();
-            actix_web::rt::System::new().block_on(serve(&config))
+            actix_web::rt::System::new().block_on(serve(&config))?;
         }
         Command::Migrate => {
             let applied = app::migrate(&config)?;
             print(&json!({"applied": applied}));
-            Ok(())
         }
-        Command::Health => health(&config.data_dir),
-        Command::Requests(command) => requests::run(&config, command),
-        Command::Replay(command) => requests::replay(&config, &command),
+        Command::Health => health(&config.data_dir)?,
+        Command::Backup(command) => backup::backup(&config, &command)?,
+        Command::Restore(command) => backup::restore(&config, &command)?,
+        Command::Requests(command) => requests::run(&config, command)?,
+        Command::Replay(command) => requests::replay(&config, &command)?,
+        Command::Events(command) => events::run(&config, command)?,
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
                 print(&answer);
             }
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: &Config) -> Result<(), StartError> {
@@ -286,8 +303,12 @@ fn call(command: Command) -> Call {
         Command::Serve
         | Command::Migrate
         | Command::Health
+        | Command::Check(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Requests(_)
-        | Command::Replay(_) => Call::get("/health/live"),
+        | Command::Replay(_)
+        | Command::Events(_) => Call::get("/health/live"),
     }
 }
 

@@ -8,8 +8,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
+use crate::service::events::RETENTION;
 use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
+use crate::service::policy::Span;
 use crate::store::Location;
 
 /// The settings of a process. Each can be set as `ROLLBOOK_<NAME>` or as `<name>` in the file.
@@ -52,6 +54,8 @@ pub struct Config {
     /// (twice as many at once), or `<a second>/<at once>`. `settings.rate_limit` of a directory goes
     /// before it.
     pub rate_limit: RateLimit,
+    /// How long events are kept for the app to read: `90d`, `12h`. At least an hour.
+    pub event_retention: Span,
     /// Most changes of a group's members that are stored together. A request that makes more is stored
     /// in several steps, so that other writers get their turn, and answered after the last.
     pub members_at_once: usize,
@@ -77,11 +81,14 @@ impl Default for Config {
             postgres_connections: 16,
             workers: 0,
             rate_limit: RateLimit::default(),
+            event_retention: RETENTION,
             members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
     }
 }
+
+const HOUR_MS: i64 = 60 * 60 * 1_000;
 
 /// Variables with the prefix that are not settings of the server.
 const NOT_SETTINGS: [&str; 4] = ["log", "config", "test_postgres", "suites_dir"];
@@ -136,6 +143,9 @@ impl Config {
             return Err("entra_authority must start with https:// (http:// only for a network of \
                         outbound_networks)"
                 .into());
+        }
+        if self.event_retention.as_ms() < HOUR_MS {
+            return Err("event_retention must be at least 1h".into());
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
@@ -229,6 +239,8 @@ mod tests {
             "trusted_proxies = 'nowhere'",
             "outbound_networks = 'nowhere'",
             "entra_authority = 'login.example.com'",
+            "event_retention = '30m'",
+            "event_retention = 'long'",
             "rate_limit = 'fast'",
             "rate_limit = 0",
             "rate_limit = -5",

@@ -3,7 +3,7 @@
 #[expect(clippy::print_stderr, reason = "the last word of a failed command")]
 fn main() -> std::process::ExitCode {
     match rollbook::cli::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("rollbook: {error}");
             std::process::ExitCode::FAILURE

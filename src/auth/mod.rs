@@ -6,6 +6,7 @@ pub mod failures;
 pub mod hash;
 pub mod jwt;
 mod jwt_crypto;
+pub mod passphrase;
 pub mod seal;
 pub mod secret;
 pub mod verified;

@@ -25,6 +25,10 @@ impl SecretKey {
         Self(bytes)
     }
 
+    pub(super) fn of(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// Reads 32 bytes in base64.
     pub fn parse(text: &str) -> Option<Self> {
         Some(Self(STANDARD.decode(text.trim()).ok()?.try_into().ok()?))

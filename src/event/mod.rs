@@ -1,6 +1,7 @@
 //! Events: what the app is told about a change. Built in the unit of the change and stored with it.
 
 pub mod model;
+pub mod stable;
 
 pub use model::{GroupView, Subject, UserView, previous_attributes};
 
@@ -41,4 +42,19 @@ pub mod name {
     pub const GROUP_USER_REMOVED: &str = "dsync.group.user_removed";
     pub const TOKEN_CREATED: &str = "dsync.token.created";
     pub const TOKEN_REVOKED: &str = "dsync.token.revoked";
+
+    pub const ALL: [&str; 12] = [
+        ACTIVATED,
+        DELETED,
+        USER_CREATED,
+        USER_UPDATED,
+        USER_DELETED,
+        GROUP_CREATED,
+        GROUP_UPDATED,
+        GROUP_DELETED,
+        GROUP_USER_ADDED,
+        GROUP_USER_REMOVED,
+        TOKEN_CREATED,
+        TOKEN_REVOKED,
+    ];
 }

@@ -65,13 +65,25 @@ pub(super) async fn let_in(
     route: RouteName,
     scope: ApiScope,
 ) -> Result<Arc<ApiAccess>, HttpError> {
+    let_in_any(request, state, route, &[scope]).await
+}
+
+/// Lets in keys that have one of the scopes, within their rate limit.
+pub(super) async fn let_in_any(
+    request: &HttpRequest,
+    state: &State,
+    route: RouteName,
+    scopes: &[ApiScope],
+) -> Result<Arc<ApiAccess>, HttpError> {
     request.extensions_mut().insert(route);
     let bearer = caller::bearer(request).map_err(HttpError::api)?;
     let address = caller::address(request, state);
     let access = state.service.api_access(bearer, address).await.map_err(HttpError::api)?;
     limit::api_key(request, state, &access)?;
-    if !access.scopes.contains(&scope) {
-        let message = format!("This API key lacks the scope \"{}\".", scope.as_str());
+    if !scopes.iter().any(|scope| access.scopes.contains(scope)) {
+        let wanted: Vec<String> =
+            scopes.iter().map(|scope| format!("\"{}\"", scope.as_str())).collect();
+        let message = format!("This API key lacks the scope {}.", wanted.join(" or "));
         return Err(HttpError::api(AdminError::new(403, "forbidden", message)));
     }
     // No id contains U+0000, and PostgreSQL would not even look.

@@ -5,6 +5,7 @@
 //! takes over after another one has stopped goes on exactly where that one ended.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -145,6 +146,7 @@ impl Service {
         let mut accepted = Accepted { txn, answer: None };
         let Some(turn) = turn else {
             drop(run);
+            self.async_arrivals.fetch_add(1, Ordering::SeqCst);
             // Every runner may have ended before the request was stored.
             if let Err(error) = self.take_up().await {
                 tracing::warn!(%error, "an asynchronous request waits for the next look");
@@ -171,7 +173,7 @@ impl Service {
     /// Gives every free runner a request that waits, as long as there are both.
     async fn take_up(self: &Arc<Self>) -> Result<(), ServiceError> {
         while let Ok(turn) = Arc::clone(&self.async_runners).try_acquire_owned() {
-            let Some(run) = self.take_over().await? else { break };
+            let Some((turn, run)) = self.next_waiting(turn).await? else { break };
             let service = Arc::clone(self);
             tokio::spawn(async move {
                 service.run_kept(run).await;
@@ -182,16 +184,41 @@ impl Service {
     }
 
     /// Runs what waits, one request after the other, until nothing does.
-    async fn run_waiting(&self, _turn: OwnedSemaphorePermit) {
+    async fn run_waiting(&self, mut turn: OwnedSemaphorePermit) {
         loop {
-            match self.take_over().await {
-                Ok(Some(run)) => self.run_kept(run).await,
+            match self.next_waiting(turn).await {
+                Ok(Some((kept, run))) => {
+                    turn = kept;
+                    self.run_kept(run).await;
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");
                     return;
                 }
             }
+        }
+    }
+
+    /// The next request that waits, with the turn to run it; gives the turn back when none does.
+    async fn next_waiting(
+        &self,
+        mut turn: OwnedSemaphorePermit,
+    ) -> Result<Option<(OwnedSemaphorePermit, BulkRun)>, ServiceError> {
+        loop {
+            let arrived = self.async_arrivals.load(Ordering::SeqCst);
+            if let Some(run) = self.take_over().await? {
+                return Ok(Some((turn, run)));
+            }
+            drop(turn);
+            // A request that came after the look met no free runner and relies on this one.
+            if self.async_arrivals.load(Ordering::SeqCst) == arrived {
+                return Ok(None);
+            }
+            let Ok(again) = Arc::clone(&self.async_runners).try_acquire_owned() else {
+                return Ok(None);
+            };
+            turn = again;
         }
     }
 

@@ -145,6 +145,15 @@ impl ApiAccess {
         }
     }
 
+    /// Whose the things are that belong to keys like this one: its organizations, with commas; empty for
+    /// keys without a limit.
+    pub fn owner(&self) -> String {
+        let mut ids = self.organization_ids.clone().unwrap_or_default();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.join(",")
+    }
+
     /// True when the key may see things of that organization.
     pub fn reaches(&self, organization_id: &str) -> bool {
         self.organization_ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id == organization_id))

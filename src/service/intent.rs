@@ -207,10 +207,8 @@ impl Rest {
             let site =
                 Site { now: self.clock.now_ms(), ids: self.clock.ids(), ..self.site.clone() };
             let group_key = self.group_key;
-            let done = self
-                .store
-                .write("member_part", move |tx| do_next(tx, site.clone(), group_key))
-                .await?;
+            let done =
+                self.store.write("member_part", move |tx| do_next(tx, &site, group_key)).await?;
             match done {
                 Step::Done => return Ok(()),
                 Step::Part(events) => {
@@ -223,7 +221,7 @@ impl Rest {
 }
 
 /// Does the next part, or finds that there is none.
-fn do_next(tx: &mut Tx<'_>, site: Site, group_key: i64) -> Result<Step, ServiceError> {
+fn do_next(tx: &mut Tx<'_>, site: &Site, group_key: i64) -> Result<Step, ServiceError> {
     let directory_key = site.directory.key;
     let mut recorder = site.open(tx, Guard::Write)?;
     if tx.intent_get(directory_key, group_key)? == Some(Ending::Deleted) {

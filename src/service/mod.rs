@@ -3,7 +3,7 @@
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
 //! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
+//! what a bearer secret opens, [`events`] reads what is told, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
 //! keeps records of what clients sent.
 
 pub mod administer;
@@ -16,6 +16,7 @@ pub mod context;
 mod deletion;
 pub mod discovery;
 pub mod error;
+pub mod events;
 pub mod exchange;
 pub mod idempotent;
 pub mod intent;
@@ -35,6 +36,7 @@ pub mod render;
 mod unit;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
@@ -74,6 +76,8 @@ pub struct Service {
     sightings: client::Sightings,
     /// Asynchronous requests that run at the same time.
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
+    /// Requests that were stored when no runner was free.
+    pub(crate) async_arrivals: AtomicU64,
     /// Seals what is accepted to be done later.
     accepted: Seal,
     /// Seals answers that are kept for the same request.
@@ -81,6 +85,8 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    /// The log that the app reads.
+    pub event_log: events::EventLog,
     pub intent_metrics: intent::IntentMetrics,
     /// Most changes of members in one unit.
     pub(crate) members_at_once: usize,
@@ -151,11 +157,13 @@ impl Service {
         Self {
             records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
+            async_arrivals: AtomicU64::new(0),
             accepted: secret_key.seal("asynchronous request"),
             answers: secret_key.seal("idempotent answer"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            event_log: events::EventLog::default(),
             intent_metrics: intent::IntentMetrics::default(),
             members_at_once: intent::MEMBERS_AT_ONCE,
             store,
@@ -176,6 +184,11 @@ impl Service {
             hashing_queue: tokio::sync::Semaphore::new(MAX_HASHING),
             fixed_keys,
         }
+    }
+
+    /// The same service with the operator's retention of events.
+    pub fn with_event_retention(self, retention: policy::Span) -> Self {
+        Self { event_log: self.event_log.keeping(retention), ..self }
     }
 
     /// The same service with so many changes of members in one unit.

@@ -57,6 +57,11 @@ const UNITS: [(char, i64); 3] =
 const MAX_SPAN_MS: i64 = 3_650 * 24 * 60 * MINUTE_MS;
 
 impl Span {
+    /// That many days.
+    pub const fn days(days: i64) -> Self {
+        Self(days * 24 * 60 * MINUTE_MS)
+    }
+
     pub fn as_ms(self) -> i64 {
         self.0
     }

@@ -8,7 +8,7 @@ use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::policy::InForce;
 use crate::clock::Ids;
-use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes};
+use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
 use crate::scim::Object;
 use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
@@ -21,45 +21,6 @@ const CHUNK: usize = 500;
 
 /// Members and groups that the record of a request names.
 pub(super) const MAX_NAMED: usize = 50;
-
-/// A resource as the app sees it, in events and in the read API; `None` for types that it does not
-/// know.
-pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
-    let subject = Subject {
-        directory_id: &directory.id,
-        organization_id: &directory.organization_id,
-        email_from_user_name: directory.profile.email_from_user_name,
-    };
-    let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    // What no answer shows, the app does not see either.
-    if let Some(resource_type) = directory.registry.by_name(&row.resource_type) {
-        strip_hidden(&mut doc, resource_type);
-    }
-    match row.resource_type.as_str() {
-        "User" => {
-            let view = UserView {
-                id: &row.id,
-                doc: &doc,
-                extra: extra.as_ref(),
-                active: row.app_state == AppState::Active,
-                created: row.created,
-                modified: row.modified,
-            };
-            Some(view.to_value(subject))
-        }
-        "Group" => {
-            let view = GroupView {
-                id: &row.id,
-                doc: &doc,
-                extra: extra.as_ref(),
-                created: row.created,
-                modified: row.modified,
-            };
-            Some(view.to_value(subject))
-        }
-        _ => None,
-    }
-}
 
 /// Appends the events of one unit.
 pub(super) struct Recorder<'r> {
@@ -130,7 +91,8 @@ impl Recorder<'_> {
         let (Some(before), Some(mut data)) = (self.view(old), self.view(new)) else {
             return Ok(());
         };
-        let Some(previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        let Some(mut previous) = previous_attributes(&before, &data) else { return Ok(()) };
+        stable::stabilise(&mut previous);
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
@@ -230,6 +192,32 @@ impl Recorder<'_> {
         });
         self.append(tx, event, group_id, &data, reason)
     }
+}
+
+/// The row as the app sees it; `None` for types that the app does not know.
+pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
+    let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+    // What no answer shows, no event shows either.
+    if let Some(resource_type) = directory.registry.by_name(&row.resource_type) {
+        strip_hidden(&mut doc, resource_type);
+    }
+    let subject = Subject {
+        directory_id: &directory.id,
+        organization_id: &directory.organization_id,
+        email_from_user_name: directory.profile.email_from_user_name,
+    };
+    let (doc, extra) = (&doc, extra.as_ref());
+    let (id, created, modified) = (row.id.as_str(), row.created, row.modified);
+    let mut view = match row.resource_type.as_str() {
+        "User" => {
+            let active = row.app_state == AppState::Active;
+            UserView { id, doc, extra, active, created, modified }.to_value(subject)
+        }
+        "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
+        _ => return None,
+    };
+    stable::stabilise(&mut view);
+    Some(view)
 }
 
 /// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator

@@ -118,6 +118,23 @@ impl Tx<'_> {
         )
     }
 
+    /// Departed users in the order of their ids, behind `after` and up to `until`.
+    pub fn departed_by_id(
+        &mut self,
+        directory_key: i64,
+        after: &str,
+        until: &str,
+        limit: i64,
+    ) -> Result<Vec<DepartedRow>, StoreError> {
+        self.rows::<Sql, _>(
+            &format!(
+                "SELECT {COLUMNS} FROM departed_user WHERE directory_key = ? AND id > ? \
+                 AND id <= ? ORDER BY id LIMIT ?"
+            ),
+            &[Bind::Int(directory_key), Bind::Text(after), Bind::Text(until), Bind::Int(limit)],
+        )
+    }
+
     /// How many left at `until` or before.
     pub fn departed_count(&mut self, directory_key: i64, until: i64) -> Result<i64, StoreError> {
         let count = self.row::<BigInt, i64>(

@@ -1,6 +1,8 @@
 //! What differs between the two databases. The only place that asks which one a connection is.
 
+use diesel::backend::Backend;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::migration::MigrationSource;
 use diesel::result::QueryResult;
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -160,4 +162,44 @@ pub(super) fn revert_all(conn: &mut AnyConn) -> Result<(), String> {
     }
     .map(|_| ())
     .map_err(|error| error.to_string())
+}
+
+/// How the tables stand to those of this version.
+pub(super) struct Versions {
+    pub(super) applied: Vec<String>,
+    /// Names of migrations that are not applied yet.
+    pub(super) missing: Vec<String>,
+    /// Numbers of migrations that this version does not have.
+    pub(super) unknown: Vec<String>,
+}
+
+pub(super) fn versions(conn: &mut AnyConn) -> Result<Versions, String> {
+    match conn {
+        AnyConn::Sqlite(inner) => versions_of(inner, SQLITE),
+        AnyConn::Pg(inner) => versions_of(inner, POSTGRES),
+    }
+}
+
+fn versions_of<DB: Backend>(
+    conn: &mut impl MigrationHarness<DB>,
+    migrations: EmbeddedMigrations,
+) -> Result<Versions, String>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let text = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
+    let known: Vec<String> = MigrationSource::<DB>::migrations(&migrations)
+        .map_err(text)?
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    let pending = conn.pending_migrations(migrations).map_err(text)?;
+    let mut applied: Vec<String> =
+        conn.applied_migrations().map_err(text)?.iter().map(ToString::to_string).collect();
+    applied.sort_unstable();
+    let unknown = applied.iter().filter(|version| !known.contains(version)).cloned().collect();
+    let mut missing: Vec<String> =
+        pending.iter().map(|migration| migration.name().to_string()).collect();
+    missing.sort_unstable();
+    Ok(Versions { applied, missing, unknown })
 }

@@ -307,7 +307,9 @@ impl Tx<'_> {
         Ok(0)
     }
 
+    /// Removes the row; whose its events are stays known.
     pub fn directory_delete(&mut self, key: i64) -> Result<(), StoreError> {
+        self.directory_past_insert(key)?;
         self.execute("DELETE FROM directory WHERE key = ?", &[Bind::Int(key)])?;
         Ok(())
     }

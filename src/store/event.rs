@@ -35,7 +35,9 @@ pub struct EventRow {
 
 impl Tx<'_> {
     /// Appends the event. The key is taken by this statement, while the unit already holds the lock
-    /// of the resource, so the keys of one resource rise in the order of its changes.
+    /// of the resource, so the keys of one resource rise in the order of its changes. Before it the
+    /// unit has locked or written a row: on PostgreSQL it must have a transaction id when it draws a
+    /// key, see [`super::sequencer`].
     pub fn event_append(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO event (directory_key, id, event, resource_id, data, created, \

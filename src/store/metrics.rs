@@ -1,6 +1,7 @@
 //! What the lanes measure.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -17,6 +18,22 @@ pub struct StoreMetrics {
     pub aborted_batches: Counter,
     /// Requests refused because a queue was full.
     pub overloaded: Counter,
+    /// Seconds for which a read of several statements held on to one state of a SQLite file.
+    pub snapshot_seconds: Histogram,
+    /// Size of the write-ahead log of SQLite.
+    pub log_bytes: Gauge,
+    /// Copies of the log back into the file.
+    pub checkpoints: Counter,
+    /// Cuts of a log that had grown.
+    pub log_cuts: Counter,
+    /// Cuts that a reader held up; they are tried again.
+    pub log_held: Counter,
+    /// Size of the pages of the SQLite file.
+    pub file_bytes: Gauge,
+    /// Those that hold nothing.
+    pub free_bytes: Gauge,
+    /// What went back to the file system.
+    pub reclaimed_bytes: Counter,
 }
 
 impl Default for StoreMetrics {
@@ -27,6 +44,14 @@ impl Default for StoreMetrics {
             retries: Counter::default(),
             aborted_batches: Counter::default(),
             overloaded: Counter::default(),
+            snapshot_seconds: Histogram::new(exponential_buckets(0.0001, 2.5, 14)),
+            log_bytes: Gauge::default(),
+            checkpoints: Counter::default(),
+            log_cuts: Counter::default(),
+            log_held: Counter::default(),
+            file_bytes: Gauge::default(),
+            free_bytes: Gauge::default(),
+            reclaimed_bytes: Counter::default(),
         }
     }
 }
@@ -53,6 +78,51 @@ impl StoreMetrics {
             "store_overloaded",
             "Requests refused because a queue was full",
             self.overloaded.clone(),
+        );
+        self.register_file(registry);
+    }
+
+    /// What there is to know of a SQLite file; zero on PostgreSQL.
+    fn register_file(&self, registry: &mut Registry) {
+        registry.register(
+            "store_snapshot_seconds",
+            "Seconds for which a read held on to one state of the SQLite file",
+            self.snapshot_seconds.clone(),
+        );
+        registry.register(
+            "store_log_bytes",
+            "Size of the write-ahead log of SQLite",
+            self.log_bytes.clone(),
+        );
+        registry.register(
+            "store_checkpoints",
+            "Copies of the write-ahead log back into the SQLite file",
+            self.checkpoints.clone(),
+        );
+        registry.register(
+            "store_log_cuts",
+            "Cuts of a write-ahead log that had grown",
+            self.log_cuts.clone(),
+        );
+        registry.register(
+            "store_log_held",
+            "Cuts of the write-ahead log that a reader held up",
+            self.log_held.clone(),
+        );
+        registry.register(
+            "store_file_bytes",
+            "Size of the pages of the SQLite file",
+            self.file_bytes.clone(),
+        );
+        registry.register(
+            "store_free_bytes",
+            "Size of the pages of the SQLite file that hold nothing",
+            self.free_bytes.clone(),
+        );
+        registry.register(
+            "store_reclaimed_bytes",
+            "Size of free pages that went back to the file system",
+            self.reclaimed_bytes.clone(),
         );
     }
 }

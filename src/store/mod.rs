@@ -5,10 +5,13 @@
 //! touch nothing but the database. The nouns (`directory`, `resource`, `member`, …) are functions
 //! on [`Tx`]; [`plan`] turns filters into SQL.
 
+pub mod backup;
+mod check;
 mod conn;
 mod dialect;
 mod error;
 mod exec;
+mod housekeep;
 pub mod list;
 mod metrics;
 mod postgres_lane;
@@ -22,9 +25,11 @@ pub mod app_read;
 pub mod app_user;
 pub mod async_request;
 pub mod client;
+pub mod consumer;
 pub mod departed;
 pub mod directory;
 pub mod event;
+pub mod event_log;
 pub mod idempotent;
 pub mod intent;
 pub mod member;
@@ -36,7 +41,9 @@ mod record_store;
 pub mod request_record;
 pub mod resource;
 pub mod schemas;
+pub mod sequencer;
 mod setting;
+pub mod snapshot;
 pub mod token;
 
 use std::path::Path;
@@ -45,9 +52,11 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
+pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
 pub use exec::{on_behalf_of, under_claim};
+pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
 pub use record_store::RecordStore;
@@ -64,11 +73,17 @@ pub struct LaneSizes {
     pub postgres_connections: usize,
     /// Units that may wait in a lane before requests are refused; one directory has half of it at most.
     pub queue: usize,
+    pub keeping: Keeping,
 }
 
 impl Default for LaneSizes {
     fn default() -> Self {
-        Self { sqlite_readers: 4, postgres_connections: 16, queue: 1_024 }
+        Self {
+            sqlite_readers: 4,
+            postgres_connections: 16,
+            queue: 1_024,
+            keeping: Keeping::default(),
+        }
     }
 }
 
@@ -155,15 +170,19 @@ impl Store {
         threads.push(spawn("write", move || {
             sqlite_lane::write_loop(&file, role, writer, &units, &lane_metrics);
         })?);
-        for _ in 0..sizes.sqlite_readers {
-            let (file, units) = (path.to_owned(), Arc::clone(&queues.read));
-            threads.push(spawn("read", move || sqlite_lane::read_loop(&file, &units))?);
+        let keeping = sizes.keeping;
+        let readers = std::iter::repeat_n(("read", &queues.read), sizes.sqlite_readers);
+        for (name, units) in readers.chain(std::iter::once(("scan", &queues.scan))) {
+            let (file, units, lane_metrics) = (path.to_owned(), Arc::clone(units), metrics.clone());
+            threads.push(spawn(name, move || {
+                sqlite_lane::read_loop(&file, &units, keeping.snapshot, &lane_metrics);
+            })?);
         }
-        let (file, units) = (path.to_owned(), Arc::clone(&queues.scan));
-        threads.push(spawn("scan", move || sqlite_lane::read_loop(&file, &units))?);
         let (stop, stopped) = bounded(1);
-        let file = path.to_owned();
-        threads.push(spawn("checkpoint", move || sqlite_lane::checkpoint_loop(&file, &stopped))?);
+        let (file, log_metrics) = (path.to_owned(), metrics.clone());
+        threads.push(spawn("checkpoint", move || {
+            housekeep::checkpoint_loop(&file, keeping, &log_metrics, &stopped);
+        })?);
         Ok(Self::of(queues, Some(stop), threads, metrics))
     }
 

@@ -15,7 +15,9 @@ use super::{LaneSizes, Store, StoreError, migrate_requests};
 use crate::clock::Stopwatch;
 
 /// One writer, one reader and one scanner, each rarely used.
-const SIZES: LaneSizes = LaneSizes { sqlite_readers: 1, postgres_connections: 0, queue: 64 };
+fn sizes() -> LaneSizes {
+    LaneSizes { sqlite_readers: 1, postgres_connections: 0, queue: 64, ..LaneSizes::default() }
+}
 
 /// The store of request records.
 pub struct RecordStore {
@@ -177,7 +179,7 @@ fn try_open(path: &Path, check: bool) -> Result<Store, StoreError> {
             return Err(StoreError::Unavailable(format!("malformed: {found}")));
         }
     }
-    Store::open_sqlite(path, Role::RecordWriter, SIZES)
+    Store::open_sqlite(path, Role::RecordWriter, sizes())
 }
 
 /// Damage stays; a full disk or a lock passes.

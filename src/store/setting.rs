@@ -22,6 +22,16 @@ impl Tx<'_> {
         self.row::<Text, String>("SELECT value FROM setting WHERE name = ?", &[Bind::Text(name)])
     }
 
+    /// Stores the value in place of the one before.
+    pub fn setting_put(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO setting (name, value) VALUES (?, ?) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            &[Bind::Text(name), Bind::Text(value)],
+        )?;
+        Ok(())
+    }
+
     /// Stores the value unless there is one; answers the value that holds.
     pub fn setting_put_once(&mut self, name: &str, value: &str) -> Result<String, StoreError> {
         self.execute(

@@ -8,6 +8,7 @@
 //! one walks a statement nine times for each use, this one three times.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -20,6 +21,7 @@ use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use super::conn::AnyConn;
 use super::dialect::{self, Dialect};
 use super::error::{StoreError, UnitError};
+use crate::clock::Stopwatch;
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -115,12 +117,14 @@ pub struct Tx<'c> {
     pub(super) dialect: Dialect,
     /// What the database plans for each query, while somebody asks.
     plans: Option<Vec<String>>,
+    /// Since when, and for how long, its queries may be asked.
+    span: Option<(Stopwatch, Duration)>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect, plans: None }
+        Self { conn, dialect, plans: None, span: None }
     }
 
     /// Runs `work` and answers the database's plans for its queries, one text each: tests hold them to
@@ -151,6 +155,20 @@ impl<'c> Tx<'c> {
         plans.push(format!("{text}\n{}", lines.join("\n")));
         self.plans = Some(plans);
         Ok(())
+    }
+
+    /// Refuses queries when `longest` is over.
+    pub(super) fn until(conn: &'c mut AnyConn, longest: Duration) -> Self {
+        Self { span: Some((Stopwatch::start(), longest)), ..Self::new(conn) }
+    }
+
+    fn check_time(&self) -> Result<(), StoreError> {
+        match &self.span {
+            Some((since, longest)) if since.elapsed() > *longest => {
+                Err(StoreError::TimedOut("a read has held on to one state for too long".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit
@@ -185,6 +203,7 @@ impl<'c> Tx<'c> {
     where
         for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
+        self.check_time()?;
         if self.plans.is_some() {
             self.explain(text, binds)?;
         }
@@ -201,6 +220,7 @@ impl<'c> Tx<'c> {
     where
         for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
+        self.check_time()?;
         let statement = Statement { text, binds, keep: Keep::No, row: PhantomData::<Sql> };
         Ok(dialect::load(self.conn, statement)?)
     }

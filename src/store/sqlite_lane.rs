@@ -1,4 +1,4 @@
-//! The SQLite lanes: one writer with group commit, readers, and the checkpoint thread.
+//! The SQLite lanes: one writer with group commit, and readers.
 //!
 //! The writer drains waiting units into one `BEGIN IMMEDIATE … COMMIT`, each in a savepoint, and
 //! answers every caller after the commit. A failure that is not confined to one unit ends the batch
@@ -8,8 +8,6 @@
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::conn::{AnyConn, Role, open_sqlite};
 use super::dialect;
@@ -25,12 +23,6 @@ const MAX_BATCH: usize = 256;
 
 /// How long a transaction takes more units: nobody waits longer for the commit because of the others.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(25);
-
-/// Log size from which a passive checkpoint copies pages back.
-const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Log size from which a checkpoint waits for readers and truncates.
-const TRUNCATE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A connection that is opened when needed and thrown away when suspect.
 struct Slot {
@@ -167,26 +159,31 @@ fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>) {
 }
 
 /// Runs a reader until the queue is closed and empty.
-pub(super) fn read_loop(path: &Path, queue: &Queue) {
+pub(super) fn read_loop(path: &Path, queue: &Queue, longest: Duration, metrics: &StoreMetrics) {
     let mut slot = Slot { path: path.to_owned(), role: Role::Reader, conn: None };
-    while queue.serve(|unit| read(&mut slot, unit)) {}
+    while queue.serve(|unit| read(&mut slot, unit, longest, metrics)) {}
 }
 
-fn read(slot: &mut Slot, mut unit: Box<dyn Unit>) {
+/// A read of several statements keeps its part of the log, so it has `longest` and no more.
+fn read(slot: &mut Slot, mut unit: Box<dyn Unit>, longest: Duration, metrics: &StoreMetrics) {
     // A read has no effect: without a reader it is not worth its time.
     if unit.is_abandoned() {
         return;
     }
     let outcome = slot.get().and_then(|conn| {
-        let snapshot = unit.mode() == Mode::Read;
-        if snapshot {
-            dialect::begin_snapshot(conn)?;
+        if unit.mode() != Mode::Read {
+            return match unit.run(&mut Tx::new(conn)) {
+                Ended::Broken(error) => Err(error),
+                Ended::Done | Ended::Refused => Ok(()),
+            };
         }
-        let ended = unit.run(&mut Tx::new(conn));
-        match (snapshot, ended) {
-            (_, Ended::Broken(error)) => Err(error),
-            (true, _) => Ok(dialect::rollback(conn)?),
-            (false, _) => Ok(()),
+        let started = Stopwatch::start();
+        dialect::begin_snapshot(conn)?;
+        let ended = unit.run(&mut Tx::until(conn, longest));
+        metrics.snapshot_seconds.observe(started.elapsed().as_secs_f64());
+        match ended {
+            Ended::Broken(error) => Err(error),
+            Ended::Done | Ended::Refused => Ok(dialect::rollback(conn)?),
         }
     });
     match outcome {
@@ -195,33 +192,5 @@ fn read(slot: &mut Slot, mut unit: Box<dyn Unit>) {
             slot.discard();
             unit.fail(error);
         }
-    }
-}
-
-/// Copies the write-ahead log back into the database until `stop` is closed.
-pub(super) fn checkpoint_loop(path: &Path, stop: &Receiver<()>) {
-    let mut slot = Slot { path: path.to_owned(), role: Role::Reader, conn: None };
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let log = PathBuf::from(log);
-    let size = || std::fs::metadata(&log).map_or(0, |meta| meta.len());
-    let mut checkpointed = 0;
-    while stop.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
-        let bytes = size();
-        // A log that was copied back is written again from its start without growing: what matters
-        // then is growth beyond the last size seen, and a truncation when it became too large.
-        let statement = if bytes >= TRUNCATE_BYTES {
-            "PRAGMA wal_checkpoint(TRUNCATE)"
-        } else if bytes >= CHECKPOINT_BYTES && bytes != checkpointed {
-            "PRAGMA wal_checkpoint(PASSIVE)"
-        } else {
-            continue;
-        };
-        let outcome = slot.get().and_then(|conn| Ok(dialect::run(conn, statement)?));
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "a checkpoint failed");
-            slot.discard();
-        }
-        checkpointed = size();
     }
 }

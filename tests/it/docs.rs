@@ -1,6 +1,6 @@
 //! The pages of the providers say what their profiles say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,4 +93,31 @@ fn settings_in_the_text_of_a_page_can_be_set() {
         }
     }
     assert!(found > 0, "the pages name settings");
+}
+
+/// `ROLLBOOK_` names in a text.
+fn settings_in(text: &str) -> BTreeSet<String> {
+    let rest = text.split("ROLLBOOK_").skip(1);
+    let name =
+        |rest: &str| rest.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+    rest.map(name).filter(|name: &String| !name.is_empty()).collect()
+}
+
+#[test]
+fn each_setting_is_documented_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).expect(file);
+    let config = serde_json::to_value(rollbook::config::Config::default()).expect("JSON");
+    let mut known: BTreeSet<String> =
+        config.as_object().expect("fields").keys().map(|name| name.to_uppercase()).collect();
+    known.insert("LOG".to_owned());
+    let readme = settings_in(&read("README.md"));
+    known.insert("CONFIG".to_owned());
+    let operating = settings_in(&read("docs/operating.md"));
+    assert_eq!(operating, known, "docs/operating.md");
+    assert!(known.is_subset(&readme), "README.md lacks {:?}", known.difference(&readme));
+    for file in ["docker/Dockerfile", "docker/compose.yaml", "docker/compose.postgres.yaml"] {
+        let unknown: Vec<_> = settings_in(&read(file)).difference(&known).cloned().collect();
+        assert_eq!(unknown, Vec::<String>::new(), "{file}");
+    }
 }

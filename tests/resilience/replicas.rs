@@ -89,7 +89,7 @@ fn versions(answers: &[Answer]) -> BTreeSet<String> {
 mod change_of_a_user_through_two_processes_is_never_lost {
     use super::*;
 
-    const CHANGES: usize = 160;
+    const CHANGES: usize = 80;
 
     #[test]
     fn postgres() {
@@ -126,7 +126,7 @@ mod change_of_a_user_through_two_processes_is_never_lost {
 mod conditional_change_through_two_processes_is_made_once_for_each_version {
     use super::*;
 
-    const ROUNDS: usize = 25;
+    const ROUNDS: usize = 12;
 
     #[test]
     fn postgres() {
@@ -155,7 +155,7 @@ mod conditional_change_through_two_processes_is_made_once_for_each_version {
 mod member_added_through_two_processes_is_never_lost {
     use super::*;
 
-    const MEMBERS: usize = 160;
+    const MEMBERS: usize = 80;
 
     #[test]
     fn postgres() {
@@ -188,7 +188,7 @@ mod member_added_through_two_processes_is_never_lost {
 mod user_name_that_two_processes_create_at_once_is_stored_once {
     use super::*;
 
-    const NAMES: usize = 40;
+    const NAMES: usize = 20;
 
     #[test]
     fn postgres() {
@@ -220,7 +220,7 @@ mod writers_of_two_processes_leave_what_they_were_told {
         let replicas = Replicas::start(2);
         let tenant = tenant(replicas.urls()[0]);
         let load = Load::start(&tenant, &replicas.urls(), 8);
-        load.wait_done(600);
+        load.wait_done(300);
         let written = load.end();
         assert_eq!((written.counts.refused, written.counts.unanswered), (0, 0));
         for url in replicas.urls() {
@@ -238,12 +238,12 @@ mod process_that_is_killed_leaves_the_others_their_work {
         let tenant = tenant(replicas.urls()[0]);
         let load = Load::start(&tenant, &replicas.urls(), 9);
         for killed in 1..3 {
-            load.wait_done(150);
+            load.wait_done(100);
             replicas.servers[killed].kill();
-            load.wait_done(150);
+            load.wait_done(100);
             replicas.servers[killed].again();
         }
-        load.wait_done(150);
+        load.wait_done(100);
         let written = load.end();
         assert!(written.counts.unanswered > 0, "{}", written.summary());
         assert_eq!(written.counts.refused, 0, "{}", written.summary());
@@ -343,7 +343,7 @@ mod what_one_process_is_told_counts_in_the_others_within_five_seconds {
 mod accepted_request_is_done_once_by_several_processes {
     use super::*;
 
-    const REQUESTS: usize = 24;
+    const REQUESTS: usize = 18;
     const OPERATIONS: usize = 20;
 
     #[test]
@@ -436,7 +436,7 @@ mod heavy_request_of_a_killed_process_is_finished_by_another {
 mod policies_and_purges_are_done_once_by_several_processes {
     use super::*;
 
-    const USERS: usize = 240;
+    const USERS: usize = 120;
 
     #[test]
     fn postgres() {

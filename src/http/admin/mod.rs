@@ -1,5 +1,6 @@
 //! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, API keys.
 
+mod events;
 mod handlers;
 mod requests;
 
@@ -94,6 +95,17 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 methods("/directories/{id}/oauth_clients/{client}", "GET, DELETE")
                     .get(h::oauth_client_get)
                     .delete(h::oauth_client_delete),
+            )
+            .service(methods("/directories/{id}/snapshot", "GET").get(events::snapshot))
+            .service(methods("/directories/{id}/reconcile", "POST").post(events::reconcile))
+            .service(methods("/events", "GET").get(events::list))
+            .service(methods("/events/stream", "GET").get(events::stream))
+            .service(methods("/consumers", "GET").get(events::consumer_list))
+            .service(
+                methods("/consumers/{name}", "GET, PUT, DELETE")
+                    .get(events::consumer_get)
+                    .put(events::consumer_put)
+                    .delete(events::consumer_delete),
             )
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),

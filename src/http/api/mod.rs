@@ -5,6 +5,7 @@
 //! management API.
 
 mod directories;
+mod events;
 mod groups;
 mod organizations;
 mod users;
@@ -49,7 +50,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .get(organizations::get)
                 .put(organizations::update)
                 .delete(organizations::delete),
-        );
+        )
+        .service(methods("/events", "GET").get(events::list));
 }
 
 /// Lets in keys that read.

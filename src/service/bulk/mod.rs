@@ -245,7 +245,7 @@ impl Service {
                 {
                     creation.revive = None;
                 }
-                creation.map(Change::Create)
+                creation.map(|creation| Change::Create(Box::new(creation)))
             }
             Method::Put => self
                 .replacement(access, &resource_type, &id, condition, operation.data)

@@ -11,7 +11,7 @@ use crate::store::{StoreError, Tx};
 
 /// What an operation does, checked as far as it can be without the database.
 pub(super) enum Change {
-    Create(Creation),
+    Create(Box<Creation>),
     Revise(Revision),
     Delete(Deletion),
 }
@@ -105,7 +105,7 @@ fn run_circle(
         match (&task.change, task.needs.iter().find(|need| failed.contains(*need))) {
             (Err(refusal), _) => return Ok(Err((index, refusal.clone()))),
             (Ok(_), Some(need)) => return Ok(Err((index, depends_on(need)))),
-            (Ok(Change::Create(creation)), None) => creations.push(creation),
+            (Ok(Change::Create(creation)), None) => creations.push(creation.as_ref()),
             (Ok(_), None) => {}
         }
     }

@@ -127,7 +127,10 @@ impl Service {
     }
 
     /// The directory with its own schemas and what its users can be given.
-    async fn directory_of(&self, row: DirectoryRow) -> Result<Directory, ServiceError> {
+    pub(in crate::service) async fn directory_of(
+        &self,
+        row: DirectoryRow,
+    ) -> Result<Directory, ServiceError> {
         let key = row.key;
         let read: Result<_, StoreError> = self
             .store

@@ -21,7 +21,10 @@ struct Line {
 pub(super) fn of(app: &TestApp, names: &Names) -> Vec<String> {
     // What was asked is written a little later.
     let service = app.service().clone();
-    app.wait(async move { service.flush_records().await });
+    app.wait(async move {
+        service.flush_records().await;
+        service.sequence_all_events().await.expect("events get their positions");
+    });
     let organization = format!("id = '{}'", names.get("organization"));
     let url = app.database.url();
     let Some(file) = url.strip_prefix("sqlite://") else {
@@ -52,6 +55,11 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
     match table {
         "organization" => organization.to_owned(),
         "directory" => format!("key IN ({keys})"),
+        // Where the log of all ends.
+        "event_sequencer" => "1 = 0".to_owned(),
+        "consumer" => format!(
+            "owner LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
+        ),
         _ if has_directory => format!("directory_key IN ({keys})"),
         _ => "1 = 1".to_owned(),
     }

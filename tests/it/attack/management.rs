@@ -5,8 +5,18 @@ use serde_json::{Value, json};
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [organizations(), directories(), parts(), requests(), tokens(), oauth_clients(), keys(), open()]
-        .concat()
+    [
+        organizations(),
+        directories(),
+        parts(),
+        requests(),
+        events(),
+        tokens(),
+        oauth_clients(),
+        keys(),
+        open(),
+    ]
+    .concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -146,6 +156,37 @@ fn requests() -> Vec<Attack> {
         }
     }
     attacks
+}
+
+/// The event log, which all share.
+fn events() -> Vec<Attack> {
+    let (list, stream, one) = ("/events", "/events/stream", "/consumers/{name}");
+    let theirs = "/consumers/{consumer}";
+    vec![
+        operator(list, "GET", "/events?limit=1000", 200),
+        operator(list, "GET", "/events?organization_id={organization}", 200),
+        operator(list, "GET", "/events?directory_id={directory}", 404),
+        operator(list, "GET", "/events?after={event}", 400),
+        operator(list, "GET", "/events?consumer={consumer}", 404),
+        operator(stream, "GET", "/events/stream?directory_id={directory}", 404),
+        operator(stream, "GET", "/events/stream?after={event}", 400),
+        operator(stream, "GET", "/events/stream?consumer={consumer}", 404),
+        operator("/directories/{id}/snapshot", "GET", "/directories/{directory}/snapshot", 404),
+        operator("/directories/{id}/snapshot", "GET", "/directories/{a_directory}/snapshot", 200),
+        operator("/directories/{id}/reconcile", "POST", "/directories/{directory}/reconcile", 404)
+            .body(json!({"objects": {}})),
+        operator(
+            "/directories/{id}/reconcile",
+            "POST",
+            "/directories/{a_directory}/reconcile",
+            200,
+        )
+        .body(json!({"objects": {}})),
+        operator("/consumers", "GET", "/consumers", 200),
+        operator(one, "GET", theirs, 404),
+        operator(one, "DELETE", theirs, 404),
+        operator(one, "PUT", "/consumers/mine", 400).body(json!({"event_id": "{event}"})),
+    ]
 }
 
 fn tokens() -> Vec<Attack> {

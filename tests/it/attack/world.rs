@@ -229,7 +229,14 @@ impl World {
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         b.insert("api_key", key.id());
-        b.insert("api_secret", text(&key.body["secret"]));
+        let secret = text(&key.body["secret"]);
+        let consumer = mark(b, "consumer", "app-*");
+        let own = Client::new(&self.url, &secret, "application/json");
+        let place = json!({"position": "oldest"});
+        own.put(&format!("/api/v1/consumers/{consumer}"), place).expect(200);
+        let events = own.get("/api/v1/events?limit=1").expect(200);
+        b.insert("event", text(&events.body["data"][0]["id"]));
+        b.insert("api_secret", secret);
     }
 
     /// The id of what is kept of a request of B's.

@@ -1,8 +1,10 @@
 //! The binary as an operator uses it: started, asked, stopped, started again.
 
 mod asynchronous;
+mod backup;
 mod bench_report;
 mod cli;
+mod events;
 mod large_group;
 mod members;
 mod requests;

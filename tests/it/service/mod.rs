@@ -5,6 +5,7 @@ mod bulk;
 mod concurrent;
 mod cost;
 mod create_baseline;
+mod event_readers;
 mod events;
 mod pending_model;
 mod pending_race;

@@ -13,12 +13,14 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 5] = [
+const OF_NO_DIRECTORY: [(&str, &str); 7] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
     ("directory", "is what the others belong to; the only look-up of a directory by its id"),
     ("api_key", "opens organizations"),
+    ("event_sequencer", "one row: where the log of all directories ends"),
+    ("consumer", "reads the log of all directories"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.

@@ -32,7 +32,7 @@ fn sqlite_columns(path: &Path) -> BTreeSet<Column> {
         SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("the file opens");
     let rows: Vec<Column> = diesel::sql_query(
         "SELECT m.name AS table_name, c.name AS column_name FROM sqlite_master m \
-         JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' \
+         JOIN pragma_table_info(m.name) c WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite%' \
          AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\'",
     )
     .load(&mut conn)

@@ -1,8 +1,11 @@
 //! The store: what commits, what does not, and in which order.
 
 mod batch;
+mod check;
 mod directory_lock;
 mod event_order;
+mod housekeep;
 mod keys;
 mod migrations;
 mod plan;
+mod sequencer;

@@ -139,6 +139,12 @@ impl TestApp {
         rows.expect("events can be read")
     }
 
+    /// Waits until readers of the event log see everything that was answered.
+    pub fn settle_events(&self) {
+        let service = Arc::clone(self.service());
+        self.wait(async move { service.sequence_all_events().await }).expect("positions");
+    }
+
     /// The names of the events of a directory, without those of the directory and its tokens.
     pub fn event_names(&self, directory: &DirectoryHandle) -> Vec<String> {
         self.events(directory)
@@ -163,7 +169,10 @@ impl TestApp {
 
     /// Stops the server and waits until it has let go of the database.
     fn stop(&mut self) {
-        self.service = None;
+        if let Some(service) = self.service.take() {
+            // Streams that a test has left open hold up nobody.
+            service.event_log.close();
+        }
         let handle = self.handle.clone();
         actix_web::rt::System::new().block_on(async move { handle.stop(true).await });
         if let Some(thread) = self.thread.take() {

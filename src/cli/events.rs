@@ -1,0 +1,126 @@
+//! `rollbook events`: the event log in the terminal, one JSON object for each line.
+
+use clap::{Args, Subcommand};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{Call, perform, print, print_line, send};
+use crate::app::{self, StartError};
+use crate::config::Config;
+
+/// Events asked for at a time, and how long `tail` waits for the next, in seconds.
+const PAGE: &str = "200";
+const WAIT: &str = "30";
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Events {
+    /// Follow the events of a running server
+    Tail {
+        /// Where to begin: a position, the id of an event, oldest or newest
+        #[arg(long, default_value = "newest")]
+        after: String,
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// All events that are kept, oldest first
+    Export {
+        /// Where to begin: a position, the id of an event, or oldest
+        #[arg(long, default_value = "oldest")]
+        after: String,
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// How far named consumers have got
+    Consumers,
+    /// Set the checkpoint of a consumer
+    Checkpoint {
+        name: String,
+        /// A position, oldest or newest
+        position: String,
+    },
+    /// Forget a consumer
+    Forget { name: String },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Filter {
+    /// dsync.user.created, …
+    #[arg(long, value_delimiter = ',')]
+    events: Vec<String>,
+    /// Id of an organization
+    #[arg(long)]
+    organization: Option<String>,
+    /// Id of a directory
+    #[arg(long)]
+    directory: Option<String>,
+}
+
+impl Filter {
+    fn call(&self, after: &str, wait: &str) -> Call {
+        let events = (!self.events.is_empty()).then(|| self.events.join(","));
+        let pairs = [
+            ("after", Some(after.to_owned())),
+            ("limit", Some(PAGE.to_owned())),
+            ("wait", Some(wait.to_owned())),
+            ("events", events),
+            ("organization_id", self.organization.clone()),
+            ("directory_id", self.directory.clone()),
+        ];
+        let encoded = pairs.into_iter().filter_map(|(name, value)| {
+            Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
+        });
+        Call::get(format!("/api/v1/events?{}", encoded.collect::<Vec<_>>().join("&")))
+    }
+}
+
+pub(super) fn run(config: &Config, command: Events) -> Result<(), StartError> {
+    match command {
+        Events::Tail { after, filter } => {
+            let access = app::running_server(&config.data_dir).ok_or_else(|| {
+                StartError(
+                    "no server runs on this data folder, so there is nothing to follow".into(),
+                )
+            })?;
+            let mut after = after;
+            loop {
+                let page = send(&access, &filter.call(&after, WAIT))?;
+                after = show(&page)?;
+            }
+        }
+        Events::Export { after, filter } => {
+            let mut after = after;
+            loop {
+                let page = perform(config, &filter.call(&after, "0"))?;
+                after = show(&page)?;
+                if page["more"] != true {
+                    return Ok(());
+                }
+            }
+        }
+        Events::Consumers => {
+            print(&perform(config, &Call::get("/api/v1/consumers"))?);
+            Ok(())
+        }
+        Events::Checkpoint { name, position } => {
+            let path = consumer(&name);
+            let body = Some(json!({"position": position}));
+            print(&perform(config, &Call { method: "PUT", path, body })?);
+            Ok(())
+        }
+        Events::Forget { name } => perform(config, &Call::delete(consumer(&name))).map(|_| ()),
+    }
+}
+
+fn consumer(name: &str) -> String {
+    format!("/api/v1/consumers/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}
+
+/// Prints the events of a page and answers where the next one begins.
+fn show(page: &Value) -> Result<String, StartError> {
+    for event in page["data"].as_array().into_iter().flatten() {
+        print_line(format_args!("{event}"));
+    }
+    let next = page["next"].as_i64();
+    next.map(|next| next.to_string())
+        .ok_or_else(|| StartError("the answer of the server has no \"next\"".into()))
+}

@@ -1,0 +1,87 @@
+//! The event log for its readers: positions, pages, checkpoints, snapshots, digests.
+//!
+//! Every change appends its events in its own unit (`record.rs`, `lifecycle.rs`). [`sequence`] gives
+//! committed events their positions; everything here reads positioned events alone, so all readers see
+//! the same events in the same order, and each of them once.
+
+mod checkpoint;
+mod read;
+mod reconcile;
+mod retention;
+mod sequence;
+mod snapshot;
+mod view;
+mod walk;
+
+pub use checkpoint::{Checkpoint, CheckpointPut, Place};
+pub use read::{EventQuery, LogPage, LogQuery, Start};
+pub use reconcile::{Reconcile, Reconciled};
+pub use sequence::EventMetrics;
+pub use snapshot::Snapshot;
+pub use view::{EventView, LogEvent};
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::policy::Span;
+
+/// Streams, long polls and snapshots that one process serves at the same time.
+const MAX_WAITING: usize = 1_000;
+
+/// How long events are kept unless the operator says otherwise.
+pub const RETENTION: Span = Span::days(90);
+
+/// What a process knows of the event log.
+pub struct EventLog {
+    /// The last position that this process has seen.
+    last: watch::Sender<i64>,
+    waiting: Arc<Semaphore>,
+    /// True when the process is about to stop.
+    closing: watch::Sender<bool>,
+    retention: Span,
+    pub metrics: EventMetrics,
+}
+
+impl Default for EventLog {
+    fn default() -> Self {
+        Self {
+            last: watch::Sender::new(0),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            closing: watch::Sender::new(false),
+            retention: RETENTION,
+            metrics: EventMetrics::default(),
+        }
+    }
+}
+
+impl EventLog {
+    /// The same with the operator's retention.
+    pub fn keeping(self, retention: Span) -> Self {
+        Self { retention, ..self }
+    }
+
+    /// Tells of every position that the process sees.
+    pub fn positions(&self) -> watch::Receiver<i64> {
+        self.last.subscribe()
+    }
+
+    /// Lets readers go who wait: the process is about to stop, and they would hold it up.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// A place for a reader that stays; `None` when all are taken.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.waiting).try_acquire_owned().ok()
+    }
+
+    /// Readers that wait or stream.
+    fn readers(&self) -> usize {
+        MAX_WAITING.saturating_sub(self.waiting.available_permits())
+    }
+}

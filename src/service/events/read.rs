@@ -1,0 +1,485 @@
+//! Pages of the event log: by event id for the read API, by position for the native readers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::view::{EventView, LogEvent};
+use crate::clock::Clock;
+use crate::event::name;
+use crate::scim::key::instant_ms;
+use crate::service::error::AdminError;
+use crate::service::read::{Order as PageOrder, Page, PageRequest};
+use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::event_log::{LogHead, LogRow, Order, Stretch};
+use crate::store::{StoreError, Tx};
+
+/// Events that a filter looks at in one statement, and how many such statements one request may take.
+/// A request that has not found enough by then answers what it has, with a cursor to go on.
+const CHUNK: i64 = 5_000;
+const CHUNKS: usize = 10;
+
+/// Default and greatest length of a native page.
+const LIMITS: (i64, i64) = (100, 1_000);
+
+/// Longest wait of a long poll, in seconds.
+const MAX_WAIT: u64 = 60;
+
+/// How far the time of an event and the time when it got its position may lie apart, in milliseconds:
+/// units and clocks differ by seconds.
+const SLACK_MS: i64 = 10 * 60 * 1_000;
+
+/// What the read API asks for.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    pub page: PageRequest,
+    /// Names of events; all when empty.
+    pub events: Vec<String>,
+    pub organization_id: Option<String>,
+    /// RFC 3339; both ends count.
+    pub range_start: Option<String>,
+    pub range_end: Option<String>,
+}
+
+/// Where a native reader begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest event that is kept.
+    Oldest,
+    /// Behind the newest one.
+    Newest,
+    /// Behind that position.
+    After(i64),
+    /// Behind that event.
+    Event(String),
+    /// At the checkpoint of that consumer.
+    Consumer(String),
+}
+
+impl Start {
+    /// `oldest`, `newest`, a position, or the id of an event.
+    pub fn parse(field: &str, text: &str) -> Result<Self, AdminError> {
+        match text {
+            "oldest" => Ok(Self::Oldest),
+            "newest" => Ok(Self::Newest),
+            id if id.starts_with("event_") => Ok(Self::Event(id.to_owned())),
+            digits => match digits.parse() {
+                Ok(position) if position >= 0 => Ok(Self::After(position)),
+                _ => {
+                    let text: String = text.chars().take(80).collect();
+                    let message = format!(
+                        "it is \"{text}\"; allowed is a position, the id of an event, \"oldest\" \
+                         or \"newest\"."
+                    );
+                    Err(AdminError::invalid(field, message))
+                }
+            },
+        }
+    }
+}
+
+/// What a native reader asks for.
+#[derive(Clone, Debug)]
+pub struct LogQuery {
+    pub start: Start,
+    pub limit: i64,
+    pub events: Vec<String>,
+    pub organization_id: Option<String>,
+    pub directory_id: Option<String>,
+}
+
+impl LogQuery {
+    /// All events from there on.
+    pub fn from(start: Start) -> Self {
+        Self {
+            start,
+            limit: LIMITS.0,
+            events: Vec::new(),
+            organization_id: None,
+            directory_id: None,
+        }
+    }
+
+    /// The number in `limit`.
+    pub fn limit_of(text: Option<&str>) -> Result<i64, AdminError> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(LIMITS.0) };
+        let number = text.parse().ok().filter(|n| (1..=LIMITS.1).contains(n));
+        number.ok_or_else(|| {
+            let text: String = text.chars().take(80).collect();
+            let message = format!("it is \"{text}\"; allowed is 1 to {}.", LIMITS.1);
+            AdminError::invalid("limit", message)
+        })
+    }
+
+    /// The seconds in `wait`.
+    pub fn wait_of(text: Option<&str>) -> Result<Duration, AdminError> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Duration::ZERO) };
+        let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT);
+        seconds.map(Duration::from_secs).ok_or_else(|| {
+            let text: String = text.chars().take(80).collect();
+            let message = format!("it is \"{text}\"; allowed is 0 to {MAX_WAIT} seconds.");
+            AdminError::invalid("wait", message)
+        })
+    }
+}
+
+/// A page for a native reader.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogPage {
+    pub data: Vec<LogEvent>,
+    /// Send this as `after` to go on.
+    pub next: i64,
+    /// True when there is more already.
+    pub more: bool,
+}
+
+/// What of the log a reader wants, checked.
+#[derive(Clone, Debug)]
+struct Filter {
+    /// None means all.
+    names: Option<Vec<String>>,
+    range: Option<(i64, i64)>,
+    /// The organizations that the reader may see and wants.
+    organizations: Option<Vec<String>>,
+    directory: Option<i64>,
+}
+
+impl Filter {
+    fn looks_at_heads(&self) -> bool {
+        self.names.is_some() || self.range.is_some()
+    }
+
+    fn passes(&self, head: &LogHead) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(&head.event))
+            && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
+    }
+
+    /// The directories that count; `None` when all do.
+    fn directories(&self, tx: &mut Tx<'_>) -> Result<Option<Vec<i64>>, StoreError> {
+        if let Some(key) = self.directory {
+            return Ok(Some(vec![key]));
+        }
+        self.organizations.as_ref().map(|ids| tx.log_directories(ids)).transpose()
+    }
+}
+
+/// Names of events, checked. Those of other families than ours are no fault and match nothing: an app
+/// may ask for all that it understands.
+fn names(events: &[String]) -> Result<Option<Vec<String>>, AdminError> {
+    let unknown = events
+        .iter()
+        .find(|event| event.starts_with("dsync.") && !name::ALL.contains(&event.as_str()));
+    match unknown {
+        Some(event) => {
+            let event: String = event.chars().take(80).collect();
+            let known = name::ALL.join(", ");
+            let message = format!("\"{event}\" is no event; those of directories are {known}.");
+            Err(AdminError::invalid("events", message))
+        }
+        None => Ok((!events.is_empty()).then(|| events.to_vec())),
+    }
+}
+
+/// The organizations that a key may see of those that are asked for; one that it must not know is like
+/// one that does not exist.
+fn organizations(access: &ApiAccess, wanted: Option<&str>) -> Option<Vec<String>> {
+    match (wanted, &access.organization_ids) {
+        (None, allowed) => allowed.clone(),
+        (Some(wanted), _) if access.reaches(wanted) => Some(vec![wanted.to_owned()]),
+        (Some(_), _) => Some(Vec::new()),
+    }
+}
+
+fn instant(field: &str, text: Option<&str>) -> Result<Option<i64>, AdminError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    instant_ms(text).map(Some).ok_or_else(|| {
+        let text: String = text.chars().take(80).collect();
+        let message = format!("it is \"{text}\"; write it like 2031-01-01T00:00:00Z (RFC 3339).");
+        AdminError::invalid(field, message)
+    })
+}
+
+/// A cursor that leads nowhere.
+fn bad_cursor(code: &'static str, message: String) -> ServiceError {
+    AdminError::new(400, code, message).into()
+}
+
+fn unknown_event(id: &str) -> ServiceError {
+    let id: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
+    bad_cursor(
+        "invalid_cursor",
+        format!(
+            "The event \"{id}\" is not in the log: it is unknown, or older than events are kept. \
+             Read from the oldest event, or take a snapshot."
+        ),
+    )
+}
+
+fn expired(position: i64, pruned: i64) -> ServiceError {
+    bad_cursor(
+        "cursor_expired",
+        format!(
+            "Events behind position {position} were removed because of their age; those behind \
+             {pruned} are kept. Take a snapshot, or read from the oldest event."
+        ),
+    )
+}
+
+/// What a reading has found.
+struct Found {
+    /// In the order of the reading.
+    rows: Vec<LogRow>,
+    /// Where the reading gave up looking, with the event there.
+    stopped: Option<(i64, String)>,
+    /// The end of the log when it was read.
+    end: i64,
+}
+
+/// Reads up to `limit` events that pass, beyond a position.
+fn read(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    order: Order,
+    beyond: i64,
+    limit: i64,
+) -> Result<Found, StoreError> {
+    let end = tx.log_position()?;
+    let directories = filter.directories(tx)?;
+    let mut stretch = Stretch { order, beyond, directories, limit };
+    if !filter.looks_at_heads() {
+        return Ok(Found { rows: tx.log_rows(&stretch)?, stopped: None, end });
+    }
+    stretch.limit = CHUNK;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut found, mut stopped) = (Vec::new(), None);
+    for _ in 0..CHUNKS {
+        let heads = tx.log_heads(&stretch)?;
+        let passing = heads.iter().filter(|head| filter.passes(head)).map(|head| head.position);
+        found.extend(passing.take(wanted.saturating_sub(found.len())));
+        let full = i64::try_from(heads.len()).unwrap_or(i64::MAX) >= CHUNK;
+        stopped = heads.last().filter(|_| full).map(|head| (head.position, head.id.clone()));
+        match &stopped {
+            Some((position, _)) if found.len() < wanted => stretch.beyond = *position,
+            _ => break,
+        }
+    }
+    // Who has found enough goes on behind what was found.
+    let stopped = stopped.filter(|_| found.len() < wanted);
+    let mut rows = tx.log_at(&found)?;
+    if order == Order::NewestFirst {
+        rows.reverse();
+    }
+    Ok(Found { rows, stopped, end })
+}
+
+/// Where the page of the read API begins.
+fn page_start(
+    tx: &mut Tx<'_>,
+    request: &PageRequest,
+    filter: &Filter,
+    allowed: Option<&[String]>,
+) -> Result<i64, ServiceError> {
+    if let Some(id) = request.cursor() {
+        return event_position(tx, id, allowed);
+    }
+    let start = match (request.rises(), filter.range) {
+        (true, Some((from, _))) => {
+            let floor = Clock::floor("event", from.saturating_sub(SLACK_MS));
+            tx.log_before_id(&floor)?.unwrap_or(0)
+        }
+        (false, Some((_, to))) => {
+            let floor = Clock::floor("event", to.saturating_add(SLACK_MS));
+            tx.log_from_id(&floor)?.unwrap_or(i64::MAX)
+        }
+        (true, None) => 0,
+        (false, None) => i64::MAX,
+    };
+    Ok(start)
+}
+
+impl Service {
+    /// A page of events for the read API, oldest first unless asked for otherwise.
+    pub async fn event_list(
+        &self,
+        access: &ApiAccess,
+        query: EventQuery,
+    ) -> Result<Page<EventView>, ServiceError> {
+        let from = instant("range_start", query.range_start.as_deref())?;
+        let to = instant("range_end", query.range_end.as_deref())?;
+        let range = (from.is_some() || to.is_some())
+            .then(|| (from.unwrap_or(0), to.unwrap_or(i64::MAX - SLACK_MS)));
+        let filter = Filter {
+            names: names(&query.events)?,
+            range,
+            organizations: organizations(access, query.organization_id.as_deref()),
+            directory: None,
+        };
+        let (request, allowed) = (query.page.clone(), access.organization_ids.clone());
+        let found: Found = self
+            .store
+            .read("event_list", move |tx| {
+                let start = page_start(tx, &request, &filter, allowed.as_deref())?;
+                let order = if request.rises() { Order::OldestFirst } else { Order::NewestFirst };
+                Ok::<_, ServiceError>(read(tx, &filter, order, start, request.limit + 1)?)
+            })
+            .await?;
+        let mut page = query.page.page(found.rows, |row| &row.id);
+        if let Some((_, id)) = found.stopped {
+            // The way on leads from where the reading stopped.
+            let rises = query.page.rises();
+            let is_after = match query.page.order {
+                PageOrder::Asc => rises,
+                PageOrder::Desc => !rises,
+                PageOrder::Normal => rises,
+            };
+            let metadata = &mut page.list_metadata;
+            let cursor = if is_after { &mut metadata.after } else { &mut metadata.before };
+            *cursor = Some(id);
+        }
+        Ok(page.map(EventView::from))
+    }
+
+    /// A page of events for a native reader, oldest first.
+    pub async fn log_read(
+        &self,
+        access: &ApiAccess,
+        query: &LogQuery,
+    ) -> Result<LogPage, ServiceError> {
+        let directory = match &query.directory_id {
+            Some(id) => Some(self.directory_row(access, id).await?.key),
+            None => None,
+        };
+        let filter = Filter {
+            names: names(&query.events)?,
+            range: None,
+            organizations: organizations(access, query.organization_id.as_deref()),
+            directory,
+        };
+        let (start, limit, owner) = (query.start.clone(), query.limit, access.owner());
+        let allowed = access.organization_ids.clone();
+        let (found, start): (Found, i64) = self
+            .store
+            .read("log_read", move |tx| {
+                let start = position_of(tx, &start, allowed.as_deref(), &owner)?;
+                let found = read(tx, &filter, Order::OldestFirst, start, limit + 1)?;
+                Ok::<_, ServiceError>((found, start))
+            })
+            .await?;
+        let mut rows = found.rows;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let full = rows.len() > wanted;
+        rows.truncate(wanted);
+        let (next, more) = match (full, &found.stopped) {
+            (true, _) => (rows.last().map_or(start, |row| row.position), true),
+            (false, Some((position, _))) => (*position, true),
+            // What was looked at and passed over need not be looked at again.
+            (false, None) => (found.end.max(start), false),
+        };
+        Ok(LogPage { data: rows.into_iter().map(LogEvent::from).collect(), next, more })
+    }
+
+    /// Like [`Service::log_read`], and waits for the first event if there is none.
+    pub async fn log_wait(
+        &self,
+        access: &ApiAccess,
+        query: &LogQuery,
+        wait: Duration,
+    ) -> Result<LogPage, ServiceError> {
+        if wait.is_zero() {
+            return self.log_read(access, query).await;
+        }
+        let _place = self.event_log.place().ok_or_else(too_many_readers)?;
+        self.log_follow(access, query, wait).await
+    }
+
+    /// The same for a reader that has its place.
+    pub async fn log_follow(
+        &self,
+        access: &ApiAccess,
+        query: &LogQuery,
+        wait: Duration,
+    ) -> Result<LogPage, ServiceError> {
+        let mut last = self.log_read(access, query).await?;
+        if !last.data.is_empty() {
+            return Ok(last);
+        }
+        let mut closing = self.event_log.closing.subscribe();
+        tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => Ok(()),
+            ended = tokio::time::timeout(wait, self.log_news(access, query, &mut last)) => {
+                ended.unwrap_or(Ok(()))
+            }
+        }?;
+        Ok(last)
+    }
+
+    /// Puts later pages in place of `page` until one has events.
+    async fn log_news(
+        &self,
+        access: &ApiAccess,
+        query: &LogQuery,
+        page: &mut LogPage,
+    ) -> Result<(), ServiceError> {
+        let (mut positions, mut query) = (self.event_log.positions(), query.clone());
+        while page.data.is_empty() {
+            let next = page.next;
+            query.start = Start::After(next);
+            if !page.more && positions.wait_for(|position| *position > next).await.is_err() {
+                return Ok(());
+            }
+            *page = self.log_read(access, &query).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn too_many_readers() -> ServiceError {
+    let message = "As many readers wait for events as this process serves at a time; try again.";
+    AdminError::new(503, "too_many_readers", message).into()
+}
+
+/// The position of an event that a key for these organizations sees.
+fn event_position(
+    tx: &mut Tx<'_>,
+    id: &str,
+    allowed: Option<&[String]>,
+) -> Result<i64, ServiceError> {
+    let (position, directory) = tx.log_find(id)?.ok_or_else(|| unknown_event(id))?;
+    let seen = allowed.map(|ids| tx.log_directories(ids)).transpose()?;
+    match seen.is_none_or(|keys| keys.contains(&directory)) {
+        true => Ok(position),
+        false => Err(unknown_event(id)),
+    }
+}
+
+/// The position behind which a native reader begins. One that has lost events, or that is beyond the
+/// end of the log, is told so.
+pub(super) fn position_of(
+    tx: &mut Tx<'_>,
+    start: &Start,
+    allowed: Option<&[String]>,
+    owner: &str,
+) -> Result<i64, ServiceError> {
+    let position = match start {
+        Start::Oldest => return Ok(tx.log_pruned()?),
+        Start::Newest => return Ok(tx.log_position()?),
+        Start::After(position) => *position,
+        Start::Event(id) => return event_position(tx, id, allowed),
+        Start::Consumer(name) => match tx.consumer_get(owner, name)? {
+            Some(row) => row.position,
+            None => return Err(AdminError::not_found("The consumer").into()),
+        },
+    };
+    let (pruned, end) = (tx.log_pruned()?, tx.log_position()?);
+    if position < pruned {
+        return Err(expired(position, pruned));
+    }
+    if position > end {
+        let message = format!(
+            "The position {position} is beyond the end of the log, which is {end}: it belongs to \
+             another database, or to a time before this one was restored."
+        );
+        return Err(bad_cursor("invalid_cursor", message));
+    }
+    Ok(position)
+}

@@ -1,0 +1,287 @@
+//! The event log as readers see it: events with a position, oldest or newest first.
+//!
+//! Positions are given by [`super::sequencer`]. A reader that goes on behind the last position it has
+//! seen misses nothing and sees nothing twice.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::StoreError;
+use super::dialect::Dialect;
+use super::resource::key_list;
+use super::sql::{Bind, Tx};
+
+/// The setting that says up to which position events were removed because of their age.
+const PRUNED: &str = "events_pruned";
+
+/// An event that readers see.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct LogRow {
+    /// Rises by the order in which readers see events.
+    pub position: i64,
+    pub key: i64,
+    pub id: String,
+    pub event: String,
+    /// The `data` member as compact JSON.
+    pub data: String,
+    pub created: i64,
+    pub reason: Option<String>,
+}
+
+/// What a filter looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct LogHead {
+    pub position: i64,
+    pub id: String,
+    pub event: String,
+    pub created: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// A stretch of the log, without the position itself.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub order: Order,
+    /// Events with a greater position, where the order is oldest first; else with a smaller one.
+    pub beyond: i64,
+    /// Only of these directories.
+    pub directories: Option<Vec<i64>>,
+    pub limit: i64,
+}
+
+type RowSql = (BigInt, BigInt, Text, Text, Text, BigInt, Nullable<Text>);
+
+const ROW: &str = "SELECT p.position, e.key, e.id, e.event, e.data, e.created, e.reason";
+const HEAD: &str = "SELECT p.position, e.id, e.event, e.created";
+
+impl Stretch {
+    /// The statement that reads these columns of the stretch, and its values.
+    fn sql(&self, tx: &Tx<'_>, columns: &str) -> (String, Vec<Bind<'static>>) {
+        let (than, order) = match self.order {
+            Order::OldestFirst => (">", "ASC"),
+            Order::NewestFirst => ("<", "DESC"),
+        };
+        let positions = match &self.directories {
+            None => "position, directory_key, event_key FROM event_position WHERE position",
+            // Left to itself, SQLite looks at every event for those of a directory.
+            Some(_) => tx.dialect.pick(
+                "key AS position, directory_key, key AS event_key FROM event \
+                 INDEXED BY event_directory WHERE directory_key IN \
+                 (SELECT value FROM json_each(?)) AND key",
+                "position, directory_key, event_key FROM event_position WHERE directory_key IN \
+                 (SELECT CAST(value AS BIGINT) FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND position",
+            ),
+        };
+        let text = format!(
+            "{columns} FROM (SELECT {positions} {than} ? ORDER BY position {order} LIMIT ?) p \
+             JOIN event e ON e.key = p.event_key AND e.directory_key = p.directory_key \
+             ORDER BY p.position {order}"
+        );
+        let directories = self.directories.iter().map(|keys| Bind::Owned(key_list(keys)));
+        let rest = [Bind::Int(self.beyond), Bind::Int(self.limit)];
+        (text, directories.chain(rest).collect())
+    }
+}
+
+impl Tx<'_> {
+    /// The events of a stretch.
+    pub fn log_rows(&mut self, stretch: &Stretch) -> Result<Vec<LogRow>, StoreError> {
+        let (text, binds) = stretch.sql(self, ROW);
+        self.rows::<RowSql, _>(&text, &binds)
+    }
+
+    /// The same without what makes events large.
+    pub fn log_heads(&mut self, stretch: &Stretch) -> Result<Vec<LogHead>, StoreError> {
+        let (text, binds) = stretch.sql(self, HEAD);
+        self.rows::<(BigInt, Text, Text, BigInt), _>(&text, &binds)
+    }
+
+    /// The events at these positions, oldest first.
+    pub fn log_at(&mut self, positions: &[i64]) -> Result<Vec<LogRow>, StoreError> {
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
+        let text = format!(
+            "{ROW} FROM event_position p JOIN event e ON e.key = p.event_key \
+             AND e.directory_key = p.directory_key WHERE p.position IN ({list}) ORDER BY p.position"
+        );
+        self.rows::<RowSql, _>(&text, &[Bind::Owned(key_list(positions))])
+    }
+
+    /// The last position that was given; zero before the first event.
+    pub fn log_position(&mut self) -> Result<i64, StoreError> {
+        let position = self.row::<BigInt, i64>("SELECT position FROM event_sequencer", &[])?;
+        Ok(position.unwrap_or(0))
+    }
+
+    /// Up to which position events were removed because of their age.
+    pub fn log_pruned(&mut self) -> Result<i64, StoreError> {
+        Ok(self.setting_get(PRUNED)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    /// The position of an event and the directory that it belongs to.
+    pub fn log_find(&mut self, id: &str) -> Result<Option<(i64, i64)>, StoreError> {
+        self.row::<(BigInt, BigInt), (i64, i64)>(
+            "SELECT p.position, e.directory_key FROM event e JOIN event_position p \
+             ON p.directory_key = e.directory_key AND p.event_key = e.key WHERE e.id = ?",
+            &[Bind::Text(id)],
+        )
+    }
+
+    /// The position of the newest event whose id sorts before `id`; ids sort by time.
+    pub fn log_before_id(&mut self, id: &str) -> Result<Option<i64>, StoreError> {
+        self.row::<BigInt, i64>(
+            "SELECT p.position FROM event e JOIN event_position p \
+             ON p.directory_key = e.directory_key AND p.event_key = e.key \
+             WHERE e.id < ? ORDER BY e.id DESC LIMIT 1",
+            &[Bind::Text(id)],
+        )
+    }
+
+    /// The position of the oldest event whose id does not sort before `id`.
+    pub fn log_from_id(&mut self, id: &str) -> Result<Option<i64>, StoreError> {
+        self.row::<BigInt, i64>(
+            "SELECT p.position FROM event e JOIN event_position p \
+             ON p.directory_key = e.directory_key AND p.event_key = e.key \
+             WHERE e.id >= ? ORDER BY e.id LIMIT 1",
+            &[Bind::Text(id)],
+        )
+    }
+
+    /// Directories of these organizations, also those that are gone and whose events are kept.
+    pub fn log_directories(&mut self, organizations: &[String]) -> Result<Vec<i64>, StoreError> {
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
+        let ids = serde_json::to_string(organizations).unwrap_or_default();
+        self.rows::<BigInt, i64>(
+            &format!(
+                "SELECT d.key FROM directory d JOIN organization o ON o.key = d.organization_key \
+                 WHERE o.id IN ({list}) \
+                 UNION SELECT directory_key FROM directory_past WHERE organization_id IN ({list})"
+            ),
+            &[Bind::Text(&ids), Bind::Text(&ids)],
+        )
+    }
+
+    /// Events of a directory that this snapshot shows and that have no position in it, by key.
+    pub fn log_waiting(
+        &mut self,
+        directory_key: i64,
+        limit: i64,
+    ) -> Result<Vec<LogRow>, StoreError> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(Vec::new());
+        }
+        let text = "SELECT CAST(0 AS BIGINT), e.key, e.id, e.event, e.data, e.created, e.reason \
+             FROM event e WHERE e.directory_key = ? AND (e.key > (SELECT key FROM event_sequencer) \
+             OR e.key IN (SELECT f.key FROM event_sequencer s, \
+             jsonb_array_elements(CAST(s.gaps AS jsonb)) g (gap), event f \
+             WHERE f.key BETWEEN CAST(g.gap ->> 'from' AS BIGINT) \
+             AND CAST(g.gap ->> 'to' AS BIGINT))) ORDER BY e.key LIMIT ?";
+        self.rows::<RowSql, _>(text, &[Bind::Int(directory_key), Bind::Int(limit)])
+    }
+
+    /// The positions of events of a directory by their keys; those that have none are missing.
+    pub fn log_positions(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
+        self.rows::<BigInt, i64>(
+            &format!(
+                "SELECT position FROM event_position WHERE directory_key = ? \
+                 AND event_key IN ({list})"
+            ),
+            &[Bind::Int(directory_key), Bind::Owned(key_list(keys))],
+        )
+    }
+
+    /// Removes the oldest events that were made before `until`, at most `limit`, never the newest one,
+    /// and nothing behind one that stays. Answers how many.
+    pub fn log_prune(&mut self, until: i64, limit: i64) -> Result<usize, StoreError> {
+        let last = self.log_position()?;
+        let stretch = Stretch { order: Order::OldestFirst, beyond: 0, directories: None, limit };
+        let heads = self.log_heads(&stretch)?;
+        let old = heads.iter().take_while(|head| head.created < until && head.position < last);
+        let Some(through) = old.map(|head| head.position).last() else { return Ok(0) };
+        let removed = self.log_remove(
+            "SELECT event_key FROM event_position WHERE position <= ?",
+            "DELETE FROM event_position WHERE position <= ?",
+            &[Bind::Int(through)],
+        )?;
+        self.setting_put(PRUNED, &through.to_string())?;
+        Ok(removed)
+    }
+
+    /// Removes up to `limit` events of directories that are gone, whose organization is gone as well.
+    /// Answers how many.
+    pub fn log_forget(&mut self, limit: i64) -> Result<usize, StoreError> {
+        let gone = self.row::<BigInt, i64>(
+            "SELECT p.directory_key FROM directory_past p WHERE NOT EXISTS \
+             (SELECT 1 FROM organization o WHERE o.id = p.organization_id) LIMIT 1",
+            &[],
+        )?;
+        let Some(directory_key) = gone else { return Ok(0) };
+        let stretch = Stretch {
+            order: Order::OldestFirst,
+            beyond: 0,
+            directories: Some(vec![directory_key]),
+            limit,
+        };
+        let last = self.log_position()?;
+        let positions: Vec<i64> = self.log_heads(&stretch)?.iter().map(|h| h.position).collect();
+        // The newest event says where the log ends; it goes when there is a newer one.
+        let Some(through) = positions.iter().copied().rfind(|position| *position < last) else {
+            if positions.is_empty() {
+                self.execute(
+                    "DELETE FROM directory_past WHERE directory_key = ?",
+                    &[Bind::Int(directory_key)],
+                )?;
+            }
+            return Ok(0);
+        };
+        self.log_remove(
+            "SELECT event_key FROM event_position WHERE position <= ? AND directory_key = ?",
+            "DELETE FROM event_position WHERE position <= ? AND directory_key = ?",
+            &[Bind::Int(through), Bind::Int(directory_key)],
+        )
+    }
+
+    /// Removes events, and their positions where these are rows of their own.
+    fn log_remove(
+        &mut self,
+        keys: &str,
+        positions: &str,
+        binds: &[Bind<'_>],
+    ) -> Result<usize, StoreError> {
+        let removed = self.execute(&format!("DELETE FROM event WHERE key IN ({keys})"), binds)?;
+        if self.dialect == Dialect::Postgres {
+            self.execute(positions, binds)?;
+        }
+        Ok(removed)
+    }
+
+    /// Notes whose the events of a directory are, before its row goes.
+    pub fn directory_past_insert(&mut self, directory_key: i64) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO directory_past (directory_key, organization_id) SELECT d.key, o.id \
+             FROM directory d JOIN organization o ON o.key = d.organization_key WHERE d.key = ? \
+             ON CONFLICT DO NOTHING",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+}
