@@ -31,9 +31,9 @@
 //!   [`service::context::Settings`].
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
-//! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
+//! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 //! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 

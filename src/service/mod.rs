@@ -34,6 +34,7 @@ pub mod read;
 mod record;
 pub mod render;
 mod unit;
+mod unit_single;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

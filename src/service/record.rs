@@ -53,26 +53,42 @@ impl Recorder<'_> {
         data: &Value,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
-        let new = NewEvent {
-            id: self.ids.next("event"),
+        let new = self.event(event, resource_id, data, reason);
+        tx.event_append(self.directory.key, &new)
+    }
+
+    fn event(
+        &mut self,
+        event: &'static str,
+        resource_id: &str,
+        data: &Value,
+        reason: Option<Reason>,
+    ) -> NewEvent {
+        let id = self.ids.next("event");
+        self.event_ids.push(&id, MAX_EVENTS);
+        NewEvent {
+            id,
             event,
             resource_id: resource_id.to_owned(),
             data: data.to_string(),
             reason,
             created: self.now,
-        };
-        tx.event_append(self.directory.key, &new)?;
-        self.event_ids.push(&new.id, MAX_EVENTS);
-        Ok(())
+        }
     }
 
     pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
-        let event =
-            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
-        match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, &data, None),
+        match self.creation(row) {
+            Some(new) => tx.event_append(self.directory.key, &new),
             None => Ok(()),
         }
+    }
+
+    /// The event of a new resource, to be appended by whoever inserts it.
+    pub(super) fn creation(&mut self, row: &ResourceRow) -> Option<NewEvent> {
+        let event =
+            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
+        let data = self.view(row)?;
+        Some(self.event(event, &row.id, &data, None))
     }
 
     /// Nothing when nothing that the app sees has changed, or it sees nothing of the user.
@@ -194,10 +210,11 @@ impl Recorder<'_> {
     }
 }
 
-/// The row as the app sees it; `None` for types that the app does not know.
+/// A resource as the app sees it, in events and in the read API; `None` for types that it does not
+/// know.
 pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
     let (mut doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    // What no answer shows, no event shows either.
+    // What no answer shows, the app does not see either.
     if let Some(resource_type) = directory.registry.by_name(&row.resource_type) {
         strip_hidden(&mut doc, resource_type);
     }

@@ -12,6 +12,7 @@ use super::error::{StoreError, UnitError};
 use super::idempotent::Claim;
 use super::metrics::StoreMetrics;
 use super::queue::{Queue, Tenant};
+use super::single::Single;
 use super::sql::Tx;
 
 tokio::task_local! {
@@ -65,6 +66,10 @@ pub(super) trait Unit: Send {
     fn mode(&self) -> Mode;
     /// Runs it once and keeps the result until [`Unit::answer`] or the next run.
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended;
+    /// True when PostgreSQL may be able to do it in one statement.
+    fn has_single(&self) -> bool;
+    /// Tries that; `None` when the case is none for one statement, and nothing was done.
+    fn run_single(&mut self, single: Single<'_>) -> Option<Ended>;
     /// True when nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
     /// Gives the kept result to the caller. After a write this comes after the commit.
@@ -73,9 +78,13 @@ pub(super) trait Unit: Send {
     fn fail(self: Box<Self>, error: StoreError);
 }
 
+/// A unit as one statement of PostgreSQL, if it can be: see [`super::Store::write_in_one`].
+pub(super) type InOne<T, E> = Box<dyn FnMut(Single<'_>) -> Result<Option<T>, E> + Send>;
+
 struct TypedUnit<F, T, E> {
     name: &'static str,
     mode: Mode,
+    single: Option<InOne<T, E>>,
     work: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -100,20 +109,22 @@ where
         // A panic in one unit must not take the lane down; what it did is rolled back.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
         let Ok(result) = outcome else { return Ended::Broken(StoreError::Panicked(self.name)) };
-        let error = match result {
-            Ok(value) => {
-                self.result = Some(Ok(value));
-                return Ended::Done;
-            }
-            Err(error) => error,
-        };
-        let own = match error.into_storage() {
-            Ok(storage) if storage.is_refusal() => E::from(storage),
-            Ok(storage) => return Ended::Broken(storage),
-            Err(own) => own,
-        };
-        self.result = Some(Err(own));
-        Ended::Refused
+        self.keep(result)
+    }
+
+    fn has_single(&self) -> bool {
+        self.single.is_some()
+    }
+
+    fn run_single(&mut self, single: Single<'_>) -> Option<Ended> {
+        let work = self.single.as_mut()?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(single)));
+        match outcome {
+            Ok(Ok(Some(value))) => Some(self.keep(Ok(value))),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some(self.keep(Err(error))),
+            Err(_) => Some(Ended::Broken(StoreError::Panicked(self.name))),
+        }
     }
 
     fn is_abandoned(&self) -> bool {
@@ -129,6 +140,26 @@ where
 
     fn fail(self: Box<Self>, error: StoreError) {
         let _ = self.reply.send(Err(E::from(error)));
+    }
+}
+
+impl<F, T, E: UnitError> TypedUnit<F, T, E> {
+    /// Keeps what came of a run, unless the storage failed.
+    fn keep(&mut self, result: Result<T, E>) -> Ended {
+        let error = match result {
+            Ok(value) => {
+                self.result = Some(Ok(value));
+                return Ended::Done;
+            }
+            Err(error) => error,
+        };
+        let own = match error.into_storage() {
+            Ok(storage) if storage.is_refusal() => E::from(storage),
+            Ok(storage) => return Ended::Broken(storage),
+            Err(own) => own,
+        };
+        self.result = Some(Err(own));
+        Ended::Refused
     }
 }
 
@@ -151,8 +182,23 @@ impl Lane {
         T: Send + 'static,
         E: UnitError,
     {
+        self.run_in_one(name, mode, None, work).await
+    }
+
+    /// Like [`Lane::run`], with the unit as one statement beside it.
+    pub(super) async fn run_in_one<T, E>(
+        &self,
+        name: &'static str,
+        mode: Mode,
+        single: Option<InOne<T, E>>,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
         let (reply, answer) = oneshot::channel();
-        let unit = Box::new(TypedUnit { name, mode, work, result: None, reply });
+        let unit = Box::new(TypedUnit { name, mode, single, work, result: None, reply });
         let tenant: Tenant = TENANT.try_with(|key| *key).ok();
         if self.queue.push(tenant, unit).is_err() {
             self.metrics.overloaded.inc();

@@ -40,9 +40,12 @@ pub mod plan;
 mod record_store;
 pub mod request_record;
 pub mod resource;
+mod resource_create;
+mod resource_find;
 pub mod schemas;
 pub mod sequencer;
 mod setting;
+mod single;
 pub mod snapshot;
 pub mod token;
 
@@ -60,10 +63,13 @@ pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
 pub use record_store::RecordStore;
+pub use resource_create::{NewResource, WriteInto};
+pub use resource_find::{ResourceFound, Shown};
+pub use single::Single;
 pub use sql::Tx;
 
 use conn::{AnyConn, Role};
-use exec::{Lane, Mode};
+use exec::{InOne, Lane, Mode};
 use queue::Queue;
 
 /// How many threads serve reads on SQLite, and everything on PostgreSQL.
@@ -97,6 +103,7 @@ pub struct Store {
 }
 
 struct Lanes {
+    has_singles: bool,
     write: Lane,
     read: Lane,
     scan: Lane,
@@ -183,7 +190,7 @@ impl Store {
         threads.push(spawn("checkpoint", move || {
             housekeep::checkpoint_loop(&file, keeping, &log_metrics, &stopped);
         })?);
-        Ok(Self::of(queues, Some(stop), threads, metrics))
+        Ok(Self::of(queues, Some(stop), threads, metrics, false))
     }
 
     /// Connections that share a queue, and one for scans.
@@ -201,7 +208,7 @@ impl Store {
             })?);
         }
         let queues = Queues { write: Arc::clone(&shared), read: shared, scan };
-        Ok(Self::of(queues, None, threads, metrics))
+        Ok(Self::of(queues, None, threads, metrics, true))
     }
 
     fn of(
@@ -209,10 +216,12 @@ impl Store {
         stop: Option<Sender<()>>,
         threads: Vec<JoinHandle<()>>,
         metrics: StoreMetrics,
+        has_singles: bool,
     ) -> Self {
         let lane = |queue| Lane { queue, metrics: metrics.clone() };
         Self {
             lanes: Arc::new(Lanes {
+                has_singles,
                 write: lane(queues.write),
                 read: lane(queues.read),
                 scan: lane(queues.scan),
@@ -283,6 +292,48 @@ impl Store {
             }
         };
         self.lanes.write.run(name, Mode::Write, claimed).await
+    }
+
+    /// True where a unit can be one statement: on PostgreSQL. Elsewhere nothing has to be prepared
+    /// for it.
+    pub fn has_singles(&self) -> bool {
+        self.lanes.has_singles
+    }
+
+    /// Like [`Store::read`]. On PostgreSQL `single` is tried first: the same in one statement, without a
+    /// transaction around it.
+    pub async fn read_in_one<T, E>(
+        &self,
+        name: &'static str,
+        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        self.lanes.read.run_in_one(name, Mode::Read, single, work).await
+    }
+
+    /// Like [`Store::write`]. On PostgreSQL `single` is tried first: the same in one statement, which
+    /// commits by itself.
+    pub async fn write_in_one<T, E>(
+        &self,
+        name: &'static str,
+        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        // What notes that an idempotent request has done something is a statement of its own.
+        if exec::claim().is_some() {
+            return self.write(name, work).await;
+        }
+        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        self.lanes.write.run_in_one(name, Mode::Write, single, work).await
     }
 
     pub fn metrics(&self) -> &StoreMetrics {

@@ -115,16 +115,30 @@ impl<'q, Out, Q> Answers<'q, Out> for Q where
 pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConn,
     pub(super) dialect: Dialect,
-    /// What the database plans for each query, while somebody asks.
-    plans: Option<Vec<String>>,
     /// Since when, and for how long, its queries may be asked.
     span: Option<(Stopwatch, Duration)>,
+    /// What the database plans for each query, while somebody asks.
+    plans: Option<Vec<String>>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect, plans: None, span: None }
+        Self { conn, dialect, span: None, plans: None }
+    }
+
+    /// Refuses queries when `longest` is over.
+    pub(super) fn until(conn: &'c mut AnyConn, longest: Duration) -> Self {
+        Self { span: Some((Stopwatch::start(), longest)), ..Self::new(conn) }
+    }
+
+    fn check_time(&self) -> Result<(), StoreError> {
+        match &self.span {
+            Some((since, longest)) if since.elapsed() > *longest => {
+                Err(StoreError::TimedOut("a read has held on to one state for too long".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs `work` and answers the database's plans for its queries, one text each: tests hold them to
@@ -155,20 +169,6 @@ impl<'c> Tx<'c> {
         plans.push(format!("{text}\n{}", lines.join("\n")));
         self.plans = Some(plans);
         Ok(())
-    }
-
-    /// Refuses queries when `longest` is over.
-    pub(super) fn until(conn: &'c mut AnyConn, longest: Duration) -> Self {
-        Self { span: Some((Stopwatch::start(), longest)), ..Self::new(conn) }
-    }
-
-    fn check_time(&self) -> Result<(), StoreError> {
-        match &self.span {
-            Some((since, longest)) if since.elapsed() > *longest => {
-                Err(StoreError::TimedOut("a read has held on to one state for too long".to_owned()))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit

@@ -32,6 +32,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .delete(directories::delete),
         )
         .service(methods("/directories/{id}/sync", "POST").post(directories::sync))
+        .service(methods("/events", "GET").get(events::list))
         .service(methods("/directory_users", "GET").get(users::list))
         .service(methods("/directory_users/{id}", "GET").get(users::get))
         .service(methods("/directory_groups", "GET").get(groups::list))
@@ -50,8 +51,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .get(organizations::get)
                 .put(organizations::update)
                 .delete(organizations::delete),
-        )
-        .service(methods("/events", "GET").get(events::list));
+        );
 }
 
 /// Lets in keys that read.

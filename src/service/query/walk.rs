@@ -72,13 +72,16 @@ impl Listing {
         tx: &mut Tx<'_>,
         segments: &[Segment],
     ) -> Result<Slice, ServiceError> {
+        let count = usize::try_from(self.span.count()).unwrap_or(usize::MAX);
+        if let Some(rows) = self.short(tx, segments, count)? {
+            return Ok(Slice { total: len(&rows), rows, more_before: false, more_after: false });
+        }
         let mut slice = Slice {
             total: self.total(tx, segments)?,
             rows: Vec::new(),
             more_before: false,
             more_after: false,
         };
-        let count = usize::try_from(self.span.count()).unwrap_or(usize::MAX);
         if count == 0 {
             return Ok(slice);
         }
@@ -114,6 +117,26 @@ impl Listing {
             }
         }
         Ok(slice)
+    }
+
+    /// The whole list, where a filter leaves less than the first page holds: nothing has to be counted
+    /// then. Providers match users by such lists.
+    fn short(
+        &self,
+        tx: &mut Tx<'_>,
+        segments: &[Segment],
+        count: usize,
+    ) -> Result<Option<Vec<(usize, ResourceRow, Position)>>, StoreError> {
+        let is_first = match &self.span {
+            Span::Index { page, anchor } => page.start_index == 1 && anchor.is_none(),
+            Span::Cursor { .. } => false,
+        };
+        let by_value = segments.iter().all(|segment| segment.predicate.is_by_value());
+        if !is_first || !by_value || segments.is_empty() || count < 2 {
+            return Ok(None);
+        }
+        let rows = self.read(tx, segments, None, 0, count, Direction::Forward)?;
+        Ok((rows.len() < count).then_some(rows))
     }
 
     /// A page by index from a place on. Rows before it may have come or gone: the total says at least
