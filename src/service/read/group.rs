@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::page::{Page, PageRequest};
-use super::{find_user, unnarrowed};
+use super::{Narrow, find_user, unnarrowed};
 use crate::service::authenticate::Opened;
 use crate::service::context::State;
 use crate::service::error::AdminError;
@@ -31,7 +31,7 @@ impl Service {
         if query.directory.is_none() && query.user.is_none() {
             return Err(unnarrowed("directory", "a directory or a user"));
         }
-        let user = query.user.map(|id| ("The user", id, find_user as super::Find));
+        let user = query.user.map(|id| -> Narrow { ("The user", id, find_user) });
         let place = self.place(access, query.directory, user).await?;
         let (key, user, is_gone) = (place.directory.key, place.narrow, place.is_gone());
         let rows: Vec<ResourceRow> = self

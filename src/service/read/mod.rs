@@ -41,6 +41,9 @@ impl Place {
 /// Finds a resource that a list is narrowed to: its directory and its key.
 type Find = fn(&mut Tx<'_>, &str) -> Result<Option<(i64, i64)>, StoreError>;
 
+/// What a list is narrowed to: what it is called, its id, and how it is found.
+type Narrow = (&'static str, String, Find);
+
 fn find_group(tx: &mut Tx<'_>, id: &str) -> Result<Option<(i64, i64)>, StoreError> {
     Ok(tx.resource_locate("Group", id)?.map(|found| (found.directory_key, found.key)))
 }
@@ -59,7 +62,7 @@ impl Service {
         &self,
         access: &ApiAccess,
         directory: Option<String>,
-        narrow: Option<(&'static str, String, Find)>,
+        narrow: Option<Narrow>,
     ) -> Result<Place, ServiceError> {
         let access = access.clone();
         let missing = |what: &str| ServiceError::from(AdminError::not_found(what));

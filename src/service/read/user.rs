@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::page::{Page, PageRequest, collect};
-use super::{Find, find_group, find_user, unnarrowed};
+use super::{Narrow, find_group, find_user, unnarrowed};
 use crate::scim::key::text_key;
 use crate::scim::schema::cut;
 use crate::service::authenticate::Opened;
@@ -229,7 +229,7 @@ impl Service {
                 return Err(unnarrowed("directory", "a directory or a group"));
             }
         }
-        let group = query.group.map(|id| ("The group", id, find_group as Find));
+        let group = query.group.map(|id| -> Narrow { ("The group", id, find_group) });
         let place = self.place(access, query.directory, group).await?;
         let listing = Listing {
             directory: Arc::clone(&place.directory),

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [directories(), users(), groups(), organizations()].concat()
+    [directories(), users(), groups(), organizations(), events()].concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -79,6 +79,13 @@ fn groups() -> Vec<Attack> {
         attacks.push(operator(all, "GET", &format!("/directory_groups?{query}"), status));
     }
     attacks
+}
+
+fn events() -> Vec<Attack> {
+    vec![
+        operator("/events", "GET", "/events?limit=100", 200),
+        operator("/events", "GET", "/events?organization_id={organization}", 200),
+    ]
 }
 
 fn organizations() -> Vec<Attack> {

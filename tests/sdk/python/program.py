@@ -138,9 +138,9 @@ walked = list(
         events=names, organization_id=made.id, limit=20, order="asc"
     ).auto_paging_iter()
 )
-told = [event.data["id"] for event in walked if event.event == "dsync.user.created"]
+told = [event.data.id for event in walked if event.event == "dsync.user.created"]
 assert told == users, told
-told = [event.data["id"] for event in walked if event.event == "dsync.group.created"]
+told = [event.data.id for event in walked if event.event == "dsync.group.created"]
 assert told == groups, told
 assert len([event for event in walked if event.event == "dsync.group.user_added"]) == 12 * 12
 assert len({event.id for event in walked}) == len(walked)
