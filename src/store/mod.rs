@@ -312,7 +312,10 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        let single: Option<InOne<T, E>> = match self.has_singles() {
+            true => Some(Box::new(single)),
+            false => None,
+        };
         self.lanes.read.run_in_one(name, Mode::Read, single, work).await
     }
 
@@ -332,7 +335,10 @@ impl Store {
         if exec::claim().is_some() {
             return self.write(name, work).await;
         }
-        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        let single: Option<InOne<T, E>> = match self.has_singles() {
+            true => Some(Box::new(single)),
+            false => None,
+        };
         self.lanes.write.run_in_one(name, Mode::Write, single, work).await
     }
 

@@ -85,7 +85,7 @@ impl Relations {
 
     /// True when loading is one statement for that row.
     pub(super) fn is_one_statement_for(self, row: &ResourceRow) -> bool {
-        !self.members && !(self.manager && mentions_manager(row))
+        !(self.members || self.manager && mentions_manager(row))
     }
 
     pub(super) fn of(resource_type: &ResourceType, projection: &Projection) -> Self {

@@ -5,12 +5,11 @@
 
 use super::ServiceError;
 use super::cursor::{Anchor, Direction, Position};
-use super::list::{Listing, OrderColumn, Slice, Span, order_column};
+use super::list::{Listing, OrderColumn, Placed, Slice, Span, order_column};
 use super::sort_key::SortKey;
 use crate::scim::list::SortOrder;
 use crate::store::list::{Bound, BoundValue, Order, Walk};
 use crate::store::plan::{Predicate, TextColumn};
-use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
 /// A stretch of a list.
@@ -126,7 +125,7 @@ impl Listing {
         tx: &mut Tx<'_>,
         segments: &[Segment],
         count: usize,
-    ) -> Result<Option<Vec<(usize, ResourceRow, Position)>>, StoreError> {
+    ) -> Result<Option<Vec<Placed>>, StoreError> {
         let is_first = match &self.span {
             Span::Index { page, anchor } => page.start_index == 1 && anchor.is_none(),
             Span::Cursor { .. } => false,
@@ -187,7 +186,7 @@ impl Listing {
         mut skip: u64,
         limit: usize,
         direction: Direction,
-    ) -> Result<Vec<(usize, ResourceRow, Position)>, StoreError> {
+    ) -> Result<Vec<Placed>, StoreError> {
         let mut rows = Vec::new();
         let mut indexes: Vec<usize> = (0..segments.len()).collect();
         if direction == Direction::Backward {
