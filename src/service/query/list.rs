@@ -80,11 +80,13 @@ pub(super) struct Listing {
     pub(super) span: Span,
 }
 
+/// Index of the source, row, place.
+pub(super) type Placed = (usize, ResourceRow, Position);
+
 /// Rows of a page in order, with their places, and what lies around them.
 pub(super) struct Slice {
     pub(super) total: i64,
-    /// Index of the source, row, place.
-    pub(super) rows: Vec<(usize, ResourceRow, Position)>,
+    pub(super) rows: Vec<Placed>,
     pub(super) more_before: bool,
     pub(super) more_after: bool,
 }
@@ -237,7 +239,7 @@ impl Listing {
     fn groups_of(
         &self,
         tx: &mut Tx<'_>,
-        rows: &[(usize, ResourceRow, Position)],
+        rows: &[Placed],
     ) -> Result<HashMap<i64, Vec<MembershipRow>>, StoreError> {
         let shows = |source: &usize| self.sources.get(*source).is_some_and(|s| s.relations.groups);
         let shown = rows.iter().filter(|(source, ..)| shows(source));

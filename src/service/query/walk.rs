@@ -5,12 +5,11 @@
 
 use super::ServiceError;
 use super::cursor::{Anchor, Cursor, Direction, Position};
-use super::list::{Listing, OrderColumn, Slice, Source, Span, order_column};
+use super::list::{Listing, OrderColumn, Placed, Slice, Source, Span, order_column};
 use super::sort_key::SortKey;
 use crate::scim::list::SortOrder;
 use crate::store::list::{Bound, BoundValue, Order, Walk};
 use crate::store::plan::{Predicate, TextColumn};
-use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
 /// A stretch of a list.
@@ -184,7 +183,7 @@ impl Listing {
         mut skip: u64,
         limit: usize,
         direction: Direction,
-    ) -> Result<Vec<(usize, ResourceRow, Position)>, StoreError> {
+    ) -> Result<Vec<Placed>, StoreError> {
         let mut rows = Vec::new();
         let mut indexes: Vec<usize> = (0..segments.len()).collect();
         if direction == Direction::Backward {
