@@ -192,6 +192,9 @@ impl App {
                 if let Err(error) = service.prune_assertions().await {
                     tracing::warn!(%error, "used assertions are not pruned yet");
                 }
+                if let Err(error) = service.prune_idempotent().await {
+                    tracing::warn!(%error, "answers of idempotent requests are not pruned yet");
+                }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");
                 }

@@ -96,7 +96,7 @@ pub(super) fn backup(config: &Config, command: &Backup) -> Result<(), StartError
     let expected = backup::copy_size(&source)?;
     with_progress(&part.path, expected, || backup::copy(&source, &part.path))?;
     let mut copied = Copied::open(&part.path)?;
-    refuse_faults(copied.faults()?, "the copy is not sound; `rollbook check` says more")?;
+    refuse_faults(&copied.faults()?, "the copy is not sound; `rollbook check` says more")?;
     if let Some(sealed) = &sealed {
         copied.note_put(SEALED_KEY, sealed)?;
     }
@@ -152,7 +152,7 @@ pub(super) fn restore(config: &Config, command: &Restore) -> Result<(), StartErr
     let unsound = format!("{} cannot be used", command.file.display());
     let mut copied =
         Copied::open(&part.path).map_err(|error| StartError(format!("{unsound}: {error}")))?;
-    refuse_faults(copied.faults()?, &unsound)?;
+    refuse_faults(&copied.faults()?, &unsound)?;
     let key = key_for(config, &mut copied, phrase.as_deref())?;
     copied.note_remove(SEALED_KEY)?;
     copied.close()?;
@@ -298,7 +298,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn refuse_faults(faults: Vec<String>, what: &str) -> Result<(), StartError> {
+fn refuse_faults(faults: &[String], what: &str) -> Result<(), StartError> {
     match faults.is_empty() {
         true => Ok(()),
         false => Err(StartError(format!("{what}: {}", faults.join("; ")))),

@@ -92,7 +92,7 @@ pub(super) fn run(config: &Config, command: Events) -> Result<(), StartError> {
             loop {
                 let page = perform(config, &filter.call(&after, "0"))?;
                 after = show(&page)?;
-                if page["more"] != true {
+                if page.get("more").and_then(Value::as_bool) != Some(true) {
                     return Ok(());
                 }
             }

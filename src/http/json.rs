@@ -17,7 +17,7 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope, ServiceError};
 
 /// Largest request body, in bytes.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// A path with the methods it has; others are 405 with `Allow`.
 pub(super) fn methods(path: &str, allowed: &'static str) -> Methods {
@@ -113,7 +113,7 @@ pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
     }
 }
 
-fn typed<T: DeserializeOwned>(object: Object) -> Result<T, HttpError> {
+pub(super) fn typed<T: DeserializeOwned>(object: Object) -> Result<T, HttpError> {
     refuse_nul(&object)?;
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
@@ -164,4 +164,16 @@ pub(super) fn created(value: impl Serialize) -> HttpResponse {
 /// A use case that failed.
 pub(super) fn failed(error: ServiceError) -> HttpError {
     HttpError::api(error)
+}
+
+/// Begins the deletion of a directory: 202, it serves nothing any more and its rows go afterwards.
+pub(super) async fn delete_directory(state: &State, access: &ApiAccess, id: &str) -> Answer {
+    state.service.directory_delete(access, id).await.map_err(failed)?;
+    let service = Arc::clone(&state.service);
+    actix_web::rt::spawn(async move {
+        if let Err(error) = service.purge_deleted_directories().await {
+            tracing::warn!(%error, "a deleted directory is not purged yet; the next start goes on");
+        }
+    });
+    Ok(HttpResponse::Accepted().finish())
 }

@@ -14,6 +14,7 @@ mod json;
 mod limit;
 pub mod oauth;
 mod observe;
+mod once;
 pub mod scim;
 
 use std::sync::Arc;

@@ -169,6 +169,8 @@ pub struct Directory {
     pub state: State,
     pub rate_limit: Option<RateLimit>,
     pub profile: Arc<Profile>,
+    /// As they are stored; what follows from them is in the other fields.
+    pub settings: String,
     /// As they were when the row was read. A unit reads them anew.
     pub policies: Policies,
     /// What is kept of its requests.
@@ -205,6 +207,7 @@ impl Directory {
                 .unwrap_or("default"),
             state: State::parse(&row.state).unwrap_or(State::Error),
             rate_limit: settings.rate_limit,
+            settings: row.settings.clone(),
             policies: settings.policies(),
             profile: Arc::new(profile),
             records: settings.records,

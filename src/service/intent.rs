@@ -181,10 +181,13 @@ impl Service {
         let (directory_key, site) = (site.directory.key, site.clone());
         self.store
             .read("member_plan", move |tx| {
-                if let Some((_, version)) = group
-                    && site.get(tx)?.is_none_or(|row| row.version != version)
-                {
-                    return Ok(None);
+                if let Some((key, version)) = group {
+                    // Its later parts do not move the version: a plan made between them would fit the
+                    // group after them.
+                    site.refuse_during_intent(tx, key)?;
+                    if site.get(tx)?.is_none_or(|row| row.version != version) {
+                        return Ok(None);
+                    }
                 }
                 let key = group.map(|(key, _)| key);
                 Plan::of(tx, directory_key, key, change.clone()).map(Some)

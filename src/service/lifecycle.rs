@@ -46,7 +46,7 @@ pub(super) fn tell(
             recorder.deleted(tx, new, Some(reason))
         }
         (false, true) => {
-            recorder.created(tx, new)?;
+            recorder.created(tx, new, None)?;
             let groups = group_rows(tx, recorder, groups)?;
             recorder.entered(tx, new, &groups)
         }
@@ -204,6 +204,7 @@ pub(super) fn depart(
     let doc = shown(recorder, &kept.doc);
     let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));
     let departed = DepartedRow {
+        email_key: recorder.email_key(&kept),
         id: kept.id,
         user_name_key,
         external_id,

@@ -18,6 +18,7 @@ pub mod discovery;
 pub mod error;
 pub mod events;
 pub mod exchange;
+pub mod idempotent;
 pub mod intent;
 mod known;
 mod lifecycle;
@@ -34,6 +35,7 @@ pub mod read;
 mod record;
 pub mod render;
 mod unit;
+mod unit_single;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -81,6 +83,8 @@ pub struct Service {
     pub(crate) async_arrivals: AtomicU64,
     /// Seals what is accepted to be done later.
     accepted: Seal,
+    /// Seals answers that are kept for the same request.
+    answers: Seal,
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
@@ -158,6 +162,7 @@ impl Service {
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             async_arrivals: AtomicU64::new(0),
             accepted: secret_key.seal("asynchronous request"),
+            answers: secret_key.seal("idempotent answer"),
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),

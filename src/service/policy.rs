@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::Reason;
+use crate::scim::ResourceType;
 use crate::store::app_user::AppUser;
 use crate::store::resource::{AppState, ResourceRow};
 
@@ -187,6 +188,14 @@ impl Policies {
             (true, _) => AppState::Active,
             (false, InactiveUsers::Keep) => AppState::Inactive,
             (false, InactiveUsers::Delete) => AppState::Hidden,
+        }
+    }
+
+    /// How the app sees a new resource: what is no user is active.
+    pub fn state_of_new(&self, resource_type: &ResourceType, active: bool) -> AppState {
+        match resource_type.is_user() {
+            true => self.state(active, false),
+            false => AppState::Active,
         }
     }
 

@@ -12,6 +12,7 @@ use super::deletion::{Deleted, Deletion};
 use super::policy::Revive;
 use super::record::{Told, object};
 use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content};
+use super::unit_single::SingleCreation;
 use super::{Service, ServiceError};
 use crate::profile::{Profile, rewrite};
 use crate::scim::patch::{self, MemberStep, members, op};
@@ -19,7 +20,7 @@ use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, Notes, doc, validate};
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::resource::ResourceRow;
-use crate::store::{StoreError, UniqueRule};
+use crate::store::{Single, StoreError, Tx, UniqueRule};
 
 impl Service {
     fn site(&self, access: &Access, resource_type: &Arc<ResourceType>, id: String) -> Site {
@@ -84,7 +85,16 @@ impl Service {
         let mut creation = self.creation(access, resource_type, id, body)?;
         let site = creation.site.clone();
         creation.plan = self.plan_members(&site, None, &creation.members).await?;
-        let created = self.store.write("resource_create", move |tx| creation.run(tx)).await;
+        let creation = Arc::new(creation);
+        let single = self.store.has_singles().then(|| SingleCreation::of(&creation)).flatten();
+        let run = move |tx: &mut Tx<'_>| creation.run(tx);
+        let created = match single {
+            Some(single) => {
+                let single = move |one: Single<'_>| single.run(one);
+                self.store.write_in_one("resource_create", single, run).await
+            }
+            None => self.store.write("resource_create", run).await,
+        };
         self.finished(site, created).await
     }
 
@@ -197,7 +207,7 @@ impl Service {
     async fn revise(&self, revision: Revision) -> Result<ResourceRow, ServiceError> {
         let site = revision.site.clone();
         let found: Result<_, StoreError> =
-            self.store.lookup("resource_get", move |tx| site.get(tx)).await;
+            self.store.lookup_one("resource_get", move |tx| site.get(tx)).await;
         let row = found?.ok_or_else(|| revision.site.missing())?;
         revision.site.trace.met(&row);
         check(revision.condition.as_ref(), &row)?;

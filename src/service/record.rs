@@ -11,6 +11,7 @@ use super::unit::Site;
 use crate::clock::Ids;
 use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
 use crate::scim::Object;
+use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
 use crate::store::resource::{AppState, ResourceRow};
@@ -87,10 +88,7 @@ impl Told {
 
     pub(super) fn new(site: &Site, document: &Object, extra: &Object, active: bool) -> Self {
         let resource_type = &site.resource_type;
-        let state = match resource_type.is_user() {
-            true => site.directory.policies.state(active, false),
-            false => AppState::Active,
-        };
+        let state = site.directory.policies.state_of_new(resource_type, active);
         let seen = Seen {
             resource_type: &resource_type.name,
             id: &site.id,
@@ -111,6 +109,11 @@ impl Recorder<'_> {
         app_view(self.directory, row)
     }
 
+    /// The address that the app is shown of a user, as a comparison key.
+    pub(super) fn email_key(&self, row: &ResourceRow) -> Option<String> {
+        app_view(self.directory, row)?.get("email")?.as_str().map(|email| text_key(email, false))
+    }
+
     fn append(
         &mut self,
         tx: &mut Tx<'_>,
@@ -119,47 +122,44 @@ impl Recorder<'_> {
         data: String,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
-        let new = NewEvent {
-            id: self.ids.next("event"),
-            event,
-            resource_id: resource_id.to_owned(),
-            data,
-            reason,
-            created: self.now,
-        };
-        tx.event_append(self.directory.key, &new)?;
-        self.event_ids.push(&new.id, MAX_EVENTS);
-        Ok(())
+        let new = self.event(event, resource_id, data, reason);
+        tx.event_append(self.directory.key, &new)
     }
 
-    pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
-        match self.view(row) {
-            Some(data) => self.append_created(tx, row, data.to_string()),
+    fn event(
+        &mut self,
+        event: &'static str,
+        resource_id: &str,
+        data: String,
+        reason: Option<Reason>,
+    ) -> NewEvent {
+        let id = self.ids.next("event");
+        self.event_ids.push(&id, MAX_EVENTS);
+        NewEvent { id, event, resource_id: resource_id.to_owned(), data, reason, created: self.now }
+    }
+
+    pub(super) fn created(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        told: Option<&Told>,
+    ) -> Result<(), StoreError> {
+        match self.creation(row, told) {
+            Some(new) => tx.event_append(self.directory.key, &new),
             None => Ok(()),
         }
     }
 
-    pub(super) fn created_as_told(
-        &mut self,
-        tx: &mut Tx<'_>,
-        row: &ResourceRow,
-        told: &Told,
-    ) -> Result<(), StoreError> {
-        match told.data.as_ref().filter(|_| told.state == row.app_state) {
-            Some(data) => self.append_created(tx, row, data.clone()),
-            None => self.created(tx, row),
-        }
-    }
-
-    fn append_created(
-        &mut self,
-        tx: &mut Tx<'_>,
-        row: &ResourceRow,
-        data: String,
-    ) -> Result<(), StoreError> {
+    /// The event of a new resource, to be appended by whoever inserts it.
+    pub(super) fn creation(&mut self, row: &ResourceRow, told: Option<&Told>) -> Option<NewEvent> {
         let event =
             if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
-        self.append(tx, event, &row.id, data, None)
+        let rendered = told.filter(|told| told.state == row.app_state);
+        let data = match rendered.and_then(|told| told.data.clone()) {
+            Some(data) => data,
+            None => self.view(row)?.to_string(),
+        };
+        Some(self.event(event, &row.id, data, None))
     }
 
     /// Nothing when nothing that the app sees has changed, or it sees nothing of the user.
@@ -284,7 +284,8 @@ impl Recorder<'_> {
     }
 }
 
-/// The row as the app sees it; `None` for types that the app does not know.
+/// A resource as the app sees it, in events and in the read API; `None` for types that it does not
+/// know.
 pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
     let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
     let seen = Seen {

@@ -359,18 +359,33 @@ impl Site {
     ) -> Result<ResourceRow, ServiceError> {
         let directory_key = self.directory.key;
         let rt = &self.resource_type;
-        let app_state = match rt.is_user() {
-            true => recorder.in_force.policies.state(content.columns.active, false),
-            false => AppState::Active,
-        };
+        let app_state = recorder.in_force.policies.state_of_new(rt, content.columns.active);
         let key =
             tx.resource_insert(directory_key, &rt.name, &self.id, content, app_state, self.now)?;
         claim(tx, directory_key, key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
-        let row = ResourceRow {
+        let row = self.new_row(key, content, app_state);
+        if let Some(name) = &content.columns.user_name_key {
+            lifecycle::take_name(tx, recorder, name)?;
+        }
+        if app_state.is_visible() {
+            recorder.created(tx, &row, Some(told))?;
+        }
+        tx.count_add(directory_key, &rt.name, row.active, 1)?;
+        self.arrive(tx, &row, None, content, recorder)?;
+        Ok(row)
+    }
+
+    pub(super) fn new_row(
+        &self,
+        key: i64,
+        content: &ResourceContent,
+        app_state: AppState,
+    ) -> ResourceRow {
+        ResourceRow {
             key,
             id: self.id.clone(),
-            resource_type: rt.name.clone(),
+            resource_type: self.resource_type.name.clone(),
             active: content.columns.active,
             doc: content.doc.clone(),
             extra: content.extra.clone(),
@@ -380,16 +395,7 @@ impl Site {
             app_state,
             suspended: false,
             groupless_since: None,
-        };
-        if let Some(name) = &content.columns.user_name_key {
-            lifecycle::take_name(tx, recorder, name)?;
         }
-        if app_state.is_visible() {
-            recorder.created_as_told(tx, &row, told)?;
-        }
-        tx.count_add(directory_key, &rt.name, row.active, 1)?;
-        self.arrive(tx, &row, None, content, recorder)?;
-        Ok(row)
     }
 
     /// Groups that wait for the externalId that the resource has now take it in.

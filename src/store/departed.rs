@@ -3,8 +3,8 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::StoreError;
 use super::sql::{Bind, Tx};
+use super::{IdRange, StoreError};
 
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct DepartedRow {
@@ -18,11 +18,25 @@ pub struct DepartedRow {
     pub modified: i64,
     /// When SCIM deleted the user.
     pub departed: i64,
+    /// The address that the app was shown, as a comparison key.
+    pub email_key: Option<String>,
 }
 
-type Sql = (Text, Text, Nullable<Text>, Text, Nullable<Text>, BigInt, BigInt, BigInt);
+type Sql =
+    (Text, Text, Nullable<Text>, Text, Nullable<Text>, BigInt, BigInt, BigInt, Nullable<Text>);
 
-const COLUMNS: &str = "id, user_name_key, external_id, doc, extra, created, modified, departed";
+const COLUMNS: &str =
+    "id, user_name_key, external_id, doc, extra, created, modified, departed, email_key";
+
+/// Which of the departed the app asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Departed<'d> {
+    All,
+    Id(&'d str),
+    ExternalId(&'d str),
+    /// The address that was shown, or the user name, as a comparison key.
+    Email(&'d str),
+}
 
 impl Tx<'_> {
     pub fn departed_insert(
@@ -32,7 +46,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO departed_user (directory_key, id, user_name_key, external_id, doc, extra, \
-             created, modified, departed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             created, modified, departed, email_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             &[
                 Bind::Int(directory_key),
                 Bind::Text(&row.id),
@@ -43,6 +57,7 @@ impl Tx<'_> {
                 Bind::Int(row.created),
                 Bind::Int(row.modified),
                 Bind::Int(row.departed),
+                Bind::OptText(row.email_key.as_deref()),
             ],
         )?;
         Ok(())
@@ -127,5 +142,44 @@ impl Tx<'_> {
             &[Bind::Int(directory_key), Bind::Int(until)],
         )?;
         Ok(count.unwrap_or(0))
+    }
+
+    /// Some of the departed by id.
+    pub fn departed_range(
+        &mut self,
+        directory_key: i64,
+        wanted: Departed<'_>,
+        range: &IdRange,
+    ) -> Result<Vec<DepartedRow>, StoreError> {
+        // Whoever has one address or name is found by it, not by walking along the ids.
+        let id = match wanted {
+            Departed::All => "id",
+            _ => self.dialect.pick("+id", "id"),
+        };
+        let (condition, order, beyond) = range.sql(id);
+        let (which, value) = match wanted {
+            Departed::All => ("", None),
+            Departed::Id(id) => (" AND id = ?", Some(id)),
+            Departed::ExternalId(external_id) => (" AND external_id = ?", Some(external_id)),
+            Departed::Email(key) => (" AND (email_key = ? OR user_name_key = ?)", Some(key)),
+        };
+        let text = format!(
+            "SELECT {COLUMNS} FROM departed_user WHERE directory_key = ?{which} AND {condition} \
+             ORDER BY {order} LIMIT ?"
+        );
+        let mut binds = vec![Bind::Int(directory_key)];
+        for _ in 0..which.matches('?').count() {
+            binds.push(Bind::OptText(value));
+        }
+        binds.extend([Bind::Text(beyond), Bind::Int(range.limit)]);
+        self.rows::<Sql, _>(&text, &binds)
+    }
+
+    /// The directory of a departed user.
+    pub fn departed_locate(&mut self, id: &str) -> Result<Option<i64>, StoreError> {
+        self.row::<BigInt, i64>(
+            "SELECT directory_key FROM departed_user WHERE id = ?",
+            &[Bind::Text(id)],
+        )
     }
 }

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::dialect::Dialect;
 use super::sql::{Bind, Tx};
-use super::{ListRange, StoreError};
+use super::{IdRange, ListRange, StoreError};
 
 #[derive(Clone, Debug, Queryable)]
 pub struct DirectoryRow {
@@ -141,6 +141,43 @@ impl Tx<'_> {
         )
     }
 
+    /// Directories by id: of those organizations, or of all.
+    pub fn directory_range(
+        &mut self,
+        organization_ids: Option<&[String]>,
+        range: &IdRange,
+    ) -> Result<Vec<DirectoryRow>, StoreError> {
+        let (condition, order, beyond) = range.sql("d.id");
+        let end = format!("{condition} ORDER BY {order} LIMIT ?");
+        let tail = [Bind::Text(beyond), Bind::Int(range.limit)];
+        match organization_ids {
+            None => self.rows::<Sql, _>(&format!("{COLUMNS} WHERE {end}"), &tail),
+            // One organization has the order of the index.
+            Some([id]) => {
+                let text = format!(
+                    "{COLUMNS} WHERE d.organization_key = (SELECT key FROM organization \
+                     WHERE id = ?) AND {end}"
+                );
+                let [beyond, limit] = tail;
+                self.rows::<Sql, _>(&text, &[Bind::Text(id), beyond, limit])
+            }
+            Some(ids) => {
+                let source = self.dialect.pick(
+                    "json_each(?) j CROSS JOIN organization o CROSS JOIN directory d \
+                     WHERE o.id = j.value AND d.organization_key = o.key",
+                    "directory d JOIN organization o ON o.key = d.organization_key \
+                     WHERE o.id IN (SELECT value \
+                     FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+                );
+                let columns = COLUMNS.split(" FROM ").next().unwrap_or_default();
+                let text = format!("{columns} FROM {source} AND {end}");
+                let list = serde_json::Value::from(ids).to_string();
+                let [beyond, limit] = tail;
+                self.rows::<Sql, _>(&text, &[Bind::Owned(list), beyond, limit])
+            }
+        }
+    }
+
     /// Keys of directories in that state.
     pub fn directory_keys_in_state(&mut self, state: &str) -> Result<Vec<i64>, StoreError> {
         self.rows::<BigInt, i64>(
@@ -236,7 +273,7 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 16] = [
+        const TABLES: [(&str, &str); 17] = [
             ("directory_client", "directory_key"),
             ("member_intent_part", "group_key, part"),
             ("member_intent", "group_key"),
@@ -246,6 +283,8 @@ impl Tx<'_> {
             ("resource_attr", "path_id, key, resource_key, ordinal"),
             ("resource", "key"),
             ("departed_user", "id"),
+            // After the tables whose triggers fill it.
+            ("app_count", "slot"),
             ("resource_count", "resource_type, active, slot"),
             ("directory_token", "id"),
             ("oauth_jti", "client_id, jti"),

@@ -209,6 +209,24 @@ impl Tx<'_> {
         )
     }
 
+    /// Whether there is something to remove for [`Tx::log_prune`] or [`Tx::log_forget`].
+    pub fn log_prunable(&mut self, until: i64) -> Result<bool, StoreError> {
+        let stretch = Stretch { order: Order::OldestFirst, beyond: 0, directories: None, limit: 1 };
+        let last = self.log_position()?;
+        let oldest = self.log_heads(&stretch)?.pop();
+        let is_old = oldest.is_some_and(|head| head.created < until && head.position < last);
+        Ok(is_old || self.log_ownerless()?.is_some())
+    }
+
+    /// A directory that is gone, whose organization is gone as well, and whose events are kept.
+    fn log_ownerless(&mut self) -> Result<Option<i64>, StoreError> {
+        self.row::<BigInt, i64>(
+            "SELECT p.directory_key FROM directory_past p WHERE NOT EXISTS \
+             (SELECT 1 FROM organization o WHERE o.id = p.organization_id) LIMIT 1",
+            &[],
+        )
+    }
+
     /// Removes the oldest events that were made before `until`, at most `limit`, never the newest one,
     /// and nothing behind one that stays. Answers how many.
     pub fn log_prune(&mut self, until: i64, limit: i64) -> Result<usize, StoreError> {
@@ -229,12 +247,7 @@ impl Tx<'_> {
     /// Removes up to `limit` events of directories that are gone, whose organization is gone as well.
     /// Answers how many.
     pub fn log_forget(&mut self, limit: i64) -> Result<usize, StoreError> {
-        let gone = self.row::<BigInt, i64>(
-            "SELECT p.directory_key FROM directory_past p WHERE NOT EXISTS \
-             (SELECT 1 FROM organization o WHERE o.id = p.organization_id) LIMIT 1",
-            &[],
-        )?;
-        let Some(directory_key) = gone else { return Ok(0) };
+        let Some(directory_key) = self.log_ownerless()? else { return Ok(0) };
         let stretch = Stretch {
             order: Order::OldestFirst,
             beyond: 0,

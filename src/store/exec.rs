@@ -9,18 +9,34 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::error::{StoreError, UnitError};
+use super::idempotent::Claim;
 use super::metrics::StoreMetrics;
 use super::queue::{Queue, Tenant};
+use super::single::Single;
 use super::sql::Tx;
 
 tokio::task_local! {
     /// The directory that the task works for.
     static TENANT: i64;
+
+    /// The idempotent request that the task carries out.
+    static CLAIM: Claim;
 }
 
 /// Runs `work` so that every unit it hands over takes turns as one of that directory.
 pub async fn on_behalf_of<F: Future>(directory_key: i64, work: F) -> F::Output {
     TENANT.scope(directory_key, work).await
+}
+
+/// Runs `work` so that every unit it writes notes that the request has done something, in the same
+/// transaction: a process that stops before it has kept the answer must not let the request run again.
+pub async fn under_claim<F: Future>(claim: Claim, work: F) -> F::Output {
+    CLAIM.scope(claim, work).await
+}
+
+/// The claim that the task works under.
+pub(super) fn claim() -> Option<Claim> {
+    CLAIM.try_with(Clone::clone).ok()
 }
 
 /// What a unit needs around it.
@@ -50,6 +66,10 @@ pub(super) trait Unit: Send {
     fn mode(&self) -> Mode;
     /// Runs it once and keeps the result until [`Unit::answer`] or the next run.
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended;
+    /// True when PostgreSQL may be able to do it in one statement.
+    fn has_single(&self) -> bool;
+    /// Tries that; `None` when the case is none for one statement, and nothing was done.
+    fn run_single(&mut self, single: Single<'_>) -> Option<Ended>;
     /// True when nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
     /// Gives the kept result to the caller. After a write this comes after the commit.
@@ -66,7 +86,12 @@ pub(super) fn attempt<T, E: UnitError>(
 ) -> Result<Result<T, E>, StoreError> {
     // A panic in one unit must not take the lane down; what it did is rolled back.
     let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
-    match outcome.map_err(|_| StoreError::Panicked(name))? {
+    settle(outcome.map_err(|_| StoreError::Panicked(name))?)
+}
+
+/// Tells what a unit decided from a failure of the storage.
+fn settle<T, E: UnitError>(result: Result<T, E>) -> Result<Result<T, E>, StoreError> {
+    match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) => match error.into_storage() {
             Ok(storage) if storage.is_refusal() => Ok(Err(E::from(storage))),
@@ -76,9 +101,13 @@ pub(super) fn attempt<T, E: UnitError>(
     }
 }
 
+/// A unit as one statement of PostgreSQL, if it can be: see [`super::Store::write_in_one`].
+pub(super) type InOne<T, E> = Box<dyn FnMut(Single<'_>) -> Result<Option<T>, E> + Send>;
+
 struct TypedUnit<F, T, E> {
     name: &'static str,
     mode: Mode,
+    single: Option<InOne<T, E>>,
     work: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -99,13 +128,23 @@ where
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
-        let result = match attempt(self.name, &mut self.work, tx) {
-            Ok(result) => result,
-            Err(broken) => return Ended::Broken(broken),
-        };
-        let ended = if result.is_ok() { Ended::Done } else { Ended::Refused };
-        self.result = Some(result);
-        ended
+        let outcome = attempt(self.name, &mut self.work, tx);
+        self.keep(outcome)
+    }
+
+    fn has_single(&self) -> bool {
+        self.single.is_some()
+    }
+
+    fn run_single(&mut self, single: Single<'_>) -> Option<Ended> {
+        let work = self.single.as_mut()?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(single)));
+        match outcome {
+            Ok(Ok(Some(value))) => Some(self.keep(Ok(Ok(value)))),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some(self.keep(settle(Err(error)))),
+            Err(_) => Some(Ended::Broken(StoreError::Panicked(self.name))),
+        }
     }
 
     fn is_abandoned(&self) -> bool {
@@ -121,6 +160,19 @@ where
 
     fn fail(self: Box<Self>, error: StoreError) {
         let _ = self.reply.send(Err(E::from(error)));
+    }
+}
+
+impl<F, T, E: UnitError> TypedUnit<F, T, E> {
+    /// Keeps what came of a run, unless the storage failed.
+    fn keep(&mut self, outcome: Result<Result<T, E>, StoreError>) -> Ended {
+        let result = match outcome {
+            Ok(result) => result,
+            Err(broken) => return Ended::Broken(broken),
+        };
+        let ended = if result.is_ok() { Ended::Done } else { Ended::Refused };
+        self.result = Some(result);
+        ended
     }
 }
 
@@ -143,8 +195,23 @@ impl Lane {
         T: Send + 'static,
         E: UnitError,
     {
+        self.run_in_one(name, mode, None, work).await
+    }
+
+    /// Like [`Lane::run`], with the unit as one statement beside it.
+    pub(super) async fn run_in_one<T, E>(
+        &self,
+        name: &'static str,
+        mode: Mode,
+        single: Option<InOne<T, E>>,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
         let (reply, answer) = oneshot::channel();
-        let unit = Box::new(TypedUnit { name, mode, work, result: None, reply });
+        let unit = Box::new(TypedUnit { name, mode, single, work, result: None, reply });
         let tenant: Tenant = TENANT.try_with(|key| *key).ok();
         if self.queue.push(tenant, unit).is_err() {
             self.metrics.overloaded.inc();

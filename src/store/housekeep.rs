@@ -170,31 +170,29 @@ impl Pages {
     }
 }
 
-impl Tx<'_> {
-    /// `None` on PostgreSQL, which looks after its files itself.
-    fn pages(&mut self) -> Result<Option<Pages>, StoreError> {
-        if self.dialect == Dialect::Postgres {
-            return Ok(None);
-        }
-        let row = self.row::<(BigInt, BigInt), (i64, i64)>(
-            "SELECT p.page_count, f.freelist_count FROM pragma_page_count p, pragma_freelist_count f",
-            &[],
-        )?;
-        Ok(row.map(|(all, free)| Pages { all, free }))
+/// `None` on PostgreSQL, which looks after its files itself.
+fn pages(tx: &mut Tx<'_>) -> Result<Option<Pages>, StoreError> {
+    if tx.dialect == Dialect::Postgres {
+        return Ok(None);
     }
+    let row = tx.row::<(BigInt, BigInt), (i64, i64)>(
+        "SELECT p.page_count, f.freelist_count FROM pragma_page_count p, pragma_freelist_count f",
+        &[],
+    )?;
+    Ok(row.map(|(all, free)| Pages { all, free }))
+}
 
-    /// Moves up to 256 pages from the end of the file into free ones, and cuts the file there.
-    fn pages_release(&mut self) -> Result<Option<Pages>, StoreError> {
-        dialect::run(self.conn, "PRAGMA incremental_vacuum(256)")?;
-        self.pages()
-    }
+/// Moves up to 256 pages from the end of the file into free ones, and cuts the file there.
+fn pages_release(tx: &mut Tx<'_>) -> Result<Option<Pages>, StoreError> {
+    dialect::run(tx.conn, "PRAGMA incremental_vacuum(256)")?;
+    pages(tx)
 }
 
 impl Store {
     /// Gives free pages back when a large part of a SQLite file is free, in small units between which
     /// others run. Answers how many pages were given back.
     pub async fn reclaim(&self) -> Result<i64, StoreError> {
-        let Some(before) = self.get("pages", |tx| tx.pages()).await? else { return Ok(0) };
+        let Some(before) = self.get("pages", pages).await? else { return Ok(0) };
         self.show_pages(before);
         if !before.has_excess() {
             return Ok(0);
@@ -202,7 +200,7 @@ impl Store {
         let mut now = before;
         while !now.has_enough() {
             let step = Stopwatch::start();
-            let left = self.write("pages_release", |tx| tx.pages_release()).await?;
+            let left = self.write("pages_release", pages_release).await?;
             let Some(left) = left else { break };
             // A file that was made without incremental vacuum keeps its pages.
             if left.free >= now.free && left.all >= now.all {

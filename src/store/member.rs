@@ -218,6 +218,54 @@ impl Tx<'_> {
         )
     }
 
+    /// Like [`Tx::membership_list`] for several resources: member and group, by member.
+    pub fn membership_lists(
+        &mut self,
+        directory_key: i64,
+        member_keys: &[i64],
+    ) -> Result<Vec<(i64, MembershipRow)>, StoreError> {
+        if member_keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.dialect.pick(
+            "WITH RECURSIVE up (member_key, group_key) AS ( \
+                 SELECT m.member_key, m.group_key FROM json_each(?) j CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.member_key = j.value \
+                 UNION \
+                 SELECT up.member_key, m.group_key FROM up CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.member_key = up.group_key) \
+             SELECT up.member_key, r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
+                 WHERE d.directory_key = ? AND d.group_key = r.key \
+                 AND d.member_key = up.member_key) \
+             FROM up CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
+             AND r.key <> up.member_key ORDER BY up.member_key, r.key",
+            "WITH RECURSIVE up (member_key, group_key) AS ( \
+                 SELECT m.member_key, m.group_key \
+                 FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+                 JOIN member m ON m.member_key = CAST(j.value AS BIGINT) \
+                 WHERE m.directory_key = ? \
+                 UNION \
+                 SELECT up.member_key, m.group_key FROM up CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.member_key = up.group_key) \
+             SELECT up.member_key, r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
+                 WHERE d.directory_key = ? AND d.group_key = r.key \
+                 AND d.member_key = up.member_key) \
+             FROM up CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
+             AND r.key <> up.member_key ORDER BY up.member_key, r.key",
+        );
+        let rows = self.rows::<(BigInt, (BigInt, Text, Nullable<Text>, Bool)), _>(
+            text,
+            &[
+                Bind::Owned(key_list(member_keys)),
+                Bind::Int(directory_key),
+                Bind::Int(directory_key),
+                Bind::Int(directory_key),
+                Bind::Int(directory_key),
+            ],
+        )?;
+        Ok(rows)
+    }
+
     /// Keys of the groups that a resource is in directly, by key. `lock` takes their rows in that
     /// order, which is the order of every unit that touches several groups.
     pub fn membership_groups(

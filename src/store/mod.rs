@@ -22,6 +22,7 @@ mod sql;
 mod sqlite_lane;
 
 pub mod api_key;
+pub mod app_read;
 pub mod app_user;
 pub mod async_request;
 pub mod client;
@@ -30,6 +31,7 @@ pub mod departed;
 pub mod directory;
 pub mod event;
 pub mod event_log;
+pub mod idempotent;
 pub mod intent;
 pub mod member;
 pub mod oauth;
@@ -39,9 +41,12 @@ pub mod plan;
 mod record_store;
 pub mod request_record;
 pub mod resource;
+mod resource_create;
+mod resource_find;
 pub mod schemas;
 pub mod sequencer;
 mod setting;
+mod single;
 pub mod snapshot;
 pub mod token;
 
@@ -54,15 +59,18 @@ use crossbeam_channel::{Sender, bounded};
 pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
-pub use exec::on_behalf_of;
+pub use exec::{on_behalf_of, under_claim};
 pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
 pub use record_store::RecordStore;
+pub use resource_create::{NewResource, WriteInto};
+pub use resource_find::{ResourceFound, Shown};
+pub use single::Single;
 pub use sql::Tx;
 
 use conn::{AnyConn, Role};
-use exec::{Lane, Mode};
+use exec::{InOne, Lane, Mode};
 use lookup::Lookups;
 use queue::Queue;
 
@@ -100,7 +108,7 @@ struct Lanes {
     write: Lane,
     read: Lane,
     scan: Lane,
-    /// On SQLite.
+    /// On SQLite; on PostgreSQL a unit can be one statement instead.
     lookups: Option<Lookups>,
     stop: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -265,11 +273,34 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        let here = self.lanes.lookups.as_ref().and_then(|lookups| lookups.run(name, &mut work));
-        match here {
+        match self.look_here(name, &mut work) {
             Some(result) => result,
             None => self.lanes.read.run(name, Mode::Read, work).await,
         }
+    }
+
+    /// Like [`Store::lookup`], by one statement.
+    pub async fn lookup_one<T, E>(
+        &self,
+        name: &'static str,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        match self.look_here(name, &mut work) {
+            Some(result) => result,
+            None => self.lanes.read.run(name, Mode::Get, work).await,
+        }
+    }
+
+    fn look_here<T, E: UnitError>(
+        &self,
+        name: &'static str,
+        work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.lanes.lookups.as_ref()?.run(name, work)
     }
 
     /// Reads that may look at many rows; they wait for each other and for nothing else.
@@ -289,13 +320,68 @@ impl Store {
     pub async fn write<T, E>(
         &self,
         name: &'static str,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        let Some(claim) = exec::claim() else {
+            return self.lanes.write.run(name, Mode::Write, work).await;
+        };
+        let claimed = move |tx: &mut Tx<'_>| {
+            let value = work(tx)?;
+            match tx.idempotent_commit(&claim)? {
+                true => Ok(value),
+                false => Err(StoreError::MissingReference.into()),
+            }
+        };
+        self.lanes.write.run(name, Mode::Write, claimed).await
+    }
+
+    /// True where a unit can be one statement: on PostgreSQL. Elsewhere nothing has to be prepared
+    /// for it.
+    pub fn has_singles(&self) -> bool {
+        self.lanes.lookups.is_none()
+    }
+
+    /// Like [`Store::lookup`]. On PostgreSQL `single` is tried first: the same in one statement, without a
+    /// transaction around it.
+    pub async fn lookup_in_one<T, E>(
+        &self,
+        name: &'static str,
+        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        if let Some(result) = self.look_here(name, &mut work) {
+            return result;
+        }
+        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        self.lanes.read.run_in_one(name, Mode::Read, single, work).await
+    }
+
+    /// Like [`Store::write`]. On PostgreSQL `single` is tried first: the same in one statement, which
+    /// commits by itself.
+    pub async fn write_in_one<T, E>(
+        &self,
+        name: &'static str,
+        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
         work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: UnitError,
     {
-        self.lanes.write.run(name, Mode::Write, work).await
+        // What notes that an idempotent request has done something is a statement of its own.
+        if exec::claim().is_some() {
+            return self.write(name, work).await;
+        }
+        let single = self.has_singles().then(|| Box::new(single) as InOne<T, E>);
+        self.lanes.write.run_in_one(name, Mode::Write, single, work).await
     }
 
     pub fn metrics(&self) -> &StoreMetrics {

@@ -1,30 +1,54 @@
 //! The PostgreSQL lane: threads with a connection each, fed by one queue.
 
+use std::time::Duration;
+
 use super::conn::{AnyConn, open_postgres};
 use super::dialect;
 use super::error::StoreError;
 use super::exec::{Ended, Mode, Unit};
 use super::metrics::StoreMetrics;
 use super::queue::Queue;
+use super::single::Single;
 use super::sql::Tx;
 use crate::clock::Stopwatch;
 
 /// How often a unit is run when the database asks for another try.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Runs units until the queue is closed and empty.
-pub(super) fn run_loop(url: &str, queue: &Queue, metrics: &StoreMetrics) {
-    let mut conn: Option<AnyConn> = None;
-    while queue.serve(|unit| answer(url, &mut conn, unit, metrics)) {}
+/// A connection that has rested so long is asked whether it still stands before a statement commits by
+/// itself: when that one fails with the connection, nobody knows whether it was done.
+const RESTED: Duration = Duration::from_millis(20);
+
+/// A connection and when it was last used.
+struct Session {
+    conn: AnyConn,
+    used: Stopwatch,
 }
 
-fn answer(url: &str, conn: &mut Option<AnyConn>, mut unit: Box<dyn Unit>, metrics: &StoreMetrics) {
+impl Session {
+    fn open(url: &str) -> Result<Self, StoreError> {
+        Ok(Self { conn: open_postgres(url)?, used: Stopwatch::start() })
+    }
+}
+
+/// Runs units until the queue is closed and empty.
+pub(super) fn run_loop(url: &str, queue: &Queue, metrics: &StoreMetrics) {
+    let mut session: Option<Session> = None;
+    while queue.serve(|unit| answer(url, &mut session, unit, metrics)) {}
+}
+
+fn answer(
+    url: &str,
+    session: &mut Option<Session>,
+    mut unit: Box<dyn Unit>,
+    metrics: &StoreMetrics,
+) {
     // A read has no effect: without a reader it is not worth its time.
     if unit.mode() != Mode::Write && unit.is_abandoned() {
         return;
     }
     let started = Stopwatch::start();
-    match run_unit(url, conn, &mut *unit, metrics) {
+    match run_unit(url, session, &mut *unit, metrics) {
         Ok(()) => unit.answer(),
         Err(error) => unit.fail(error),
     }
@@ -33,18 +57,18 @@ fn answer(url: &str, conn: &mut Option<AnyConn>, mut unit: Box<dyn Unit>, metric
 
 fn run_unit(
     url: &str,
-    conn: &mut Option<AnyConn>,
+    session: &mut Option<Session>,
     unit: &mut dyn Unit,
     metrics: &StoreMetrics,
 ) -> Result<(), StoreError> {
     let mut attempt = 1;
     loop {
-        let fresh = conn.is_none();
-        let Fault { error, committing } = match try_unit(url, conn, unit) {
+        let fresh = session.is_none();
+        let Fault { error, committing } = match try_unit(url, session, unit) {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };
-        *conn = None;
+        *session = None;
         // A connection that broke while idle says so at the first statement: once more on a new
         // one. After a commit whose answer was lost nobody knows; the caller is told, not guessed.
         let lost = matches!(error, StoreError::Unavailable(_)) && !fresh && !committing;
@@ -63,7 +87,7 @@ fn run_unit(
 
 struct Fault {
     error: StoreError,
-    /// True when the failure came from the commit itself.
+    /// True when the failure came from the commit itself, or from a statement that commits by itself.
     committing: bool,
 }
 
@@ -79,11 +103,35 @@ impl From<diesel::result::Error> for Fault {
     }
 }
 
-fn try_unit(url: &str, slot: &mut Option<AnyConn>, unit: &mut dyn Unit) -> Result<(), Fault> {
-    let conn = match slot {
-        Some(conn) => conn,
-        None => slot.insert(open_postgres(url)?),
+fn try_unit(url: &str, slot: &mut Option<Session>, unit: &mut dyn Unit) -> Result<(), Fault> {
+    let session = match slot {
+        Some(session) => session,
+        None => slot.insert(Session::open(url)?),
     };
+    if unit.has_single()
+        && let Some(ended) = try_single(session, unit)?
+    {
+        session.used = Stopwatch::start();
+        let committing = unit.mode() == Mode::Write;
+        return match ended {
+            Ended::Broken(error) => Err(Fault { error, committing }),
+            Ended::Done | Ended::Refused => Ok(()),
+        };
+    }
+    run_in_transaction(&mut session.conn, unit)?;
+    session.used = Stopwatch::start();
+    Ok(())
+}
+
+/// Tries the unit as one statement; `None` when it is none and nothing was done.
+fn try_single(session: &mut Session, unit: &mut dyn Unit) -> Result<Option<Ended>, StoreError> {
+    if unit.mode() == Mode::Write && session.used.elapsed() > RESTED {
+        dialect::run(&mut session.conn, "SELECT 1")?;
+    }
+    Ok(unit.run_single(Single::new(&mut session.conn)))
+}
+
+fn run_in_transaction(conn: &mut AnyConn, unit: &mut dyn Unit) -> Result<(), Fault> {
     match unit.mode() {
         Mode::Get => {}
         Mode::Read => dialect::begin_snapshot(conn)?,

@@ -170,6 +170,7 @@ impl State {
 mod tests {
     use super::super::error::StoreError;
     use super::super::exec::{Ended, Mode};
+    use super::super::single::Single;
     use super::super::sql::Tx;
     use super::*;
 
@@ -187,6 +188,14 @@ mod tests {
 
         fn run(&mut self, _: &mut Tx<'_>) -> Ended {
             Ended::Done
+        }
+
+        fn has_single(&self) -> bool {
+            false
+        }
+
+        fn run_single(&mut self, _: Single<'_>) -> Option<Ended> {
+            None
         }
 
         fn is_abandoned(&self) -> bool {

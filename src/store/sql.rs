@@ -117,12 +117,14 @@ pub struct Tx<'c> {
     pub(super) dialect: Dialect,
     /// Since when, and for how long, its queries may be asked.
     span: Option<(Stopwatch, Duration)>,
+    /// What the database plans for each query, while somebody asks.
+    plans: Option<Vec<String>>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect, span: None }
+        Self { conn, dialect, span: None, plans: None }
     }
 
     /// Refuses queries when `longest` is over.
@@ -137,6 +139,36 @@ impl<'c> Tx<'c> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Runs `work` and answers the database's plans for its queries, one text each: tests hold them to
+    /// the indexes.
+    pub fn explained<T>(
+        &mut self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<String>, StoreError> {
+        self.plans = Some(Vec::new());
+        let done = work(self);
+        let plans = self.plans.take().unwrap_or_default();
+        done.map(|_| plans)
+    }
+
+    fn explain(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<(), StoreError> {
+        let Some(mut plans) = self.plans.take() else { return Ok(()) };
+        let lines = match self.dialect {
+            Dialect::Sqlite => {
+                let text = format!("EXPLAIN QUERY PLAN {text}");
+                let rows = self
+                    .rows::<(Integer, Integer, Integer, Text), (i32, i32, i32, String)>(
+                        &text, binds,
+                    )?;
+                rows.into_iter().map(|row| row.3).collect()
+            }
+            Dialect::Postgres => self.rows::<Text, String>(&format!("EXPLAIN {text}"), binds)?,
+        };
+        plans.push(format!("{text}\n{}", lines.join("\n")));
+        self.plans = Some(plans);
+        Ok(())
     }
 
     /// Runs a part of the unit that may fail alone: what it did is undone and the rest of the unit
@@ -172,6 +204,9 @@ impl<'c> Tx<'c> {
         for<'q> Statement<'q, Sql>: Answers<'q, Out>,
     {
         self.check_time()?;
+        if self.plans.is_some() {
+            self.explain(text, binds)?;
+        }
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<Sql> };
         Ok(dialect::load(self.conn, statement)?)
     }

@@ -35,11 +35,15 @@ pub struct Counts {
 
 type Progress = Arc<(Mutex<Counts>, Condvar)>;
 
+/// What a writer knows, the versions of the shared group that it was told it made, and answers that must
+/// not be.
+type Ended = (Model, Vec<u64>, Vec<String>);
+
 /// Writers at work.
 pub struct Load {
     stop: Arc<AtomicBool>,
     progress: Progress,
-    writers: Vec<JoinHandle<(Model, Vec<u64>, Vec<String>)>>,
+    writers: Vec<JoinHandle<Ended>>,
 }
 
 /// What all writers know after their end.
@@ -221,7 +225,7 @@ impl Writer {
             4 | 8 => self.join(),
             7 => self.leave(),
             10 => self.look(),
-            11 if self.turn % 2 == 0 => self.team_delete(),
+            11 if self.turn.is_multiple_of(2) => self.team_delete(),
             11 => self.team_create(),
             _ => self.delete(),
         }

@@ -3,9 +3,10 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Answer, created, failed, json, manager, ok, parameters, query};
+use super::{Answer, created, delete_directory, failed, json, manager, ok, parameters, query};
 use crate::http::State;
 use crate::http::error::HttpError;
+use crate::http::once::once;
 use crate::scim::Object;
 use crate::service::administer::{Catalogue, Others};
 use crate::service::error::AdminError;
@@ -16,8 +17,10 @@ pub(super) async fn organization_create(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let new = json(&request, payload).await?;
-    state.service.organization_create(&access, new).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async |service, access, new| {
+        service.organization_create(&access, new).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn organization_list(request: HttpRequest, state: Data<State>) -> Answer {
@@ -62,8 +65,10 @@ pub(super) async fn directory_create(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let new = json(&request, payload).await?;
-    state.service.directory_create(&access, new).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async |service, access, new| {
+        service.directory_create(&access, new).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn directory_list(request: HttpRequest, state: Data<State>) -> Answer {
@@ -119,14 +124,7 @@ pub(super) async fn directory_delete(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    state.service.directory_delete(&access, &id).await.map_err(failed)?;
-    let service = std::sync::Arc::clone(&state.service);
-    actix_web::rt::spawn(async move {
-        if let Err(error) = service.purge_deleted_directories().await {
-            tracing::warn!(%error, "a deleted directory is not purged yet; the next start goes on");
-        }
-    });
-    Ok(HttpResponse::Accepted().finish())
+    delete_directory(&state, &access, &id).await
 }
 
 pub(super) async fn not_pullable(
@@ -147,8 +145,10 @@ pub(super) async fn token_create(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let new = json(&request, payload).await?;
-    state.service.token_create(&access, &id, new).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async move |service, access, new| {
+        service.token_create(&access, &id, new).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn token_list(
@@ -179,9 +179,11 @@ pub(super) async fn token_rotate(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let rotation = json(&request, payload).await?;
     let (id, token) = path.into_inner();
-    state.service.token_rotate(&access, &id, &token, rotation).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async move |service, access, rotation| {
+        service.token_rotate(&access, &id, &token, rotation).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn oauth_client_create(
@@ -191,8 +193,10 @@ pub(super) async fn oauth_client_create(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let new = json(&request, payload).await?;
-    state.service.oauth_client_create(&access, &id, new).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async move |service, access, new| {
+        service.oauth_client_create(&access, &id, new).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn oauth_client_list(
@@ -232,8 +236,10 @@ pub(super) async fn api_key_create(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let new = json(&request, payload).await?;
-    state.service.api_key_create(&access, new).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async |service, access, new| {
+        service.api_key_create(&access, new).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn api_key_list(request: HttpRequest, state: Data<State>) -> Answer {

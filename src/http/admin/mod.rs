@@ -12,7 +12,9 @@ use actix_web::web::{self, ServiceConfig};
 use super::State;
 use super::body::Query;
 use super::error::HttpError;
-use super::json::{Answer, created, failed, json, json_or_default, let_in, methods, ok, query};
+use super::json::{
+    Answer, created, delete_directory, failed, json, json_or_default, let_in, methods, ok, query,
+};
 use super::observe::RouteName;
 use crate::service::administer::ListParameters;
 use crate::service::error::AdminError;

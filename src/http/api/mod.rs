@@ -6,6 +6,9 @@
 
 mod directories;
 mod events;
+mod groups;
+mod organizations;
+mod users;
 
 use std::sync::Arc;
 
@@ -22,8 +25,33 @@ use crate::service::{ApiAccess, ApiScope};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(methods("/directories/{id}", "GET").get(directories::get))
-        .service(methods("/events", "GET").get(events::list));
+        .service(methods("/directories", "GET").get(directories::list))
+        .service(
+            methods("/directories/{id}", "GET, DELETE")
+                .get(directories::get)
+                .delete(directories::delete),
+        )
+        .service(methods("/directories/{id}/sync", "POST").post(directories::sync))
+        .service(methods("/events", "GET").get(events::list))
+        .service(methods("/directory_users", "GET").get(users::list))
+        .service(methods("/directory_users/{id}", "GET").get(users::get))
+        .service(methods("/directory_groups", "GET").get(groups::list))
+        .service(methods("/directory_groups/{id}", "GET").get(groups::get))
+        .service(
+            methods("/organizations", "GET, POST")
+                .get(organizations::list)
+                .post(organizations::create),
+        )
+        .service(
+            methods("/organizations/external_id/{external_id}", "GET")
+                .get(organizations::get_by_external_id),
+        )
+        .service(
+            methods("/organizations/{id}", "GET, PUT, DELETE")
+                .get(organizations::get)
+                .put(organizations::update)
+                .delete(organizations::delete),
+        );
 }
 
 /// Lets in keys that read.
@@ -32,6 +60,16 @@ pub(super) async fn reader(
     state: &State,
 ) -> Result<Arc<ApiAccess>, HttpError> {
     let_in(request, state, RouteName("read"), ApiScope::Read).await
+}
+
+/// Lets in keys that change things.
+async fn manager(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>, HttpError> {
+    let_in(request, state, RouteName("read"), ApiScope::Manage).await
+}
+
+/// A parameter; empty text counts as absent.
+fn text(query: &Query, name: &str) -> Option<String> {
+    query.get(name).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 /// Which page the query string asks for; `default` is the order of the list when it names none.

@@ -18,6 +18,7 @@ use crate::service::policy_work::Done;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
+use crate::store::organization::DomainRow;
 use crate::store::pending::PendingRow;
 use crate::store::token::TokenRow;
 use crate::store::{StoreError, Tx};
@@ -194,11 +195,12 @@ impl Draft {
             now: self.now,
         })?;
         let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
+        let domains = tx.domain_list(std::slice::from_ref(&row.organization_id))?;
         let activated = NewEvent {
             id: ids.next("event"),
             event: name::ACTIVATED,
             resource_id: row.id.clone(),
-            data: activated(&row).to_string(),
+            data: activated(&row, &domains).to_string(),
             reason: None,
             created: self.now,
         };
@@ -426,11 +428,15 @@ pub(in crate::service) fn app_type(kind: &str) -> &str {
     }
 }
 
-fn activated(row: &DirectoryRow) -> Value {
+fn activated(row: &DirectoryRow, domains: &[DomainRow]) -> Value {
+    let shown = domains
+        .iter()
+        .map(|d| json!({"object": "organization_domain", "id": d.id, "domain": d.domain}));
+    let domains: Vec<Value> = shown.collect();
     let mut data = deleted(row);
     if let Some(object) = data.as_object_mut() {
         object.insert("external_key".into(), row.external_key.clone().into());
-        object.insert("domains".into(), json!([]));
+        object.insert("domains".into(), domains.into());
     }
     data
 }

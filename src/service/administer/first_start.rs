@@ -48,7 +48,7 @@ impl Service {
                     return Ok(false);
                 }
                 let organization =
-                    tx.organization_insert(&organization_id, "Default", None, now)?;
+                    tx.organization_insert(&organization_id, "Default", None, "{}", now)?;
                 draft.store(tx, organization.key)?;
                 if let Some((row, _)) = &api_key {
                     tx.api_key_insert(row)?;

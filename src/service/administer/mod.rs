@@ -5,7 +5,7 @@ mod catalogue;
 mod directory;
 mod first_start;
 mod oauth_client;
-mod organization;
+pub(in crate::service) mod organization;
 mod preview;
 mod profile;
 mod schemas;
@@ -109,7 +109,7 @@ impl<T> ListPage<T> {
 }
 
 /// A member of a change: absent means "as it is", null means "none".
-pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub(in crate::service) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -118,7 +118,7 @@ where
 }
 
 /// A name that people read: not blank, not endless.
-pub(super) fn check_name(name: &str) -> Result<(), AdminError> {
+pub(in crate::service) fn check_name(name: &str) -> Result<(), AdminError> {
     if name.trim().is_empty() {
         return Err(AdminError::invalid("name", "it must not be empty."));
     }
@@ -130,7 +130,7 @@ pub(super) fn check_name(name: &str) -> Result<(), AdminError> {
 }
 
 /// An id of the operator's own: an index key.
-pub(super) fn check_external_id(external_id: Option<&str>) -> Result<(), AdminError> {
+pub(in crate::service) fn check_external_id(external_id: Option<&str>) -> Result<(), AdminError> {
     match external_id {
         Some(id) if id.is_empty() || id.len() > 512 || id.chars().any(char::is_control) => {
             let message = "it must have 1 to 512 bytes and no control characters.";

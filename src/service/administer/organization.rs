@@ -47,8 +47,27 @@ pub struct OrganizationChange {
     pub external_id: Option<Option<String>>,
 }
 
-fn missing() -> ServiceError {
+pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The organization").into()
+}
+
+/// Keys that reach only some organizations make no others.
+pub(in crate::service) fn refuse_limited_create(access: &ApiAccess) -> Result<(), AdminError> {
+    let message = "This API key is limited to certain organizations and cannot create another.";
+    match access.organization_ids {
+        None => Ok(()),
+        Some(_) => Err(AdminError::new(403, "forbidden", message)),
+    }
+}
+
+/// The id is the operator's, and unique: a refusal would tell whether another organization has it.
+pub(in crate::service) fn refuse_limited_external_id(access: &ApiAccess) -> Result<(), AdminError> {
+    let message =
+        "This API key is limited to certain organizations and cannot change their external_id.";
+    match access.organization_ids {
+        None => Ok(()),
+        Some(_) => Err(AdminError::new(403, "forbidden", message)),
+    }
 }
 
 impl Service {
@@ -59,20 +78,19 @@ impl Service {
     ) -> Result<OrganizationView, ServiceError> {
         check_name(&new.name)?;
         check_external_id(new.external_id.as_deref())?;
-        if access.organization_ids.is_some() {
-            return Err(AdminError::new(
-                403,
-                "forbidden",
-                "This API key is limited to certain organizations and cannot create another.",
-            )
-            .into());
-        }
+        refuse_limited_create(access)?;
         let (id, now) = (self.clock.id("org"), self.clock.now_ms());
         let row: OrganizationRow = self
             .store
             .write("organization_create", move |tx| {
                 let external_id = new.external_id.as_deref();
-                Ok::<_, ServiceError>(tx.organization_insert(&id, &new.name, external_id, now)?)
+                Ok::<_, ServiceError>(tx.organization_insert(
+                    &id,
+                    &new.name,
+                    external_id,
+                    "{}",
+                    now,
+                )?)
             })
             .await?;
         Ok(row.into())
@@ -134,11 +152,8 @@ impl Service {
         if !access.reaches(id) {
             return Err(missing());
         }
-        // The id is the operator's, and unique: a refusal would tell whether another organization has it.
-        if access.organization_ids.is_some() && change.external_id.is_some() {
-            let message = "This API key is limited to certain organizations and cannot change their \
-                           external_id.";
-            return Err(AdminError::new(403, "forbidden", message).into());
+        if change.external_id.is_some() {
+            refuse_limited_external_id(access)?;
         }
         if let Some(name) = &change.name {
             check_name(name)?;
@@ -151,7 +166,7 @@ impl Service {
                 let row = tx.organization_lock(&id)?.ok_or_else(missing)?;
                 let name = change.name.as_ref().unwrap_or(&row.name);
                 let external_id = change.external_id.as_ref().unwrap_or(&row.external_id);
-                tx.organization_update(row.key, name, external_id.as_deref(), now)?;
+                tx.organization_update(row.key, name, external_id.as_deref(), &row.metadata, now)?;
                 tx.organization_get(&id)?.ok_or_else(missing)
             })
             .await?;

@@ -11,6 +11,11 @@ impl Service {
     /// bounded units. The newest event stays: it says where the log ends.
     pub async fn prune_events(&self) -> Result<(), ServiceError> {
         let until = self.clock.now_ms().saturating_sub(self.event_log.retention.as_ms());
+        let due: Result<bool, StoreError> =
+            self.store.read("event_prune_due", move |tx| tx.log_prunable(until)).await;
+        if !due? {
+            return Ok(());
+        }
         loop {
             let pruned: Result<usize, StoreError> =
                 self.store.write("event_prune", move |tx| tx.log_prune(until, ROWS)).await;

@@ -122,15 +122,21 @@ impl Service {
         }
     }
 
-    /// One look, and one step if something waits.
-    pub(crate) async fn sequence_events(&self) -> Result<Pace, ServiceError> {
+    async fn look_at_events(&self) -> Result<Look, ServiceError> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
         let look: Result<Look, StoreError> =
             self.store.get("event_look", |tx| tx.sequencer_look()).await;
-        let look = look?;
+        Ok(look?)
+    }
+
+    /// One look, and one step if something waits.
+    pub(crate) async fn sequence_events(&self) -> Result<Pace, ServiceError> {
+        let look = self.look_at_events().await?;
         let grown = self.event_log.saw(look, self.clock.now_ms());
         if !look.work {
             return Ok(if grown { Pace::Busy } else { Pace::Idle });
         }
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
         let step: Result<Step, StoreError> =
             self.store.write("event_sequence", |tx| tx.sequencer_step()).await;
         match step? {
@@ -150,9 +156,7 @@ impl Service {
     /// Gives positions to everything that is committed now.
     pub async fn sequence_all_events(&self) -> Result<(), ServiceError> {
         loop {
-            let look: Result<Look, StoreError> =
-                self.store.get("event_look", |tx| tx.sequencer_look()).await;
-            if look?.waiting_since.is_none() {
+            if self.look_at_events().await?.waiting_since.is_none() {
                 return Ok(());
             }
             if self.sequence_events().await? != Pace::Now {

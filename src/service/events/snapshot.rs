@@ -42,6 +42,9 @@ const MAX_WAITING: i64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// The ids of a user and of a group that has it.
+type Pair = (String, String);
+
 /// How far the walk has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Walk {
@@ -49,7 +52,7 @@ enum Walk {
     Groups(String),
     /// All groups are told, users up to that id, and memberships of these users up to the pair (user
     /// id, group id), or all of them.
-    Users { until: String, tail: Option<(String, String)> },
+    Users { until: String, tail: Option<Pair> },
     /// Everything is told.
     Done,
 }
@@ -365,7 +368,7 @@ fn members(
     users: &[Seen],
     after: (&str, &str),
     now: i64,
-) -> Result<(Vec<LogEvent>, Option<(String, String)>), StoreError> {
+) -> Result<(Vec<LogEvent>, Option<Pair>), StoreError> {
     let keys: Vec<i64> = users.iter().filter_map(|user| user.key).collect();
     let pairs = tx.snapshot_members(directory.key, &keys, after, MEMBERS)?;
     let mut group_keys: Vec<i64> = pairs.iter().map(|(_, _, group)| *group).collect();

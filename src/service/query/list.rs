@@ -1,5 +1,6 @@
 //! A list request, from names to a page.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cursor::{Anchor, Cursor, Direction, Position, QueryHash};
@@ -14,9 +15,10 @@ use crate::scim::resource::Projection;
 use crate::scim::schema::{Kept, Returned};
 use crate::scim::{AttrPath, AttrRef, Registry, ResourceType, ScimError, urn};
 use crate::service::context::Directory;
-use crate::store::Tx;
+use crate::store::member::MembershipRow;
 use crate::store::plan::{InstantColumn, Plan, Predicate, TextColumn, compile};
 use crate::store::resource::ResourceRow;
+use crate::store::{StoreError, Tx};
 
 /// Most terms of a filter: the databases limit how large a condition may be.
 const MAX_TERMS: usize = 200;
@@ -231,6 +233,22 @@ impl Service {
 }
 
 impl Listing {
+    /// The groups of those rows of a page that show them, by key.
+    fn groups_of(
+        &self,
+        tx: &mut Tx<'_>,
+        rows: &[(usize, ResourceRow, Position)],
+    ) -> Result<HashMap<i64, Vec<MembershipRow>>, StoreError> {
+        let shows = |source: &usize| self.sources.get(*source).is_some_and(|s| s.relations.groups);
+        let shown = rows.iter().filter(|(source, ..)| shows(source));
+        let keys: Vec<i64> = shown.map(|(_, row, _)| row.key).collect();
+        let mut groups: HashMap<i64, Vec<MembershipRow>> = HashMap::new();
+        for (member, group) in tx.membership_lists(self.directory_key, &keys)? {
+            groups.entry(member).or_default().push(group);
+        }
+        Ok(groups)
+    }
+
     /// Loads what other rows say about the rows of a page. A shorter page is still a page; the next
     /// one goes on (RFC 7644 §3.4.2.4). It is filled from the side on which the walk comes in.
     fn with_relations(&self, tx: &mut Tx<'_>, slice: Slice) -> Result<PageRead, ServiceError> {
@@ -240,11 +258,13 @@ impl Listing {
         if backward {
             rows.reverse();
         }
+        let mut groups = self.groups_of(tx, &rows)?;
         let (count, mut members) = (rows.len(), 0);
         let (mut entries, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (source, row, place) in rows {
             let Some(from) = self.sources.get(source) else { continue };
-            let found = from.relations.load(tx, self.directory_key, row)?;
+            let groups = groups.remove(&row.key).unwrap_or_default();
+            let found = from.relations.load_around(tx, self.directory_key, row, groups)?;
             members += found.members.len();
             entries.push((source, found));
             places.push(place);

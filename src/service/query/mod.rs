@@ -23,8 +23,8 @@ use crate::scim::resource::Projection;
 use crate::scim::{ResourceType, ScimError};
 use crate::store::member::MemberRow;
 use crate::store::resource::ResourceRow;
-use crate::store::{StoreError, Tx};
-use relations::{Relations, is_full, last_member, members_after};
+use crate::store::{Single, StoreError, Tx};
+use relations::{InOne, Relations, is_full, last_member, members_after};
 
 /// One page of a list.
 #[derive(Debug)]
@@ -62,17 +62,31 @@ impl Service {
         projection: &Projection,
     ) -> Result<Found, ServiceError> {
         let relations = Relations::of(resource_type, projection);
-        let (directory_key, name, wanted) =
-            (access.directory.key, resource_type.name.clone(), id.to_owned());
-        let work = move |tx: &mut Tx<'_>| -> Result<Option<Found>, StoreError> {
-            match tx.resource_get(directory_key, &name, &wanted)? {
+        let directory_key = access.directory.key;
+        let (name, wanted) = (Arc::<str>::from(resource_type.name.as_str()), Arc::<str>::from(id));
+        let read = {
+            let (name, wanted) = (Arc::clone(&name), Arc::clone(&wanted));
+            move |tx: &mut Tx<'_>| match tx.resource_get(directory_key, &name, &wanted)? {
                 Some(row) => relations.load_first(tx, directory_key, row).map(Some),
                 None => Ok(None),
             }
         };
-        let found = match relations.are_few() {
-            true => self.store.lookup("resource_get", work).await,
-            false => self.store.read("resource_get", work).await,
+        let found: Result<Option<Found>, StoreError> = match relations.in_one() {
+            InOne::Row => self.store.lookup_one("resource_get", read).await,
+            InOne::With(shown) => {
+                let single = move |one: Single<'_>| match one.resource_find(
+                    directory_key,
+                    &name,
+                    &wanted,
+                    shown,
+                )? {
+                    Some(found) => Ok(Found::of(found).map(Some)),
+                    None => Ok(Some(None)),
+                };
+                self.store.lookup_in_one("resource_get", single, read).await
+            }
+            InOne::No if relations.are_few() => self.store.lookup("resource_get", read).await,
+            InOne::No => self.store.read("resource_get", read).await,
         };
         found?.ok_or_else(|| {
             let id: String = id.chars().take(80).collect();
@@ -100,13 +114,14 @@ impl Service {
             return Ok(Found::alone(row));
         }
         let directory_key = access.directory.key;
-        let work = move |tx: &mut Tx<'_>| -> Result<Found, StoreError> {
-            relations.load_first(tx, directory_key, row.clone())
+        let is_one = relations.is_one_statement_for(&row);
+        let load = move |tx: &mut Tx<'_>| relations.load_first(tx, directory_key, row.clone());
+        let found: Result<Found, StoreError> = match is_one {
+            true => self.store.lookup_one("relations", load).await,
+            false if relations.are_few() => self.store.lookup("relations", load).await,
+            false => self.store.read("relations", load).await,
         };
-        Ok(match relations.are_few() {
-            true => self.store.lookup("relations", work).await?,
-            false => self.store.read("relations", work).await?,
-        })
+        Ok(found?)
     }
 
     /// True when the group has more members than that.

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::scim::resource::Projection;
-use crate::scim::{ResourceType, urn};
+use crate::scim::{Object, ResourceType, urn};
 use crate::service::record::object;
 use crate::store::member::{MemberRow, MembershipRow};
 use crate::store::resource::ResourceRow;
-use crate::store::{StoreError, Tx};
+use crate::store::{ResourceFound, Shown, StoreError, Tx};
 
 /// Members read at a time. A group that has more is shown while the others are read.
 const MEMBERS: i64 = 1_000;
@@ -33,6 +33,17 @@ pub struct ManagerRow {
 }
 
 impl Found {
+    /// What one statement has found; `None` when there is more to find.
+    pub(super) fn of(found: ResourceFound) -> Option<Self> {
+        let manager = match found.manager {
+            Some((id, display)) => Some(ManagerRow { id: Some(id), display }),
+            None if mentions_manager(&found.row) => named_manager(&object(&found.row.doc))
+                .map(|_| ManagerRow { id: None, display: None }),
+            None => None,
+        };
+        Some(Self { groups: found.groups?, manager, ..Self::alone(found.row) })
+    }
+
     /// A row that no other row says anything about, or whose relations are not shown.
     pub fn alone(row: ResourceRow) -> Self {
         Self {
@@ -53,7 +64,30 @@ pub(super) struct Relations {
     pub(super) manager: bool,
 }
 
+/// How much of what is loaded with a row one statement can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InOne {
+    /// There is nothing but the row.
+    Row,
+    With(Shown),
+    No,
+}
+
 impl Relations {
+    pub(super) fn in_one(self) -> InOne {
+        match (self.groups, self.members, self.manager) {
+            (false, false, false) => InOne::Row,
+            (true, false, false) => InOne::With(Shown::Groups),
+            (true, false, true) => InOne::With(Shown::GroupsAndManager),
+            (_, true, _) | (false, _, true) => InOne::No,
+        }
+    }
+
+    /// True when loading is one statement for that row.
+    pub(super) fn is_one_statement_for(self, row: &ResourceRow) -> bool {
+        !self.members && !(self.manager && mentions_manager(row))
+    }
+
     pub(super) fn of(resource_type: &ResourceType, projection: &Projection) -> Self {
         let has = |name: &str| resource_type.attribute(name).is_some() && projection.wants(name);
         Self {
@@ -80,7 +114,19 @@ impl Relations {
         directory_key: i64,
         row: ResourceRow,
     ) -> Result<Found, StoreError> {
-        let mut found = self.load_first(tx, directory_key, row)?;
+        let groups = self.groups_of(tx, directory_key, &row)?;
+        self.load_around(tx, directory_key, row, groups)
+    }
+
+    /// Like [`Relations::load`] for a row whose groups are known.
+    pub(super) fn load_around(
+        self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        row: ResourceRow,
+        groups: Vec<MembershipRow>,
+    ) -> Result<Found, StoreError> {
+        let mut found = self.with_groups(tx, directory_key, row, groups)?;
         while found.has_more_members {
             let page = members_after(tx, directory_key, found.row.key, last_member(&found))?;
             found.has_more_members = is_full(&page);
@@ -96,10 +142,29 @@ impl Relations {
         directory_key: i64,
         row: ResourceRow,
     ) -> Result<Found, StoreError> {
-        let groups = match self.groups {
-            true => tx.membership_list(directory_key, row.key)?,
-            false => Vec::new(),
-        };
+        let groups = self.groups_of(tx, directory_key, &row)?;
+        self.with_groups(tx, directory_key, row, groups)
+    }
+
+    fn groups_of(
+        self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        row: &ResourceRow,
+    ) -> Result<Vec<MembershipRow>, StoreError> {
+        match self.groups {
+            true => tx.membership_list(directory_key, row.key),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn with_groups(
+        self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        row: ResourceRow,
+        groups: Vec<MembershipRow>,
+    ) -> Result<Found, StoreError> {
         let members = match self.members {
             true => tx.member_list(directory_key, row.key, 0, MEMBERS)?,
             false => Vec::new(),
@@ -118,15 +183,17 @@ fn mentions_manager(row: &ResourceRow) -> bool {
     row.doc.contains("\"manager\":{")
 }
 
+fn named_manager(document: &Object) -> Option<&Value> {
+    document.get(urn::ENTERPRISE_USER)?.get("manager")
+}
+
 fn manager(
     tx: &mut Tx<'_>,
     directory_key: i64,
     row: &ResourceRow,
 ) -> Result<Option<ManagerRow>, StoreError> {
     let document = object(&row.doc);
-    let Some(manager) = document.get(urn::ENTERPRISE_USER).and_then(|e| e.get("manager")) else {
-        return Ok(None);
-    };
+    let Some(manager) = named_manager(&document) else { return Ok(None) };
     let found = match manager.get("value").and_then(Value::as_str) {
         Some(id) => tx.resource_display(directory_key, "User", id)?.map(|display| (id, display)),
         None => None,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::service::error::AdminError;
-use crate::store::{IdRange, Walk};
+use crate::store::{IdRange, StoreError, Walk};
 
 /// Default and greatest length of a page.
 const LIMITS: (i64, i64) = (10, 100);
@@ -138,6 +138,31 @@ impl PageRequest {
             Order::Normal => (last, first),
         };
         Page { object: "list", data: rows, list_metadata: Metadata { before, after } }
+    }
+}
+
+/// How many rows are read at a time where not all of them are wanted.
+const CHUNK: i64 = 500;
+
+/// Reads on until the range has as many rows as it asks for, or none are left.
+pub(super) fn collect<T>(
+    range: &IdRange,
+    mut read: impl FnMut(&IdRange) -> Result<Vec<T>, StoreError>,
+    mut wanted: impl FnMut(&T) -> bool,
+    id: impl Fn(&T) -> &str,
+) -> Result<Vec<T>, StoreError> {
+    let limit = usize::try_from(range.limit).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    let mut next = range.clone();
+    loop {
+        let rows = read(&next)?;
+        let last = rows.last().map(|row| id(row).to_owned());
+        let is_full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= next.limit;
+        found.extend(rows.into_iter().filter(&mut wanted).take(limit - found.len()));
+        if found.len() >= limit || !is_full {
+            return Ok(found);
+        }
+        next = IdRange { beyond: last, limit: CHUNK, ..next };
     }
 }
 

@@ -12,7 +12,7 @@
 //! - [`names`]: the names of B, and those that nobody has
 //! - [`world`]: A and B, full of values
 //! - [`dump`]: the rows of B
-//! - [`scim`], [`older`], [`management`], [`oauth`]: the requests
+//! - [`scim`], [`older`], [`management`], [`read`], [`oauth`]: the requests
 //! - [`routes`]: that there is a request for every route of the source
 
 mod dump;
@@ -20,6 +20,7 @@ mod management;
 mod names;
 mod oauth;
 mod older;
+mod read;
 mod routes;
 mod scim;
 mod world;
@@ -37,6 +38,7 @@ on_both_databases![
     nothing_is_there_behind_wrong_doors,
     nothing_is_learnt_or_changed_over_scim_1_1,
     nothing_is_learnt_or_changed_by_an_operator_of_another_organization,
+    nothing_is_learnt_or_changed_over_the_read_api,
     nothing_is_given_by_the_token_endpoint,
 ];
 
@@ -131,6 +133,7 @@ fn all() -> Vec<Attack> {
         scim::wrong_doors(),
         older::attacks(),
         management::attacks(),
+        read::attacks(),
         oauth::attacks(),
     ]
     .concat()
@@ -154,6 +157,10 @@ fn nothing_is_learnt_or_changed_over_scim_1_1(app: &TestApp) {
 
 fn nothing_is_learnt_or_changed_by_an_operator_of_another_organization(app: &TestApp) {
     hold(app, management::attacks());
+}
+
+fn nothing_is_learnt_or_changed_over_the_read_api(app: &TestApp) {
+    hold(app, read::attacks());
 }
 
 fn nothing_is_given_by_the_token_endpoint(app: &TestApp) {

@@ -43,6 +43,7 @@ mod profiles;
 mod profiles_strict;
 mod projection;
 mod rate_limits;
+mod read;
 mod relations;
 mod requests;
 mod scim_v1;

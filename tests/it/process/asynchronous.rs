@@ -1,7 +1,6 @@
 //! An asynchronous request outlives the process that accepted it.
 
 use std::collections::HashSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
@@ -29,7 +28,7 @@ fn count(folder: &std::path::Path, text: &str) -> i64 {
 #[test]
 fn heavy_killed_server_goes_on_with_what_it_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start(folder.path());
+    let mut server = Server::start(folder.path());
     let [base_url, token, _] = first_start(folder.path());
     let path = base_url.split("/scim").nth(1).expect("the path").to_owned();
     let client = |server: &Server| {
@@ -56,17 +55,12 @@ fn heavy_killed_server_goes_on_with_what_it_accepted() {
             break done;
         }
     };
-    let pid = server.child.id().to_string();
-    Command::new("kill").args(["-KILL", &pid]).status().expect("kill");
-    drop(server);
-    // A killed server leaves it behind.
-    std::fs::remove_file(folder.path().join("data/local.json")).expect("it is there");
+    server.kill();
     let kept = count(folder.path(), "SELECT COUNT(*) AS n FROM async_result");
     assert!(kept >= i64::try_from(done).expect("a number"), "{kept} of {done} are kept");
     assert!(kept < 2_000, "the server was killed in the middle");
 
-    let server = Server::start(folder.path());
-    let scim = client(&server);
+    server.again();
     let until = Instant::now() + Duration::from_secs(100);
     let answer = loop {
         let answer = scim.get(&completion);

@@ -13,3 +13,4 @@ mod policy_cost;
 mod policy_model;
 mod policy_race;
 mod policy_work;
+mod round_trips;

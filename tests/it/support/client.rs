@@ -41,6 +41,7 @@ impl Client {
     }
 
     /// The same client, with connections of its own, that gives a request up after that time.
+    #[allow(dead_code, reason = "where the server may hang: tests/resilience")]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self { agent: agent(Some(deadline)), ..self.clone() }
     }

@@ -2,7 +2,9 @@
 
 BEGIN;
 
-SELECT state, schema_version, converting, settings, policy_cursor FROM directory
+SELECT state, schema_version, converting, settings, policy_cursor,
+    EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key)
+FROM directory
 WHERE key = :directory_key
     AND pg_advisory_xact_lock_shared(hashtext('directory'),
         CAST(:directory_key % 2147483647 AS INTEGER)) IS NOT NULL
@@ -26,7 +28,7 @@ INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)
 VALUES (:directory_key, :event_id, :event, :id, :data, :now, :reason);
 
 INSERT INTO resource_count (directory_key, resource_type, active, slot, n)
-VALUES (:directory_key, :resource_type, :active, :slot, :one)
+VALUES (:directory_key, :resource_type, :active, pg_backend_pid() % 32, :one)
 ON CONFLICT (directory_key, resource_type, active, slot)
 DO UPDATE SET n = resource_count.n + excluded.n;
 

@@ -1,6 +1,8 @@
 -- One create of a user: the directory as it is now, the row, its index entries, the event, the total.
 
-SELECT state, schema_version, converting, settings, policy_cursor FROM directory
+SELECT state, schema_version, converting, settings, policy_cursor,
+    EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key)
+FROM directory
 WHERE key = :directory_key;
 
 INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, display,
@@ -21,6 +23,6 @@ INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)
 VALUES (:directory_key, :event_id, :event, :id, :data, :now, :reason);
 
 INSERT INTO resource_count (directory_key, resource_type, active, slot, n)
-VALUES (:directory_key, :resource_type, :active, :slot, :one)
+VALUES (:directory_key, :resource_type, :active, 0, :one)
 ON CONFLICT (directory_key, resource_type, active, slot)
 DO UPDATE SET n = resource_count.n + excluded.n;

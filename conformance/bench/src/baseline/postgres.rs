@@ -100,9 +100,7 @@ fn create_script(
 ) -> Result<String, String> {
     variables.push(("template_name".to_owned(), template.name.clone()));
     variables.push(("template_decimal".to_owned(), template.decimal.clone()));
-    let mut script = String::from(
-        "\\set number random(1125899906842624, 1152921504606846975)\n\\set slot random(0, 15)\n",
-    );
+    let mut script = String::from("\\set number random(1125899906842624, 1152921504606846975)\n");
     let mut missing = None;
     for statement in statements(POSTGRES) {
         let text = with_values(&statement, |name| match expression(template, name) {
@@ -135,7 +133,7 @@ fn expression(template: &Template, name: &str) -> Result<(String, Option<String>
     Ok(match name {
         "id" => (id("directory_user_"), None),
         "event_id" => (id("event_"), None),
-        "key" | "slot" => (format!(":{name}"), None),
+        "key" => (":key".to_owned(), None),
         _ => match template.value(name)? {
             Value::Null => ("NULL".to_owned(), None),
             Value::String(text) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::people::People;
 
@@ -44,13 +44,19 @@ impl Template {
         let Value::Object(mut columns) = read else { return Err(wrong("no object")) };
         let attributes = columns.remove("attributes").unwrap_or_default();
         let mut values: BTreeMap<String, Value> = columns.into_iter().collect();
+        let mut entries = Vec::new();
         for (index, entry) in attributes.as_array().into_iter().flatten().enumerate() {
             for (at, name) in ["path_id", "attribute", "ordinal"].iter().enumerate() {
                 let value = entry.get(at).cloned().unwrap_or_default();
                 values.insert(format!("{name}_{}", index + 1), value);
             }
+            let at = |at: usize| entry.get(at).cloned().unwrap_or_default();
+            entries.push(json!({"path_id": at(0), "key": at(1), "ordinal": at(2)}));
         }
         values.insert("one".to_owned(), Value::from(1));
+        // All index entries as one value, and that there is an event.
+        values.insert("entries".to_owned(), Value::from(Value::Array(entries).to_string()));
+        values.insert("has_event".to_owned(), Value::from(true));
         let user_name = people().user_name(NUMBER);
         let name = user_name.split('.').next().unwrap_or_default().to_owned();
         Ok(Self { values, name, decimal: NUMBER.to_string() })
@@ -91,11 +97,13 @@ pub(super) fn select(object: &str, array: &str, list: &str) -> String {
             'user_name_key', r.user_name_key, 'display_key', r.display_key, 'display', r.display,
             'external_id', r.external_id, 'active', r.active, 'doc', r.doc, 'extra', r.extra,
             'app_state', r.app_state, 'now', r.created,
-            'event', e.event, 'data', e.data, 'reason', e.reason, 'slot', 0,
+            'event', e.event, 'data', e.data, 'reason', e.reason,
+            'schema_version', d.schema_version, 'settings', d.settings,
             'attributes', (SELECT {list}({array}(a.path_id, a.key, a.ordinal))
                 FROM resource_attr a WHERE a.directory_key = r.directory_key
                 AND a.resource_key = r.key))
-         FROM resource r JOIN event e ON e.resource_id = r.id AND e.directory_key = r.directory_key
+         FROM resource r JOIN directory d ON d.key = r.directory_key
+             JOIN event e ON e.resource_id = r.id AND e.directory_key = r.directory_key
          WHERE r.user_name_key = "
     )
 }

@@ -118,7 +118,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let begun = Instant::now();
     for part in Part::value_variants() {
         let wanted = options.only.is_empty() || options.only.contains(part);
-        if !wanted || (*part == Part::Postgres && bench.postgres.is_none()) {
+        if !wanted {
+            continue;
+        }
+        if *part == Part::Postgres && bench.postgres.is_none() {
+            say("PostgreSQL is left out: no database was named");
             continue;
         }
         let name = part.to_possible_value().map_or(String::new(), |value| value.get_name().into());

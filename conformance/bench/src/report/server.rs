@@ -1,7 +1,7 @@
 //! A Rollbook that the report starts: on a free port, with its data in a folder.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ const SECRET_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(super) struct Server {
     child: Child,
     url: String,
+    log: PathBuf,
     /// From the start of the process to the first `/health/ready` that answered 200.
     pub(super) to_ready: Duration,
 }
@@ -50,7 +51,8 @@ impl Server {
         fs::create_dir_all(folder).map_err(|error| failed(&error.to_string()))?;
         let local = folder.join("local.json");
         let _ = fs::remove_file(&local);
-        let log = File::create(folder.join("log")).map_err(|error| failed(&error.to_string()))?;
+        let log = folder.join("log");
+        let file = File::create(&log).map_err(|error| failed(&error.to_string()))?;
         let mut command = Command::new(program);
         // Settings of the caller's own server are not for this one.
         for (name, _) in std::env::vars_os() {
@@ -71,10 +73,10 @@ impl Server {
             .env("ROLLBOOK_API_KEY", API_KEY)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log);
+            .stderr(file);
         let begun = Instant::now();
         let child = command.spawn().map_err(|error| failed(&error.to_string()))?;
-        let mut server = Self { child, url: String::new(), to_ready: Duration::ZERO };
+        let mut server = Self { child, url: String::new(), log, to_ready: Duration::ZERO };
         server.wait_until_ready(begun, &local).map_err(|error| failed(&error))?;
         Ok(server)
     }
@@ -182,13 +184,14 @@ impl Server {
         fs::write(&path, "5").map_err(|error| format!("{path}: {error}"))
     }
 
-    /// Asks it to stop, as an init system does, and waits.
+    /// Asks it to stop, as an init system does, and waits. A line for each of a million requests is
+    /// kept only where something went wrong.
     pub(super) fn stop(mut self) -> Result<(), String> {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         told.map_err(|error| format!("kill: {error}"))?;
         let status = self.child.wait().map_err(|error| error.to_string())?;
         match status.success() {
-            true => Ok(()),
+            true => fs::remove_file(&self.log).map_err(|error| error.to_string()),
             false => Err(format!("the server ended with {status} when it was told to stop")),
         }
     }

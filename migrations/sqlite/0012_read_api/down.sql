@@ -1,0 +1,16 @@
+DROP TABLE idempotent_request;
+DROP TRIGGER departed_user_app_delete;
+DROP TRIGGER departed_user_app_insert;
+DROP TRIGGER resource_app_delete;
+DROP TRIGGER resource_app_update;
+DROP TRIGGER resource_app_insert;
+DROP TABLE app_count;
+DROP INDEX departed_user_external_id;
+DROP INDEX departed_user_email;
+ALTER TABLE departed_user DROP COLUMN email_key;
+DROP INDEX departed_user_id;
+DROP INDEX resource_app;
+DROP INDEX directory_organization;
+CREATE INDEX directory_organization ON directory (organization_key);
+DROP TABLE organization_domain;
+ALTER TABLE organization DROP COLUMN metadata;

@@ -1,0 +1,265 @@
+//! What the read API looks up: users, groups and directories by id, along indexes.
+//!
+//! SQLite keeps no statistics; `CROSS JOIN` fixes the order of its loops, and `+` keeps it from an
+//! index that would read the whole directory.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Bool, Text};
+
+use super::resource::{AppState, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
+use super::sql::{Bind, Tx};
+use super::{IdRange, StoreError, Walk};
+
+/// How many users and groups of a directory the app sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppCounts {
+    pub active: i64,
+    pub inactive: i64,
+    pub groups: i64,
+}
+
+/// A resource and the directory that it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Located {
+    pub directory_key: i64,
+    pub key: i64,
+    #[diesel(deserialize_as = String)]
+    pub app_state: AppState,
+}
+
+impl Tx<'_> {
+    /// Where a resource is: the one look-up that does not begin with a directory.
+    pub fn resource_locate(
+        &mut self,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<Located>, StoreError> {
+        self.row::<(BigInt, BigInt, Text), _>(
+            "SELECT directory_key, key, app_state FROM resource WHERE id = ? \
+             AND resource_type = ?",
+            &[Bind::Text(id), Bind::Text(resource_type)],
+        )
+    }
+
+    /// Resources of a type that the app sees, by id.
+    pub fn app_list(
+        &mut self,
+        directory_key: i64,
+        resource_type: &str,
+        range: &IdRange,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let (condition, order, beyond) = range.sql("r.id");
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
+             AND r.resource_type = ? AND r.app_state <> 'hidden' AND {condition} \
+             ORDER BY {order} LIMIT ?"
+        );
+        let binds = [
+            Bind::Int(directory_key),
+            Bind::Text(resource_type),
+            Bind::Text(beyond),
+            Bind::Int(range.limit),
+        ];
+        self.rows::<ResourceSql, _>(&text, &binds)
+    }
+
+    /// Users with that externalId whom the app sees, by id.
+    pub fn app_users_by_external_id(
+        &mut self,
+        directory_key: i64,
+        external_id: &str,
+        range: &IdRange,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        // To PostgreSQL `+` is no operator of texts, and it has statistics.
+        let (condition, order, beyond) = range.sql(self.dialect.pick("+r.id", "r.id"));
+        let kind = self.dialect.pick("+r.resource_type", "r.resource_type");
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
+             AND r.external_id = ? AND {kind} = 'User' AND r.app_state <> 'hidden' \
+             AND {condition} ORDER BY {order} LIMIT ?"
+        );
+        let binds = [
+            Bind::Int(directory_key),
+            Bind::Text(external_id),
+            Bind::Text(beyond),
+            Bind::Int(range.limit),
+        ];
+        self.rows::<ResourceSql, _>(&text, &binds)
+    }
+
+    /// Users with that index entry whom the app sees, by id.
+    pub fn app_users_by_attribute(
+        &mut self,
+        directory_key: i64,
+        path_id: i32,
+        key: &str,
+        range: &IdRange,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let (condition, order, beyond) = range.sql("r.id");
+        let text = format!(
+            "SELECT DISTINCT {RESOURCE_COLUMNS} FROM resource_attr a CROSS JOIN resource r \
+             WHERE r.key = a.resource_key AND r.directory_key = a.directory_key \
+             AND a.directory_key = ? AND a.path_id = ? AND a.key = ? \
+             AND r.resource_type = 'User' AND r.app_state <> 'hidden' AND {condition} \
+             ORDER BY {order} LIMIT ?"
+        );
+        let binds = [
+            Bind::Int(directory_key),
+            Bind::Small(path_id),
+            Bind::Text(key),
+            Bind::Text(beyond),
+            Bind::Int(range.limit),
+        ];
+        self.rows::<ResourceSql, _>(&text, &binds)
+    }
+
+    /// Groups that a user is in directly, by id.
+    pub fn app_groups_of(
+        &mut self,
+        directory_key: i64,
+        user_key: i64,
+        range: &IdRange,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let (condition, order, beyond) = range.sql("r.id");
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS} FROM member m CROSS JOIN resource r \
+             WHERE r.key = m.group_key AND r.directory_key = m.directory_key \
+             AND m.directory_key = ? AND m.member_key = ? AND {condition} \
+             ORDER BY {order} LIMIT ?"
+        );
+        let binds = [
+            Bind::Int(directory_key),
+            Bind::Int(user_key),
+            Bind::Text(beyond),
+            Bind::Int(range.limit),
+        ];
+        self.rows::<ResourceSql, _>(&text, &binds)
+    }
+
+    /// Users whom a group has directly and the app sees, in the order of their keys, which is the
+    /// order in which they came. A group of 100,000 is not sorted for a page.
+    pub fn app_members(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        range: &IdRange,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let beyond = match &range.beyond {
+            Some(id) => self.app_position(directory_key, id, range.walk)?,
+            None if range.walk == Walk::Up => i64::MIN,
+            None => i64::MAX,
+        };
+        let (comparison, order) = match range.walk {
+            Walk::Up => (">", "ASC"),
+            Walk::Down => ("<", "DESC"),
+        };
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS} FROM member m CROSS JOIN resource r \
+             WHERE r.key = m.member_key AND r.directory_key = m.directory_key \
+             AND r.resource_type = 'User' AND r.app_state <> 'hidden' \
+             AND m.directory_key = ? AND m.group_key = ? AND m.member_key {comparison} ? \
+             ORDER BY m.member_key {order} LIMIT ?"
+        );
+        let binds = [
+            Bind::Int(directory_key),
+            Bind::Int(group_key),
+            Bind::Int(beyond),
+            Bind::Int(range.limit),
+        ];
+        self.rows::<ResourceSql, _>(&text, &binds)
+    }
+
+    /// The key of a user. For one who is gone that of the neighbour by id whom the list has shown
+    /// before: ids and keys rise together but for users who were created at the same moment.
+    fn app_position(
+        &mut self,
+        directory_key: i64,
+        id: &str,
+        walk: Walk,
+    ) -> Result<i64, StoreError> {
+        let known = self.row::<BigInt, i64>(
+            "SELECT key FROM resource WHERE id = ? AND directory_key = ?",
+            &[Bind::Text(id), Bind::Int(directory_key)],
+        )?;
+        if let Some(key) = known {
+            return Ok(key);
+        }
+        let text = match walk {
+            Walk::Up => {
+                "SELECT key FROM resource WHERE directory_key = ? AND resource_type = 'User' \
+                 AND app_state <> 'hidden' AND id < ? ORDER BY id DESC LIMIT 1"
+            }
+            Walk::Down => {
+                "SELECT key FROM resource WHERE directory_key = ? AND resource_type = 'User' \
+                 AND app_state <> 'hidden' AND id > ? ORDER BY id ASC LIMIT 1"
+            }
+        };
+        let binds = [Bind::Int(directory_key), Bind::Text(id)];
+        let neighbour = self.row::<BigInt, i64>(text, &binds)?;
+        Ok(neighbour.unwrap_or(match walk {
+            Walk::Up => i64::MIN,
+            Walk::Down => i64::MAX,
+        }))
+    }
+
+    /// Whether a group has a member directly.
+    pub fn member_exists(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        member_key: i64,
+    ) -> Result<bool, StoreError> {
+        let binds = [Bind::Int(directory_key), Bind::Int(group_key), Bind::Int(member_key)];
+        let found = self.row::<BigInt, i64>(
+            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
+             AND member_key = ?",
+            &binds,
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// (member, group) for each of the resources and each group that has it directly.
+    pub fn membership_pairs(
+        &mut self,
+        directory_key: i64,
+        member_keys: &[i64],
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        if member_keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.dialect.pick(
+            "SELECT m.member_key, m.group_key FROM json_each(?) j CROSS JOIN member m \
+             WHERE m.directory_key = ? AND m.member_key = j.value",
+            "SELECT m.member_key, m.group_key FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             JOIN member m ON m.member_key = CAST(j.value AS BIGINT) WHERE m.directory_key = ?",
+        );
+        let binds = [Bind::Owned(key_list(member_keys)), Bind::Int(directory_key)];
+        self.rows::<(BigInt, BigInt), _>(text, &binds)
+    }
+
+    /// What the app sees of a directory, in numbers: from running totals, nothing is counted.
+    pub fn app_counts(&mut self, directory_key: i64) -> Result<AppCounts, StoreError> {
+        let totals = self.rows::<(Text, Bool, BigInt), (String, bool, i64)>(
+            "SELECT resource_type, active, CAST(SUM(n) AS BIGINT) FROM resource_count \
+             WHERE directory_key = ? AND resource_type IN ('Group', 'User') \
+             GROUP BY resource_type, active",
+            &[Bind::Int(directory_key)],
+        )?;
+        let deviating = self.row::<(BigInt, BigInt), (i64, i64)>(
+            "SELECT CAST(COALESCE(SUM(active), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(inactive), 0) AS BIGINT) FROM app_count WHERE directory_key = ?",
+            &[Bind::Int(directory_key)],
+        )?;
+        let (active, inactive) = deviating.unwrap_or_default();
+        let mut counts = AppCounts { active, inactive, groups: 0 };
+        for (resource_type, is_active, n) in totals {
+            match (resource_type.as_str(), is_active) {
+                ("User", true) => counts.active += n,
+                ("User", false) => counts.inactive += n,
+                _ => counts.groups += n,
+            }
+        }
+        Ok(counts)
+    }
+}
