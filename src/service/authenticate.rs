@@ -323,7 +323,7 @@ impl Service {
         };
         let id = presented.id.clone();
         let found: Result<Option<ApiKeyRow>, StoreError> =
-            self.store.lookup("api_key_get", move |tx| tx.api_key_get(&id)).await;
+            self.store.lookup_one("api_key_get", move |tx| tx.api_key_get(&id)).await;
         let Some(row) = found? else {
             self.api_keys.forget(&digest);
             return self.refuse(None, address);

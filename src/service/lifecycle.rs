@@ -46,7 +46,7 @@ pub(super) fn tell(
             recorder.deleted(tx, new, Some(reason))
         }
         (false, true) => {
-            recorder.created(tx, new)?;
+            recorder.created(tx, new, None)?;
             let groups = group_rows(tx, recorder, groups)?;
             recorder.entered(tx, new, &groups)
         }

@@ -207,7 +207,7 @@ impl Service {
     async fn revise(&self, revision: Revision) -> Result<ResourceRow, ServiceError> {
         let site = revision.site.clone();
         let found: Result<_, StoreError> =
-            self.store.lookup("resource_get", move |tx| site.get(tx)).await;
+            self.store.lookup_one("resource_get", move |tx| site.get(tx)).await;
         let row = found?.ok_or_else(|| revision.site.missing())?;
         revision.site.trace.met(&row);
         check(revision.condition.as_ref(), &row)?;

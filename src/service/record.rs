@@ -88,10 +88,7 @@ impl Told {
 
     pub(super) fn new(site: &Site, document: &Object, extra: &Object, active: bool) -> Self {
         let resource_type = &site.resource_type;
-        let state = match resource_type.is_user() {
-            true => site.directory.policies.state(active, false),
-            false => AppState::Active,
-        };
+        let state = site.directory.policies.state_of_new(resource_type, active);
         let seen = Seen {
             resource_type: &resource_type.name,
             id: &site.id,
@@ -141,37 +138,28 @@ impl Recorder<'_> {
         NewEvent { id, event, resource_id: resource_id.to_owned(), data, reason, created: self.now }
     }
 
-    pub(super) fn created(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
-        match self.creation(row) {
-            Some(new) => tx.event_append(self.directory.key, &new),
-            None => Ok(()),
-        }
-    }
-
-    /// Like [`Recorder::created`], with the event that was rendered before the unit if it holds.
-    pub(super) fn created_as_told(
+    pub(super) fn created(
         &mut self,
         tx: &mut Tx<'_>,
         row: &ResourceRow,
-        told: &Told,
+        told: Option<&Told>,
     ) -> Result<(), StoreError> {
-        match self.creation_as_told(row, told) {
+        match self.creation(row, told) {
             Some(new) => tx.event_append(self.directory.key, &new),
             None => Ok(()),
         }
     }
 
     /// The event of a new resource, to be appended by whoever inserts it.
-    pub(super) fn creation_as_told(&mut self, row: &ResourceRow, told: &Told) -> Option<NewEvent> {
-        match told.data.as_ref().filter(|_| told.state == row.app_state) {
-            Some(data) => Some(self.event(creation_name(row), &row.id, data.clone(), None)),
-            None => self.creation(row),
-        }
-    }
-
-    fn creation(&mut self, row: &ResourceRow) -> Option<NewEvent> {
-        let data = self.view(row)?;
-        Some(self.event(creation_name(row), &row.id, data.to_string(), None))
+    pub(super) fn creation(&mut self, row: &ResourceRow, told: Option<&Told>) -> Option<NewEvent> {
+        let event =
+            if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED };
+        let rendered = told.filter(|told| told.state == row.app_state);
+        let data = match rendered.and_then(|told| told.data.clone()) {
+            Some(data) => data,
+            None => self.view(row)?.to_string(),
+        };
+        Some(self.event(event, &row.id, data, None))
     }
 
     /// Nothing when nothing that the app sees has changed, or it sees nothing of the user.
@@ -294,10 +282,6 @@ impl Recorder<'_> {
         });
         self.append(tx, event, group_id, data.to_string(), reason)
     }
-}
-
-fn creation_name(row: &ResourceRow) -> &'static str {
-    if row.resource_type == "User" { name::USER_CREATED } else { name::GROUP_CREATED }
 }
 
 /// A resource as the app sees it, in events and in the read API; `None` for types that it does not

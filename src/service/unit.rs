@@ -369,7 +369,7 @@ impl Site {
             lifecycle::take_name(tx, recorder, name)?;
         }
         if app_state.is_visible() {
-            recorder.created_as_told(tx, &row, told)?;
+            recorder.created(tx, &row, Some(told))?;
         }
         tx.count_add(directory_key, &rt.name, row.active, 1)?;
         self.arrive(tx, &row, None, content, recorder)?;

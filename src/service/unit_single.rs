@@ -48,10 +48,8 @@ impl SingleCreation {
             // No group is waiting for more of a resource that is not there yet.
             has_intents: false,
         };
-        let event = app_state
-            .is_visible()
-            .then(|| recorder.creation_as_told(&row, &creation.told))
-            .flatten();
+        let event =
+            app_state.is_visible().then(|| recorder.creation(&row, Some(&creation.told))).flatten();
         Some(Self {
             creation: Arc::clone(creation),
             directory: WriteInto {

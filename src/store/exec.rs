@@ -78,17 +78,20 @@ pub(super) trait Unit: Send {
     fn fail(self: Box<Self>, error: StoreError);
 }
 
-/// A unit as one statement of PostgreSQL, if it can be: see [`super::Store::write_in_one`].
-pub(super) type InOne<T, E> = Box<dyn FnMut(Single<'_>) -> Result<Option<T>, E> + Send>;
-
 /// Runs a closure once: its result, or the failure of the storage after which the connection is suspect.
 pub(super) fn attempt<T, E: UnitError>(
     name: &'static str,
-    work: impl FnOnce() -> Result<T, E>,
+    work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    tx: &mut Tx<'_>,
 ) -> Result<Result<T, E>, StoreError> {
     // A panic in one unit must not take the lane down; what it did is rolled back.
-    let outcome = catch_unwind(AssertUnwindSafe(work));
-    match outcome.map_err(|_| StoreError::Panicked(name))? {
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(tx)));
+    settle(outcome.map_err(|_| StoreError::Panicked(name))?)
+}
+
+/// Tells what a unit decided from a failure of the storage.
+fn settle<T, E: UnitError>(result: Result<T, E>) -> Result<Result<T, E>, StoreError> {
+    match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) => match error.into_storage() {
             Ok(storage) if storage.is_refusal() => Ok(Err(E::from(storage))),
@@ -97,6 +100,9 @@ pub(super) fn attempt<T, E: UnitError>(
         },
     }
 }
+
+/// A unit as one statement of PostgreSQL, if it can be: see [`super::Store::write_in_one`].
+pub(super) type InOne<T, E> = Box<dyn FnMut(Single<'_>) -> Result<Option<T>, E> + Send>;
 
 struct TypedUnit<F, T, E> {
     name: &'static str,
@@ -122,8 +128,7 @@ where
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Ended {
-        let work = &mut self.work;
-        let outcome = attempt(self.name, || work(tx));
+        let outcome = attempt(self.name, &mut self.work, tx);
         self.keep(outcome)
     }
 
@@ -133,11 +138,12 @@ where
 
     fn run_single(&mut self, single: Single<'_>) -> Option<Ended> {
         let work = self.single.as_mut()?;
-        match attempt(self.name, || work(single)) {
-            Ok(Ok(None)) => None,
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(single)));
+        match outcome {
             Ok(Ok(Some(value))) => Some(self.keep(Ok(Ok(value)))),
-            Ok(Err(error)) => Some(self.keep(Ok(Err(error)))),
-            Err(broken) => Some(self.keep(Err(broken))),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some(self.keep(settle(Err(error)))),
+            Err(_) => Some(Ended::Broken(StoreError::Panicked(self.name))),
         }
     }
 

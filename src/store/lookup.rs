@@ -38,7 +38,7 @@ impl Lookups {
             None => open_sqlite(&self.path, Role::Lookup).ok()?,
         };
         dialect::begin_snapshot(&mut conn).ok()?;
-        let result = attempt(name, || work(&mut Tx::new(&mut conn))).ok()?;
+        let result = attempt(name, work, &mut Tx::new(&mut conn)).ok()?;
         dialect::rollback(&mut conn).ok()?;
         self.idle().push(conn);
         Some(result)

@@ -354,17 +354,6 @@ fn opposite(op: CompareOp) -> CompareOp {
 }
 
 impl Predicate {
-    /// True when the predicate asks for one value, which few resources have as a rule.
-    pub fn is_by_value(&self) -> bool {
-        match self {
-            Self::Text { op, negated, .. } | Self::Indexed { op, negated, .. } => {
-                !negated && *op == CompareOp::Eq
-            }
-            Self::And(parts) => parts.iter().any(Self::is_by_value),
-            _ => false,
-        }
-    }
-
     /// True when the predicate names its resources by key, through another table.
     fn names_keys(&self) -> bool {
         match self {

@@ -116,10 +116,10 @@ impl Service {
         let directory_key = access.directory.key;
         let is_one = relations.is_one_statement_for(&row);
         let load = move |tx: &mut Tx<'_>| relations.load_first(tx, directory_key, row.clone());
-        let found: Result<Found, StoreError> = match (relations.are_few(), is_one) {
-            (true, true) => self.store.lookup_one("relations", load).await,
-            (true, false) => self.store.lookup("relations", load).await,
-            (false, _) => self.store.read("relations", load).await,
+        let found: Result<Found, StoreError> = match is_one {
+            true => self.store.lookup_one("relations", load).await,
+            false if relations.are_few() => self.store.lookup("relations", load).await,
+            false => self.store.read("relations", load).await,
         };
         Ok(found?)
     }

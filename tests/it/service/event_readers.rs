@@ -127,7 +127,7 @@ fn settled(app: &TestApp) {
     app.wait(async {
         loop {
             let look: Result<_, rollbook::store::StoreError> =
-                app.service().store.get("look", |tx| tx.sequencer_look()).await;
+                app.service().store.get("look", rollbook::store::Tx::sequencer_look).await;
             if !look.expect("a look").work {
                 return;
             }

@@ -46,7 +46,11 @@ fn second_round_of_requests_prepares_nothing() {
     let app = TestApp::start(Database::sqlite());
     round(&app, "ada");
     let about = ["resource", "member", "event", "directory_token"];
-    let hot = |text: &String| about.iter().any(|table| text.contains(&format!(" {table}")));
+    // The sequencer of events looks now and then, in whichever lane.
+    let hot = |text: &String| {
+        about.iter().any(|table| text.contains(&format!(" {table}")))
+            && !text.contains("event_sequencer")
+    };
     let first: Vec<String> = prepared().into_iter().filter(hot).collect();
     assert!(first.len() > 10, "{first:#?}");
     round(&app, "ben");
