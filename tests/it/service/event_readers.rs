@@ -126,8 +126,12 @@ fn hold(apps: &[TestApp], writers: usize, time: Duration) {
 fn settled(app: &TestApp) {
     app.wait(async {
         loop {
+            #[expect(
+                clippy::redundant_closure_for_method_calls,
+                reason = "its lifetime is too narrow"
+            )]
             let look: Result<_, rollbook::store::StoreError> =
-                app.service().store.get("look", rollbook::store::Tx::sequencer_look).await;
+                app.service().store.get("look", |tx| tx.sequencer_look()).await;
             if !look.expect("a look").work {
                 return;
             }

@@ -223,7 +223,7 @@ fn user_does_not_join_what_waits_no_more_postgres() {
         let value = format!("ext-{round}");
         let group_id = scim.post("/Groups", group("G", &[&value])).expect(201).id();
         let path = format!("/Groups/{group_id}");
-        let mut barrier = Barrier::before_writes_to(&app, "member");
+        let mut barrier = Barrier::before_writes_to(&app, "member_pending");
         std::thread::scope(|scope| {
             let (client, path) = (scim.clone(), path.clone());
             let remover = scope.spawn(move || match delete {
