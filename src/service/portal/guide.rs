@@ -133,18 +133,19 @@ impl Reader {
             Event::End(TagEnd::Heading(_)) => self.place = Place::Elsewhere,
             Event::Start(Tag::Strong) => self.is_strong = true,
             Event::End(TagEnd::Strong) => self.is_strong = false,
-            Event::Text(text) => {
-                let mark = if self.is_strong { Mark::Strong } else { Mark::Plain };
-                self.add(mark, &text);
-            }
+            Event::Text(text) => self.add(self.mark(), &text),
             Event::Code(text) => self.add(Mark::Code, &text),
-            Event::SoftBreak | Event::HardBreak => self.add(Mark::Plain, " "),
+            Event::SoftBreak | Event::HardBreak => self.add(self.mark(), " "),
             _ => {}
         }
     }
 
     fn is_set_up(&self) -> bool {
         self.heading == "Set up"
+    }
+
+    fn mark(&self) -> Mark {
+        if self.is_strong { Mark::Strong } else { Mark::Plain }
     }
 
     fn begin_step(&mut self) {
@@ -200,14 +201,14 @@ mod tests {
     #[test]
     fn step_keeps_its_marks_and_order() {
         let page = "# A <b>\n\nAbout.\n\n## Set up\n\nMake it:\n\n```sh\nrun it\n```\n\n\
-                    1. Open **Apps**, then\n   `x & y`.\n2. See [the page](../p.md#a) <b>.\n\n\
+                    1. Open **All\n   apps**, then\n   `x & y`.\n2. See [the page](../p.md#a) <b>.\n\n\
                     After it.\n\n## Limits\n\n- None.\n";
         let guide = Guide::parse("test", page);
         let span = |mark, text: &str| Span { mark, text: text.to_owned() };
         let expected = [
             vec![
                 span(Mark::Plain, "Open "),
-                span(Mark::Strong, "Apps"),
+                span(Mark::Strong, "All apps"),
                 span(Mark::Plain, ", then "),
                 span(Mark::Code, "x & y"),
                 span(Mark::Plain, "."),
