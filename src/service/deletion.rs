@@ -101,6 +101,8 @@ impl Deletion {
         let (groups, reports) = site.lock_around(tx, row.key)?;
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
+        // A large change may have begun while this unit waited for the group.
+        site.refuse_during_intent(tx, row.key)?;
         let document = Document::stored(object(&row.doc));
         let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
         let left = match columns.user_name_key {
