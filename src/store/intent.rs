@@ -3,6 +3,7 @@
 //! The parts are the queue. A unit that does a part holds the group's row and removes the part, so each
 //! is done once, whoever does it: the process that took the request, or another one after it stopped.
 
+use diesel::result::Error as DieselError;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::StoreError;
@@ -90,7 +91,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The part that is next.
+    /// The part that is next. One that cannot be read is an error: passed over, its members would be
+    /// missing without a word.
     pub fn intent_part_next(
         &mut self,
         directory_key: i64,
@@ -101,11 +103,12 @@ impl Tx<'_> {
              WHERE directory_key = ? AND group_key = ? ORDER BY part LIMIT 1",
             &[Bind::Int(directory_key), Bind::Int(group_key)],
         )?;
-        Ok(part.map(|(number, joins, keys)| MemberPart {
-            number,
-            joins,
-            keys: serde_json::from_str(&keys).unwrap_or_default(),
-        }))
+        let Some((number, joins, keys)) = part else { return Ok(None) };
+        let damaged = |error: serde_json::Error| {
+            StoreError::Database(DieselError::DeserializationError(Box::new(error)))
+        };
+        let keys = serde_json::from_str(&keys).map_err(damaged)?;
+        Ok(Some(MemberPart { number, joins, keys }))
     }
 
     pub fn intent_part_done(
@@ -122,11 +125,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Changes that are not done, oldest first, as (directory, group).
-    pub fn intent_list(&mut self) -> Result<Vec<(i64, i64)>, StoreError> {
+    /// Changes that began at `until` or before and are not done, oldest first, as (directory, group).
+    pub fn intent_list(&mut self, until: i64) -> Result<Vec<(i64, i64)>, StoreError> {
         self.rows::<(BigInt, BigInt), _>(
-            "SELECT directory_key, group_key FROM member_intent ORDER BY created, group_key",
-            &[],
+            "SELECT directory_key, group_key FROM member_intent WHERE created <= ? \
+             ORDER BY created, group_key",
+            &[Bind::Int(until)],
         )
     }
 
