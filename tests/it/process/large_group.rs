@@ -31,9 +31,9 @@ fn execute(database: &Database, text: &str) {
     let url = database.url();
     match url.strip_prefix("sqlite://") {
         // The server writes, too, and this waits for its turn.
-        Some(file) => SqliteConnection::establish(file).expect("the file").batch_execute(&format!(
-            "PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE; {text} COMMIT"
-        )),
+        Some(file) => SqliteConnection::establish(file)
+            .expect("the file")
+            .batch_execute(&format!("PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE; {text} COMMIT")),
         None => PgConnection::establish(&url).expect("the database").batch_execute(text),
     }
     .expect("the statements run");
