@@ -26,6 +26,7 @@ in_parts_on_both_databases![
     what_is_read_half_done_has_another_version_than_the_end,
     accepted_request_waits_for_the_change_of_another,
     few_members_put_in_place_of_many,
+    user_who_goes_before_the_group_leaves_it_first,
 ];
 
 /// Runs statements that no unit of the server would.
@@ -44,22 +45,35 @@ fn run_sql(database: &Database, sqlite: &str, postgres: &str) {
     }
 }
 
-/// Lets the database take no part of a change: there is no room.
-fn refuse_parts(app: &TestApp) {
+/// Lets the database remove no row of a table: there is no room.
+fn refuse(app: &TestApp, table: &str) {
     run_sql(
         &app.database,
-        "CREATE TRIGGER no_room BEFORE DELETE ON member_intent_part \
-         BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS \
-         'BEGIN RAISE EXCEPTION ''No space left on device''; END'; \
-         CREATE TRIGGER no_room BEFORE DELETE ON member_intent_part \
-         FOR EACH ROW EXECUTE FUNCTION no_room()",
+        &format!(
+            "CREATE TRIGGER no_room BEFORE DELETE ON {table} \
+             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        ),
+        &format!(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN RAISE EXCEPTION ''No space left on device''; END'; \
+             CREATE TRIGGER no_room BEFORE DELETE ON {table} \
+             FOR EACH ROW EXECUTE FUNCTION no_room()"
+        ),
     );
 }
 
+fn take(app: &TestApp, table: &str) {
+    let postgres = format!("DROP TRIGGER no_room ON {table}");
+    run_sql(&app.database, "DROP TRIGGER no_room", &postgres);
+}
+
+/// Lets the database take no part of a change.
+fn refuse_parts(app: &TestApp) {
+    refuse(app, "member_intent_part");
+}
+
 fn take_parts(app: &TestApp) {
-    let postgres = "DROP TRIGGER no_room ON member_intent_part";
-    run_sql(&app.database, "DROP TRIGGER no_room", postgres);
+    take(app, "member_intent_part");
 }
 
 /// Waits until a request has tried that often to go on.
@@ -216,6 +230,46 @@ fn few_members_put_in_place_of_many(app: &TestApp) {
     let path = format!("/Groups/{id}");
     assert_eq!(shown(&app.scim.put(&path, large(&ids[37..])).expect(200)), set(&ids[37..]));
     assert_eq!(moves(app).len(), 38 + 37 + 2);
+    assert_nothing_is_left(app);
+}
+
+/// The group has lost the user already, of which nobody was told.
+fn user_who_goes_before_the_group_leaves_it_first(app: &TestApp) {
+    let ids = make_users(app, 25);
+    let id = create(&app.scim, "/Groups", large(&ids));
+    app.settings(&app.directory, json!({"inactive_users": "delete"}));
+    let before = app.events(&app.directory).len();
+    refuse(app, "member_intent");
+    std::thread::scope(|scope| {
+        let (scim, path) = (app.scim.clone(), format!("/Groups/{id}"));
+        let delete = scope.spawn(move || scim.delete(&path));
+        wait_for_retries(app, 1);
+        let active = |user: &str, active: bool| {
+            let ops = json!([{"op": "replace", "path": "active", "value": active}]);
+            app.scim.patch(&format!("/Users/{user}"), patch(ops)).expect(200);
+        };
+        active(&ids[0], false);
+        active(&ids[0], true);
+        for user in [&ids[0], &ids[1], &ids[24]] {
+            app.scim.delete(&format!("/Users/{user}")).expect(204);
+        }
+        take(app, "member_intent");
+        delete.join().expect("no panic").expect(204);
+    });
+    let told: Vec<String> =
+        app.events(&app.directory).into_iter().skip(before).map(|(name, _)| name).collect();
+    let wanted = [
+        "dsync.group.user_removed",
+        "dsync.user.deleted",
+        "dsync.user.created",
+        "dsync.user.deleted",
+        "dsync.group.user_removed",
+        "dsync.user.deleted",
+        "dsync.group.user_removed",
+        "dsync.user.deleted",
+        "dsync.group.deleted",
+    ];
+    assert_eq!(told, wanted);
     assert_nothing_is_left(app);
 }
 
