@@ -75,7 +75,7 @@ fn costs(app: &TestApp, round: &str) -> [usize; 6] {
 }
 
 /// The numbers are those from before there were policies. The DELETE of a group also looks whether its
-/// members are being changed and notes that they are, as every write of many members does.
+/// members are being changed by other units, and whether it has more of them than go into one.
 #[test]
 fn directory_without_policies_pays_nothing_for_them() {
     set_default_instrumentation(listener).expect("no other listener");
