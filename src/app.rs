@@ -1,7 +1,7 @@
 //! Wiring: from a configuration to a running server, the same for the binary and for tests.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use crate::service::Service;
 use crate::service::administer::{FirstKey, FirstStart};
 use crate::service::authenticate::FixedKey;
 use crate::service::oauth::TenantKeys;
-use crate::store::{self, LaneSizes, Location, RecordStore, Store, StoreError};
+use crate::store::{self, LaneSizes, Location, RecordStore, Store, StoreError, private};
 use crate::telemetry::Metrics;
 
 /// A server that is ready to run.
@@ -318,15 +318,15 @@ fn tls(cert: &Path, key: &Path) -> Result<rustls::ServerConfig, StartError> {
 
 /// Takes the data folder for this process; a second one is refused.
 pub(crate) fn lock_data_dir(folder: &Path) -> Result<File, StartError> {
-    std::fs::create_dir_all(folder)
+    private::make_folder(folder)
         .map_err(failed(&format!("cannot make the data folder {}", folder.display())))?;
     let path = folder.join(LOCK_FILE);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed(&format!("cannot open {}", path.display())))?;
+    let opened = private::create(&path).or_else(|error| match error.kind() {
+        ErrorKind::AlreadyExists => File::options().write(true).open(&path),
+        _ => Err(error),
+    });
+    let file = opened.map_err(failed(&format!("cannot open {}", path.display())))?;
+    private::restrict(&path);
     file.try_lock().map_err(|_| {
         StartError(format!("another server uses the data folder {}", folder.display()))
     })?;
@@ -381,7 +381,7 @@ pub(crate) fn known_secret_key(config: &Config) -> Result<Option<SecretKey>, Sta
     let path = config.data_dir.join(SECRET_KEY_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => parse(&text, &path.display().to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&format!("cannot read {}", path.display()))(error)),
     }
 }
@@ -404,12 +404,10 @@ async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartErr
 
 /// Writes a file that only its owner may read; it appears complete or not at all.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), StartError> {
-    use std::os::unix::fs::OpenOptionsExt;
     let temporary = path.with_extension("new");
     let error = |error| failed(&format!("cannot write {}", path.display()))(error);
     let _ = std::fs::remove_file(&temporary);
-    let mut file =
-        File::options().create_new(true).write(true).mode(0o600).open(&temporary).map_err(error)?;
+    let mut file = private::create(&temporary).map_err(error)?;
     file.write_all(content).map_err(error)?;
     file.sync_all().map_err(error)?;
     std::fs::rename(&temporary, path).map_err(error)?;

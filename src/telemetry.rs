@@ -80,6 +80,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabels, Histogram>,
+    failures: Counter,
     queues: Family<LaneLabels, Gauge>,
     grants: Family<MethodLabels, Counter>,
     grant_refusals: Family<ReasonLabels, Counter>,
@@ -108,6 +109,12 @@ impl Metrics {
             mismatches.clone(),
         );
         registry.register("http_requests", "Requests by route and status", requests.clone());
+        let failures = Counter::default();
+        registry.register(
+            "http_failures",
+            "Requests answered with a 5xx that is not what the state of the directory asks for",
+            failures.clone(),
+        );
         registry.register("http_request_seconds", "Seconds to answer", latency.clone());
         registry.register("store_queue", "Units that wait for a lane", queues.clone());
         let grants = Family::default();
@@ -132,6 +139,7 @@ impl Metrics {
             registry,
             requests,
             latency,
+            failures,
             queues,
             limited,
             mismatches,
@@ -151,6 +159,11 @@ impl Metrics {
     ) {
         self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
         self.latency.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts an answered request that failed through no fault of its client and no wish of its operator.
+    pub fn request_failed(&self) {
+        self.failures.inc();
     }
 
     /// Counts an access token; `method` is how its client authenticated.

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::auth::{SecretKey, passphrase};
 use crate::config::Config;
 use crate::store::Location;
 use crate::store::backup::{self, Copied};
+use crate::store::private;
 
 /// The setting of a copy that holds the sealed secret key. No running database has it.
 const SEALED_KEY: &str = "backup_secret_key";
@@ -48,7 +48,7 @@ pub(super) struct Restore {
     /// File whose first line is the passphrase of the secret key in it; - reads the standard input
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Take the place of a database; it stays beside as rollbook.db.replaced
+    /// Take the place of a database; it stays beside as rollbook.db.replaced, or -1, -2, …
     #[arg(long)]
     force: bool,
 }
@@ -92,7 +92,7 @@ pub(super) fn backup(config: &Config, command: &Backup) -> Result<(), StartError
         (true, Some(file)) => Some(sealed_key(config, &source, &read_passphrase(file)?)?),
         _ => None,
     };
-    let part = Part::create(target)?;
+    let part = Part::create(target, private::create_own)?;
     let expected = backup::copy_size(&source)?;
     with_progress(&part.path, expected, || backup::copy(&source, &part.path))?;
     let mut copied = Copied::open(&part.path)?;
@@ -142,7 +142,9 @@ pub(super) fn restore(config: &Config, command: &Restore) -> Result<(), StartErr
             place.display()
         )));
     }
-    let part = Part::create(&place)?;
+    refuse_log(&command.file)?;
+    // Of the folder's owner: root may run this, and the server has a user of its own.
+    let part = Part::create(&place, private::create)?;
     let expected = std::fs::metadata(&command.file).map_err(cannot("read", &command.file))?.len();
     with_progress(&part.path, expected, || {
         let mut from = File::open(&command.file)?;
@@ -163,10 +165,10 @@ pub(super) fn restore(config: &Config, command: &Restore) -> Result<(), StartErr
         let file = config.data_dir.join(SECRET_KEY_FILE);
         app::write_private(&file, key.to_text().as_bytes())?;
     }
-    let replaced = place.exists() || log.exists();
-    if replaced {
-        keep_replaced(&place, [&log, &index])?;
-    }
+    let replaced = match place.exists() || log.exists() {
+        true => Some(keep_replaced(&place, [&log, &index])?),
+        false => None,
+    };
     part.put(&place)?;
     // Its records name directories by keys that the copy may give to others.
     let requests = config.data_dir.join(REQUESTS_FILE);
@@ -175,7 +177,7 @@ pub(super) fn restore(config: &Config, command: &Restore) -> Result<(), StartErr
     }
     print(&json!({
         "database": place,
-        "replaced": replaced.then(|| beside(&place, ".replaced")),
+        "replaced": replaced,
         "secret_key": match key {
             Key::FromCopy(_) => "written into the data folder",
             Key::Known => "the one that is configured or in the data folder",
@@ -226,15 +228,37 @@ fn key_for(config: &Config, copied: &mut Copied, phrase: Option<&str>) -> Result
     }
 }
 
-/// Keeps what was there under another name. Its log must be gone before the copy takes its place: it
-/// would be read as the copy's.
-fn keep_replaced(place: &Path, companions: [&PathBuf; 2]) -> Result<(), StartError> {
-    let old = beside(place, ".replaced");
-    for file in backup::companions(&old).iter().chain([&old]) {
-        let _ = std::fs::remove_file(file);
+/// A copy is one file. What has a log beside it is a database that a server uses or left behind: without
+/// the log, its last commits would be lost.
+fn refuse_log(file: &Path) -> Result<(), StartError> {
+    let logs = ["-wal", "-journal"].map(|ending| beside(file, ending));
+    let full = |log: &&PathBuf| log.metadata().is_ok_and(|meta| meta.len() > 0);
+    match logs.iter().find(full) {
+        None => Ok(()),
+        Some(log) => Err(StartError(format!(
+            "{} is no backup: {} belongs to it and holds some of its data; make a backup of that \
+             database and restore it",
+            file.display(),
+            log.display()
+        ))),
     }
-    // A sound database then has no log any more; of a damaged one everything is kept as it is.
-    let _ = backup::settle(place);
+}
+
+/// Keeps what was there under a name that is free, and answers the name: what an earlier restore kept may
+/// be the only copy. The log must be gone before the copy takes its place: it would be read as the copy's.
+fn keep_replaced(place: &Path, companions: [&PathBuf; 2]) -> Result<PathBuf, StartError> {
+    let numbered = (1_u32..).map(|n| beside(place, &format!(".replaced-{n}")));
+    let taken =
+        |old: &PathBuf| backup::companions(old).iter().chain([old]).any(|file| file.exists());
+    let old = std::iter::once(beside(place, ".replaced"))
+        .chain(numbered)
+        .find(|old| !taken(old))
+        .ok_or_else(|| StartError(format!("no name is free beside {}", place.display())))?;
+    // A sound database then has no log any more; of a damaged one everything is kept as it is. SQLite
+    // removes a log that has no database, or an empty one.
+    if place.metadata().is_ok_and(|meta| meta.len() > 0) {
+        let _ = backup::settle(place);
+    }
     if place.exists() {
         std::fs::hard_link(place, &old).map_err(cannot("keep", place))?;
     }
@@ -243,7 +267,7 @@ fn keep_replaced(place: &Path, companions: [&PathBuf; 2]) -> Result<(), StartErr
             std::fs::rename(file, &kept).map_err(cannot("keep", file))?;
         }
     }
-    Ok(())
+    Ok(old)
 }
 
 /// A file that is written beside the place where it shall be; gone when it does not get there.
@@ -253,15 +277,13 @@ struct Part {
 }
 
 impl Part {
-    /// An empty file that only its owner reads: it will hold personal data.
-    fn create(target: &Path) -> Result<Self, StartError> {
+    /// An empty file that `make` makes; only its owner reads it, as it will hold personal data.
+    fn create(target: &Path, make: fn(&Path) -> std::io::Result<File>) -> Result<Self, StartError> {
         let path = beside(target, ".partial");
         for file in backup::companions(&path).iter().chain([&path]) {
             let _ = std::fs::remove_file(file);
         }
-        let mut options = File::options();
-        options.write(true).create_new(true).mode(0o600);
-        options.open(&path).map_err(cannot("write", &path))?;
+        make(&path).map_err(cannot("write", &path))?;
         Ok(Self { path, put: false })
     }
 

@@ -126,6 +126,10 @@ impl std::fmt::Display for HttpError {
     }
 }
 
+/// Mark of an answer of 5xx that nobody expects: the server, its database or its machine failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unexpected;
+
 /// Seconds after which a refused request is worth another try.
 const RETRY_SECONDS: u64 = 1;
 
@@ -169,7 +173,8 @@ impl ResponseError for HttpError {
                 | Problem::Service(ServiceError::SchemasChange | ServiceError::MembersChange)
                 | Problem::Auth(AuthError::KeysUnavailable)
         ) || status == StatusCode::NOT_IMPLEMENTED;
-        if status.is_server_error() && !expected {
+        let unexpected = status.is_server_error() && !expected;
+        if unexpected {
             tracing::error!(status = status.as_u16(), error = %self, "a request failed");
         } else {
             // The detail may hold what the client sent.
@@ -180,6 +185,9 @@ impl ResponseError for HttpError {
             tracing::debug!(status = status.as_u16(), scim_type = word, "a request was refused");
         }
         let mut response = HttpResponse::build(status);
+        if unexpected {
+            response.extensions_mut().insert(Unexpected);
+        }
         match &self.problem {
             Problem::Auth(AuthError::NoCredentials) => {
                 // Clients that read one challenge read the first.

@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 
+use super::error::Unexpected;
 use super::{State, limit};
 use crate::clock::Stopwatch;
 use crate::service::limit::Quota;
@@ -60,6 +61,9 @@ pub async fn observe(
     let elapsed = watch.elapsed();
     if let Some(state) = state {
         state.metrics.request(route, method, status, elapsed);
+        if response.response().extensions().contains::<Unexpected>() {
+            state.metrics.request_failed();
+        }
     }
     let millis = elapsed.as_secs_f64() * 1_000.0;
     tracing::info!(request_id = id, route, method, status, millis, "request");

@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 
 use super::error::StoreError;
+use super::private;
 
 /// A connection to one of the two databases; every statement is written once for both.
 pub(super) enum AnyConn {
@@ -53,6 +54,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError> {
     let text = path.to_str().ok_or_else(|| {
         StoreError::Unavailable("the path of the database file is not UTF-8".to_owned())
+    })?;
+    // SQLite gives the log and its index the mode and the owner of the file.
+    private::create_missing(path).map_err(|error| {
+        StoreError::Unavailable(format!("unable to open database file: {error}"))
     })?;
     let mut conn = SqliteConnection::establish(text)
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;

@@ -5,6 +5,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::error::StoreError;
+
 /// Counters of the lanes; clones share the same values.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
@@ -16,6 +18,8 @@ pub struct StoreMetrics {
     pub retries: Counter,
     /// Batches ended by a failure that could not be confined to one unit.
     pub aborted_batches: Counter,
+    /// Units that were given up because the database failed: out of reach, no room, read-only, an error.
+    pub failed_units: Counter,
     /// Requests refused because a queue was full.
     pub overloaded: Counter,
     /// Seconds for which a read of several statements held on to one state of a SQLite file.
@@ -43,6 +47,7 @@ impl Default for StoreMetrics {
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.5, 12)),
             retries: Counter::default(),
             aborted_batches: Counter::default(),
+            failed_units: Counter::default(),
             overloaded: Counter::default(),
             snapshot_seconds: Histogram::new(exponential_buckets(0.0001, 2.5, 14)),
             log_bytes: Gauge::default(),
@@ -75,11 +80,23 @@ impl StoreMetrics {
             self.aborted_batches.clone(),
         );
         registry.register(
+            "store_failed_units",
+            "Units that were given up because the database failed",
+            self.failed_units.clone(),
+        );
+        registry.register(
             "store_overloaded",
             "Requests refused because a queue was full",
             self.overloaded.clone(),
         );
         self.register_file(registry);
+    }
+
+    /// Counts a unit that was given up with this error, if the database is to blame.
+    pub(super) fn unit_failed(&self, error: &StoreError) {
+        if matches!(error, StoreError::Unavailable(_) | StoreError::Database(_)) {
+            self.failed_units.inc();
+        }
     }
 
     /// What there is to know of a SQLite file; zero on PostgreSQL.

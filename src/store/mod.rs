@@ -38,6 +38,7 @@ pub mod oauth;
 pub mod organization;
 pub mod pending;
 pub mod plan;
+pub mod private;
 mod record_store;
 pub mod request_record;
 pub mod resource;
@@ -50,7 +51,7 @@ mod single;
 pub mod snapshot;
 pub mod token;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -139,6 +140,9 @@ fn connect(location: &Location) -> Result<AnyConn, StoreError> {
 
 /// Brings the database to the newest version and answers the migrations that were applied.
 pub fn migrate(location: &Location) -> Result<Vec<String>, StoreError> {
+    if let Location::Sqlite(path) = location {
+        restrict(path);
+    }
     let mut conn = connect(location)?;
     dialect::migrate(&mut conn).map_err(StoreError::Unavailable)
 }
@@ -146,8 +150,16 @@ pub fn migrate(location: &Location) -> Result<Vec<String>, StoreError> {
 /// Brings a file of request records to the newest version and answers the migrations that were
 /// applied.
 pub fn migrate_requests(path: &Path) -> Result<Vec<String>, StoreError> {
+    restrict(path);
     let mut conn = conn::open_sqlite(path, Role::RecordWriter)?;
     dialect::migrate_requests(&mut conn).map_err(StoreError::Unavailable)
+}
+
+/// A SQLite file that an older version made, and its log, may be open to others.
+fn restrict(path: &Path) {
+    for file in backup::companions(path).iter().map(PathBuf::as_path).chain([path]) {
+        private::restrict(file);
+    }
 }
 
 /// Takes every migration back: all data is gone.

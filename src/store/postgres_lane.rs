@@ -50,7 +50,10 @@ fn answer(
     let started = Stopwatch::start();
     match run_unit(url, session, &mut *unit, metrics) {
         Ok(()) => unit.answer(),
-        Err(error) => unit.fail(error),
+        Err(error) => {
+            metrics.unit_failed(&error);
+            unit.fail(error);
+        }
     }
     metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
 }

@@ -57,7 +57,7 @@ pub(super) fn write_loop(
         let started = Stopwatch::start();
         let units = match queue.len() {
             0 => {
-                run_alone(&mut slot, first);
+                run_alone(&mut slot, first, metrics);
                 1
             }
             _ => run_batch(&mut slot, first, queue, metrics),
@@ -80,7 +80,11 @@ fn run_batch(
         let reason = error.to_string();
         batch.extend(std::iter::from_fn(|| queue.try_take()).take(MAX_BATCH));
         let units = batch.len();
-        batch.into_iter().for_each(|unit| unit.fail(StoreError::Unavailable(reason.clone())));
+        for unit in batch {
+            let error = StoreError::Unavailable(reason.clone());
+            metrics.unit_failed(&error);
+            unit.fail(error);
+        }
         return units;
     }
     let outcome = try_batch(slot, &mut batch, queue);
@@ -92,11 +96,12 @@ fn run_batch(
             metrics.aborted_batches.inc();
             tracing::warn!(%error, units = batch.len(), "a batch was ended; its units run alone");
             if let Some(index) = faulty {
+                metrics.unit_failed(&error);
                 batch.remove(index).fail(error);
             }
             for unit in batch {
                 metrics.retries.inc();
-                run_alone(slot, unit);
+                run_alone(slot, unit, metrics);
             }
         }
     }
@@ -139,7 +144,7 @@ fn try_batch(
 }
 
 /// Runs one unit in a transaction of its own.
-fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>) {
+fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>, metrics: &StoreMetrics) {
     let outcome = slot.get().and_then(|conn| {
         dialect::begin_write(conn)?;
         match unit.run(&mut Tx::new(conn)) {
@@ -153,6 +158,7 @@ fn run_alone(slot: &mut Slot, mut unit: Box<dyn Unit>) {
         Ok(()) => unit.answer(),
         Err(error) => {
             slot.discard();
+            metrics.unit_failed(&error);
             unit.fail(error);
         }
     }
@@ -190,6 +196,7 @@ fn read(slot: &mut Slot, mut unit: Box<dyn Unit>, longest: Duration, metrics: &S
         Ok(()) => unit.answer(),
         Err(error) => {
             slot.discard();
+            metrics.unit_failed(&error);
             unit.fail(error);
         }
     }

@@ -1,7 +1,7 @@
 //! `rollbook backup`, `restore` and `check`, beside a running server and without one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -252,9 +252,138 @@ fn restore_over_a_database_is_refused_and_with_force_keeps_it_beside() {
     scim(folder, &server).post("/Users", user("last@example.com")).expect(201);
     server.child.kill().expect("killed");
     server.child.wait().expect("ended");
-    answer(folder, &["restore", text(&file), "--force"]);
+    let restored = answer_again(folder, &file);
     assert_eq!(user_names(&place).len(), 1);
-    assert_eq!(user_names(&folder.join("data/rollbook.db.replaced")).len(), 3);
+    // What the first restore replaced is still there.
+    assert_eq!(restored, folder.join("data/rollbook.db.replaced-1"));
+    assert_eq!(user_names(&folder.join("data/rollbook.db.replaced")).len(), 2);
+    assert_eq!(user_names(&restored).len(), 3);
+}
+
+/// Restores over what is there; answers under which name that stays.
+fn answer_again(folder: &Path, file: &Path) -> PathBuf {
+    let restored = answer(folder, &["restore", text(file), "--force"]);
+    PathBuf::from(restored["replaced"].as_str().expect("a database was there"))
+}
+
+#[test]
+fn restore_keeps_every_database_that_it_replaces_damaged_ones_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    small(folder);
+    let file = folder.join("copy.db");
+    answer(folder, &["backup", text(&file)]);
+    let place = folder.join("data/rollbook.db");
+    let kept = |name: &str| folder.join("data").join(name);
+
+    let damaged = b"damaged".repeat(2_000);
+    std::fs::write(&place, &damaged).expect("written");
+    let first = answer_again(folder, &file);
+    // The log of a database that is gone, or empty, is all that is left of it.
+    std::fs::remove_file(&place).expect("removed");
+    std::fs::write(kept("rollbook.db-wal"), "the log").expect("written");
+    let second = answer_again(folder, &file);
+    std::fs::write(&place, "").expect("written");
+    std::fs::write(kept("rollbook.db-wal"), "another log").expect("written");
+    let third = answer_again(folder, &file);
+    let fourth = answer_again(folder, &file);
+
+    let names = ["replaced", "replaced-1", "replaced-2", "replaced-3"];
+    let expected = names.map(|ending| kept(&format!("rollbook.db.{ending}")));
+    assert_eq!([first, second, third, fourth], expected);
+    let content = |path: &Path| std::fs::read(path).expect("it is kept");
+    assert_eq!(content(&kept("rollbook.db.replaced")), damaged);
+    assert_eq!(content(&kept("rollbook.db.replaced-1-wal")), b"the log");
+    assert_eq!(content(&kept("rollbook.db.replaced-2-wal")), b"another log");
+    assert_eq!(user_names(&kept("rollbook.db.replaced-3")).len(), 1);
+    assert_eq!(answer(folder, &["check", "--json"])["ok"], true);
+}
+
+#[test]
+fn restore_of_a_database_with_its_log_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut server = Server::start(folder);
+    scim(folder, &server).post("/Users", user("ada@example.com")).expect(201);
+    server.child.kill().expect("killed");
+    server.child.wait().expect("ended");
+    let left = folder.join("data/rollbook.db");
+    let other = tempfile::tempdir().expect("a folder");
+    let message = refused(other.path(), &["restore", text(&left)]);
+    assert!(message.contains("is no backup") && message.contains("rollbook.db-wal"), "{message}");
+    assert!(!other.path().join("data/rollbook.db").exists());
+    assert_eq!(user_names(&left).len(), 1);
+}
+
+/// The files of the data folder, with owner and mode.
+fn files(folder: &Path) -> Vec<(String, (u32, u32), u32)> {
+    let entries = std::fs::read_dir(folder.join("data")).expect("the folder");
+    let mut files: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let meta = entry.metadata().expect("it is there");
+            let name = entry.file_name().into_string().expect("a name");
+            (name, (meta.uid(), meta.gid()), meta.mode() & 0o777)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_file_of_the_data_folder_is_for_its_owner_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let private = |server: Server| {
+        scim(folder, &server).get("/Users").expect(200);
+        let there = files(folder);
+        for name in ["rollbook.db", "rollbook.db-wal", "requests.db", "lock", "local.json"] {
+            assert!(there.iter().any(|(file, _, _)| file == name), "{name} is not in {there:?}");
+        }
+        for (name, _, mode) in there {
+            assert_eq!(mode, 0o600, "{name}");
+        }
+        assert!(server.stop());
+    };
+    private(Server::start(folder));
+    let data = std::fs::metadata(folder.join("data")).expect("the folder");
+    assert_eq!(data.mode() & 0o777, 0o700);
+    // Those of an older version are put right at the start.
+    for (name, _, _) in files(folder) {
+        let open = std::fs::Permissions::from_mode(0o644);
+        let closed = ["secret.key", "first-start.txt"].contains(&name.as_str());
+        if !closed {
+            std::fs::set_permissions(folder.join("data").join(name), open).expect("set");
+        }
+    }
+    private(Server::start(folder));
+}
+
+/// Root restores, another user serves: root is who runs the tests in containers, others cannot show it.
+#[test]
+fn restore_by_root_gives_the_files_to_the_owner_of_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    small(folder);
+    let (file, phrase) = (folder.join("copy.db"), passphrase(folder));
+    answer(folder, &["backup", text(&file), "--with-key", "--passphrase-file", text(&phrase)]);
+    let other = tempfile::tempdir().expect("a folder");
+    let data = other.path().join("data");
+    std::fs::create_dir(&data).expect("made");
+    let mut owner = data.metadata().map(|meta| (meta.uid(), meta.gid())).expect("there");
+    if owner.0 == 0 {
+        owner = (10_001, 10_002);
+        std::os::unix::fs::chown(&data, Some(owner.0), Some(owner.1)).expect("root may");
+    }
+    answer(other.path(), &["restore", text(&file), "--passphrase-file", text(&phrase)]);
+    let there = files(other.path());
+    assert_eq!(
+        there.iter().map(|(name, _, _)| name.as_str()).collect::<Vec<_>>(),
+        ["lock", "rollbook.db", "secret.key"]
+    );
+    for (name, of, mode) in there {
+        assert_eq!((of, mode), (owner, 0o600), "{name}");
+    }
 }
 
 #[test]

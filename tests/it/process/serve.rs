@@ -2,6 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use serde_json::json;
+
 use super::{Server, first_start, run};
 use crate::support::{Client, user};
 
@@ -51,6 +55,46 @@ fn unknown_setting_is_refused() {
     assert!(!output.status.success());
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("listn") && message.contains("listen"), "{message}");
+}
+
+/// The value of a counter of `/metrics`.
+fn counted(server: &Server, name: &str) -> u64 {
+    let client = Client::new(&server.url, "", "text/plain").with_bearer(None);
+    let text = client.get("/metrics").expect(200).text;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// What the alerts about failures ask for: a write that the database refuses for want of its lock counts
+/// although it had no batch, a directory that its operator paused does not.
+#[test]
+fn failures_are_counted_and_a_paused_directory_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path());
+    let [base_url, token, api_key] = first_start(folder.path());
+    let scim = Client::new(&base_url, &token, "application/scim+json");
+    let api = Client::new(&server.url, &api_key, "application/json");
+    let failures = || counted(&server, "rollbook_http_failures_total");
+    let units = || counted(&server, "rollbook_store_failed_units_total");
+
+    let directories = api.get("/api/v1/directories").expect(200);
+    let id = directories.body["data"][0]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/directories/{id}");
+    api.patch(&path, json!({"state": "paused"})).expect(200);
+    scim.get("/Users").expect(503);
+    api.patch(&path, json!({"state": "linked"})).expect(200);
+    assert_eq!((failures(), units()), (0, 0));
+
+    let database = folder.path().join("data/rollbook.db");
+    let mut other = SqliteConnection::establish(database.to_str().expect("UTF-8")).expect("opens");
+    other.batch_execute("BEGIN IMMEDIATE").expect("the lock");
+    scim.post("/Users", user("ada@example.com")).expect(503);
+    other.batch_execute("ROLLBACK").expect("the lock is given back");
+    assert_eq!(failures(), 1);
+    assert!(units() >= 1);
+    scim.post("/Users", user("ada@example.com")).expect(201);
+    assert_eq!(failures(), 1);
+    assert!(server.stop());
 }
 
 /// Clients write until the server is told to stop; every answer of 201 is stored.

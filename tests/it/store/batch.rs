@@ -72,6 +72,7 @@ fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
         behind_a_busy_writer(&store, units).await
     });
     assert!(store.metrics().aborted_batches.get() > 0, "a batch of several units was ended");
+    let failed_units = store.metrics().failed_units.get();
     drop(store);
 
     let stored = names(&path);
@@ -79,6 +80,7 @@ fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
         outcome.into_iter().partition(|(_, result)| result.is_ok());
     assert!(acknowledged.len() >= 180, "small units fit: {}", acknowledged.len());
     assert!(!failed.is_empty(), "the database was full for some");
+    assert_eq!(failed_units, failed.len() as u64);
     for (name, _) in acknowledged {
         assert!(stored.contains(&name), "{name} was acknowledged and is lost");
     }
@@ -144,6 +146,27 @@ fn locked_file_is_unavailable() {
             assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
         }
         other.batch_execute("ROLLBACK").expect("the lock is given back");
+        assert_eq!(store.metrics().failed_units.get(), 20);
         assert_eq!(put().await.expect("stored"), "b");
     });
+}
+
+/// A unit that waits for no other has a transaction of its own: it fails without a batch.
+#[test]
+fn unit_alone_that_fails_is_counted_and_one_that_is_refused_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, store) = open(&folder, LaneSizes::default());
+    actix_web::rt::System::new().block_on(async {
+        let limited: Result<(), StoreError> = store.write("limit", |tx| tx.limit_growth(4)).await;
+        limited.expect("the limit");
+        let refused = store.write("refuse", |_| Err::<(), _>(StoreError::MissingReference)).await;
+        assert!(matches!(refused, Err(StoreError::MissingReference)), "{refused:?}");
+        assert_eq!(store.metrics().failed_units.get(), 0);
+        let value = "x".repeat(600_000);
+        let full: Result<String, StoreError> =
+            store.write("put", move |tx| tx.setting_put_once("large", &value)).await;
+        assert!(matches!(full, Err(StoreError::Unavailable(_))), "{full:?}");
+    });
+    assert_eq!(store.metrics().failed_units.get(), 1);
+    assert_eq!(store.metrics().aborted_batches.get(), 0);
 }
