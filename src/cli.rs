@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
+use ureq::http::StatusCode;
 
 use crate::app::{self, App, LocalAccess, StartError};
 use crate::clock::Clock;
@@ -463,6 +464,12 @@ fn perform(config: &Config, call: &Call) -> Result<Value, StartError> {
 }
 
 fn send(access: &LocalAccess, call: &Call) -> Result<Value, StartError> {
+    let (status, text) = exchange(access, call)?;
+    understood(status, &text)
+}
+
+/// The status and the text of an answer. Fails when there is none, or when it breaks off.
+fn exchange(access: &LocalAccess, call: &Call) -> Result<(StatusCode, String), StartError> {
     let agent = local_agent();
     let request = ureq::http::Request::builder()
         .method(call.method)
@@ -472,13 +479,23 @@ fn send(access: &LocalAccess, call: &Call) -> Result<Value, StartError> {
     let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
     let request = request.body(body).map_err(|error| StartError(error.to_string()))?;
     let mut response = agent.run(request).map_err(|error| StartError(error.to_string()))?;
-    let status = response.status();
-    let text = response.body_mut().read_to_string().unwrap_or_default();
-    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+    // The client reads 10 MiB unless it is told otherwise; events may have more.
+    let read = response.body_mut().with_config().limit(u64::MAX).read_to_string();
+    let text = read.map_err(|error| StartError(format!("the answer broke off: {error}")))?;
+    Ok((response.status(), text))
+}
+
+/// What the server answered, or its refusal.
+fn understood(status: StatusCode, text: &str) -> Result<Value, StartError> {
     if status.is_success() {
-        return Ok(answer);
+        return match text.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_str(text)
+                .map_err(|error| StartError(format!("the answer is not JSON: {error}"))),
+        };
     }
-    let message = answer.get("message").and_then(Value::as_str).unwrap_or(&text);
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let message = answer.get("message").and_then(Value::as_str).unwrap_or(text);
     Err(StartError(format!("{} ({status})", message.trim_end_matches('.'))))
 }
 

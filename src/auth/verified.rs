@@ -44,7 +44,8 @@ impl<A: Clone> Default for Verified<A> {
 impl<A: Clone> Verified<A> {
     pub fn get(&self, digest: &[u8; 32], now: i64) -> Option<Remembered<A>> {
         let entry = self.entries.get(digest)?;
-        let fresh = now - entry.read_at < FRESH_MS
+        // A clock that was set back says nothing about how long ago that was.
+        let fresh = (0..FRESH_MS).contains(&(now - entry.read_at))
             && entry.generation == self.generation.load(Ordering::Acquire);
         Some(if fresh { Remembered::Fresh(entry.access) } else { Remembered::Stale(entry.access) })
     }
@@ -79,6 +80,7 @@ mod tests {
         verified.put(digest, "a", 0, verified.generation());
         assert!(matches!(verified.get(&digest, 4_999), Some(Remembered::Fresh("a"))));
         assert!(matches!(verified.get(&digest, 5_000), Some(Remembered::Stale("a"))));
+        assert!(matches!(verified.get(&digest, -1), Some(Remembered::Stale("a"))));
         verified.put(digest, "b", 5_000, verified.generation());
         verified.expire_all();
         assert!(matches!(verified.get(&digest, 5_001), Some(Remembered::Stale("b"))));

@@ -1,16 +1,25 @@
 //! `rollbook events`: the event log in the terminal, one JSON object for each line.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use ureq::http::StatusCode;
 
-use super::{Call, perform, print, print_line, send};
+use super::{Call, exchange, perform, print, print_line, understood};
 use crate::app::{self, StartError};
 use crate::config::Config;
 
-/// Events asked for at a time, and how long `tail` waits for the next, in seconds.
-const PAGE: &str = "200";
+/// Events asked for at a time: a command without a running server starts one for each page.
+const PAGE: &str = "1000";
+
+/// How long `tail` waits for the next event, in seconds.
 const WAIT: &str = "30";
+
+/// How often `tail` asks again when the server does not answer, and after what pause.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Events {
@@ -76,15 +85,12 @@ impl Filter {
 pub(super) fn run(config: &Config, command: Events) -> Result<(), StartError> {
     match command {
         Events::Tail { after, filter } => {
-            let access = app::running_server(&config.data_dir).ok_or_else(|| {
-                StartError(
-                    "no server runs on this data folder, so there is nothing to follow".into(),
-                )
-            })?;
+            // Without a server at the beginning there is nothing to wait for.
             let mut after = after;
+            let mut page = follow(config, &filter.call(&after, WAIT), 0)?;
             loop {
-                let page = send(&access, &filter.call(&after, WAIT))?;
                 after = show(&page)?;
+                page = follow(config, &filter.call(&after, WAIT), TRIES)?;
             }
         }
         Events::Export { after, filter } => {
@@ -108,6 +114,31 @@ pub(super) fn run(config: &Config, command: Events) -> Result<(), StartError> {
             Ok(())
         }
         Events::Forget { name } => perform(config, &Call::delete(consumer(&name))).map(|_| ()),
+    }
+}
+
+/// The next page of the server that runs. One that stops and starts again is asked again: it may listen
+/// elsewhere by then and has another key for commands. What else it refuses is final.
+fn follow(config: &Config, call: &Call, tries: u32) -> Result<Value, StartError> {
+    let mut left = tries;
+    loop {
+        let answer = app::running_server(&config.data_dir)
+            .ok_or_else(|| {
+                StartError(
+                    "no server runs on this data folder, so there is nothing to follow".into(),
+                )
+            })
+            .and_then(|access| exchange(&access, call));
+        match answer {
+            Ok((status, _))
+                if left > 0 && (status.is_server_error() || status == StatusCode::UNAUTHORIZED) => {
+            }
+            Err(_) if left > 0 => {}
+            Ok((status, text)) => return understood(status, &text),
+            Err(error) => return Err(error),
+        }
+        left -= 1;
+        std::thread::sleep(PAUSE);
     }
 }
 

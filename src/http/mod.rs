@@ -39,11 +39,12 @@ pub struct State {
 
 /// All routes.
 pub fn routes(config: &mut web::ServiceConfig) {
+    // Paths are compared in this order: what is asked for most stands first.
     config
         .configure(health::routes)
+        .configure(scim::routes)
         .configure(admin::routes)
         .configure(api::routes)
         .configure(oauth::routes)
-        .configure(scim::routes)
         .default_service(web::to(error::unknown_route));
 }

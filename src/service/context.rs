@@ -117,20 +117,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads what was stored; settings that this version does not understand count as none.
+    /// Reads what was stored; settings that this version does not understand count as none, with a log
+    /// line. What a unit goes by is [`Policies::stored`], which passes over what it does not know.
     pub fn stored(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
-    }
-
-    pub fn policies(&self) -> Policies {
-        Policies {
-            inactive_users: self.inactive_users,
-            delete: self.delete,
-            grace_period: self.grace_period,
-            strip_groups_when_inactive: self.strip_groups_when_inactive,
-            revive_on_create: self.revive_on_create,
-            suspend_when_groupless: self.suspend_when_groupless,
-        }
+        serde_json::from_str(text).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the settings of a directory are not understood and do not count");
+            Self::default()
+        })
     }
 }
 
@@ -208,7 +201,8 @@ impl Directory {
             state: State::parse(&row.state).unwrap_or(State::Error),
             rate_limit: settings.rate_limit,
             settings: row.settings.clone(),
-            policies: settings.policies(),
+            // As a unit reads them, or one that goes by these would do something else.
+            policies: Policies::stored(&row.settings),
             profile: Arc::new(profile),
             records: settings.records,
             registry,

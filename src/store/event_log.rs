@@ -10,6 +10,7 @@ use super::StoreError;
 use super::dialect::Dialect;
 use super::resource::key_list;
 use super::sql::{Bind, Tx};
+use crate::event::name;
 
 /// The setting that says up to which position events were removed because of their age.
 const PRUNED: &str = "events_pruned";
@@ -54,6 +55,45 @@ pub struct Stretch {
     pub limit: i64,
 }
 
+/// A part of a stretch.
+#[derive(Clone, Debug)]
+pub struct LogPart {
+    pub rows: Vec<LogRow>,
+    /// True when there may be more behind the last row: the part has as many rows or bytes as it may.
+    pub full: bool,
+}
+
+/// Bytes of data in a part. One event is a part, however large it is.
+pub const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// Events read in one statement.
+const PIECE: usize = 50;
+
+/// A part that is being read.
+#[derive(Default)]
+struct Reading {
+    rows: Vec<LogRow>,
+    bytes: usize,
+}
+
+impl Reading {
+    /// Adds what has room. False when something had none.
+    fn add(&mut self, found: Vec<LogRow>) -> bool {
+        for row in found {
+            self.bytes = self.bytes.saturating_add(row.data.len());
+            if self.bytes > PART_BYTES && !self.rows.is_empty() {
+                return false;
+            }
+            self.rows.push(row);
+        }
+        true
+    }
+
+    fn part(self, full: bool) -> LogPart {
+        LogPart { rows: self.rows, full }
+    }
+}
+
 type RowSql = (BigInt, BigInt, Text, Text, Text, BigInt, Nullable<Text>);
 
 const ROW: &str = "SELECT p.position, e.key, e.id, e.event, e.data, e.created, e.reason";
@@ -90,10 +130,27 @@ impl Stretch {
 }
 
 impl Tx<'_> {
-    /// The events of a stretch.
-    pub fn log_rows(&mut self, stretch: &Stretch) -> Result<Vec<LogRow>, StoreError> {
-        let (text, binds) = stretch.sql(self, ROW);
-        self.rows::<RowSql, _>(&text, &binds)
+    /// The events of a stretch, as many as go into one part.
+    pub fn log_rows(&mut self, stretch: &Stretch) -> Result<LogPart, StoreError> {
+        let mut reading = Reading::default();
+        let mut piece = stretch.clone();
+        let most = i64::try_from(PIECE).unwrap_or(i64::MAX);
+        let mut left = stretch.limit;
+        while left > 0 {
+            piece.limit = left.min(most);
+            let (text, binds) = piece.sql(self, ROW);
+            let found = self.rows::<RowSql, LogRow>(&text, &binds)?;
+            let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            piece.beyond = found.last().map_or(piece.beyond, |row| row.position);
+            if !reading.add(found) {
+                break;
+            }
+            if count < piece.limit {
+                return Ok(reading.part(false));
+            }
+            left -= count;
+        }
+        Ok(reading.part(true))
     }
 
     /// The same without what makes events large.
@@ -102,8 +159,23 @@ impl Tx<'_> {
         self.rows::<(BigInt, Text, Text, BigInt), _>(&text, &binds)
     }
 
+    /// The events at these positions, which stand in that order, as many as go into one part.
+    pub fn log_at(&mut self, positions: &[i64], order: Order) -> Result<LogPart, StoreError> {
+        let mut reading = Reading::default();
+        for piece in positions.chunks(PIECE) {
+            let mut found = self.log_piece(piece)?;
+            if order == Order::NewestFirst {
+                found.reverse();
+            }
+            if !reading.add(found) {
+                return Ok(reading.part(true));
+            }
+        }
+        Ok(reading.part(false))
+    }
+
     /// The events at these positions, oldest first.
-    pub fn log_at(&mut self, positions: &[i64]) -> Result<Vec<LogRow>, StoreError> {
+    fn log_piece(&mut self, positions: &[i64]) -> Result<Vec<LogRow>, StoreError> {
         let list = self.dialect.pick(
             "SELECT value FROM json_each(?)",
             "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
@@ -172,22 +244,39 @@ impl Tx<'_> {
         )
     }
 
-    /// Events of a directory that this snapshot shows and that have no position in it, by key.
-    pub fn log_waiting(
-        &mut self,
-        directory_key: i64,
-        limit: i64,
-    ) -> Result<Vec<LogRow>, StoreError> {
+    /// Keys of events of a directory that this snapshot shows and that have no position in it.
+    pub fn log_waiting(&mut self, directory_key: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
         if self.dialect == Dialect::Sqlite {
             return Ok(Vec::new());
         }
-        let text = "SELECT CAST(0 AS BIGINT), e.key, e.id, e.event, e.data, e.created, e.reason \
-             FROM event e WHERE e.directory_key = ? AND (e.key > (SELECT key FROM event_sequencer) \
+        let text = "SELECT e.key FROM event e WHERE e.directory_key = ? AND (e.key > (SELECT key FROM event_sequencer) \
              OR e.key IN (SELECT f.key FROM event_sequencer s, \
              jsonb_array_elements(CAST(s.gaps AS jsonb)) g (gap), event f \
              WHERE f.key BETWEEN CAST(g.gap ->> 'from' AS BIGINT) \
              AND CAST(g.gap ->> 'to' AS BIGINT))) ORDER BY e.key LIMIT ?";
-        self.rows::<RowSql, _>(text, &[Bind::Int(directory_key), Bind::Int(limit)])
+        self.rows::<BigInt, i64>(text, &[Bind::Int(directory_key), Bind::Int(limit)])
+    }
+
+    /// The events of these keys, without positions.
+    pub fn log_waiting_rows(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<LogRow>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
+        self.rows::<RowSql, _>(
+            &format!(
+                "SELECT CAST(0 AS BIGINT), e.key, e.id, e.event, e.data, e.created, e.reason \
+                 FROM event e WHERE e.directory_key = ? AND e.key IN ({list}) ORDER BY e.key"
+            ),
+            &[Bind::Int(directory_key), Bind::Owned(key_list(keys))],
+        )
     }
 
     /// The positions of events of a directory by their keys; those that have none are missing.
@@ -218,11 +307,19 @@ impl Tx<'_> {
         Ok(is_old || self.log_ownerless()?.is_some())
     }
 
-    /// A directory that is gone, whose organization is gone as well, and whose events are kept.
+    /// A directory that is gone, whose organization is gone as well, and of which something can go:
+    /// events that are neither the newest one nor tell of its end, or, without any event, its own row.
     fn log_ownerless(&mut self) -> Result<Option<i64>, StoreError> {
+        // While events wait for their positions nobody can tell that a directory has none.
         self.row::<BigInt, i64>(
             "SELECT p.directory_key FROM directory_past p WHERE NOT EXISTS \
-             (SELECT 1 FROM organization o WHERE o.id = p.organization_id) LIMIT 1",
+             (SELECT 1 FROM organization o WHERE o.id = p.organization_id) AND (EXISTS \
+             (SELECT 1 FROM event_position n JOIN event e ON e.key = n.event_key \
+             AND e.directory_key = n.directory_key WHERE n.directory_key = p.directory_key \
+             AND e.event <> 'dsync.deleted' AND n.position < (SELECT position FROM event_sequencer)) \
+             OR (NOT EXISTS (SELECT 1 FROM event_position n WHERE n.directory_key = p.directory_key) \
+             AND EXISTS (SELECT 1 FROM event_sequencer s WHERE s.gaps = '[]' AND NOT EXISTS \
+             (SELECT 1 FROM event e WHERE e.key > s.key)))) LIMIT 1",
             &[],
         )
     }
@@ -240,12 +337,14 @@ impl Tx<'_> {
             "DELETE FROM event_position WHERE position <= ?",
             &[Bind::Int(through)],
         )?;
-        self.setting_put(PRUNED, &through.to_string())?;
+        // Another process may prune at the same time, and be further.
+        self.setting_raise(PRUNED, through)?;
         Ok(removed)
     }
 
-    /// Removes up to `limit` events of directories that are gone, whose organization is gone as well.
-    /// Answers how many.
+    /// Removes up to `limit` events of a directory that is gone, whose organization is gone as well; the
+    /// one that tells of its end stays until it is old. What is known of a directory goes with its last
+    /// event. Answers how many rows went.
     pub fn log_forget(&mut self, limit: i64) -> Result<usize, StoreError> {
         let Some(directory_key) = self.log_ownerless()? else { return Ok(0) };
         let stretch = Stretch {
@@ -255,21 +354,24 @@ impl Tx<'_> {
             limit,
         };
         let last = self.log_position()?;
-        let positions: Vec<i64> = self.log_heads(&stretch)?.iter().map(|h| h.position).collect();
+        let heads = self.log_heads(&stretch)?;
+        if heads.is_empty() {
+            return self.execute(
+                "DELETE FROM directory_past WHERE directory_key = ?",
+                &[Bind::Int(directory_key)],
+            );
+        }
         // The newest event says where the log ends; it goes when there is a newer one.
-        let Some(through) = positions.iter().copied().rfind(|position| *position < last) else {
-            if positions.is_empty() {
-                self.execute(
-                    "DELETE FROM directory_past WHERE directory_key = ?",
-                    &[Bind::Int(directory_key)],
-                )?;
-            }
-            return Ok(0);
-        };
+        let goes = |head: &&LogHead| head.position < last && head.event != name::DELETED;
+        let positions: Vec<i64> = heads.iter().filter(goes).map(|head| head.position).collect();
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
         self.log_remove(
-            "SELECT event_key FROM event_position WHERE position <= ? AND directory_key = ?",
-            "DELETE FROM event_position WHERE position <= ? AND directory_key = ?",
-            &[Bind::Int(through), Bind::Int(directory_key)],
+            &format!("SELECT event_key FROM event_position WHERE position IN ({list})"),
+            &format!("DELETE FROM event_position WHERE position IN ({list})"),
+            &[Bind::Owned(key_list(&positions))],
         )
     }
 
@@ -290,11 +392,19 @@ impl Tx<'_> {
     /// Notes whose the events of a directory are, before its row goes.
     pub fn directory_past_insert(&mut self, directory_key: i64) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO directory_past (directory_key, organization_id) SELECT d.key, o.id \
-             FROM directory d JOIN organization o ON o.key = d.organization_key WHERE d.key = ? \
+            "INSERT INTO directory_past (directory_key, organization_id, directory_id) \
+             SELECT d.key, o.id, d.id FROM directory d JOIN organization o ON o.key = d.organization_key WHERE d.key = ? \
              ON CONFLICT DO NOTHING",
             &[Bind::Int(directory_key)],
         )?;
         Ok(())
+    }
+
+    /// The key of a directory that is gone, and whose it was.
+    pub fn directory_past_get(&mut self, id: &str) -> Result<Option<(i64, String)>, StoreError> {
+        self.row::<(BigInt, Text), _>(
+            "SELECT directory_key, organization_id FROM directory_past WHERE directory_id = ?",
+            &[Bind::Text(id)],
+        )
     }
 }

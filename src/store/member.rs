@@ -42,6 +42,12 @@ pub struct MembershipRow {
     pub direct: bool,
 }
 
+/// Groups of a resource that one statement of SQLite reads: between two a look-up can stop.
+const GROUPS_AT_ONCE: i64 = 250;
+
+/// Key, id and display of a group, and whether it is in a group itself.
+type Climbed = (i64, String, Option<String>, bool);
+
 impl Tx<'_> {
     /// Finds resources by id and keeps them from being deleted until the unit ends. Ids that are
     /// not in this directory are missing from the answer.
@@ -166,16 +172,24 @@ impl Tx<'_> {
         member_key: i64,
     ) -> Result<Vec<MembershipRow>, StoreError> {
         let mut found = BTreeMap::new();
-        let mut waiting = vec![(member_key, true)];
-        while let Some((key, direct)) = waiting.pop() {
-            let groups = self.rows::<(BigInt, Text, Nullable<Text>, Bool), _>(
+        let mut waiting = vec![(member_key, true, 0)];
+        while let Some((key, direct, after)) = waiting.pop() {
+            let groups = self.rows::<(BigInt, Text, Nullable<Text>, Bool), Climbed>(
                 "SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member p \
                      WHERE p.directory_key = m.directory_key AND p.member_key = m.group_key) \
                  FROM member m CROSS JOIN resource r WHERE m.directory_key = ? \
-                 AND m.member_key = ? AND r.key = m.group_key \
-                 AND +r.directory_key = m.directory_key",
-                &[Bind::Int(directory_key), Bind::Int(key)],
+                 AND m.member_key = ? AND m.group_key > ? AND r.key = m.group_key \
+                 AND +r.directory_key = m.directory_key ORDER BY m.group_key LIMIT ?",
+                &[
+                    Bind::Int(directory_key),
+                    Bind::Int(key),
+                    Bind::Int(after),
+                    Bind::Int(GROUPS_AT_ONCE),
+                ],
             )?;
+            let last = groups.last().map(|group| group.0);
+            let is_full = i64::try_from(groups.len()).is_ok_and(|n| n >= GROUPS_AT_ONCE);
+            let mut above = Vec::new();
             for (group_key, group_id, display, is_member) in groups {
                 if group_key == member_key || found.contains_key(&group_key) {
                     continue;
@@ -183,8 +197,13 @@ impl Tx<'_> {
                 let group: MembershipRow = MembershipRow { group_key, group_id, display, direct };
                 found.insert(group_key, group);
                 if is_member {
-                    waiting.push((group_key, false));
+                    above.push((group_key, false, 0));
                 }
+            }
+            waiting.extend(above);
+            // The rest goes first: who is in a group and in one above it is a direct member of both.
+            if let Some(last) = last.filter(|_| is_full) {
+                waiting.push((key, direct, last));
             }
         }
         Ok(found.into_values().collect())

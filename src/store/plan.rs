@@ -182,9 +182,15 @@ fn both(plans: Vec<Plan>) -> Plan {
     if plans.iter().any(|plan| plan.predicate == Predicate::Nothing) {
         return Plan::exact(Predicate::Nothing);
     }
-    let exact = plans.iter().all(|plan| plan.exact);
-    let parts: Vec<Predicate> =
+    let mut exact = plans.iter().all(|plan| plan.exact);
+    let mut parts: Vec<Predicate> =
         plans.into_iter().map(|plan| plan.predicate).filter(|p| *p != Predicate::All).collect();
+    // One row is there to be looked at: what a condition on an index selects may be every resource.
+    if parts.iter().any(Predicate::names_one) {
+        let before = parts.len();
+        parts.retain(|part| part.is_of_row() || part.is_about_members());
+        exact &= parts.len() == before;
+    }
     Plan { predicate: Predicate::And(parts), exact }
 }
 
@@ -358,20 +364,45 @@ impl Predicate {
     fn names_keys(&self) -> bool {
         match self {
             Self::Indexed { negated, .. } | Self::HasMember { negated, .. } => !negated,
+            // The index of the one resource comes first.
+            Self::And(_) if self.names_one() => false,
             Self::And(parts) => parts.iter().any(Self::names_keys),
             Self::Or(parts) => !parts.is_empty() && parts.iter().all(Self::names_keys),
             _ => false,
         }
     }
 
-    /// True when at most one resource of a type can match, and an index finds it.
+    /// True when at most one resource of a type can match, and reading its row by an index decides.
     pub fn is_unique(&self) -> bool {
+        self.names_one() && self.is_of_row()
+    }
+
+    /// True when at most one resource of a type can match, and an index finds it.
+    fn names_one(&self) -> bool {
         use TextColumn::{Id, UserName};
         match self {
             Self::Text { column, op, negated, .. } => {
                 matches!(column, Id | UserName) && *op == CompareOp::Eq && !negated
             }
-            Self::And(parts) => parts.iter().any(Self::is_unique),
+            Self::And(parts) => parts.iter().any(Self::names_one),
+            _ => false,
+        }
+    }
+
+    /// True when the row alone decides, and no other table.
+    fn is_of_row(&self) -> bool {
+        match self {
+            Self::Indexed { .. } | Self::HasMember { .. } => false,
+            Self::And(parts) | Self::Or(parts) => parts.iter().all(Self::is_of_row),
+            _ => true,
+        }
+    }
+
+    /// True when members decide, of whom the evaluator would have to read all.
+    fn is_about_members(&self) -> bool {
+        match self {
+            Self::HasMember { .. } => true,
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::is_about_members),
             _ => false,
         }
     }

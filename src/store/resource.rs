@@ -422,8 +422,10 @@ impl Tx<'_> {
         Ok(twice)
     }
 
-    /// Adds to the running total. On PostgreSQL each connection has a row of its own, so that units wait
-    /// for nobody's commit; a unit that locked several, each in its own order, would meet deadlocks.
+    /// Adds to the running total. On PostgreSQL a connection keeps to one of 32 rows, so that units seldom
+    /// wait for another's commit; a unit that locked several, each in its own order, would meet deadlocks.
+    /// Connections whose numbers meet share a row: units that count several types there may still meet
+    /// one, and are run again.
     pub fn count_add(
         &mut self,
         directory_key: i64,

@@ -80,12 +80,13 @@ impl State {
     fn after(&self, seen: &Seen<'_>) -> Self {
         let mut gaps = Vec::with_capacity(self.gaps.len());
         for gap in &self.gaps {
-            // Before this step had its id, every key of an older gap was drawn.
-            let gap = Gap { before: Some(gap.before.unwrap_or(seen.xid)), ..*gap };
-            if gap.before.is_some_and(|before| before <= seen.xmin) {
+            // Before this step had its id, every key of an older gap was drawn. An id from the future
+            // is one of another cluster, whose dump was loaded into this one.
+            let before = gap.before.filter(|before| *before <= seen.xid).unwrap_or(seen.xid);
+            if before <= seen.xmin {
                 continue;
             }
-            gaps.extend(missing(gap.from, gap.to, seen.taken, gap.before));
+            gaps.extend(missing(gap.from, gap.to, seen.taken, Some(before)));
         }
         let key = seen.taken.last().copied().unwrap_or(self.key).max(self.key);
         if key > self.key {
@@ -137,14 +138,22 @@ impl Tx<'_> {
             return Ok(Step::Done { position, given: 0 });
         }
         // A process that is cut off while it holds the row must not keep it.
-        let row = self.row::<(BigInt, BigInt, Text, BigInt, BigInt, Text), (i64, i64, String, i64, i64, String)>(
-            "SELECT position, key, gaps, CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), \
-             CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT), \
+        let row = self.row::<(BigInt, BigInt, Text, Text), (i64, i64, String, String)>(
+            "SELECT position, key, gaps, \
              set_config('idle_in_transaction_session_timeout', '10s', TRUE) \
              FROM event_sequencer WHERE one = 1 FOR UPDATE SKIP LOCKED",
             &[],
         )?;
-        let Some((position, key, gaps, xid, xmin, _)) = row else { return Ok(Step::Elsewhere) };
+        let Some((position, key, gaps, _)) = row else { return Ok(Step::Elsewhere) };
+        // A statement of its own: the columns of the one above are computed before its row is locked.
+        // An id from there could be older than the last step of another process, whose gaps are then
+        // read in the locked row, and a transaction that began between the two could fill one of them.
+        let ids = self.row::<(BigInt, BigInt), (i64, i64)>(
+            "SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), \
+             CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)",
+            &[],
+        )?;
+        let Some((xid, xmin)) = ids else { return Err(damaged("no transaction id")) };
         let gaps: Vec<Gap> = serde_json::from_str(&gaps)
             .map_err(|error| damaged(&format!("the gaps of the sequencer: {error}")))?;
         let state = State { position, key, gaps };
@@ -217,7 +226,88 @@ mod tests {
         assert_eq!(fourth, State { position: 8, key: 10, gaps: Vec::new() });
     }
 
+    #[test]
+    fn transaction_id_of_another_cluster_says_nothing() {
+        let gaps = vec![Gap { from: 3, to: 4, before: Some(9_000) }];
+        let state = State { position: 2, key: 5, gaps };
+        let after = state.after(&Seen { taken: &set(&[]), xid: 700, xmin: 699 });
+        assert_eq!(after.gaps, [Gap { from: 3, to: 4, before: Some(700) }]);
+        let last = after.after(&Seen { taken: &set(&[]), xid: 710, xmin: 705 });
+        assert!(last.gaps.is_empty());
+    }
+
+    /// Transactions as the database has them.
+    #[derive(Default)]
+    struct World {
+        /// The last id that was given.
+        xid: i64,
+        /// The last key that was drawn.
+        key: i64,
+        /// Transactions under way: id and keys.
+        open: Vec<(i64, Vec<i64>)>,
+        committed: BTreeSet<i64>,
+        taken: BTreeSet<i64>,
+    }
+
+    impl World {
+        fn begin(&mut self) -> i64 {
+            self.xid += 1;
+            self.xid
+        }
+
+        fn act(&mut self, action: u8, which: usize) {
+            let which = which.checked_rem(self.open.len());
+            match (action, which) {
+                (0, _) | (_, None) => {
+                    let xid = self.begin();
+                    self.open.push((xid, Vec::new()));
+                }
+                (1 | 2, Some(which)) => {
+                    self.key += 1;
+                    self.open[which].1.push(self.key);
+                }
+                (3, Some(which)) => self.committed.extend(self.open.remove(which).1),
+                (_, Some(which)) => drop(self.open.remove(which)),
+            }
+        }
+
+        /// One step, with what its statement would find.
+        fn step(&mut self, state: &State) -> State {
+            let xid = self.begin();
+            let xmin = self.open.iter().map(|(xid, _)| *xid).min().unwrap_or(xid);
+            let is_seen = |key: &i64| {
+                *key > state.key || state.gaps.iter().any(|gap| (gap.from..=gap.to).contains(key))
+            };
+            let fresh: BTreeSet<i64> = self.committed.iter().copied().filter(is_seen).collect();
+            assert!(self.taken.is_disjoint(&fresh), "no key is taken twice");
+            self.taken.extend(&fresh);
+            state.after(&Seen { taken: &fresh, xid, xmin })
+        }
+    }
+
     proptest! {
+        /// Whatever the order in which transactions begin, draw and end: what is committed is taken.
+        #[test]
+        fn what_is_committed_is_taken(actions in prop::collection::vec((0_u8..7, 0_usize..8), 0..120)) {
+            let mut world = World::default();
+            let mut state = State { position: 0, key: 0, gaps: Vec::new() };
+            for (action, which) in actions {
+                match action {
+                    5 | 6 => state = world.step(&state),
+                    _ => world.act(action, which),
+                }
+            }
+            while !world.open.is_empty() {
+                world.act(3, 0);
+                state = world.step(&state);
+            }
+            for _ in 0..3 {
+                state = world.step(&state);
+            }
+            prop_assert_eq!(&world.taken, &world.committed);
+            prop_assert!(state.gaps.is_empty(), "{:?}", state.gaps);
+        }
+
         /// A key is at any time taken, in a gap or beyond the greatest key.
         #[test]
         fn no_key_is_forgotten(steps in prop::collection::vec(prop::collection::vec(1_i64..60, 0..12), 1..8)) {

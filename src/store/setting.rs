@@ -32,6 +32,17 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Stores the number unless a greater one is there.
+    pub fn setting_raise(&mut self, name: &str, value: i64) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO setting (name, value) VALUES (?, ?) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value \
+             WHERE CAST(setting.value AS BIGINT) < CAST(excluded.value AS BIGINT)",
+            &[Bind::Text(name), Bind::Owned(value.to_string())],
+        )?;
+        Ok(())
+    }
+
     /// Stores the value unless there is one; answers the value that holds.
     pub fn setting_put_once(&mut self, name: &str, value: &str) -> Result<String, StoreError> {
         self.execute(

@@ -111,12 +111,19 @@ impl<'q, Out, Q> Answers<'q, Out> for Q where
 {
 }
 
+/// Since when, and for how long, queries may be asked.
+struct Span {
+    since: Stopwatch,
+    longest: Duration,
+    /// Queries that may be asked at any time.
+    free: u32,
+}
+
 /// The connection inside a unit. Everything that a unit does goes through it.
 pub struct Tx<'c> {
     pub(super) conn: &'c mut AnyConn,
     pub(super) dialect: Dialect,
-    /// Since when, and for how long, its queries may be asked.
-    span: Option<(Stopwatch, Duration)>,
+    span: Option<Span>,
     /// What the database plans for each query, while somebody asks.
     plans: Option<Vec<String>>,
 }
@@ -129,15 +136,26 @@ impl<'c> Tx<'c> {
 
     /// Refuses queries when `longest` is over.
     pub(super) fn until(conn: &'c mut AnyConn, longest: Duration) -> Self {
-        Self { span: Some((Stopwatch::start(), longest)), ..Self::new(conn) }
+        Self::briefly(conn, longest, 0)
     }
 
-    fn check_time(&self) -> Result<(), StoreError> {
-        match &self.span {
-            Some((since, longest)) if since.elapsed() > *longest => {
+    /// Like [`Tx::until`], but `free` queries may be asked at any time.
+    pub(super) fn briefly(conn: &'c mut AnyConn, longest: Duration, free: u32) -> Self {
+        let span = Span { since: Stopwatch::start(), longest, free };
+        Self { span: Some(span), ..Self::new(conn) }
+    }
+
+    fn check_time(&mut self) -> Result<(), StoreError> {
+        let Some(span) = &mut self.span else { return Ok(()) };
+        if let Some(left) = span.free.checked_sub(1) {
+            span.free = left;
+            return Ok(());
+        }
+        match span.since.elapsed() > span.longest {
+            true => {
                 Err(StoreError::TimedOut("a read has held on to one state for too long".to_owned()))
             }
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 

@@ -59,7 +59,13 @@ pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
     let access = reader(&request, &state).await?;
     let query = query(&request)?;
     let wait = LogQuery::wait_of(query.get("wait")).map_err(HttpError::api)?;
-    state.service.log_wait(&access, &wanted(&query)?, wait).await.map(ok).map_err(failed)
+    let page = state.service.log_wait(&access, &wanted(&query)?, wait).await.map_err(failed)?;
+    if !wait.is_zero() {
+        // The key may have ended while the answer waited.
+        let bearer = crate::http::caller::bearer(&request).map_err(HttpError::api)?;
+        state.service.still_open(bearer).await.map_err(failed)?;
+    }
+    Ok(ok(page))
 }
 
 /// Server-sent events (WHATWG HTML §9.2). The id of each is its position.
@@ -129,17 +135,18 @@ impl Reader {
 
     /// The next events, or none after a while. A key that was revoked meanwhile ends the stream.
     async fn read(&self) -> Result<LogPage, ServiceError> {
-        let access = self.service.api_access(&self.bearer, None).await.map_err(|_| {
-            ServiceError::from(AdminError::new(401, "unauthorized", "The API key has ended."))
-        })?;
-        self.service.log_follow(&access, &self.wanted, HEARTBEAT).await
+        let access = self.service.still_open(&self.bearer).await?;
+        let page = self.service.log_follow(&access, &self.wanted, HEARTBEAT).await?;
+        self.service.still_open(&self.bearer).await?;
+        Ok(page)
     }
 }
 
 pub(super) async fn snapshot(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
     let access = reader(&request, &state).await?;
+    let bearer = crate::http::caller::bearer(&request).map_err(HttpError::api)?;
     let service = Arc::clone(&state.service);
-    let snapshot = service.snapshot(&access, &id).await.map_err(failed)?;
+    let snapshot = service.snapshot(&access, bearer, &id).await.map_err(failed)?;
     let lines = stream::try_unfold(snapshot, |mut snapshot: Snapshot| async move {
         let next = snapshot.next().await.inspect_err(|error| {
             tracing::warn!(%error, "a snapshot was cut off");

@@ -14,6 +14,7 @@ use crate::service::unit::{EXTERNAL_ID, GROUP_NAME};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::Tx;
 use crate::store::directory::DirectoryRow;
+use crate::store::snapshot::LAST_ID;
 
 /// The member of the settings that holds the overrides.
 const SETTING: &str = "profile";
@@ -152,6 +153,12 @@ pub(super) fn switch_rules(
         Profile::of_stored(provider(&row.kind), &settings.profile).0
     };
     let (before, after) = (profile(&row.settings), profile(settings));
+    // The app would see another address of every user, and no event would tell.
+    if after.email_from_user_name != before.email_from_user_name && has_users(tx, row.key)? {
+        let message = "The flag email_from_user_name decides which address the app sees of a user, so \
+                       it can be changed only while the directory has no users.";
+        return Err(AdminError::new(409, "directory_has_users", message).into());
+    }
     let names = after.group_display_name_unique && !before.group_display_name_unique;
     let external_ids = after.external_id_unique && !before.external_id_unique;
     if !names && !external_ids {
@@ -174,6 +181,12 @@ pub(super) fn switch_rules(
     }
     // Writers that were let in before do not know the rule.
     Ok(tx.directory_rules_changed(row.key)?)
+}
+
+/// Whether the app may know users of the directory, also such as SCIM has deleted.
+fn has_users(tx: &mut Tx<'_>, directory_key: i64) -> Result<bool, ServiceError> {
+    Ok(tx.count_total(directory_key, "User")? > 0
+        || !tx.departed_by_id(directory_key, "", LAST_ID, 1)?.is_empty())
 }
 
 fn refuse_duplicates(code: &'static str, what: &str, values: &[String]) -> Result<(), AdminError> {

@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::error::AdminError;
 use super::policy::Span;
+use super::{ApiAccess, AuthError, Service, ServiceError};
 
 /// Streams, long polls and snapshots that one process serves at the same time.
 const MAX_WAITING: usize = 1_000;
@@ -83,5 +85,16 @@ impl EventLog {
     /// Readers that wait or stream.
     fn readers(&self) -> usize {
         MAX_WAITING.saturating_sub(self.waiting.available_permits())
+    }
+}
+
+impl Service {
+    /// The key of a reader that stays, asked for again before it is handed more. Fails when the key has
+    /// ended.
+    pub async fn still_open(&self, bearer: &str) -> Result<Arc<ApiAccess>, ServiceError> {
+        self.api_access(bearer, None).await.map_err(|error| match error {
+            AuthError::Store(error) => error.into(),
+            _ => AdminError::new(401, "unauthorized", "The API key has ended.").into(),
+        })
     }
 }

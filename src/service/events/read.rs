@@ -11,7 +11,7 @@ use crate::scim::key::instant_ms;
 use crate::service::error::AdminError;
 use crate::service::read::{Order as PageOrder, Page, PageRequest};
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::event_log::{LogHead, LogRow, Order, Stretch};
+use crate::store::event_log::{LogHead, LogPart, LogRow, Order, Stretch};
 use crate::store::{StoreError, Tx};
 
 /// Events that a filter looks at in one statement, and how many such statements one request may take.
@@ -154,6 +154,15 @@ impl Filter {
             && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
     }
 
+    /// True when an event was made so far behind the end of the range, in that order, that those beyond
+    /// it were made outside as well.
+    fn is_past(&self, head: &LogHead, order: Order) -> bool {
+        self.range.is_some_and(|(from, to)| match order {
+            Order::OldestFirst => head.created > to.saturating_add(SLACK_MS),
+            Order::NewestFirst => head.created < from.saturating_sub(SLACK_MS),
+        })
+    }
+
     /// The directories that count; `None` when all do.
     fn directories(&self, tx: &mut Tx<'_>) -> Result<Option<Vec<i64>>, StoreError> {
         if let Some(key) = self.directory {
@@ -215,7 +224,7 @@ fn unknown_event(id: &str) -> ServiceError {
     )
 }
 
-fn expired(position: i64, pruned: i64) -> ServiceError {
+pub(super) fn expired(position: i64, pruned: i64) -> ServiceError {
     bad_cursor(
         "cursor_expired",
         format!(
@@ -247,7 +256,10 @@ fn read(
     let directories = filter.directories(tx)?;
     let mut stretch = Stretch { order, beyond, directories, limit };
     if !filter.looks_at_heads() {
-        return Ok(Found { rows: tx.log_rows(&stretch)?, stopped: None, end });
+        let LogPart { rows, full } = tx.log_rows(&stretch)?;
+        let all = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
+        let stopped = rows.last().filter(|_| full && !all).map(place);
+        return Ok(Found { rows, stopped, end });
     }
     stretch.limit = CHUNK;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -256,7 +268,9 @@ fn read(
         let heads = tx.log_heads(&stretch)?;
         let passing = heads.iter().filter(|head| filter.passes(head)).map(|head| head.position);
         found.extend(passing.take(wanted.saturating_sub(found.len())));
-        let full = i64::try_from(heads.len()).unwrap_or(i64::MAX) >= CHUNK;
+        // All of them: the clock of one change may have been wrong.
+        let is_past = heads.iter().all(|head| filter.is_past(head, order));
+        let full = !is_past && i64::try_from(heads.len()).unwrap_or(i64::MAX) >= CHUNK;
         stopped = heads.last().filter(|_| full).map(|head| (head.position, head.id.clone()));
         match &stopped {
             Some((position, _)) if found.len() < wanted => stretch.beyond = *position,
@@ -265,11 +279,13 @@ fn read(
     }
     // Who has found enough goes on behind what was found.
     let stopped = stopped.filter(|_| found.len() < wanted);
-    let mut rows = tx.log_at(&found)?;
-    if order == Order::NewestFirst {
-        rows.reverse();
-    }
+    let LogPart { rows, full } = tx.log_at(&found, order)?;
+    let stopped = if full { rows.last().map(place) } else { stopped };
     Ok(Found { rows, stopped, end })
+}
+
+fn place(row: &LogRow) -> (i64, String) {
+    (row.position, row.id.clone())
 }
 
 /// Where the page of the read API begins.
@@ -346,7 +362,7 @@ impl Service {
         query: &LogQuery,
     ) -> Result<LogPage, ServiceError> {
         let directory = match &query.directory_id {
-            Some(id) => Some(self.directory_row(access, id).await?.key),
+            Some(id) => Some(self.log_directory(access, id).await?),
             None => None,
         };
         let filter = Filter {
@@ -376,6 +392,19 @@ impl Service {
             (false, None) => (found.end.max(start), false),
         };
         Ok(LogPage { data: rows.into_iter().map(LogEvent::from).collect(), next, more })
+    }
+
+    /// The key of a directory, also of one that is gone: its readers have yet to read that it is.
+    async fn log_directory(&self, access: &ApiAccess, id: &str) -> Result<i64, ServiceError> {
+        let missing = match self.directory_row(access, id).await {
+            Err(ServiceError::Admin(missing)) => missing,
+            found => return Ok(found?.key),
+        };
+        let wanted = id.to_owned();
+        let past: Result<Option<(i64, String)>, StoreError> =
+            self.store.get("directory_past_get", move |tx| tx.directory_past_get(&wanted)).await;
+        let past = past?.filter(|(_, organization)| access.reaches(organization));
+        past.map(|(key, _)| key).ok_or_else(|| missing.into())
     }
 
     /// Like [`Service::log_read`], and waits for the first event if there is none.

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::snapshot::still_served;
 use super::walk::{self, Seen};
 use crate::event::stable::canonical;
 use crate::service::context::Directory;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::event_log::PART_BYTES;
 use crate::store::snapshot::{Ids, LAST_ID};
 use crate::store::{StoreError, Tx};
 
@@ -23,7 +25,7 @@ const MAX_COMPARED: usize = 5_000;
 const MAX_ANSWERED: usize = 500;
 
 /// Groups or users read at a time.
-const ROWS: i64 = 200;
+const ROWS: i64 = 50;
 
 /// What a consumer has of a directory.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,14 +72,15 @@ fn object(seen: &Seen, groups: Option<Vec<Value>>) -> Value {
 }
 
 /// SHA-256, in lower-case hexadecimal, of the canonical text of an object without `updated_at`: a change
-/// of which no event tells moves that time.
-fn hash(object: &Value) -> String {
+/// of which no event tells moves that time. With the length of that text in bytes.
+fn hash(object: &Value) -> (String, usize) {
     let mut object = object.clone();
     if let Some(members) = object.as_object_mut() {
         members.shift_remove("updated_at");
     }
-    let digest = Sha256::digest(canonical(&object).as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let text = canonical(&object);
+    let digest = Sha256::digest(text.as_bytes());
+    (digest.iter().map(|byte| format!("{byte:02x}")).collect(), text.len())
 }
 
 impl Service {
@@ -98,9 +101,7 @@ impl Service {
         }
         let row = self.directory_row(access, id).await?;
         let directory = self.directory_of(row).await?;
-        let compared: Result<Reconciled, StoreError> =
-            self.store.scan("reconcile", move |tx| compare(tx, &directory, &wanted)).await;
-        Ok(compared?)
+        self.store.scan("reconcile", move |tx| compare(tx, &directory, &wanted)).await
     }
 }
 
@@ -108,11 +109,13 @@ fn compare(
     tx: &mut Tx<'_>,
     directory: &Directory,
     wanted: &Reconcile,
-) -> Result<Reconciled, StoreError> {
+) -> Result<Reconciled, ServiceError> {
+    // What is left of a directory that is being deleted is not what it has.
+    still_served(tx, directory)?;
     let position = tx.log_position()?;
     let until = wanted.until.as_deref().unwrap_or(LAST_ID);
     let mut after = wanted.after.clone().unwrap_or_default();
-    let mut found = Found { wanted, data: Vec::new(), gone: Vec::new(), compared: 0 };
+    let mut found = Found { wanted, data: Vec::new(), gone: Vec::new(), compared: 0, bytes: 0 };
     // Ids of groups sort before those of users.
     for kind in [Kind::Groups, Kind::Users] {
         loop {
@@ -175,6 +178,8 @@ struct Found<'w> {
     data: Vec<Differing>,
     gone: Vec<String>,
     compared: usize,
+    /// Of what is answered.
+    bytes: usize,
 }
 
 impl Found<'_> {
@@ -184,14 +189,15 @@ impl Found<'_> {
         let between = self.wanted.objects.range::<str, _>(bounds);
         self.gone.extend(between.map(|(id, _)| id.clone()));
         self.compared += 1;
-        let hash = hash(&object);
+        let (hash, bytes) = hash(&object);
         if self.wanted.objects.get(&id) != Some(&hash) {
+            self.bytes += bytes;
             self.data.push(Differing { id, hash, object });
         }
     }
 
     fn is_full(&self) -> bool {
-        self.data.len() >= MAX_ANSWERED || self.compared >= MAX_COMPARED
+        self.data.len() >= MAX_ANSWERED || self.compared >= MAX_COMPARED || self.bytes >= PART_BYTES
     }
 
     /// What the consumer has behind the last object.

@@ -77,7 +77,7 @@ fn seconds(ms: i64) -> f64 {
 }
 
 impl EventLog {
-    /// Notes what a look has found. True when the log has grown.
+    /// Notes what a look has found. True when the log has moved.
     fn saw(&self, look: Look, now: i64) -> bool {
         let waited = look.waiting_since.map_or(0, |since| now.saturating_sub(since).max(0));
         self.metrics.lag_seconds.set(seconds(waited));
@@ -87,11 +87,8 @@ impl EventLog {
 
     fn reached(&self, position: i64) -> bool {
         self.metrics.position.set(position);
-        self.last.send_if_modified(|last| {
-            let grown = position > *last;
-            *last = position.max(*last);
-            grown
-        })
+        // Back, too: behind a standby that lost its tail readers would else be told of news for ever.
+        self.last.send_if_modified(|last| std::mem::replace(last, position) != position)
     }
 }
 
@@ -132,9 +129,9 @@ impl Service {
     /// One look, and one step if something waits.
     pub(crate) async fn sequence_events(&self) -> Result<Pace, ServiceError> {
         let look = self.look_at_events().await?;
-        let grown = self.event_log.saw(look, self.clock.now_ms());
+        let moved = self.event_log.saw(look, self.clock.now_ms());
         if !look.work {
-            return Ok(if grown { Pace::Busy } else { Pace::Idle });
+            return Ok(if moved { Pace::Busy } else { Pace::Idle });
         }
         #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
         let step: Result<Step, StoreError> =
@@ -163,5 +160,20 @@ impl Service {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_that_is_shorter_than_before_wakes_nobody_who_waits_behind_its_end() {
+        let log = EventLog::default();
+        let positions = log.positions();
+        assert!(log.reached(100));
+        assert!(!log.reached(100));
+        assert!(log.reached(50));
+        assert_eq!(*positions.borrow(), 50);
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::read::too_many_readers;
+use super::read::{expired, too_many_readers};
 use super::view::LogEvent;
 use super::walk::{self, MEMBERS, Seen};
 use crate::event::name;
@@ -25,12 +25,12 @@ use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::record::app_view;
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::event_log::{LogRow, Order, Stretch};
+use crate::store::event_log::{LogPart, LogRow, Order, PART_BYTES, Stretch};
 use crate::store::snapshot::{Ids, LAST_ID};
 use crate::store::{StoreError, Tx};
 
 /// Groups or users told in one step.
-const ROWS: i64 = 100;
+const ROWS: i64 = 50;
 
 /// Events of the log read in one step.
 const EVENTS: i64 = 1_000;
@@ -117,6 +117,7 @@ struct Told {
 /// A snapshot that is being read. It holds one of the places for readers.
 pub struct Snapshot {
     service: Arc<Service>,
+    bearer: String,
     directory: Arc<Directory>,
     known: Option<Known>,
     walk: Walk,
@@ -133,11 +134,16 @@ fn behind() -> ServiceError {
     AdminError::new(503, "unavailable", message).into()
 }
 
+fn stopping() -> ServiceError {
+    AdminError::new(503, "unavailable", "The server is about to stop; try again.").into()
+}
+
 impl Service {
-    /// Begins a snapshot of a directory.
+    /// Begins a snapshot of a directory for a key, whose secret is asked about again before each step.
     pub async fn snapshot(
         self: Arc<Self>,
         access: &ApiAccess,
+        bearer: &str,
         id: &str,
     ) -> Result<Snapshot, ServiceError> {
         let row = self.directory_row(access, id).await?;
@@ -148,6 +154,7 @@ impl Service {
         let directory = Arc::new(self.directory_of(row).await?);
         Ok(Snapshot {
             service: self,
+            bearer: bearer.to_owned(),
             directory,
             known: None,
             walk: Walk::Groups(String::new()),
@@ -164,6 +171,10 @@ impl Snapshot {
         if self.ended {
             return Ok(None);
         }
+        if self.service.event_log.is_closing() {
+            return Err(stopping());
+        }
+        self.service.still_open(&self.bearer).await?;
         let told = match (&self.walk, self.known.take()) {
             (Walk::Done, Some(known)) if known.ahead.is_empty() => {
                 self.ended = true;
@@ -229,18 +240,17 @@ impl Snapshot {
         };
         let positions = tokio::time::timeout(PATIENCE, positions).await.map_err(|_| behind())??;
         let end = positions.into_iter().max().unwrap_or(known.position).max(known.position);
-        let read: Result<Told, StoreError> = self
-            .service
+        self.service
             .store
             .read("snapshot_end", move |tx| {
+                still_kept(tx, &known)?;
                 let stretch = Stretch {
                     order: Order::OldestFirst,
                     beyond: known.position,
                     directories: Some(vec![key]),
                     limit: EVENTS,
                 };
-                let rows = tx.log_rows(&stretch)?;
-                let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= EVENTS;
+                let LogPart { rows, full } = tx.log_rows(&stretch)?;
                 let last = rows.last().map(|row| row.position).filter(|_| full);
                 // A page that ends before does not reach the end.
                 let reached = last.map_or(end, |last| last.min(end));
@@ -253,13 +263,12 @@ impl Snapshot {
                 let ahead = if reached < end { known.ahead.clone() } else { HashSet::new() };
                 Ok(Told { events, known: Known { position: reached, ahead }, walk: Walk::Done })
             })
-            .await;
-        Ok(read?)
+            .await
     }
 }
 
 /// Fails when the directory has gone, or its schemas have changed: what was told was made by others.
-fn still_served(tx: &mut Tx<'_>, directory: &Directory) -> Result<(), ServiceError> {
+pub(super) fn still_served(tx: &mut Tx<'_>, directory: &Directory) -> Result<(), ServiceError> {
     let row = tx.directory_by_key(directory.key)?.ok_or_else(gone)?;
     if State::parse(&row.state) == Some(State::Deleting) {
         return Err(gone());
@@ -270,18 +279,26 @@ fn still_served(tx: &mut Tx<'_>, directory: &Directory) -> Result<(), ServiceErr
     }
 }
 
-/// The events that this snapshot shows and that have no position in it.
-fn waiting(tx: &mut Tx<'_>, directory: &Directory) -> Result<Vec<LogRow>, ServiceError> {
-    let rows = tx.log_waiting(directory.key, MAX_WAITING)?;
-    match i64::try_from(rows.len()).unwrap_or(i64::MAX) < MAX_WAITING {
-        true => Ok(rows),
+/// Fails when events behind the position were removed because of their age: the walk was too slow.
+fn still_kept(tx: &mut Tx<'_>, known: &Known) -> Result<(), ServiceError> {
+    match tx.log_pruned()? {
+        pruned if pruned > known.position => Err(expired(known.position, pruned)),
+        _ => Ok(()),
+    }
+}
+
+/// The keys of the events that this snapshot shows and that have no position in it.
+fn waiting(tx: &mut Tx<'_>, directory: &Directory) -> Result<Vec<i64>, ServiceError> {
+    let keys = tx.log_waiting(directory.key, MAX_WAITING)?;
+    match i64::try_from(keys.len()).unwrap_or(i64::MAX) < MAX_WAITING {
+        true => Ok(keys),
         false => Err(behind()),
     }
 }
 
 fn start(tx: &mut Tx<'_>, directory: &Directory) -> Result<Known, ServiceError> {
     let position = tx.log_position()?;
-    let ahead = waiting(tx, directory)?.iter().map(|row| row.key).collect();
+    let ahead = waiting(tx, directory)?.into_iter().collect();
     Ok(Known { position, ahead })
 }
 
@@ -293,6 +310,7 @@ fn news(
     known: &Known,
     walk: &Walk,
 ) -> Result<(Vec<LogEvent>, Known, bool), ServiceError> {
+    still_kept(tx, known)?;
     let end = tx.log_position()?;
     let stretch = Stretch {
         order: Order::OldestFirst,
@@ -300,14 +318,13 @@ fn news(
         directories: Some(vec![directory.key]),
         limit: EVENTS,
     };
-    let mut rows = tx.log_rows(&stretch)?;
-    let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= EVENTS;
+    let LogPart { mut rows, full } = tx.log_rows(&stretch)?;
     let after = match rows.last().filter(|_| full) {
         Some(last) => Known { position: last.position, ahead: known.ahead.clone() },
         None => {
-            let fresh = waiting(tx, directory)?;
-            let ahead = fresh.iter().map(|row| row.key).collect();
-            rows.extend(fresh);
+            let ahead: HashSet<i64> = waiting(tx, directory)?.into_iter().collect();
+            let fresh: Vec<i64> = ahead.difference(&known.ahead).copied().collect();
+            rows.extend(tx.log_waiting_rows(directory.key, &fresh)?);
             // Keys rise in the order of the changes of one resource, with or without positions.
             rows.sort_by_key(|row| row.key);
             Known { position: end, ahead }
@@ -381,14 +398,19 @@ fn members(
         .collect();
     let users: HashMap<&str, &Value> =
         users.iter().map(|seen| (seen.id.as_str(), &seen.view)).collect();
-    let mut events = Vec::with_capacity(pairs.len());
+    let (mut events, mut bytes, mut last) = (Vec::with_capacity(pairs.len()), 0, None);
     for (user, group, _) in &pairs {
+        if bytes >= PART_BYTES {
+            return Ok((events, last));
+        }
+        last = Some((user.clone(), group.clone()));
         if let (Some(user), Some(group)) = (users.get(user.as_str()), groups.get(group.as_str())) {
             let data = json!({"directory_id": directory.id, "user": user, "group": group});
-            events.push(LogEvent::of_state(name::GROUP_USER_ADDED, data.to_string(), now));
+            let data = data.to_string();
+            bytes += data.len();
+            events.push(LogEvent::of_state(name::GROUP_USER_ADDED, data, now));
         }
     }
     let full = i64::try_from(pairs.len()).unwrap_or(i64::MAX) >= MEMBERS;
-    let tail = pairs.into_iter().next_back().filter(|_| full);
-    Ok((events, tail.map(|(user, group, _)| (user, group))))
+    Ok((events, last.filter(|_| full)))
 }

@@ -182,7 +182,10 @@ impl Service {
                     let slice = listing.scan(tx)?;
                     listing.with_relations(tx, slice)
                 };
-                self.store.scan("list_scan", read).await?
+                match is_lookup {
+                    true => self.store.lookup("list", read).await?,
+                    false => self.store.scan("list_scan", read).await?,
+                }
             }
         };
         let (next, previous) = self.cursors_around(query, &span, &page, now);
@@ -244,6 +247,10 @@ impl Listing {
         let shows = |source: &usize| self.sources.get(*source).is_some_and(|s| s.relations.groups);
         let shown = rows.iter().filter(|(source, ..)| shows(source));
         let keys: Vec<i64> = shown.map(|(_, row, _)| row.key).collect();
+        // Those of one resource are read in several statements on SQLite: a worker can stop in between.
+        if let [key] = keys.as_slice() {
+            return Ok(HashMap::from([(*key, tx.membership_list(self.directory_key, *key)?)]));
+        }
         let mut groups: HashMap<i64, Vec<MembershipRow>> = HashMap::new();
         for (member, group) in tx.membership_lists(self.directory_key, &keys)? {
             groups.entry(member).or_default().push(group);

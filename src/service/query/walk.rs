@@ -5,7 +5,7 @@
 
 use super::ServiceError;
 use super::cursor::{Anchor, Cursor, Direction, Position};
-use super::list::{Listing, OrderColumn, Placed, Slice, Source, Span, order_column};
+use super::list::{Listing, OrderColumn, Placed, Slice, Span, order_column};
 use super::sort_key::SortKey;
 use crate::scim::list::SortOrder;
 use crate::store::list::{Bound, BoundValue, Order, Walk};
@@ -128,11 +128,14 @@ impl Listing {
         }
     }
 
-    /// True when the list has at most one resource, which an index finds.
+    /// True when the list has at most one resource, which an index finds, and nothing of which there can
+    /// be many has to be read to show it or to decide about it.
     pub(super) fn is_lookup(&self) -> bool {
-        let members = self.sources.iter().any(|source| !source.relations.are_few());
-        let one = |source: &Source| source.filter.is_none() && source.predicate.is_unique();
-        !members && self.sources.iter().all(one)
+        self.sources.iter().all(|source| {
+            // What is left of a filter on groups may be about each of their members.
+            let decided = source.filter.is_none() || !source.resource_type.is_group();
+            source.predicate.is_unique() && source.relations.are_few() && decided
+        })
     }
 
     /// A page by index from a place on. Rows before it may have come or gone: the total says at least

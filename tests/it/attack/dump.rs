@@ -55,8 +55,8 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
     match table {
         "organization" => organization.to_owned(),
         "directory" => format!("key IN ({keys})"),
-        // Where the log of all ends.
-        "event_sequencer" => "1 = 0".to_owned(),
+        // The events count; their places in the log of all are given a moment later.
+        "event_sequencer" | "event_position" => "1 = 0".to_owned(),
         "consumer" => format!(
             "owner LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
         ),

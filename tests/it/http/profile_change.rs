@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{api_error, create, plain_user};
 use crate::on_both_databases;
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, user};
 
 on_both_databases![
     get_shows_each_flag_with_its_origin,
@@ -17,6 +17,7 @@ on_both_databases![
     body_that_is_no_change_is_refused,
     stored_override_that_is_not_understood_can_be_taken_away,
     profile_of_an_unknown_or_foreign_directory_is_404,
+    address_of_users_is_switched_only_while_there_are_none,
     other_methods_are_405,
 ];
 
@@ -268,4 +269,22 @@ fn other_methods_are_405(app: &TestApp) {
     let reader = app.api.post("/api/v1/api_keys", json!({"name": "R", "scopes": ["read"]}));
     let reader = app.api.with_bearer(reader.expect(201).body["secret"].as_str());
     api_error(&reader.get(&path), 403, "forbidden");
+}
+
+/// No event could tell the app of the new address of every user.
+fn address_of_users_is_switched_only_while_there_are_none(app: &TestApp) {
+    let path = path(&app.directory.id);
+    let switch =
+        |value: bool| app.api.patch(&path, json!({"overrides": {"email_from_user_name": value}}));
+    switch(true).expect(200);
+    let id = app.scim.post("/Users", user("a@example.com")).expect(201).id();
+    let message = api_error(&switch(false), 409, "directory_has_users");
+    assert!(message.contains("email_from_user_name"), "{message}");
+    let settings = json!({"settings": {"profile": {"email_from_user_name": false}}});
+    let answer = app.api.patch(&format!("/api/v1/directories/{}", app.directory.id), settings);
+    api_error(&answer, 409, "directory_has_users");
+    switch(true).expect(200);
+    app.api.patch(&path, json!({"overrides": {"bulk": false}})).expect(200);
+    app.scim.delete(&format!("/Users/{id}")).expect(204);
+    switch(false).expect(200);
 }

@@ -23,6 +23,7 @@ on_both_databases![
     chain_of_managers_shows_the_next_one_only,
     groups_of_a_user_are_direct_and_indirect,
     groups_in_a_circle_are_listed_once,
+    groups_of_a_user_in_very_many_are_all_listed,
     members_name_their_type_and_url,
     deleted_resources_leave_their_groups,
 ];
@@ -435,6 +436,34 @@ fn groups_in_a_circle_are_listed_once(app: &TestApp) {
         app.scim.delete(&format!("/Groups/{id}")).expect(204);
     }
     assert_eq!(groups_of(&app.scim.get(&user_path(&ada)).expect(200)), []);
+}
+
+/// More than are read at a time, and as long a way up as a worker does not go.
+fn groups_of_a_user_in_very_many_are_all_listed(app: &TestApp) {
+    let ada = create(&app.scim, "/Users", plain_user("ada"));
+    let made: Vec<String> = (0..300)
+        .map(|n| create(&app.scim, "/Groups", group(&format!("Group {n:03}"), &[&ada])))
+        .collect();
+    // The last one is above the first, and the user is in it all the same.
+    let join = |group: &str, member: &str| {
+        let ops = json!([{"op": "add", "path": "members", "value": [{"value": member}]}]);
+        app.scim.patch(&format!("/Groups/{group}?attributes=id"), patch(ops)).expect(200);
+    };
+    join(&made[299], &made[0]);
+    let mut above = made[299].clone();
+    for n in 0..100 {
+        above = create(&app.scim, "/Groups", group(&format!("Upper {n:03}"), &[&above]));
+    }
+    let names =
+        |word: &'static str, count: usize| (0..count).map(move |n| format!("{word} {n:03}"));
+    let expected: Vec<(String, String)> = (names("Group", 300)
+        .map(|name| (name, "direct".to_owned())))
+    .chain(names("Upper", 100).map(|name| (name, "indirect".to_owned())))
+    .collect();
+    let found = app.scim.get(&user_path(&ada)).expect(200);
+    assert_eq!(groups_of(&found), expected);
+    let listed = app.scim.filter("/Users", "userName eq \"ada\"").expect(200);
+    assert_eq!(listed.body["Resources"][0], found.body);
 }
 
 fn members_name_their_type_and_url(app: &TestApp) {

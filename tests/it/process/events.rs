@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 use serde_json::{Value, json};
 
 use crate::support::process::{Server, first_start, rollbook, run};
@@ -154,4 +156,52 @@ fn commands_read_the_log() {
     assert_eq!((&shown["data"][0]["name"], &shown["data"][0]["lag"]), (&json!("app"), &json!(1)));
     assert!(run(folder.path(), &["events", "forget", "app"]).status.success());
     assert!(server.stop());
+}
+
+/// More than ten megabytes on one page, without a running server, and with one that is gone for a moment.
+#[test]
+fn commands_read_large_events_and_outlive_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(folder.path());
+    let mut conn = SqliteConnection::establish(
+        folder.path().join("data/rollbook.db").to_str().expect("UTF-8"),
+    )
+    .expect("the file");
+    conn.batch_execute(
+        "PRAGMA busy_timeout = 10000; \
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2) \
+         INSERT INTO event (directory_key, id, event, resource_id, data, created) \
+         SELECT (SELECT MAX(key) FROM directory), 'event_00' || i, 'dsync.token.revoked', 't', \
+         '{\"x\":\"' || hex(zeroblob(6000000)) || '\"}', 1 FROM n",
+    )
+    .expect("events");
+    drop(conn);
+    let [base_url, token, _] = first_start(folder.path());
+    let path = base_url.split("/scim").nth(1).expect("the path").to_owned();
+    let scim = Client::new(&format!("{}/scim{path}", server.url), &token, "application/scim+json");
+    let mut tail = rollbook(folder.path())
+        .args(["events", "tail", "--after", "4", "--events", "dsync.user.created"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("its output"));
+    let mut created = |name: &str| {
+        scim.post("/Users", user(name)).expect(201);
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let event: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(event["data"]["username"], name);
+    };
+    created("before@example.com");
+    server.kill();
+    server.again();
+    created("after@example.com");
+    tail.kill().expect("killed");
+    tail.wait().expect("ended");
+    assert!(server.stop());
+    let output = run(folder.path(), &["events", "export"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&[u8]> = output.stdout.split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 2 + 2 + 2 + 1, "the last one is empty");
+    assert!(lines[2].len() > 12_000_000 && lines[3].len() > 12_000_000);
 }

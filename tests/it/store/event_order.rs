@@ -57,6 +57,47 @@ fn change_that_waited_for_a_lock_is_reported_later(app: &TestApp) {
     assert_eq!(answer.body["meta"]["version"], "W/\"3\"", "no update was lost");
 }
 
+/// Another session has the directory for itself, as the deletion of a directory has it, while a create of
+/// one statement waits. The create was computed for a directory that was there.
+fn create_that_waited_for_the_deletion_of_its_directory_stores_nothing(app: &TestApp) {
+    app.scim.post("/Users", user("ada@example.com")).expect(201);
+    let before = app.event_rows(&app.directory).len();
+    let mut other = PgConnection::establish(&app.database.url()).expect("a second session");
+    other.batch_execute("BEGIN").expect("a transaction");
+    let directory: Key = diesel::sql_query(
+        "SELECT key FROM directory WHERE id = $1 AND pg_advisory_xact_lock(hashtext('directory'), \
+         CAST(key % 2147483647 AS INTEGER)) IS NOT NULL FOR UPDATE",
+    )
+    .bind::<Text, _>(&app.directory.id)
+    .get_result(&mut other)
+    .expect("the directory alone");
+
+    let waiting = std::thread::spawn({
+        let scim = app.scim.clone();
+        move || scim.post("/Users", user("ben@example.com"))
+    });
+    wait_until_someone_waits(app);
+    diesel::sql_query("UPDATE directory SET state = 'deleting' WHERE key = $1")
+        .bind::<BigInt, _>(directory.key)
+        .execute(&mut other)
+        .expect("the state");
+    other.batch_execute("COMMIT").expect("the deletion begins");
+
+    waiting.join().expect("no panic").expect(403);
+    let users: Key =
+        diesel::sql_query("SELECT COUNT(*) AS key FROM resource WHERE directory_key = $1")
+            .bind::<BigInt, _>(directory.key)
+            .get_result(&mut other)
+            .expect("the users");
+    assert_eq!(users.key, 1);
+    let events: Key =
+        diesel::sql_query("SELECT COUNT(*) AS key FROM event WHERE directory_key = $1")
+            .bind::<BigInt, _>(directory.key)
+            .get_result(&mut other)
+            .expect("the events");
+    assert_eq!(usize::try_from(events.key), Ok(before));
+}
+
 /// Returns when a session of this database waits for a lock; the lock is held until then.
 fn wait_until_someone_waits(app: &TestApp) {
     let mut conn = PgConnection::establish(&app.database.url()).expect("a third session");
@@ -81,5 +122,15 @@ mod change_that_waited_for_a_lock_is_reported_later {
     fn postgres() {
         let app = TestApp::start(Database::postgres());
         super::change_that_waited_for_a_lock_is_reported_later(&app);
+    }
+}
+
+mod create_that_waited_for_the_deletion_of_its_directory_stores_nothing {
+    use crate::support::{Database, TestApp};
+
+    #[test]
+    fn postgres() {
+        let app = TestApp::start(Database::postgres());
+        super::create_that_waited_for_the_deletion_of_its_directory_stores_nothing(&app);
     }
 }

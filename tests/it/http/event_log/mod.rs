@@ -39,6 +39,14 @@ fn walk(client: &Client, query: &str) -> Vec<Value> {
     }
 }
 
+/// A client with an API key of its own, and the path of the key.
+fn ending_key(app: &TestApp) -> (Client, String) {
+    let made = app.api.post("/api/v1/api_keys", json!({"name": "App", "scopes": ["read"]}));
+    let made = made.expect(201);
+    let client = app.api.with_bearer(made.body["secret"].as_str());
+    (client, format!("/api/v1/api_keys/{}", made.id()))
+}
+
 /// A client with an API key for these organizations, with the scope `read`.
 fn reader(app: &TestApp, organizations: Option<&[&str]>) -> Client {
     let body = json!({"name": "App", "scopes": ["read"], "organization_ids": organizations});

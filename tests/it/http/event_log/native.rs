@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{column, data, reader};
+use super::retention::fill_with;
+use super::{column, data, ending_key, reader, walk};
 use crate::on_both_databases;
 use crate::support::{TestApp, patch, user};
 
@@ -17,6 +18,9 @@ on_both_databases![
     directory_and_names_narrow_the_log,
     position_beyond_the_end_is_refused,
     keys_without_a_scope_are_refused,
+    long_poll_of_a_key_that_ends_is_handed_nothing,
+    directory_that_is_gone_is_read_to_its_end,
+    pages_of_large_events_are_short,
 ];
 
 fn create(app: &TestApp, name: &str) -> String {
@@ -140,4 +144,68 @@ fn keys_without_a_scope_are_refused(app: &TestApp) {
     let answer = hooks.get("/api/v1/events").expect(403);
     assert_eq!(answer.body["message"], "This API key lacks the scope \"read\" or \"manage\".");
     reader(app, None).get("/api/v1/events").expect(200);
+}
+
+fn long_poll_of_a_key_that_ends_is_handed_nothing(app: &TestApp) {
+    app.settle_events();
+    let (client, key) = ending_key(app);
+    let waiting =
+        std::thread::spawn(move || client.get("/api/v1/events?wait=30&after=newest").expect(401));
+    wait_for_readers(app, 1);
+    app.api.delete(&key).expect(204);
+    create(app, "late");
+    let answer = waiting.join().expect("no panic");
+    assert!(!answer.text.contains("late@example.com"), "{}", answer.text);
+}
+
+fn directory_that_is_gone_is_read_to_its_end(app: &TestApp) {
+    let (other, scim) = app.directory("scim.okta");
+    scim.post("/Users", user("theirs@example.com")).expect(201);
+    app.settle_events();
+    let path = format!("/api/v1/events?directory_id={}", other.id);
+    let next = next(&app.api.get(&path).expect(200).body);
+    app.api.delete(&format!("/api/v1/directories/{}", other.id)).expect(202);
+    app.wait(app.service().purge_deleted_directories()).expect("purged");
+    app.settle_events();
+    app.api.get(&format!("/api/v1/directories/{}", other.id)).expect(404);
+    for client in [app.api.clone(), reader(app, Some(&[&other.organization_id]))] {
+        let rest = client.get(&format!("{path}&after={next}")).expect(200);
+        assert_eq!(column(&rest, "event"), ["dsync.deleted"]);
+    }
+    reader(app, Some(&[&app.directory.organization_id])).get(&path).expect(404);
+}
+
+fn pages_of_large_events_are_short(app: &TestApp) {
+    app.settle_events();
+    let zeros = match app.database.url().starts_with("sqlite://") {
+        true => "hex(zeroblob(524288))",
+        false => "repeat('0', 1048576)",
+    };
+    fill_with(app, 30, &format!("'{{\"x\":\"' || {zeros} || '\"}}'"));
+    app.settle_events();
+    for filter in ["", "&events=dsync.token.revoked"] {
+        let (mut after, mut seen, mut pages) = (4, Vec::new(), 0);
+        loop {
+            let path = format!("/api/v1/events?limit=1000&after={after}{filter}");
+            let page = app.api.get(&path).expect(200);
+            assert!(page.text.len() < 9 * 1024 * 1024, "{} bytes", page.text.len());
+            seen.extend(data(&page).iter().filter_map(|event| event["position"].as_i64()));
+            pages += 1;
+            after = next(&page.body);
+            if page.body["more"] == json!(false) {
+                break;
+            }
+        }
+        assert_eq!(seen, (5..=34).collect::<Vec<_>>());
+        assert_eq!(pages, 5, "seven go into one");
+    }
+    for query in ["limit=100", "limit=100&order=desc", "limit=100&events=dsync.token.revoked"] {
+        let events = walk(&app.api, query).into_iter();
+        let mut ids: Vec<String> =
+            events.filter_map(|event| event["id"].as_str().map(str::to_owned)).collect();
+        ids.retain(|id| id.starts_with("event_00"));
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 30, "{query}");
+    }
 }

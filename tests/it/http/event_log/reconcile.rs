@@ -16,6 +16,7 @@ on_both_databases![
     large_directories_are_compared_in_parts,
     stretches_leave_the_others_alone,
     too_many_hashes_are_refused,
+    directory_that_goes_is_compared_no_more,
 ];
 
 /// The hash as the documentation says it: members sorted, no `updated_at`, no spaces.
@@ -152,4 +153,11 @@ fn too_many_hashes_are_refused(app: &TestApp) {
     assert_invalid(&reconcile(app, json!({"objects": many})), "objects");
     let none = reconcile(app, json!({})).expect(422);
     assert!(none.body["message"].as_str().expect("a message").contains("objects"));
+}
+
+fn directory_that_goes_is_compared_no_more(app: &TestApp) {
+    fill(app);
+    app.api.delete(&format!("/api/v1/directories/{}", app.directory.id)).expect(202);
+    let answer = reconcile(app, json!({"objects": {}})).expect(404);
+    assert!(!answer.text.contains("example.com"), "{}", answer.text);
 }

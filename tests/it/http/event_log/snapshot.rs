@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rollbook::service::events::Snapshot;
 use serde_json::{Value, json};
 
+use super::ending_key;
 use crate::on_both_databases;
 use crate::support::{Client, Consumer, TestApp, group, patch, user};
 
@@ -14,6 +16,8 @@ on_both_databases![
     snapshot_of_a_busy_directory_loses_and_doubles_nothing,
     memberships_of_many_groups_come_in_parts,
     snapshot_of_a_directory_that_goes_ends_without_its_last_line,
+    snapshot_of_a_key_that_ends_is_cut_off,
+    snapshot_does_not_hold_up_a_stop,
 ];
 
 /// The events of a snapshot, and the position behind which the log goes on.
@@ -182,7 +186,7 @@ fn snapshot_of_a_directory_that_goes_ends_without_its_last_line(app: &TestApp) {
     let ended = app.wait(async move {
         let bearer = api.bearer.clone().expect("a key");
         let access = service.api_access(&bearer, None).await.expect("the key");
-        let mut snapshot = service.clone().snapshot(&access, &id).await.expect("begins");
+        let mut snapshot = service.clone().snapshot(&access, &bearer, &id).await.expect("begins");
         snapshot.next().await.expect("groups");
         std::thread::spawn(move || api.delete(&path).expect(202)).join().expect("deleted");
         loop {
@@ -195,4 +199,35 @@ fn snapshot_of_a_directory_that_goes_ends_without_its_last_line(app: &TestApp) {
     assert!(ended, "{} told of its end", directory.id);
     let answer = app.api.get(&format!("/api/v1/directories/{}/snapshot", directory.id));
     assert_eq!(answer.status, 404);
+}
+
+/// A snapshot that has told the groups.
+fn begun(app: &TestApp, client: &Client) -> Snapshot {
+    let (service, id) = (app.service().clone(), app.directory.id.clone());
+    let bearer = client.bearer.clone().expect("a key");
+    app.wait(async move {
+        let access = service.api_access(&bearer, None).await.expect("the key");
+        let mut snapshot = service.clone().snapshot(&access, &bearer, &id).await.expect("begins");
+        snapshot.next().await.expect("groups");
+        snapshot
+    })
+}
+
+fn snapshot_of_a_key_that_ends_is_cut_off(app: &TestApp) {
+    app.scim.post("/Users", user("a@example.com")).expect(201);
+    app.settle_events();
+    let (client, key) = ending_key(app);
+    let mut snapshot = begun(app, &client);
+    app.api.delete(&key).expect(204);
+    let error = app.wait(snapshot.next()).expect_err("the key has ended");
+    assert!(format!("{error:?}").contains("unauthorized"), "{error:?}");
+}
+
+fn snapshot_does_not_hold_up_a_stop(app: &TestApp) {
+    app.scim.post("/Users", user("a@example.com")).expect(201);
+    app.settle_events();
+    let mut snapshot = begun(app, &app.api);
+    app.service().event_log.close();
+    let error = app.wait(snapshot.next()).expect_err("the server stops");
+    assert!(format!("{error:?}").contains("about to stop"), "{error:?}");
 }

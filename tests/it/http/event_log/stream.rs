@@ -5,14 +5,16 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
+use super::ending_key;
 use crate::on_both_databases;
-use crate::support::{TestApp, user};
+use crate::support::{Client, TestApp, user};
 
 on_both_databases![
     stream_tells_events_as_they_come,
     last_event_id_goes_before_the_url,
     wrong_places_are_refused_before_the_stream_begins,
     readers_have_places,
+    stream_of_a_key_that_ends_is_handed_nothing,
 ];
 
 /// An open stream.
@@ -24,7 +26,11 @@ impl Stream {
     /// Opens the stream and reads the head of the answer.
     fn open(app: &TestApp, query: &str, headers: &str) -> (String, Self) {
         let address = app.url.strip_prefix("http://").expect("http");
-        let bearer = app.api.bearer.as_deref().expect("a key");
+        Self::open_with(&app.api, address, query, headers)
+    }
+
+    fn open_with(api: &Client, address: &str, query: &str, headers: &str) -> (String, Self) {
+        let bearer = api.bearer.as_deref().expect("a key");
         let mut socket = TcpStream::connect(address).expect("a connection");
         write!(
             socket,
@@ -115,4 +121,21 @@ fn readers_have_places(app: &TestApp) {
     app.api.get("/api/v1/events").expect(200);
     drop(places);
     app.api.get("/api/v1/events?wait=1").expect(200);
+}
+
+fn stream_of_a_key_that_ends_is_handed_nothing(app: &TestApp) {
+    app.settle_events();
+    let (client, key) = ending_key(app);
+    let address = app.url.strip_prefix("http://").expect("http");
+    let (_, mut stream) = Stream::open_with(&client, address, "after=3", "");
+    assert_eq!(stream.event().0, "4");
+    // It waits for the next event, after its key was looked at.
+    while !app.api.get("/metrics").expect(200).text.contains("\nrollbook_event_readers 1\n") {
+        std::thread::yield_now();
+    }
+    app.api.delete(&key).expect(204);
+    app.scim.post("/Users", user("late@example.com")).expect(201);
+    let mut rest = String::new();
+    let _ = std::io::Read::read_to_string(&mut stream.lines, &mut rest);
+    assert!(!rest.contains("late@example.com"), "{rest}");
 }

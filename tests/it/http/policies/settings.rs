@@ -1,11 +1,13 @@
 //! The settings themselves: what is refused, and what a change would do.
 
+use diesel::sql_types::Text;
+use diesel::{Connection, PgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
 use super::{Ear, delete, new_group, new_user, set, set_active};
 use crate::http::{api_error, assert_invalid};
 use crate::on_both_databases;
-use crate::support::TestApp;
+use crate::support::{Database, TestApp};
 
 on_both_databases![
     wrong_settings_are_refused_by_name,
@@ -189,4 +191,30 @@ fn policies_hold_in_a_directory_made_with_them(app: &TestApp) {
     let wrong = json!({"organization_id": app.directory.organization_id, "name": "D",
         "kind": "scim.generic", "settings": {"inactive_users": "hide"}});
     assert_invalid(&app.api.post("/api/v1/directories", wrong), "settings.inactive_users");
+}
+
+/// A newer version of the program, on the same database, may store settings that this one does not know.
+/// A create of one statement goes by the policies beside them, like every other unit.
+mod policies_hold_beside_settings_of_a_newer_version {
+    use super::*;
+
+    #[test]
+    fn postgres() {
+        let app = TestApp::start(Database::postgres());
+        let mut conn = PgConnection::establish(&app.database.url()).expect("a session");
+        let stored = "{\"inactive_users\":\"delete\",\"unknown\":1}";
+        diesel::sql_query("UPDATE directory SET settings = $1 WHERE id = $2")
+            .bind::<Text, _>(stored)
+            .bind::<Text, _>(&app.directory.id)
+            .execute(&mut conn)
+            .expect("the settings");
+        let mut ear = Ear::of(&app);
+        let body = json!({
+            "schemas": crate::http::plain_user("")["schemas"], "userName": "ben", "active": false,
+        });
+        app.scim.post("/Users", body).expect(201);
+        ear.heard(&[]);
+        new_user(&app, "ada");
+        ear.heard(&["user.created ada active"]);
+    }
 }

@@ -1,0 +1,2 @@
+DROP INDEX directory_past_directory;
+ALTER TABLE directory_past DROP COLUMN directory_id;
