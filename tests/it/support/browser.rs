@@ -7,6 +7,7 @@ use super::client::encode;
 use super::{Answer, Client};
 
 /// Cookies and the server that they are of.
+#[derive(Clone)]
 pub struct Browser {
     client: Client,
     cookies: RefCell<BTreeMap<String, String>>,

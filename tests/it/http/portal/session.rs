@@ -12,6 +12,7 @@ use crate::support::{Browser, Database, TestApp, form_field, link_secret};
 on_both_databases![
     reading_a_link_consumes_nothing,
     link_is_exchanged_once,
+    one_of_many_who_come_at_once_gets_the_session,
     form_that_is_sent_twice_ends_in_one_session,
     forged_forms_are_refused_and_change_nothing,
     session_lasts_an_hour_and_ends_when_finished,
@@ -62,6 +63,28 @@ fn link_is_exchanged_once(app: &TestApp) {
     ] {
         assert!(metrics.contains(line), "{line}");
     }
+}
+
+fn one_of_many_who_come_at_once_gets_the_session(app: &TestApp) {
+    let link = link(app, json!({}));
+    let opened = |_| {
+        let browser = Browser::new(&app.url);
+        let proof = form_field(&browser.get(path(app, &link)).expect(200), "proof");
+        (browser, proof)
+    };
+    let browsers: Vec<(Browser, String)> = (0..8).map(opened).collect();
+    let secret = link_secret(&link);
+    let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+        let sent = browsers.into_iter().map(|(browser, proof)| {
+            scope.spawn(move || {
+                browser.post("/setup/session", &[("link", secret), ("proof", &proof)]).status
+            })
+        });
+        let sent: Vec<_> = sent.collect();
+        sent.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 404, 404, 404, 404, 404, 404, 404]);
 }
 
 /// Somebody clicks twice, and the browser waits for the second answer alone.

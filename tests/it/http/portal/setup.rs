@@ -1,13 +1,16 @@
 //! What a visitor does: choose a provider, take a token, follow the steps, see what arrives.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{link, page};
 use crate::on_both_databases;
-use crate::support::{Browser, Client, Database, TestApp, group, user};
+use crate::support::{Answer, Browser, Client, Database, TestApp, group, user};
 
 on_both_databases![
     provider_is_chosen_once_however_often_the_form_is_sent,
+    forms_that_are_sent_at_once_make_one_thing,
     token_is_shown_once_and_breaks_none_before_it,
     steps_are_those_of_the_provider,
     what_arrives_is_shown,
@@ -74,6 +77,32 @@ fn provider_is_chosen_once_however_often_the_form_is_sent(app: &TestApp) {
     let told = format!("/events?organization_id={organization}&events=dsync.activated&limit=100");
     let told = app.api.get(&told).expect(200);
     assert_eq!(told.body["data"].as_array().map(Vec::len), Some(4), "{}", told.text);
+}
+
+fn forms_that_are_sent_at_once_make_one_thing(app: &TestApp) {
+    let (browser, proof) = enter(app);
+    let at_once = |path: &str, field: (&str, &str)| -> Vec<Answer> {
+        std::thread::scope(|scope| {
+            let sent = (0..6).map(|_| {
+                let (browser, fields) = (browser.clone(), [("proof", &*proof), field]);
+                scope.spawn(move || browser.post(path, &fields))
+            });
+            let sent: Vec<_> = sent.collect();
+            sent.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+        })
+    };
+    let chosen = at_once("/setup/directories", ("provider", "okta"));
+    let places: BTreeSet<&str> =
+        chosen.iter().map(|answer| answer.header("location").expect("a directory")).collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+    let place = places.first().expect("one").to_owned();
+    let mut made: Vec<u16> =
+        at_once(&format!("{place}/tokens"), ("newest", "")).iter().map(|a| a.status).collect();
+    made.sort_unstable();
+    assert_eq!(made, [200, 409, 409, 409, 409, 409]);
+    let id = place.rsplit('/').next().expect("an id");
+    let tokens = app.api.get(&format!("/api/v1/directories/{id}/tokens")).expect(200);
+    assert_eq!(tokens.body["data"].as_array().map(Vec::len), Some(1));
 }
 
 fn token_is_shown_once_and_breaks_none_before_it(app: &TestApp) {
