@@ -1,5 +1,6 @@
 //! What has arrived in a directory, in words for somebody who has never read SCIM.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -61,9 +62,9 @@ impl Service {
     ) -> Result<Arrived, ServiceError> {
         let row = self.directory_row(&visit.access, directory_id).await?;
         let key = row.key;
-        let counts: Result<AppCounts, StoreError> =
-            self.store.read("portal_status", move |tx| tx.app_counts(key)).await;
-        let counts = counts?;
+        let counts: Result<HashMap<i64, AppCounts>, StoreError> =
+            self.store.read("portal_status", move |tx| tx.app_counts(&[key])).await;
+        let counts = counts?.remove(&key).unwrap_or_default();
         let recent = self.portal_records(visit, directory_id, None, SHOWN).await?;
         let mut refused = self.portal_records(visit, directory_id, Some("4xx"), 1).await?;
         // When a token was used is written down once a minute only.
