@@ -1,7 +1,7 @@
 //! What a browser brings and keeps: cookies, and forms that prove which page they come from.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_TYPE, COOKIE};
+use actix_web::http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
 use actix_web::web::Payload;
 use url::Url;
 
@@ -100,7 +100,7 @@ impl Form {
     /// Refuses a form that another site made, or another page. `Origin` says nothing here: pages that name
     /// themselves to nobody send `null`.
     pub(super) fn check(&self, request: &HttpRequest, proof: &str) -> Result<(), HttpError> {
-        let sent_by = request.headers().get("sec-fetch-site").map(|value| value.as_bytes());
+        let sent_by = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_own =
             sent_by.is_none_or(|site| [b"same-origin".as_slice(), b"none"].contains(&site));
         if is_own && is_same_secret(self.get(PROOF), proof) {

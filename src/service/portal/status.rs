@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    fn record(method: &str, path: &str, resource: Value) -> Value {
+    fn record(method: &str, path: &str, resource: &Value) -> Value {
         json!({"at": "2026-01-01T00:00:00.000Z", "method": method, "path": path, "status": 200,
             "resource": resource})
     }
@@ -222,13 +222,13 @@ mod tests {
             ("GET", "/scim/v2/K/Schemas", Value::Null, "look around, as a connection test does"),
             ("POST", "/scim/v2/K/x", Value::Null, "do something that this server does not have"),
         ] {
-            assert_eq!(wish(&record(method, path, resource)), expected, "{method} {path}");
+            assert_eq!(wish(&record(method, path, &resource)), expected, "{method} {path}");
         }
     }
 
     #[test]
     fn refusals_say_what_to_do_and_repeat_the_sentence() {
-        let mut refused = record("POST", "/scim/v2/K/Users", json!({"type": "User"}));
+        let mut refused = record("POST", "/scim/v2/K/Users", &json!({"type": "User"}));
         refused["status"] = 409.into();
         refused["error"] = json!({"scimType": "uniqueness", "detail": "Taken."});
         let found = refusal(&refused);
