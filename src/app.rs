@@ -145,6 +145,8 @@ impl App {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
             released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_idempotent().await;
+            released.map_err(|error| StartError(error.to_string()))?;
         }
         let first_key =
             if config.api_key.is_some() { FirstKey::Configured } else { FirstKey::Make };
