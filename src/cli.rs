@@ -5,6 +5,7 @@
 mod backup;
 mod check;
 mod events;
+mod identities;
 mod requests;
 
 use std::io::IsTerminal;
@@ -44,6 +45,9 @@ enum Command {
     /// Customers
     #[command(subcommand)]
     Organization(Organization),
+    /// Persons of an organization across its directories
+    #[command(subcommand)]
+    Identity(identities::Identity),
     /// Connections to the directories of customers
     #[command(subcommand)]
     Directory(Directory),
@@ -245,6 +249,10 @@ impl Call {
         Self { method: "POST", path: path.into(), body: Some(body) }
     }
 
+    fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "PUT", path: path.into(), body: Some(body) }
+    }
+
     fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { method: "PATCH", path: path.into(), body: Some(body) }
     }
@@ -297,6 +305,7 @@ async fn serve(config: &Config) -> Result<(), StartError> {
 fn call(command: Command) -> Call {
     match command {
         Command::Organization(command) => organization(command),
+        Command::Identity(command) => identities::call(command),
         Command::Directory(command) => directory(command),
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),

@@ -52,13 +52,8 @@ pub mod name {
     pub const IDENTITY_ENDED: &str = "rollbook.identity.ended";
 
     /// Only for native readers: the contract of the app-facing API does not know them.
-    pub const NATIVE: [&str; 5] = [
-        IDENTITY_CREATED,
-        IDENTITY_UPDATED,
-        IDENTITY_MERGED,
-        IDENTITY_UNMERGED,
-        IDENTITY_ENDED,
-    ];
+    pub const NATIVE: [&str; 5] =
+        [IDENTITY_CREATED, IDENTITY_UPDATED, IDENTITY_MERGED, IDENTITY_UNMERGED, IDENTITY_ENDED];
 
     /// Whether events of that name are only for native readers.
     pub fn is_native(name: &str) -> bool {

@@ -178,12 +178,7 @@ impl Recorder<'_> {
         }
     }
 
-    fn account_is(
-        &mut self,
-        tx: &mut Tx<'_>,
-        id: &str,
-        facts: &Facts,
-    ) -> Result<(), StoreError> {
+    fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
         let directory = self.directory;
         match &mut self.ledger() {
             Some(ledger) => identity::account_seen(tx, ledger, &directory.id, id, facts),

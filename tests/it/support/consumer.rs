@@ -12,6 +12,7 @@ pub struct Consumer {
     pub groups: BTreeMap<String, Value>,
     /// (group, user)
     pub members: BTreeSet<(String, String)>,
+    pub identities: BTreeMap<String, Value>,
 }
 
 impl Consumer {
@@ -72,6 +73,35 @@ impl Consumer {
                 self.members.retain(|(group, _)| self.groups.contains_key(group));
                 Ok(())
             }
+            "rollbook.identity.created" => match self.identities.insert(id, data.clone()) {
+                None => Ok(()),
+                Some(_) => Err("the identity is there".into()),
+            },
+            "rollbook.identity.updated" => {
+                let known = self.identities.get_mut(&id).ok_or("the identity is not there")?;
+                update(known, data)
+            }
+            "rollbook.identity.merged" => {
+                let (data, merged) = without(data, "merged_identity_id");
+                self.identities.remove(&text(&merged)).ok_or("the merged one is not there")?;
+                let known = self.identities.get_mut(&id).ok_or("the identity is not there")?;
+                update(known, &data)
+            }
+            "rollbook.identity.unmerged" => {
+                let (data, again) = without(data, "unmerged_identity");
+                if self.identities.insert(text(&again["id"]), again).is_some() {
+                    return Err("the unmerged one is there".into());
+                }
+                let known = self.identities.get_mut(&id).ok_or("the identity is not there")?;
+                update(known, &data)
+            }
+            "rollbook.identity.ended" => {
+                self.identities.remove(&id).ok_or("the identity is not there")?;
+                match data["accounts"].as_array().is_some_and(Vec::is_empty) {
+                    true => Ok(()),
+                    false => Err("it has accounts".into()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -116,6 +146,13 @@ fn changes(old: &Value, new: &Value) -> Map<String, Value> {
         [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
     let changed = names.into_iter().filter(|name| old[*name] != new[*name]);
     changed.map(|name| (name.clone(), old[name].clone())).collect()
+}
+
+/// The object without a member, and that.
+fn without(data: &Value, member: &str) -> (Value, Value) {
+    let mut data = data.clone();
+    let taken = data.as_object_mut().and_then(|data| data.shift_remove(member));
+    (data, taken.unwrap_or_default())
 }
 
 fn text(value: &Value) -> String {

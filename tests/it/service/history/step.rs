@@ -10,28 +10,99 @@ pub const NAMES: usize = 14;
 #[derive(Clone, Debug)]
 pub enum Step {
     /// In a directory, a POST of a user with that name and address, active or not.
-    Create { at: usize, name: usize, email: usize, active: bool },
+    Create {
+        at: usize,
+        name: usize,
+        email: usize,
+        active: bool,
+    },
     /// A PUT that gives a user another name and address.
-    Replace { at: usize, user: usize, name: usize, email: usize, active: bool },
+    Replace {
+        at: usize,
+        user: usize,
+        name: usize,
+        email: usize,
+        active: bool,
+    },
     /// A PATCH of one attribute.
-    Set { at: usize, user: usize, field: usize, value: usize },
-    Activate { at: usize, user: usize, active: bool },
-    Delete { at: usize, user: usize },
-    CreateGroup { at: usize, name: usize, members: Vec<usize>, groups: Vec<usize> },
-    ReplaceGroup { at: usize, group: usize, name: usize, members: Vec<usize>, groups: Vec<usize> },
-    AddMembers { at: usize, group: usize, members: Vec<usize> },
-    RemoveMembers { at: usize, group: usize, members: Vec<usize> },
-    RenameGroup { at: usize, group: usize, name: usize },
-    DeleteGroup { at: usize, group: usize },
+    Set {
+        at: usize,
+        user: usize,
+        field: usize,
+        value: usize,
+    },
+    Activate {
+        at: usize,
+        user: usize,
+        active: bool,
+    },
+    Delete {
+        at: usize,
+        user: usize,
+    },
+    CreateGroup {
+        at: usize,
+        name: usize,
+        members: Vec<usize>,
+        groups: Vec<usize>,
+    },
+    ReplaceGroup {
+        at: usize,
+        group: usize,
+        name: usize,
+        members: Vec<usize>,
+        groups: Vec<usize>,
+    },
+    AddMembers {
+        at: usize,
+        group: usize,
+        members: Vec<usize>,
+    },
+    RemoveMembers {
+        at: usize,
+        group: usize,
+        members: Vec<usize>,
+    },
+    RenameGroup {
+        at: usize,
+        group: usize,
+        name: usize,
+    },
+    DeleteGroup {
+        at: usize,
+        group: usize,
+    },
     /// A bulk request: a user, and a group that has it.
-    Bulk { at: usize, name: usize, email: usize },
-    Policies { at: usize, settings: Value },
+    Bulk {
+        at: usize,
+        name: usize,
+        email: usize,
+    },
+    Policies {
+        at: usize,
+        settings: Value,
+    },
     /// Hours go by.
     Wait(u64),
     /// A directory is deleted and another one made.
     Renew(usize),
+    /// Another directory of the first organization is the primary one, or none.
+    Primary(usize),
+    /// Accepts, rejects or takes back one of the suggestions in that state.
+    Decide {
+        state: usize,
+        number: usize,
+    },
+    /// An identity gets an alias.
+    Alias {
+        identity: usize,
+        email: usize,
+    },
     /// Schemas with or without an extension of its own.
-    Schemas { at: usize, own: bool },
+    Schemas {
+        at: usize,
+        own: bool,
+    },
 }
 
 fn policies() -> impl Strategy<Value = Value> {
@@ -81,6 +152,9 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (pick(), name(), name()).prop_map(|(at, name, email)| Step::Bulk { at, name, email }),
         1 => (pick(), policies()).prop_map(|(at, settings)| Step::Policies { at, settings }),
         1 => (1_u64..3).prop_map(Step::Wait),
+        1 => pick().prop_map(Step::Primary),
+        4 => (0_usize..4, pick()).prop_map(|(state, number)| Step::Decide { state, number }),
+        1 => (pick(), name()).prop_map(|(identity, email)| Step::Alias { identity, email }),
         1 => prop_oneof![
             2 => pick().prop_map(Step::Renew),
             1 => (pick(), any::<bool>()).prop_map(|(at, own)| Step::Schemas { at, own }),

@@ -35,7 +35,12 @@ pub struct World<'a> {
 }
 
 /// Every event that a history must have had to say something.
-const RICH: [&str; 11] = [
+const RICH: [&str; 16] = [
+    "rollbook.identity.created",
+    "rollbook.identity.updated",
+    "rollbook.identity.merged",
+    "rollbook.identity.unmerged",
+    "rollbook.identity.ended",
     "dsync.activated",
     "dsync.deleted",
     "dsync.user.created",
@@ -103,6 +108,7 @@ impl<'a> World<'a> {
                 world.directories.push(live);
             }
         }
+        world.primary(None).expect("identities are on");
         world
     }
 
@@ -225,6 +231,21 @@ impl<'a> World<'a> {
                 }
                 understood(&answer)
             }
+            Step::Primary(choice) => {
+                let of_first: Vec<&Live> =
+                    self.directories.iter().filter(|live| live.organization == 0).collect();
+                let chosen = of_first.get(choice % (of_first.len() + 1));
+                let chosen = chosen.map(|live| live.id.clone());
+                self.primary(chosen.as_deref())
+            }
+            Step::Decide { state, number } => self.decide(*state, *number),
+            Step::Alias { identity, email } => {
+                let known: Vec<&String> = self.consumer.identities.keys().collect();
+                let Some(id) = pick(&known, *identity) else { return Ok(()) };
+                let body = json!({"email": format!("m{email}@example.org")});
+                let path = format!("{}/identities/{id}/aliases", self.first());
+                understood(&app.api.post(&path, body))
+            }
             Step::Schemas { at, own } => {
                 let badge = json!({"id": BADGE, "name": "Badge", "attributes": [
                     {"name": "number"}, {"name": "pin", "returned": "never"}]});
@@ -237,6 +258,31 @@ impl<'a> World<'a> {
                 understood(&app.api.put(&format!("{path}/schemas"), body))
             }
         }
+    }
+
+    /// The organization that keeps identities.
+    fn first(&self) -> String {
+        format!("/api/v1/organizations/{}", self.organizations[0])
+    }
+
+    fn primary(&self, directory: Option<&str>) -> Result<(), String> {
+        let path = format!("{}/primary_directory", self.first());
+        let answer = self.app.api.put(&path, json!({"directory_id": directory}));
+        self.app.settle_identities();
+        understood(&answer)
+    }
+
+    fn decide(&self, state: usize, number: usize) -> Result<(), String> {
+        let (wanted, decision) =
+            [("open", "accept"), ("open", "reject"), ("accepted", "undo"), ("rejected", "undo")]
+                [state];
+        let path = format!("{}/identity_suggestions", self.first());
+        let page = self.app.api.get(&format!("{path}?limit=100&state={wanted}")).expect(200).body;
+        let found = page["data"].as_array().expect("a page");
+        let Some(id) = pick(found, number).and_then(|found| found["id"].as_str()) else {
+            return Ok(());
+        };
+        understood(&self.app.api.post(&format!("{path}/{id}/{decision}"), json!({})))
     }
 
     fn change(&self, at: usize, group: usize, op: &str, members: &[usize]) -> Result<(), String> {
@@ -319,6 +365,8 @@ impl<'a> World<'a> {
     /// Compares what the app has been told with what it is shown.
     pub fn check(&mut self) -> Result<(), String> {
         self.app.apply_policies();
+        // Accounts of deleted directories go in the background.
+        self.app.purge();
         self.follow()?;
         let (mut users, mut groups, mut members) =
             (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
@@ -339,6 +387,13 @@ impl<'a> World<'a> {
         }
         same("user", &self.consumer.users, &users)?;
         same("group", &self.consumer.groups, &groups)?;
+        let identities = self.list(&format!("{}/identities?", self.first()));
+        let identities: BTreeMap<String, Value> = identities
+            .into_iter()
+            .map(|shown| (shown["id"].as_str().expect("an id").to_owned(), shown))
+            .collect();
+        same("identity", &self.consumer.identities, &identities)?;
+        self.check_links(&identities)?;
         match members == self.consumer.members {
             true => Ok(()),
             false => Err(format!(
@@ -346,6 +401,37 @@ impl<'a> World<'a> {
                 self.consumer.members.difference(&members),
                 members.difference(&self.consumer.members)
             )),
+        }
+    }
+
+    /// Everybody whom the app sees is an account of exactly one identity; the others are those whom a
+    /// policy hides.
+    fn check_links(&self, identities: &BTreeMap<String, Value>) -> Result<(), String> {
+        let mut linked: BTreeMap<String, Value> = BTreeMap::new();
+        for account in
+            identities.values().flat_map(|one| one["accounts"].as_array().expect("a list"))
+        {
+            let id = account["user_id"].as_str().expect("an id").to_owned();
+            if linked.insert(id, account.clone()).is_some() {
+                return Err(format!("two identities have {account}"));
+            }
+        }
+        for live in self.directories.iter().filter(|live| live.organization == 0) {
+            let mine = |user: &&Value| user["directory_id"] == live.id.as_str();
+            for user in self.consumer.users.values().filter(mine) {
+                let id = user["id"].as_str().expect("an id");
+                let Some(account) = linked.remove(id) else {
+                    return Err(format!("no identity has {user}"));
+                };
+                if (&account["state"], &account["email"]) != (&user["state"], &user["email"]) {
+                    return Err(format!("{account} is not {user}"));
+                }
+            }
+        }
+        let hidden = |account: &&Value| account["state"] != "inactive";
+        match linked.values().find(hidden) {
+            Some(account) => Err(format!("{account} is nobody whom the app sees")),
+            None => Ok(()),
         }
     }
 
