@@ -138,9 +138,7 @@ impl Service {
     /// Ends the leases of a process that had the database alone and has stopped: what it has not done is
     /// free to be run, and of what it has done it is said that the answer is lost.
     pub async fn release_idempotent(&self) -> Result<(), ServiceError> {
-        let released: Result<(), StoreError> =
-            self.store.write("idempotent_release", |tx| tx.idempotent_end_leases()).await;
-        Ok(released?)
+        self.store.write("idempotent_release", |tx| Ok(tx.idempotent_end_leases()?)).await
     }
 
     fn opened(&self, claim: &Claim, sealed: &str) -> Option<Kept> {

@@ -163,20 +163,27 @@ mod write_that_is_not_durable_is_not_acknowledged {
     use super::*;
 
     const WRITES: usize = 20;
+    const READERS: usize = 16;
 
     #[test]
     fn sqlite() {
         let folder = tempfile::tempdir().expect("a folder");
         let faults = Faults::prepare(folder.path());
         let server = start_with(folder.path(), "", &faults.environment());
-        let scim = tenant(&server.url).scim(&server.url);
+        let tenant = tenant(&server.url);
+        let scim = tenant.scim(&server.url);
         let create = |n: usize| scim.post("/Users", user(&format!("user-{n}@example.com")));
         create(0).expect(201);
         faults.begin(Fault::NotDurable);
         for n in 1..=WRITES {
             create(n).expect(503);
         }
-        scim.get("/Users").expect(200);
+        // Several at once, so that connections are opened for them.
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| tenant.scim(&server.url).get("/Users").expect(200));
+            }
+        });
         faults.end();
         create(WRITES + 1).expect(201);
     }

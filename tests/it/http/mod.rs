@@ -17,6 +17,7 @@ mod event_log;
 mod groups_members;
 mod identities;
 mod large_changes;
+mod large_changes_between;
 mod large_groups;
 mod limits;
 mod lists_filter;
