@@ -459,6 +459,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Identities that were merged into this one.
+    pub fn identity_merged_keys(&mut self, key: i64) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT key FROM identity WHERE merged_into = ? ORDER BY key",
+            &[Bind::Int(key)],
+        )
+    }
+
     /// What is only about an identity that has ended goes.
     pub fn identity_forget(&mut self, key: i64) -> Result<(), StoreError> {
         self.execute("DELETE FROM identity_alias WHERE identity_key = ?", &[Bind::Int(key)])?;

@@ -307,6 +307,10 @@ fn merge(
         return Err(conflict("already_merged", message));
     }
     let (source, target) = (load(tx, from)?, load(tx, into)?);
+    if target.accounts.is_empty() {
+        let message = "The other identity has ended and is never matched again.";
+        return Err(conflict("identity_ended", message));
+    }
     if source.accounts.len() + target.accounts.len() > MAX_ACCOUNTS {
         let message = format!("Together they have more than {MAX_ACCOUNTS} accounts.");
         return Err(conflict("too_many_accounts", &message));

@@ -104,13 +104,18 @@ pub(super) fn update(
     }
 }
 
-/// An identity without accounts ends.
+/// An identity without accounts ends, and with it what was suggested about those that were merged into
+/// it: none of them has accounts either.
 pub(super) fn end(
     tx: &mut Tx<'_>,
     ledger: &mut Ledger<'_>,
     ended: &Person,
 ) -> Result<(), StoreError> {
-    tx.identity_forget(ended.row.key)?;
+    let mut keys = vec![ended.row.key];
+    while let Some(key) = keys.pop() {
+        tx.identity_forget(key)?;
+        keys.extend(tx.identity_merged_keys(key)?);
+    }
     let data = ended.view(ledger.organization_id);
     ledger.append(tx, name::IDENTITY_ENDED, ended, &data)
 }

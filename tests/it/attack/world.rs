@@ -226,7 +226,7 @@ impl World {
             b.insert(label, value);
         }
         let persons = format!("/api/v1/organizations/{organization}");
-        keep_identities(&self.root, &persons, &json!(made.id()));
+        keep_identities(&self.root, &persons, &json!(b.get("directory")));
         let found = self.root.get(&format!("{persons}/identities?user_id={ada}")).expect(200);
         let identity = text(&found.body["data"][0]["id"]);
         // An address of somebody else makes a suggestion.

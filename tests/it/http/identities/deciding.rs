@@ -149,6 +149,17 @@ fn undo_is_bounded_by_what_is_there(app: &TestApp) {
     offices[0].dismiss(&cara);
     assert!(company.suggestions().is_empty());
     company.decide("identity_suggestion_1", "accept", 404);
+    // Also those that lead to it by another one.
+    let dora = offices[0].hire("Dora", "g@example.com");
+    let also = offices[1].hire("Dora", "h@example.com");
+    company.decide_only("accept");
+    let third = offices[1].hire("third", "i@example.com");
+    offices[1].set(&third, "name.formatted", json!("Dora"));
+    assert_eq!(company.suggestions().len(), 1);
+    offices[0].dismiss(&dora);
+    assert_eq!(company.suggestions().len(), 1, "the other account is there");
+    offices[1].dismiss(&also);
+    assert!(company.suggestions().is_empty());
 }
 
 fn merged_person_is_who_the_primary_directory_knows(app: &TestApp) {
