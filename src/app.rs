@@ -261,6 +261,9 @@ impl App {
                 if let Err(error) = service.apply_policies().await {
                     tracing::warn!(%error, "policies are not applied yet");
                 }
+                if let Err(error) = service.settle_identities().await {
+                    tracing::warn!(%error, "identities are not settled yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });

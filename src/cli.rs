@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod events;
 mod portal;
+mod identities;
 mod requests;
 
 use std::io::IsTerminal;
@@ -45,6 +46,9 @@ enum Command {
     /// Customers
     #[command(subcommand)]
     Organization(Organization),
+    /// Persons of an organization across its directories
+    #[command(subcommand)]
+    Identity(identities::Identity),
     /// Connections to the directories of customers
     #[command(subcommand)]
     Directory(Directory),
@@ -249,6 +253,10 @@ impl Call {
         Self { method: "POST", path: path.into(), body: Some(body) }
     }
 
+    fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "PUT", path: path.into(), body: Some(body) }
+    }
+
     fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { method: "PATCH", path: path.into(), body: Some(body) }
     }
@@ -301,6 +309,7 @@ async fn serve(config: &Config) -> Result<(), StartError> {
 fn call(command: Command) -> Call {
     match command {
         Command::Organization(command) => organization(command),
+        Command::Identity(command) => identities::call(command),
         Command::Directory(command) => directory(command),
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),

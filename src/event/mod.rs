@@ -43,6 +43,24 @@ pub mod name {
     pub const TOKEN_CREATED: &str = "dsync.token.created";
     pub const TOKEN_REVOKED: &str = "dsync.token.revoked";
 
+    pub const IDENTITY_CREATED: &str = "rollbook.identity.created";
+    pub const IDENTITY_UPDATED: &str = "rollbook.identity.updated";
+    /// An operator has found that two identities are one person; `data` is the one that stays.
+    pub const IDENTITY_MERGED: &str = "rollbook.identity.merged";
+    /// The same taken back; `data` is the one that stayed.
+    pub const IDENTITY_UNMERGED: &str = "rollbook.identity.unmerged";
+    pub const IDENTITY_ENDED: &str = "rollbook.identity.ended";
+
+    /// Only for native readers: the contract of the app-facing API does not know them.
+    pub const NATIVE: [&str; 5] =
+        [IDENTITY_CREATED, IDENTITY_UPDATED, IDENTITY_MERGED, IDENTITY_UNMERGED, IDENTITY_ENDED];
+
+    /// Whether events of that name are only for native readers.
+    pub fn is_native(name: &str) -> bool {
+        name.starts_with("rollbook.")
+    }
+
+    /// What the app-facing API knows.
     pub const ALL: [&str; 12] = [
         ACTIVATED,
         DELETED,

@@ -171,6 +171,9 @@ pub struct Directory {
     pub registry: Registry,
     /// The version of the directory's own schemas that the registry has.
     pub schema_version: i64,
+    /// Key of its organization, where that keeps identities. Switching them on counts as a change of
+    /// the schemas, so a unit that goes by this has it right.
+    pub identities: Option<i64>,
 }
 
 impl Directory {
@@ -207,6 +210,7 @@ impl Directory {
             records: settings.records,
             registry,
             schema_version: row.schema_version,
+            identities: row.identities,
         }
     }
 

@@ -80,6 +80,8 @@ mod tests {
             last_request: None,
             schema_version,
             policy_cursor: None,
+            identities: None,
+            primary: false,
         };
         let known = KnownDirectories::default();
         let of = |row: &DirectoryRow, served: &[&'static str]| {

@@ -44,7 +44,9 @@ pub(super) fn tell(
             let groups = [groups, &emptied(tx, recorder, new.key)?].concat();
             let groups = group_rows(tx, recorder, &groups)?;
             recorder.left(tx, old, &groups, reason)?;
-            recorder.deleted(tx, new, Some(reason))
+            recorder.deleted(tx, new, Some(reason))?;
+            // In SCIM the user is there, and may come back.
+            recorder.account_seen(tx, new)
         }
         (false, true) => {
             // The app is not told that the user is in these.
@@ -110,7 +112,7 @@ pub(super) fn lock_moved(
     recorder: &Recorder<'_>,
     moved: &Outcome,
 ) -> Result<(), StoreError> {
-    if !may_lift(recorder) || moved.removed.is_empty() || moved.added.is_empty() {
+    if !recorder.in_force.may_lift() || moved.removed.is_empty() || moved.added.is_empty() {
         return Ok(());
     }
     let mut keys: Vec<i64> = moved.removed.iter().chain(&moved.added).copied().collect();
@@ -151,12 +153,6 @@ pub(super) fn note_groupless(
     Ok(())
 }
 
-/// Whether somebody can be suspended, or be counted as in no group. While changed policies have not
-/// reached everybody, what the ones before have left is still there.
-fn may_lift(recorder: &Recorder<'_>) -> bool {
-    recorder.in_force.changing || recorder.in_force.policies.suspend_when_groupless.is_some()
-}
-
 /// Members have joined a group, which is locked. Who was suspended for being in none comes back.
 /// Answers who they are.
 pub(super) fn joined(
@@ -165,7 +161,7 @@ pub(super) fn joined(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
-    if may_lift(recorder) {
+    if recorder.in_force.may_lift() {
         for keys in keys.chunks(CHUNK) {
             for user in tx.app_user_lock(recorder.directory.key, keys)? {
                 if user.suspended || user.groupless_since.is_some() {
@@ -201,6 +197,7 @@ pub(super) fn depart(
     keys: (String, Option<String>),
 ) -> Result<Vec<ResourceRow>, StoreError> {
     if !row.app_state.is_visible() {
+        recorder.account_gone(tx, &row.id)?;
         return Ok(Vec::new());
     }
     let (reason, now) = (Reason::ScimDelete, recorder.now.max(row.modified));
@@ -209,6 +206,7 @@ pub(super) fn depart(
     recorder.left(tx, row, &groups, reason)?;
     if !recorder.in_force.policies.keeps_departed() {
         recorder.deleted(tx, row, Some(reason))?;
+        recorder.account_gone(tx, &row.id)?;
         return Ok(groups);
     }
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
@@ -278,7 +276,8 @@ fn end(
     departed: DepartedRow,
 ) -> Result<(), StoreError> {
     let row = departed_row(departed);
-    recorder.deleted(tx, &row, Some(Reason::ScimDelete))
+    recorder.deleted(tx, &row, Some(Reason::ScimDelete))?;
+    recorder.account_gone(tx, &row.id)
 }
 
 /// A departed user as the inactive user that the app sees.

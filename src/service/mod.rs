@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod exchange;
 pub mod idempotent;
+pub mod identity;
 pub mod intent;
 mod known;
 mod lifecycle;
@@ -89,6 +90,7 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    pub identity_metrics: identity::IdentityMetrics,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     pub intent_metrics: intent::IntentMetrics,
@@ -168,6 +170,7 @@ impl Service {
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            identity_metrics: identity::IdentityMetrics::default(),
             event_log: events::EventLog::default(),
             intent_metrics: intent::IntentMetrics::default(),
             portal: portal::Portal::new(secret_key),

@@ -15,6 +15,7 @@ use super::authenticate::served_catalogue;
 use super::context::{Directory, State};
 use super::error::AdminError;
 use super::exchange::Listed;
+use super::identity::Scope;
 use super::lifecycle;
 use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
@@ -204,6 +205,7 @@ impl PolicyWork {
         let mut recorder = Recorder {
             directory: &self.directory,
             in_force: InForce::new(&shared.settings, shared.policy_cursor),
+            identities: Scope::enter(tx, &self.directory)?,
             ids: ids.clone(),
             now: self.now,
             event_ids: Listed::default(),

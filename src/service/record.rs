@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
+use super::identity::{self, Facts, Ledger, Scope};
 use super::policy::InForce;
 use super::unit::Site;
 use crate::clock::Ids;
@@ -27,6 +28,8 @@ pub(super) const MAX_NAMED: usize = 50;
 pub(super) struct Recorder<'r> {
     pub(super) directory: &'r Directory,
     pub(super) in_force: InForce,
+    /// Where users are linked to identities, if the unit may change what the app sees of one.
+    pub(super) identities: Option<Scope>,
     pub(super) ids: Ids,
     pub(super) now: i64,
     /// The events that were appended.
@@ -144,8 +147,49 @@ impl Recorder<'_> {
         row: &ResourceRow,
         told: Option<&Told>,
     ) -> Result<(), StoreError> {
-        match self.creation(row, told) {
-            Some(new) => tx.event_append(self.directory.key, &new),
+        let Some(new) = self.creation(row, told) else { return Ok(()) };
+        tx.event_append(self.directory.key, &new)?;
+        self.account_seen(tx, row)
+    }
+
+    fn ledger(&mut self) -> Option<Ledger<'_>> {
+        Some(Ledger {
+            scope: self.identities?,
+            directory_key: self.directory.key,
+            organization_id: &self.directory.organization_id,
+            ids: &mut self.ids,
+            event_ids: &mut self.event_ids,
+            now: self.now,
+        })
+    }
+
+    /// The identity of a user follows what the app sees of the user.
+    pub(super) fn account_seen(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() || row.resource_type != "User" {
+            return Ok(());
+        }
+        match self.view(row) {
+            Some(view) => self.account_is(tx, &row.id, &Facts::of(&view)),
+            None => Ok(()),
+        }
+    }
+
+    fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
+        let directory = self.directory;
+        match &mut self.ledger() {
+            Some(ledger) => identity::account_seen(tx, ledger, &directory.id, id, facts),
+            None => Ok(()),
+        }
+    }
+
+    /// A user is gone for the app and in SCIM.
+    pub(super) fn account_gone(&mut self, tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+        match &mut self.ledger() {
+            Some(ledger) => identity::account_gone(tx, ledger, id),
             None => Ok(()),
         }
     }
@@ -180,10 +224,14 @@ impl Recorder<'_> {
         };
         let Some(mut previous) = previous_attributes(&before, &data) else { return Ok(()) };
         stable::stabilise(&mut previous);
+        let facts = (self.identities.is_some() && new.resource_type == "User")
+            .then(|| Facts::of(&data))
+            .filter(|facts| *facts != Facts::of(&before));
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        self.append(tx, event, &new.id, data.to_string(), reason)
+        self.append(tx, event, &new.id, data.to_string(), reason)?;
+        facts.map_or(Ok(()), |facts| self.account_is(tx, &new.id, &facts))
     }
 
     pub(super) fn deleted(

@@ -10,6 +10,7 @@ use super::ServiceError;
 pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content};
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
+use super::identity::Scope;
 use super::membership::{Group, Plan};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, Told, object};
@@ -332,10 +333,17 @@ impl Site {
                 Err(ServiceError::SchemasChange)
             }
             Some(shared) => {
+                let in_force = InForce::new(&shared.settings, shared.policy_cursor);
+                // Before any resource is locked.
+                let identities = match self.resource_type.is_user() || in_force.may_lift() {
+                    true => Scope::enter(tx, &self.directory)?,
+                    false => None,
+                };
                 membership::guard(tx, &self.directory, guard)?;
                 Ok(Recorder {
                     directory: &self.directory,
-                    in_force: InForce::new(&shared.settings, shared.policy_cursor),
+                    in_force,
+                    identities,
                     ids: self.ids.clone(),
                     now: self.now,
                     event_ids: Listed::default(),

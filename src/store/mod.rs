@@ -32,6 +32,8 @@ pub mod directory;
 pub mod event;
 pub mod event_log;
 pub mod idempotent;
+pub mod identity;
+pub mod identity_suggestion;
 pub mod intent;
 pub mod member;
 pub mod oauth;

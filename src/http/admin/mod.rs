@@ -2,6 +2,7 @@
 
 mod events;
 mod handlers;
+mod identities;
 mod requests;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    use handlers as h;
+    use {handlers as h, identities as i};
     config.service(
         web::scope("/api/v1")
             .service(
@@ -35,6 +36,38 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::organization_update)
                     .delete(h::organization_delete),
             )
+            .service(
+                methods("/organizations/{id}/primary_directory", "GET, PUT")
+                    .get(i::primary_get)
+                    .put(i::primary_put),
+            )
+            .service(methods("/organizations/{id}/identities", "GET").get(i::list))
+            .service(methods("/organizations/{id}/identities/{identity}", "GET").get(i::get))
+            .service(
+                methods("/organizations/{id}/identities/{identity}/aliases", "GET, POST")
+                    .get(i::alias_list)
+                    .post(i::alias_create),
+            )
+            .service(
+                methods("/organizations/{id}/identities/{identity}/aliases/{email}", "DELETE")
+                    .delete(i::alias_delete),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions", "GET").get(i::suggestion_list),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions/{suggestion}/accept", "POST")
+                    .post(i::accept),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions/{suggestion}/reject", "POST")
+                    .post(i::reject),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions/{suggestion}/undo", "POST")
+                    .post(i::undo),
+            )
+            .service(methods("/organizations/{id}/orphaned_access", "GET").get(i::orphaned_access))
             .service(
                 methods("/directories", "GET, POST")
                     .get(h::directory_list)

@@ -31,6 +31,8 @@ pub struct DirectoryView {
     pub name: String,
     pub kind: String,
     pub state: String,
+    /// Its accounts say what the identities of the organization are.
+    pub primary: bool,
     pub scim: ScimUrls,
     pub settings: Value,
     pub client: ClientView,
@@ -74,6 +76,7 @@ impl DirectoryView {
             name: row.name,
             kind: row.kind,
             state: row.state,
+            primary: row.primary,
             token: None,
         }
     }
@@ -103,6 +106,9 @@ pub struct DirectoryChange {
     #[serde(default)]
     pub config: Option<Value>,
 }
+
+const PRIMARY: &str = "The directory is the primary one of its organization. PUT primary_directory \
+                       with dry_run shows what follows from another one or none; choose that first.";
 
 pub(super) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
@@ -401,6 +407,10 @@ impl Service {
                     return Ok(());
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                // Nobody makes it the primary one behind this look: that takes the directory as well.
+                if row.primary {
+                    return Err(AdminError::new(409, "directory_is_primary", PRIMARY).into());
+                }
                 let deleting = State::Deleting.as_str();
                 tx.directory_update(row.key, &row.name, deleting, &row.settings, &row.config, now)?;
                 tx.token_delete_all(row.key)?;

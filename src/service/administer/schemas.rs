@@ -19,6 +19,7 @@ use crate::scim::{Object, Registry, ResourceType};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::exchange::Listed;
+use crate::service::identity::Scope;
 use crate::service::policy::InForce;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::columns;
@@ -359,11 +360,13 @@ impl Step {
             return Ok(None);
         }
         let directory = &self.change.directory;
+        let identities = Scope::enter(tx, directory)?;
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
         let in_force = InForce { policies: directory.policies, changing: false };
         let (ids, event_ids) = (self.ids.clone(), Listed::default());
         let (now, has_intents) = (self.now, false);
-        let mut recorder = Recorder { directory, in_force, ids, now, event_ids, has_intents };
+        let mut recorder =
+            Recorder { directory, in_force, identities, ids, now, event_ids, has_intents };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);

@@ -11,7 +11,7 @@ mod retention;
 mod sequence;
 mod snapshot;
 mod view;
-mod walk;
+pub(super) mod walk;
 
 pub use checkpoint::{Checkpoint, CheckpointPut, Place};
 pub use read::{EventQuery, LogPage, LogQuery, Start};

@@ -133,9 +133,23 @@ pub struct LogPage {
     pub more: bool,
 }
 
+/// Who reads: native readers see events that the app-facing API does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    App,
+    Native,
+}
+
+impl Audience {
+    fn sees(self, event: &str) -> bool {
+        self == Self::Native || !name::is_native(event)
+    }
+}
+
 /// What of the log a reader wants, checked.
 #[derive(Clone, Debug)]
 struct Filter {
+    audience: Audience,
     /// None means all.
     names: Option<Vec<String>>,
     range: Option<(i64, i64)>,
@@ -150,7 +164,8 @@ impl Filter {
     }
 
     fn passes(&self, head: &LogHead) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(&head.event))
+        self.audience.sees(&head.event)
+            && self.names.as_ref().is_none_or(|names| names.contains(&head.event))
             && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
     }
 
@@ -174,15 +189,19 @@ impl Filter {
 
 /// Names of events, checked. Those of other families than ours are no fault and match nothing: an app
 /// may ask for all that it understands.
-fn names(events: &[String]) -> Result<Option<Vec<String>>, AdminError> {
-    let unknown = events
-        .iter()
-        .find(|event| event.starts_with("dsync.") && !name::ALL.contains(&event.as_str()));
-    match unknown {
+fn names(events: &[String], audience: Audience) -> Result<Option<Vec<String>>, AdminError> {
+    let is_unknown = |event: &&String| match audience {
+        _ if event.starts_with("dsync.") => !name::ALL.contains(&event.as_str()),
+        Audience::Native => name::is_native(event) && !name::NATIVE.contains(&event.as_str()),
+        Audience::App => false,
+    };
+    match events.iter().find(is_unknown) {
         Some(event) => {
+            let known = if name::is_native(event) { &name::NATIVE[..] } else { &name::ALL[..] };
             let event: String = event.chars().take(80).collect();
-            let known = name::ALL.join(", ");
-            let message = format!("\"{event}\" is no event; those of directories are {known}.");
+            let what = if name::is_native(&event) { "identities" } else { "directories" };
+            let known = known.join(", ");
+            let message = format!("\"{event}\" is no event; those of {what} are {known}.");
             Err(AdminError::invalid("events", message))
         }
         None => Ok((!events.is_empty()).then(|| events.to_vec())),
@@ -254,13 +273,28 @@ fn read(
 ) -> Result<Found, StoreError> {
     let end = tx.log_position()?;
     let directories = filter.directories(tx)?;
-    let mut stretch = Stretch { order, beyond, directories, limit };
+    let stretch = Stretch { order, beyond, directories, limit };
     if !filter.looks_at_heads() {
         let LogPart { rows, full } = tx.log_rows(&stretch)?;
+        // Where there are others among them, the heads tell which ones count.
+        if rows.iter().any(|row| !filter.audience.sees(&row.event)) {
+            return read_heads(tx, filter, stretch, end);
+        }
         let all = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
         let stopped = rows.last().filter(|_| full && !all).map(place);
         return Ok(Found { rows, stopped, end });
     }
+    read_heads(tx, filter, stretch, end)
+}
+
+/// The same for readers who do not want every event.
+fn read_heads(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    mut stretch: Stretch,
+    end: i64,
+) -> Result<Found, StoreError> {
+    let (order, limit) = (stretch.order, stretch.limit);
     stretch.limit = CHUNK;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut found, mut stopped) = (Vec::new(), None);
@@ -325,7 +359,8 @@ impl Service {
         let range = (from.is_some() || to.is_some())
             .then(|| (from.unwrap_or(0), to.unwrap_or(i64::MAX - SLACK_MS)));
         let filter = Filter {
-            names: names(&query.events)?,
+            audience: Audience::App,
+            names: names(&query.events, Audience::App)?,
             range,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory: None,
@@ -366,7 +401,8 @@ impl Service {
             None => None,
         };
         let filter = Filter {
-            names: names(&query.events)?,
+            audience: Audience::Native,
+            names: names(&query.events, Audience::Native)?,
             range: None,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory,

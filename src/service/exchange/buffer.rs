@@ -206,6 +206,8 @@ mod tests {
             last_request: None,
             schema_version: 0,
             policy_cursor: None,
+            identities: None,
+            primary: false,
         };
         let trace = Trace::on();
         trace.received(&vec![b' '; body]);

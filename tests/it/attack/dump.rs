@@ -63,6 +63,9 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
         "consumer" => format!(
             "owner LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
         ),
+        "organization_identity" | "identity" | "identity_alias" => {
+            format!("organization_key = (SELECT o.key FROM organization o WHERE o.{organization})")
+        }
         _ if has_directory => format!("directory_key IN ({keys})"),
         _ => "1 = 1".to_owned(),
     }

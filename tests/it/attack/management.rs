@@ -7,6 +7,7 @@ use super::{Attack, Who};
 pub(super) fn attacks() -> Vec<Attack> {
     [
         organizations(),
+        identities(),
         directories(),
         parts(),
         requests(),
@@ -42,6 +43,91 @@ fn organizations() -> Vec<Attack> {
         operator(one, "PATCH", "/organizations/{a_organization}", 403)
             .body(json!({"external_id": "{organization_external_id}"})),
     ]
+}
+
+/// Persons of B's organization, under its own name and under A's.
+fn identities() -> Vec<Attack> {
+    let routes: [(&'static str, &'static str, &'static str, Option<Value>); 8] = [
+        ("/organizations/{id}/identities/{identity}", "GET", "identities/{identity}", None),
+        (
+            "/organizations/{id}/identities/{identity}/aliases",
+            "GET",
+            "identities/{identity}/aliases",
+            None,
+        ),
+        (
+            "/organizations/{id}/identities/{identity}/aliases",
+            "POST",
+            "identities/{identity}/aliases",
+            Some(json!({"email": "mine@example.com"})),
+        ),
+        (
+            "/organizations/{id}/identities/{identity}/aliases/{email}",
+            "DELETE",
+            "identities/{identity}/aliases/{=boss_email}",
+            None,
+        ),
+        (
+            "/organizations/{id}/identity_suggestions/{suggestion}/accept",
+            "POST",
+            "identity_suggestions/{suggestion}/accept",
+            None,
+        ),
+        (
+            "/organizations/{id}/identity_suggestions/{suggestion}/reject",
+            "POST",
+            "identity_suggestions/{suggestion}/reject",
+            None,
+        ),
+        (
+            "/organizations/{id}/identity_suggestions/{suggestion}/undo",
+            "POST",
+            "identity_suggestions/{suggestion}/undo",
+            None,
+        ),
+        ("/organizations/{id}/primary_directory", "PUT", "primary_directory", None),
+    ];
+    let mut attacks = Vec::new();
+    for (route, method, path, body) in routes {
+        for organization in ["{organization}", "{a_organization}"] {
+            let (body, status) = match route {
+                "/organizations/{id}/primary_directory" => {
+                    let status = if organization == "{organization}" { 404 } else { 422 };
+                    (Some(json!({"directory_id": "{directory}"})), status)
+                }
+                _ => (body.clone(), 404),
+            };
+            let path = format!("/organizations/{organization}/{path}");
+            attacks.push(Attack { body, ..operator(route, method, &path, status) });
+        }
+    }
+    let dry = json!({"directory_id": "{directory}", "dry_run": true});
+    let route = "/organizations/{id}/primary_directory";
+    let mine = "/organizations/{a_organization}";
+    attacks.push(operator(route, "PUT", &format!("{mine}/primary_directory"), 422).body(dry));
+    for (route, part) in [
+        ("/organizations/{id}/primary_directory", "primary_directory"),
+        ("/organizations/{id}/identities", "identities"),
+        ("/organizations/{id}/identity_suggestions", "identity_suggestions"),
+        ("/organizations/{id}/orphaned_access", "orphaned_access"),
+    ] {
+        attacks.push(operator(
+            route,
+            "GET",
+            &format!("/organizations/{{organization}}/{part}"),
+            404,
+        ));
+        attacks.push(operator(route, "GET", &format!("{mine}/{part}?limit=500"), 200));
+        attacks.push(operator(route, "GET", &format!("{mine}/{part}?after={{identity}}"), 200));
+        attacks.push(operator(route, "GET", &format!("{mine}/{part}?before={{suggestion}}"), 200));
+    }
+    let list = "/organizations/{id}/identities";
+    for (query, status) in
+        [("email={=user_email}", 200), ("user_id={user}", 200), ("directory_id={directory}", 404)]
+    {
+        attacks.push(operator(list, "GET", &format!("{mine}/identities?{query}"), status));
+    }
+    attacks
 }
 
 fn directories() -> Vec<Attack> {

@@ -227,6 +227,16 @@ impl World {
         for (label, value) in ["oauth_client", "oauth_secret", "access_token"].iter().zip(made) {
             b.insert(label, value);
         }
+        let persons = format!("/api/v1/organizations/{organization}");
+        keep_identities(&self.root, &persons, &json!(b.get("directory")));
+        let found = self.root.get(&format!("{persons}/identities?user_id={ada}")).expect(200);
+        let identity = text(&found.body["data"][0]["id"]);
+        // An address of somebody else makes a suggestion.
+        let alias = json!({"email": b.get("boss_email")});
+        self.root.post(&format!("{persons}/identities/{identity}/aliases"), alias).expect(201);
+        let found = self.root.get(&format!("{persons}/identity_suggestions")).expect(200);
+        b.insert("suggestion", text(&found.body["data"][0]["id"]));
+        b.insert("identity", identity);
         let key = json!({"name": mark(b, "api_key_name", "Key *"), "scopes": ["manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -278,6 +288,8 @@ impl World {
                 self.root.put(&format!("{directory}/{list}"), values).expect(200);
             }
         }
+        let persons = format!("/api/v1/organizations/{organization}");
+        keep_identities(&self.root, &persons, &Value::Null);
         let directory = format!("/api/v1/directories/{}", a.get("a_directory"));
         let made = oauth_client(&self.root, &directory, "A");
         for (label, value) in
@@ -333,6 +345,15 @@ impl World {
         let path = format!("/api/v1/directories/{}/tokens", a.get("a_directory"));
         let token = self.root.post(&path, json!({"user_id": a.get("a_user")})).expect(201);
         token.body["secret"].as_str().expect("a secret").to_owned()
+    }
+}
+
+/// The organization at that path keeps identities, and everybody has one.
+fn keep_identities(root: &Client, path: &str, primary: &Value) {
+    let path = format!("{path}/primary_directory");
+    root.put(&path, json!({"directory_id": primary})).expect(200);
+    while root.get(&path).expect(200).body["identities"] != "on" {
+        std::thread::yield_now();
     }
 }
 

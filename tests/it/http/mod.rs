@@ -15,6 +15,7 @@ mod errors;
 mod etag;
 mod event_log;
 mod groups_members;
+mod identities;
 mod large_changes;
 mod large_changes_between;
 mod large_groups;

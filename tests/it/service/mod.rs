@@ -7,6 +7,7 @@ mod cost;
 mod create_baseline;
 mod event_readers;
 mod events;
+mod history;
 mod pending_model;
 mod pending_race;
 mod policy_cost;

@@ -168,6 +168,18 @@ impl TestApp {
         self.wait(async move { service.apply_policies().await }).expect("policies are applied");
     }
 
+    /// Does what is left to do about identities.
+    pub fn settle_identities(&self) {
+        let service = Arc::clone(self.service());
+        self.wait(async move { service.settle_identities().await }).expect("identities");
+    }
+
+    /// Removes what deleted directories have left.
+    pub fn purge(&self) {
+        let service = Arc::clone(self.service());
+        self.wait(async move { service.purge_deleted_directories().await }).expect("a purge");
+    }
+
     /// Stops the server and waits until it has let go of the database.
     fn stop(&mut self) {
         if let Some(service) = self.service.take() {
