@@ -31,6 +31,7 @@
 //!   [`service::context::Settings`].
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
+//! - What an operator makes of users, custom attributes and roles: `src/service/mapping/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::RecordSettings;
 use super::limit::RateLimit;
+use super::mapping::Mapping;
 use super::oauth::EntraToken;
 use super::policy::{InactiveUsers, OnDelete, Policies, Revive, Span};
 use crate::profile::{PROVIDERS, Profile};
@@ -169,8 +170,10 @@ pub struct Directory {
     /// What is kept of its requests.
     pub records: RecordSettings,
     pub registry: Registry,
-    /// The version of the directory's own schemas that the registry has.
+    /// The version of the directory's own schemas that the registry has, and of its maps.
     pub schema_version: i64,
+    /// What the operator makes of its users.
+    pub mapping: Arc<Mapping>,
 }
 
 impl Directory {
@@ -207,6 +210,7 @@ impl Directory {
             records: settings.records,
             registry,
             schema_version: row.schema_version,
+            mapping: Arc::new(Mapping::of_row(row)),
         }
     }
 

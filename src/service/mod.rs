@@ -23,6 +23,7 @@ pub mod intent;
 mod known;
 mod lifecycle;
 pub mod limit;
+pub mod mapping;
 mod membership;
 pub mod oauth;
 pub mod openapi;
@@ -88,6 +89,7 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    pub mapping_metrics: mapping::work::MappingMetrics,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     pub intent_metrics: intent::IntentMetrics,
@@ -166,6 +168,7 @@ impl Service {
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            mapping_metrics: mapping::work::MappingMetrics::default(),
             event_log: events::EventLog::default(),
             intent_metrics: intent::IntentMetrics::default(),
             members_at_once: intent::MEMBERS_AT_ONCE,

@@ -27,6 +27,12 @@ pub struct DirectoryRow {
     pub schema_version: i64,
     /// Key of the last user who was brought to changed policies; `None` when all are.
     pub policy_cursor: Option<i64>,
+    /// JSON object; `None` for none.
+    pub attribute_map: Option<String>,
+    /// JSON object; `None` for none.
+    pub role_map: Option<String>,
+    /// Key of the last user who was brought to changed maps; `None` when all are.
+    pub mapping_cursor: Option<i64>,
 }
 
 type Sql = (
@@ -43,6 +49,9 @@ type Sql = (
     BigInt,
     Nullable<BigInt>,
     BigInt,
+    Nullable<BigInt>,
+    Nullable<Text>,
+    Nullable<Text>,
     Nullable<BigInt>,
 );
 
@@ -77,7 +86,8 @@ pub struct NewDirectory {
 
 const COLUMNS: &str = "SELECT d.key, d.id, o.id, d.external_key, d.name, d.kind, d.state, \
      d.settings, d.config, d.created, d.modified, d.last_request, d.schema_version, \
-     d.policy_cursor FROM directory d JOIN organization o ON o.key = d.organization_key";
+     d.policy_cursor, d.attribute_map, d.role_map, d.mapping_cursor \
+     FROM directory d JOIN organization o ON o.key = d.organization_key";
 
 impl Tx<'_> {
     pub fn directory_insert(&mut self, new: &NewDirectory) -> Result<i64, StoreError> {
@@ -273,8 +283,9 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 17] = [
+        const TABLES: [(&str, &str); 18] = [
             ("directory_client", "directory_key"),
+            ("role_work", "kind, target_key"),
             ("member_intent_part", "group_key, part"),
             ("member_intent", "group_key"),
             ("member", "group_key, member_key"),

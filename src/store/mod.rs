@@ -33,6 +33,7 @@ pub mod event;
 pub mod event_log;
 pub mod idempotent;
 pub mod intent;
+pub mod mapping;
 pub mod member;
 pub mod oauth;
 pub mod organization;

@@ -104,7 +104,7 @@ pub struct DirectoryChange {
     pub config: Option<Value>,
 }
 
-pub(super) fn missing() -> ServiceError {
+pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
 

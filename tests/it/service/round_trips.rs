@@ -31,8 +31,12 @@ fn sent(request: impl FnOnce()) -> Vec<String> {
     taken();
     request();
     const ABOUT: [&str; 3] = [" resource", " member", "INTO event "];
-    const BESIDE: [&str; 3] =
-        ["request_record", "policy_cursor IS NOT NULL", "SELECT state, schema_version"];
+    const BESIDE: [&str; 4] = [
+        "request_record",
+        "policy_cursor IS NOT NULL",
+        "attribute_faults IS NOT NULL",
+        "SELECT state, schema_version",
+    ];
     let mut texts = taken();
     texts.retain(|text| {
         ABOUT.iter().any(|word| text.contains(word))
