@@ -84,8 +84,14 @@ impl Consumer {
 /// The old values are those that were told, and something changed.
 fn update(known: &mut Value, data: &Value) -> Result<(), String> {
     let previous = data["previous_attributes"].as_object().ok_or("no previous_attributes")?;
-    for (name, old) in previous.iter().filter(|(name, _)| *name != "raw_attributes") {
-        if known[name] != *old {
+    for (name, old) in previous {
+        // Inside of these only what has changed is told.
+        let nested = ["raw_attributes", "custom_attributes"].contains(&name.as_str());
+        let same = match old.as_object().filter(|_| nested) {
+            Some(members) => members.iter().all(|(member, old)| known[name][member] == *old),
+            None => known[name] == *old,
+        };
+        if !same {
             return Err(format!("\"{name}\" was {}, not {old}", known[name]));
         }
     }

@@ -68,7 +68,7 @@ fn told(app: &TestApp) -> usize {
 fn change_members(app: &TestApp, id: &str, op: &str, members: &[&str]) -> Answer {
     let value: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
     let operation = json!([{"op": op, "path": "members", "value": value}]);
-    app.scim.patch(&format!("/Groups/{id}"), patch(operation)).expect(200)
+    app.scim.patch(&format!("/Groups/{id}?attributes=id"), patch(operation)).expect(200)
 }
 
 #[track_caller]
