@@ -211,10 +211,12 @@ impl Walk {
     }
 
     /// A part whose value is worked on: it draws what its value costs. What a macro has gathered so far is
-    /// left out, because the interpreter appends to it without a copy.
+    /// left out: the interpreter appends to it without a copy, as long as the step of the macro keeps its
+    /// form, `@result + [element]`.
     fn costly(&mut self, node: IdedExpr) -> Result<IdedExpr, String> {
         let is_free = match &node.expr {
-            Expr::Literal(_) => true,
+            // The elements of these have drawn what they cost.
+            Expr::Literal(_) | Expr::List(_) | Expr::Map(_) => true,
             Expr::Ident(name) => name.starts_with('@'),
             _ => false,
         };
@@ -247,4 +249,31 @@ fn call(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
 
 fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise each step would copy what was gathered, and draw nothing for it.
+    #[test]
+    fn steps_of_map_and_filter_keep_the_form_that_appends() {
+        for source in ["raw.a.map(e, e.b + 'c')", "raw.a.filter(e, e.b == 'c')"] {
+            let tree = super::super::fuel::ENV.parser().parse(source).expect("CEL");
+            let Expr::Comprehension(walk) = bounded(tree).expect("bounds").tree.expr else {
+                panic!("{source} is a walk");
+            };
+            let step = match walk.loop_step.expr {
+                Expr::Call(choice) if choice.func_name == operators::CONDITIONAL => {
+                    choice.args[1].expr.clone()
+                }
+                step => step,
+            };
+            let Expr::Call(step) = step else { panic!("{source}: {step:?}") };
+            assert_eq!(step.func_name, operators::ADD);
+            assert!(matches!(&step.args[0].expr, Expr::Ident(name) if *name == walk.accu_var));
+            assert!(matches!(step.args[1].expr, Expr::List(_)), "{source}");
+            assert!(matches!(walk.loop_cond.expr, Expr::Literal(_)), "{source}");
+        }
+    }
 }

@@ -238,6 +238,7 @@ fn explained(error: &ExecutionError) -> String {
             error.argument_types().join(", ")
         ),
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
+            let name = symbol(name);
             format!("\"{name}\" does not take {}, {}", left.type_of(), right.type_of())
         }
         ExecutionError::ValuesNotComparable(left, right) => {
@@ -258,6 +259,18 @@ fn explained(error: &ExecutionError) -> String {
         ExecutionError::Overflow(..) => "a number becomes too large".to_owned(),
         ExecutionError::DuplicateKey(_) => "a map has a key twice".to_owned(),
         _ => "it cannot be evaluated".to_owned(),
+    }
+}
+
+/// `+` for `add`, as some errors call it.
+fn symbol(name: &'static str) -> &'static str {
+    match name {
+        "add" => "+",
+        "sub" => "-",
+        "mul" => "*",
+        "div" => "/",
+        "rem" => "%",
+        other => other,
     }
 }
 

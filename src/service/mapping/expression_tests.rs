@@ -81,7 +81,7 @@ fn what_a_user_lacks_is_absent() {
 #[test]
 fn failures_are_explained_without_the_values() {
     for (source, expected) in [
-        ("raw.title + 1", "\"add\" does not take string, int"),
+        ("raw.title + 1", "\"+\" does not take string, int"),
         ("int(raw.title)", "\"int\" cannot use what it is given"),
         ("1 / (size(raw.emails) - 2)", "it divides by zero"),
         ("9223372036854775807 + size(raw.emails)", "a number becomes too large"),

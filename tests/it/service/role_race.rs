@@ -58,7 +58,7 @@ impl<'a> World<'a> {
                 {"role": "editor", "priority": 5, "group": at(1)},
                 {"role": "auditor", "priority": 7, "scim_role": "auditor"},
             ],
-            "default_role": if number % 2 == 0 { Value::Null } else { "guest".into() },
+            "default_role": if number.is_multiple_of(2) { Value::Null } else { "guest".into() },
         });
         let path = format!("/api/v1/directories/{}/role_map", self.app.directory.id);
         // A group of the map may be gone by now.

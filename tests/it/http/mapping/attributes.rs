@@ -150,7 +150,7 @@ fn failing_expression_drops_nothing_and_is_listed(app: &TestApp) {
     let one = |user: &Value| (user["username"].clone(), user["faults"].clone());
     let listed: Vec<_> = listed["data"].as_array().expect("a list").iter().map(one).collect();
     let failed = json!({
-        "attribute": "sum", "kind": "failed", "message": "\"add\" does not take string, int",
+        "attribute": "sum", "kind": "failed", "message": "\"+\" does not take string, int",
     });
     let expected = vec![
         (json!("ben"), json!([{"attribute": "badge", "kind": "missing"}])),
