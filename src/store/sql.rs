@@ -50,6 +50,13 @@ pub(super) struct Statement<'q, Row> {
     row: PhantomData<Row>,
 }
 
+impl<'q, Row> Statement<'q, Row> {
+    /// A statement without values.
+    pub(super) fn fixed(text: &'q str) -> Self {
+        Self { text, binds: &[], keep: Keep::Prepared, row: PhantomData }
+    }
+}
+
 impl<Row, DB> QueryFragment<DB> for Statement<'_, Row>
 where
     DB: Backend + HasSqlType<Bool>,
@@ -198,7 +205,7 @@ impl<'c> Tx<'c> {
         dialect::begin_savepoint(self.conn)?;
         let error = match part(self) {
             Ok(value) => {
-                dialect::commit(self.conn)?;
+                dialect::release(self.conn)?;
                 return Ok(Ok(value));
             }
             Err(error) => error,
@@ -208,7 +215,7 @@ impl<'c> Tx<'c> {
             Ok(storage) => return Err(storage),
             Err(own) => own,
         };
-        dialect::rollback(self.conn)?;
+        dialect::undo(self.conn)?;
         Ok(Err(own))
     }
 

@@ -131,8 +131,8 @@ fn try_batch(
         let inside = |error: diesel::result::Error| (Some(index), StoreError::from(error));
         dialect::begin_savepoint(conn).map_err(inside)?;
         match unit.run(&mut Tx::new(conn)) {
-            Ended::Done => dialect::commit(conn).map_err(inside)?,
-            Ended::Refused => dialect::rollback(conn).map_err(inside)?,
+            Ended::Done => dialect::release(conn).map_err(inside)?,
+            Ended::Refused => dialect::undo(conn).map_err(inside)?,
             Ended::Broken(error) => return Err((Some(index), error)),
         }
         index += 1;

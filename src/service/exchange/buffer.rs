@@ -34,11 +34,20 @@ enum Rated {
 }
 
 impl Rated {
-    /// Requests a second that are kept.
+    /// Requests a second that are kept of a directory.
     fn limit(self) -> u32 {
         match self {
             Self::Read | Self::Refused => 20,
             Self::Write => 500,
+        }
+    }
+
+    /// Requests a second that are kept of all directories together.
+    fn limit_of_all(self) -> u32 {
+        match self {
+            Self::Read | Self::Refused => 200,
+            // No directory's changes go unseen because of another one's.
+            Self::Write => u32::MAX,
         }
     }
 }
@@ -129,8 +138,8 @@ impl Buffer {
 /// Counts what is kept only so often, by directory and second.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    /// Directory, and what the request was → second, and requests in it.
-    counted: HashMap<(i64, Rated), (i64, u32)>,
+    /// Directory (none: all together), and what the request was → second, and requests kept in it.
+    counted: HashMap<(Option<i64>, Rated), (i64, u32)>,
     /// How many there are when past seconds are forgotten next.
     forget_at: usize,
 }
@@ -156,12 +165,16 @@ impl Sampler {
             // Many directories in one second are not looked through for each of their requests.
             self.forget_at = self.counted.len().saturating_mul(2).max(MAX_COUNTED);
         }
-        let (counted, requests) = self.counted.entry((directory_key, rated)).or_insert((second, 0));
-        if *counted != second {
-            (*counted, *requests) = (second, 0);
-        }
-        *requests += 1;
-        *requests <= rated.limit()
+        let mut count = |whose, limit| {
+            let (counted, kept) = self.counted.entry((whose, rated)).or_insert((second, 0));
+            if *counted != second {
+                (*counted, *kept) = (second, 0);
+            }
+            let keeps = *kept < limit;
+            *kept += u32::from(keeps);
+            keeps
+        };
+        count(Some(directory_key), rated.limit()) && count(None, rated.limit_of_all())
     }
 }
 
@@ -276,9 +289,20 @@ mod tests {
         assert!(!keep(1, Kind::Read, 304, 1_999));
         assert!(keep(1, Kind::Read, 200, 2_000), "another second");
         for key in 10..3_000 {
-            assert!(keep(key, Kind::Read, 200, 2_000 + key));
+            assert!(keep(key, Kind::Read, 200, 3_000 + key * 10));
         }
-        assert!(sampler.counted.len() <= MAX_COUNTED + 1);
+        assert!(sampler.counted.len() <= MAX_COUNTED + 2);
+    }
+
+    #[test]
+    fn two_hundred_reads_a_second_are_kept_of_all_directories() {
+        let mut sampler = Sampler::default();
+        for key in 0..250 {
+            assert_eq!(sampler.keeps((key, true), Kind::Read, 200, 1_500), key < 200);
+            assert!(sampler.keeps((key, true), Kind::Write, 201, 1_500), "a write");
+            assert!(sampler.keeps((key, true), Kind::Read, 404, 1_500), "a failure");
+        }
+        assert!(sampler.keeps((1, true), Kind::Read, 200, 2_000), "another second");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Statement};
 
 use super::template::{Piece, Template, select};
 use super::{SQLITE, statements};
+use crate::people::spread;
 
 /// A database that a server has made, with the connection settings of its writer.
 pub(crate) struct Bare {
@@ -105,7 +106,7 @@ impl Bare {
 }
 
 fn create(prepared: &mut [Prepared<'_>], number: u64, id: &str) -> rusqlite::Result<()> {
-    let (name, decimal) = (format!("{number:016x}"), number.to_string());
+    let (name, decimal) = (format!("{:016x}", spread(number)), number.to_string());
     let mut key = 0_i64;
     for Prepared { statement, fillings, gives_key } in prepared {
         for (at, filling) in fillings.iter().enumerate() {

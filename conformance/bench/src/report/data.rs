@@ -16,6 +16,9 @@ const SMALL: u64 = 1_000;
 /// Members of a small group.
 pub(super) const FEW: u64 = 10;
 
+/// Users that a list shows.
+const PAGE: u64 = 100;
+
 /// Users of a large directory whose ids are looked up.
 const KNOWN: u64 = 1_000;
 
@@ -68,14 +71,21 @@ impl Bench {
         Ok(folder)
     }
 
-    /// A server with the small directory: its users, and two groups of a few of them.
+    /// Members of the larger group of a small directory.
+    pub(super) fn paged(&self) -> u64 {
+        PAGE.min(self.members())
+    }
+
+    /// A server with the small directory: its users, a group of the first hundred of them, as the first
+    /// hundred of the large directory are in its large group, and a group of a few.
     pub(super) fn small_directory(
         &self,
         name: &str,
     ) -> Result<(Server, Folder, Directory), String> {
         let (server, folder) = self.fresh(name)?;
         let directory = server.directory()?;
-        fill(&server.clients(&directory, CREATORS)?, self.small(), [FEW, FEW])?;
+        let members = [self.paged(), FEW];
+        fill(&server.clients(&directory, CREATORS)?, self.small(), members)?;
         Ok((server, folder, directory))
     }
 

@@ -36,7 +36,7 @@ pub(super) fn lines(bench: &Bench) -> Result<Vec<Line>, String> {
     let large_group = of_group(&scene, LARGE_GROUP)?;
     let large_rest = of_group(&scene, SMALL_GROUP)?;
     let (small, _folder, directory) = bench.small_directory("growth")?;
-    let (small_plan, scene) = bench.scene(&small, &directory, bench.small(), FEW)?;
+    let (small_plan, scene) = bench.scene(&small, &directory, bench.small(), bench.paged())?;
     let small_rest = of_group(&scene, SMALL_GROUP)?;
     let rates = runs(bench.runs, |subject| {
         let (kind, place) = SUBJECTS.get(subject).ok_or("a subject too many")?;

@@ -16,7 +16,7 @@ const INDIRECT: u64 = 2;
 
 pub(super) fn lines(bench: &Bench) -> Result<Vec<Line>, String> {
     let (server, _folder, directory) = bench.small_directory("reads")?;
-    let (plan, alone) = bench.scene(&server, &directory, bench.small(), super::data::FEW)?;
+    let (plan, alone) = bench.scene(&server, &directory, bench.small(), bench.paged())?;
     let members = members(&server.clients(&directory, CREATORS)?)?;
     let live = health(&server)?;
     let nowhere = [Address { path: String::new(), token: None }];
