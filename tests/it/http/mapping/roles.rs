@@ -7,7 +7,7 @@ use super::{
 };
 use crate::http::{assert_invalid, plain_user};
 use crate::on_both_databases;
-use crate::support::{Consumer, TestApp, event_line, patch};
+use crate::support::{Consumer, Database, TestApp, event_line, patch};
 
 on_both_databases![
     roles_follow_direct_memberships,
@@ -22,7 +22,6 @@ on_both_databases![
     users_who_were_waited_for_get_the_roles_of_the_group,
     bulk_gives_roles_in_the_same_request,
     many_members_are_told_by_the_job,
-    heavy_members_of_several_units_are_told_by_the_job,
     many_users_below_a_group_are_told_by_the_job,
     wrong_maps_are_refused,
     preview_shows_roles_and_stores_nothing,
@@ -357,9 +356,27 @@ fn many_members_are_told_by_the_job(app: &TestApp) {
     assert!(metrics.contains("rollbook_mapping_users_followed_total"), "{metrics}");
 }
 
-/// More members than one unit of memberships takes.
-fn heavy_members_of_several_units_are_told_by_the_job(app: &TestApp) {
-    let users = many_users(app, 1_100);
+/// More members than one unit of memberships takes, each with more users than one unit tells.
+mod members_of_several_units_are_told_by_the_job {
+    use super::*;
+
+    #[test]
+    fn sqlite() {
+        several_units(&start(Database::sqlite()));
+    }
+
+    #[test]
+    fn postgres() {
+        several_units(&start(Database::postgres()));
+    }
+
+    fn start(database: Database) -> TestApp {
+        TestApp::start_with(database, |config| config.members_at_once = 110)
+    }
+}
+
+fn several_units(app: &TestApp) {
+    let users = many_users(app, 240);
     let ids: Vec<&str> = users.iter().map(String::as_str).collect();
     let team = new_group(app, "Team", &[]);
     put_roles(app, json!({"rules": [{"role": "a", "group": team}]}));
