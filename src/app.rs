@@ -65,6 +65,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 const RECLAIM_EVERY: Duration = Duration::from_secs(30);
 /// How often a process looks how far consumers have got.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// How often a process looks for users whose roles have to follow their memberships.
+const MAP_EVERY: Duration = Duration::from_secs(2);
 
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
@@ -263,6 +265,25 @@ impl App {
                 }
                 if let Err(error) = service.settle_identities().await {
                     tracing::warn!(%error, "identities are not settled yet");
+                }
+                tokio::time::sleep(PURGE_EVERY).await;
+            }
+        });
+        // Changes of many memberships leave roles to this.
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.apply_mappings().await {
+                    tracing::warn!(%error, "maps are not applied yet");
+                }
+                tokio::time::sleep(MAP_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.measure_mappings().await {
+                    tracing::warn!(%error, "the number of users with faults is not known");
                 }
                 tokio::time::sleep(PURGE_EVERY).await;
             }

@@ -24,6 +24,7 @@ pub mod intent;
 mod known;
 mod lifecycle;
 pub mod limit;
+pub mod mapping;
 mod membership;
 pub mod oauth;
 pub mod openapi;
@@ -91,6 +92,7 @@ pub struct Service {
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
     pub identity_metrics: identity::IdentityMetrics,
+    pub mapping_metrics: mapping::work::MappingMetrics,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     pub intent_metrics: intent::IntentMetrics,
@@ -171,6 +173,7 @@ impl Service {
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
             identity_metrics: identity::IdentityMetrics::default(),
+            mapping_metrics: mapping::work::MappingMetrics::default(),
             event_log: events::EventLog::default(),
             intent_metrics: intent::IntentMetrics::default(),
             portal: portal::Portal::new(secret_key),

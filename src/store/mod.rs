@@ -35,6 +35,7 @@ pub mod idempotent;
 pub mod identity;
 pub mod identity_suggestion;
 pub mod intent;
+pub mod mapping;
 pub mod member;
 pub mod oauth;
 pub mod organization;

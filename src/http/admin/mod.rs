@@ -3,6 +3,7 @@
 mod events;
 mod handlers;
 mod identities;
+mod mapping;
 mod requests;
 
 use std::sync::Arc;
@@ -102,6 +103,27 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::profile_patch),
             )
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
+            .service(
+                methods("/directories/{id}/attribute_map", "GET, PUT")
+                    .get(mapping::attributes_get)
+                    .put(mapping::attributes_put),
+            )
+            .service(
+                methods("/directories/{id}/attribute_map/preview", "POST")
+                    .post(mapping::attributes_preview),
+            )
+            .service(
+                methods("/directories/{id}/attribute_map/faults", "GET")
+                    .get(mapping::attribute_faults),
+            )
+            .service(
+                methods("/directories/{id}/role_map", "GET, PUT")
+                    .get(mapping::roles_get)
+                    .put(mapping::roles_put),
+            )
+            .service(
+                methods("/directories/{id}/role_map/preview", "POST").post(mapping::roles_preview),
+            )
             .service(methods("/directories/{id}/requests", "GET").get(requests::list))
             .service(methods("/directories/{id}/requests/{request}", "GET").get(requests::get))
             .service(

@@ -10,6 +10,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         identities(),
         directories(),
         parts(),
+        maps(),
         requests(),
         events(),
         tokens(),
@@ -207,6 +208,43 @@ fn parts() -> Vec<Attack> {
             .body(json!({"data": [{"value": "mine", "contains": ["{role_value}"]}]})),
     ]);
     attacks
+}
+
+/// What an operator makes of users: B's directory, and B's groups and users in A's.
+fn maps() -> Vec<Attack> {
+    let attributes = || json!({"attributes": {"name": {"expression": "raw.userName"}}});
+    let theirs = || json!({"rules": [{"role": "mine", "group": "{group}"}]});
+    let (attribute_map, role_map) =
+        ("/directories/{id}/attribute_map", "/directories/{id}/role_map");
+    let (tried, faults) =
+        ("/directories/{id}/attribute_map/preview", "/directories/{id}/attribute_map/faults");
+    let tried_roles = "/directories/{id}/role_map/preview";
+    let at = |route: &str, directory: &str| route.replace("{id}", &format!("{{{directory}}}"));
+    let [b, a] = ["directory", "a_directory"];
+    let users = |mut body: Value| {
+        body["user_ids"] = json!(["{user}"]);
+        body
+    };
+    let guests = || json!({"default_role": "guest"});
+    vec![
+        operator(attribute_map, "GET", &at(attribute_map, b), 404),
+        operator(attribute_map, "GET", &at(attribute_map, a), 200),
+        operator(attribute_map, "PUT", &at(attribute_map, b), 404).body(attributes()),
+        operator(tried, "POST", &at(tried, b), 404).body(attributes()),
+        operator(tried, "POST", &at(tried, a), 200).body(attributes()),
+        operator(tried, "POST", &at(tried, a), 404).body(users(attributes())),
+        operator(faults, "GET", &at(faults, b), 404),
+        operator(faults, "GET", &at(faults, a), 200),
+        operator(faults, "GET", &format!("{}?after={{user}}", at(faults, a)), 200),
+        operator(role_map, "GET", &at(role_map, b), 404),
+        operator(role_map, "GET", &at(role_map, a), 200),
+        operator(role_map, "PUT", &at(role_map, b), 404).body(guests()),
+        operator(role_map, "PUT", &at(role_map, a), 422).body(theirs()),
+        operator(tried_roles, "POST", &at(tried_roles, b), 404).body(guests()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 200).body(guests()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 422).body(theirs()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 404).body(users(guests())),
+    ]
 }
 
 /// Records of requests, B's and those of a directory of A that has sent nothing.

@@ -24,6 +24,7 @@ mod lists_filter;
 mod lists_page_sort;
 mod management;
 mod management_keys;
+mod mapping;
 mod me;
 mod monitoring;
 mod oauth_access;
