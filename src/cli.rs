@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod events;
 mod requests;
+mod webhook;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -64,6 +65,9 @@ enum Command {
     /// What the app is told
     #[command(subcommand)]
     Events(events::Events),
+    /// Where events are sent to
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
 }
 
 #[derive(Subcommand, Debug)]
@@ -301,6 +305,7 @@ fn call(command: Command) -> Call {
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
+        Command::Webhook(command) => webhook::call(command),
         Command::Serve
         | Command::Migrate
         | Command::Health

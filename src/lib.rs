@@ -33,6 +33,7 @@
 //!   `src/service/lifecycle.rs` tells.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
+//! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 //! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].

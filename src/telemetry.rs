@@ -133,6 +133,7 @@ impl Metrics {
         service.store.metrics().register(&mut registry);
         service.policy_metrics.register(&mut registry);
         service.event_log.metrics.register(&mut registry);
+        service.webhooks.metrics.register(&mut registry);
         service.intent_metrics.register(&mut registry);
         service.records.metrics.register(&mut registry);
         Self {
