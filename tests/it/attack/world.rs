@@ -236,6 +236,13 @@ impl World {
         own.put(&format!("/api/v1/consumers/{consumer}"), place).expect(200);
         let events = own.get("/api/v1/events?limit=1").expect(200);
         b.insert("event", text(&events.body["data"][0]["id"]));
+        let hook = json!({"endpoint_url": mark(b, "hook_url", "https://*.example.com/hooks"),
+            "events": ["dsync.user.created"], "state": "paused"});
+        let hook = own.post("/api/v1/webhook_endpoints", hook).expect(201);
+        b.insert("hook", hook.id());
+        b.insert("hook_secret", text(&hook.body["secret"]));
+        let replays = format!("/api/v1/webhook_endpoints/{}/replay", hook.id());
+        b.insert("replay", own.post(&replays, json!({"after": "oldest"})).expect(202).id());
         b.insert("api_secret", secret);
     }
 
@@ -283,6 +290,10 @@ impl World {
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         a.insert("a_api_secret", text(&key.body["secret"]));
+        let own = Client::new(&self.url, a.get("a_api_secret"), "application/json");
+        let hook = json!({"endpoint_url": "https://a.example.com/hooks", "state": "paused",
+            "events": ["dsync.user.created"]});
+        a.insert("a_hook", own.post("/api/v1/webhook_endpoints", hook).expect(201).id());
         *self.a.borrow_mut() = a;
         for who in [Who::A, Who::Holding] {
             self.fresh(who);

@@ -10,5 +10,6 @@ mod members;
 mod requests;
 mod serve;
 mod tls;
+mod webhooks;
 
 use crate::support::process::{Server, first_start, rollbook, run};

@@ -7,6 +7,7 @@ mod database;
 mod jwt;
 mod key_server;
 pub mod process;
+mod receiver;
 
 pub use app::{DirectoryHandle, TestApp};
 pub use client::{Answer, Client, encode};
@@ -14,6 +15,7 @@ pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
 pub use jwt::SigningKey;
 pub use key_server::KeyServer;
+pub use receiver::{Delivery, Receiver, Reply};
 
 use serde_json::{Value, json};
 
