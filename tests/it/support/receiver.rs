@@ -136,7 +136,7 @@ impl Receiver {
 
     /// What was accepted, in its order.
     pub fn accepted(&self) -> Vec<Delivery> {
-        self.all().into_iter().filter(|delivery| is_accepted(delivery)).collect()
+        self.all().into_iter().filter(is_accepted).collect()
     }
 
     /// Waits until so many were accepted, and gives them.

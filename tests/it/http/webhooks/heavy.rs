@@ -21,7 +21,7 @@ mod events_arrive_completely_and_in_order_through_a_receiver_that_fails_heavy {
 
     #[test]
     fn postgres() {
-        run(Database::postgres(), 3);
+        run(Database::postgres(), 2);
     }
 }
 
