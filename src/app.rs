@@ -54,6 +54,10 @@ pub struct LocalAccess {
     pub key: String,
 }
 
+/// How often a process looks for groups whose change another one has left half done: they take no other
+/// change until then.
+const FINISH_EVERY: Duration = Duration::from_secs(5);
+
 /// How often a process looks for directories whose deletion is not finished.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -149,6 +153,8 @@ impl App {
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_webhooks().await;
             released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_idempotent().await;
+            released.map_err(|error| StartError(error.to_string()))?;
         }
         let first_key =
             if config.api_key.is_some() { FirstKey::Configured } else { FirstKey::Make };
@@ -181,11 +187,19 @@ impl App {
         actix_web::rt::spawn(async move { service.run_records().await });
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
+            // What is there at the start was left by somebody who has stopped.
+            let mut age = Duration::ZERO;
             loop {
-                // First: a group that is half changed takes no other change.
-                if let Err(error) = service.finish_member_changes().await {
+                if let Err(error) = service.finish_member_changes(age).await {
                     tracing::warn!(%error, "changes of members are not finished yet");
                 }
+                age = FINISH_EVERY;
+                tokio::time::sleep(FINISH_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
                 // Also deletions that another process began, or that failed half way.
                 if let Err(error) = service.purge_deleted_directories().await {
                     tracing::warn!(%error, "deleted directories are not purged yet");

@@ -33,7 +33,9 @@ pub(super) fn run(config: &Config, command: &Check) -> Result<ExitCode, StartErr
     let shown = !command.json;
     let mut parts = store::check(&location, |part| show(part, shown))?;
     let wrong = |parts: &[CheckPart]| parts.iter().any(|part| !part.findings.is_empty());
-    let counters = |part: &CheckPart| part.name == "counters" && !part.findings.is_empty();
+    let counters = |part: &CheckPart| {
+        ["counters", "app counters"].contains(&part.name) && !part.findings.is_empty()
+    };
     let repair = command.repair && parts.iter().any(counters);
     if repair {
         let directories = store::repair_counters(&location)?;

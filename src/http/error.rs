@@ -42,8 +42,8 @@ pub(super) enum Problem {
     Grant(Refusal),
     /// The directory or the API key is at its rate limit.
     Limited(TooMany),
-    /// The same request runs already.
-    Busy,
+    /// The same request runs already; another try is worth it in so many seconds.
+    Busy(u64),
 }
 
 impl HttpError {
@@ -119,7 +119,7 @@ impl std::fmt::Display for HttpError {
             Problem::Auth(AuthError::Store(error)) => error.fmt(f),
             Problem::Method(allowed) => write!(f, "allowed methods are {allowed}"),
             Problem::Paused => f.write_str("the directory is paused"),
-            Problem::Busy => f.write_str("the same request runs already"),
+            Problem::Busy(_) => f.write_str("the same request runs already"),
             Problem::Grant(refusal) => f.write_str(refusal.error),
             Problem::Limited(_) => f.write_str("the caller is at its rate limit"),
         }
@@ -158,7 +158,7 @@ impl ResponseError for HttpError {
             Problem::Auth(AuthError::TooMany(_)) | Problem::Limited(_) => 429,
             Problem::Method(_) => 405,
             Problem::Paused => 503,
-            Problem::Busy => 409,
+            Problem::Busy(_) => 409,
             Problem::Grant(refusal) if refusal.error == "invalid_client" => 401,
             Problem::Grant(_) => 400,
         };
@@ -222,8 +222,8 @@ impl ResponseError for HttpError {
             Problem::Paused => {
                 response.insert_header((RETRY_AFTER, PAUSED_SECONDS.to_string()));
             }
-            Problem::Busy => {
-                response.insert_header((RETRY_AFTER, RETRY_SECONDS.to_string()));
+            Problem::Busy(seconds) => {
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_SECONDS.to_string()));
@@ -307,11 +307,14 @@ impl HttpError {
             }
             Problem::Limited(too_many) => too_many.sentence(),
             Problem::Paused => "This directory is paused by its operator; try again later.".into(),
-            Problem::Busy => {
-                "A request with this Idempotency-Key is being carried out; try again in \
-                              a second to have its answer."
-                    .into()
-            }
+            Problem::Busy(seconds) => format!(
+                "A request with this Idempotency-Key is being carried out; try again in {} to have its \
+                 answer.",
+                match seconds {
+                    1 => "a second".to_owned(),
+                    seconds => format!("{seconds} seconds"),
+                }
+            ),
         }
     }
 }

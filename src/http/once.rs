@@ -43,7 +43,7 @@ pub(super) async fn once<T: DeserializeOwned + 'static>(
     let claim = match turn {
         Turn::Run(claim) => claim,
         Turn::Replay(kept) => return Ok(replayed(kept)),
-        Turn::Busy => return Err(HttpError::api(Problem::Busy)),
+        Turn::Busy(seconds) => return Err(HttpError::api(Problem::Busy(seconds))),
     };
     let task = actix_web::rt::spawn(async move {
         let running = run(Arc::clone(&service), access, wanted);
@@ -58,7 +58,7 @@ pub(super) async fn once<T: DeserializeOwned + 'static>(
         service.idempotent_end(claim, kept).await;
         answer
     });
-    task.await.unwrap_or_else(|_| Err(HttpError::api(Problem::Busy)))
+    task.await.unwrap_or_else(|_| Err(HttpError::api(Problem::Busy(1))))
 }
 
 /// The answer and what is kept of it.

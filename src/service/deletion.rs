@@ -85,6 +85,7 @@ impl Deletion {
             site.empty(tx, row.key, recorder)?;
             return Ok(false);
         }
+        tx.intent_emptied_forget(directory_key, row.key)?;
         tx.intent_close(directory_key, row.key)?;
         self.delete(tx, row, recorder)?;
         Ok(true)
@@ -98,9 +99,11 @@ impl Deletion {
     ) -> Result<(), ServiceError> {
         let site = &self.site;
         let directory_key = site.directory.key;
-        let (groups, reports) = site.lock_around(tx, row.key)?;
+        let (groups, reports) = site.lock_around(tx, row.key, recorder)?;
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
+        // A large change may have begun while this unit waited for the group.
+        site.refuse_during_intent(tx, row.key)?;
         let document = Document::stored(object(&row.doc));
         let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
         let left = match columns.user_name_key {
@@ -137,11 +140,12 @@ impl Deletion {
 
 impl Site {
     /// Ends as many memberships in a group as go into one unit. The end of a group is one event; its
-    /// members make none.
+    /// members make none, unless a user goes before the group: who has left is noted for that.
     fn empty(&self, tx: &mut Tx<'_>, key: i64, recorder: &Recorder<'_>) -> Result<(), StoreError> {
         let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
         let leaving = tx.member_keys(self.directory.key, key, 0, most)?;
-        tx.member_remove(self.directory.key, key, &leaving)?;
+        let left = tx.member_remove(self.directory.key, key, &leaving)?;
+        tx.intent_emptied_add(self.directory.key, key, &left)?;
         lifecycle::note_groupless(tx, recorder, &leaving)
     }
 
@@ -165,6 +169,7 @@ impl Site {
         &self,
         tx: &mut Tx<'_>,
         key: i64,
+        recorder: &mut Recorder<'_>,
     ) -> Result<Option<Vec<i64>>, StoreError> {
         let directory_key = self.directory.key;
         loop {
@@ -176,12 +181,19 @@ impl Site {
             if tx.membership_groups(directory_key, key)? == groups {
                 return Ok(Some(groups));
             }
+            // The deletion of a large group may have begun, and taken the user out.
+            recorder.has_intents = true;
         }
     }
 
     /// Locks a resource that is to go and everything that refers to it: groups by key, then users by
     /// key, which is the order of every unit. What joined meanwhile is locked in another round.
-    fn lock_around(&self, tx: &mut Tx<'_>, key: i64) -> Result<(Vec<i64>, Vec<i64>), ServiceError> {
+    fn lock_around(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(Vec<i64>, Vec<i64>), ServiceError> {
         let directory_key = self.directory.key;
         loop {
             let groups = tx.membership_groups(directory_key, key)?;
@@ -201,6 +213,7 @@ impl Site {
             if unchanged {
                 return Ok((groups, reports));
             }
+            recorder.has_intents = true;
         }
     }
 

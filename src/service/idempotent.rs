@@ -22,6 +22,12 @@ const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
 /// How long a request is believed to run, in milliseconds. Longer than any statement may take.
 const LEASE_MS: i64 = 2 * 60 * 1_000;
 
+/// A request that runs for longer has probably stopped with its process, in milliseconds.
+const USUAL_MS: i64 = 10_000;
+
+/// How often a key is claimed that somebody else lets go of meanwhile.
+const CLAIMS: usize = 3;
+
 /// Longest key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
@@ -43,8 +49,8 @@ pub enum Turn {
     Run(Claim),
     /// Answer that.
     Replay(Kept),
-    /// The same request runs now: try again in a moment.
-    Busy,
+    /// The same request runs now: try again in so many seconds.
+    Busy(u64),
 }
 
 /// What a key stands for: the same request has the same one.
@@ -81,17 +87,18 @@ impl Service {
         let row: Result<Option<IdempotentRow>, StoreError> = self
             .store
             .write("idempotent_begin", move |tx| {
-                let row = tx.idempotent_claim(&claiming, &wanted, now + LEASE_MS, now)?;
-                match row {
-                    Some(row) if is_over(&row, now) => {
-                        tx.idempotent_forget(&claiming)?;
-                        tx.idempotent_claim(&claiming, &wanted, now + LEASE_MS, now)
+                for _ in 0..CLAIMS {
+                    match tx.idempotent_claim(&claiming, &wanted, now + LEASE_MS, now)? {
+                        Some(row) if is_over(&row, now) => tx.idempotent_forget(&claiming)?,
+                        Some(row) => return Ok(Some(row)),
+                        // Whoever had the key let it go between the two statements.
+                        None => {}
                     }
-                    row => Ok(row),
                 }
+                Ok(None)
             })
             .await;
-        let row = row?.ok_or(StoreError::MissingReference)?;
+        let Some(row) = row? else { return Ok(Turn::Busy(1)) };
         if row.runner == claim.runner {
             return Ok(Turn::Run(claim));
         }
@@ -103,7 +110,7 @@ impl Service {
             return Ok(Turn::Replay(kept));
         }
         if row.lease > now && row.answer.is_none() {
-            return Ok(Turn::Busy);
+            return Ok(Turn::Busy(retry_seconds(row.lease, now)));
         }
         let message = "This request was carried out, but its answer was lost when the server stopped; \
                        read what it made before sending another with a new Idempotency-Key.";
@@ -128,6 +135,12 @@ impl Service {
         }
     }
 
+    /// Ends the leases of a process that had the database alone and has stopped: what it has not done is
+    /// free to be run, and of what it has done it is said that the answer is lost.
+    pub async fn release_idempotent(&self) -> Result<(), ServiceError> {
+        self.store.write("idempotent_release", |tx| Ok(tx.idempotent_end_leases()?)).await
+    }
+
     fn opened(&self, claim: &Claim, sealed: &str) -> Option<Kept> {
         serde_json::from_slice(&self.answers.open(&context(claim), sealed)?).ok()
     }
@@ -150,6 +163,16 @@ impl Service {
 /// Whether a key is free: its day is over, or its runner has stopped before it did anything.
 fn is_over(row: &IdempotentRow, now: i64) -> bool {
     row.created + KEPT_MS <= now || (row.lease <= now && !row.committed && row.answer.is_none())
+}
+
+/// After how many seconds a request is worth another try that runs elsewhere: in a moment, as requests
+/// are short, or when the lease of one that seems to have stopped is over.
+fn retry_seconds(lease: i64, now: i64) -> u64 {
+    let ran = now - (lease - LEASE_MS);
+    match ran <= USUAL_MS {
+        true => 1,
+        false => (lease - now).max(1).unsigned_abs().div_ceil(1_000),
+    }
 }
 
 /// What an answer is sealed for.

@@ -41,15 +41,27 @@ pub(super) fn tell(
             recorder.updated(tx, old, new, ends.then_some(reason))
         }
         (true, false) => {
-            let groups = group_rows(tx, recorder, groups)?;
+            let groups = [groups, &emptied(tx, recorder, new.key)?].concat();
+            let groups = group_rows(tx, recorder, &groups)?;
             recorder.left(tx, old, &groups, reason)?;
             recorder.deleted(tx, new, Some(reason))
         }
         (false, true) => {
+            // The app is not told that the user is in these.
+            emptied(tx, recorder, new.key)?;
             recorder.created(tx, new, None)?;
             let groups = group_rows(tx, recorder, groups)?;
             recorder.entered(tx, new, &groups)
         }
+    }
+}
+
+/// Groups that are being deleted in several units and have lost the user in one of them, as far as nobody
+/// was told. The user is locked; the answer is given once.
+fn emptied(tx: &mut Tx<'_>, recorder: &Recorder<'_>, user: i64) -> Result<Vec<i64>, StoreError> {
+    match recorder.has_intents {
+        true => tx.intent_emptied_take(recorder.directory.key, user),
+        false => Ok(Vec::new()),
     }
 }
 
@@ -192,7 +204,8 @@ pub(super) fn depart(
         return Ok(Vec::new());
     }
     let (reason, now) = (Reason::ScimDelete, recorder.now.max(row.modified));
-    let groups = group_rows(tx, recorder, groups)?;
+    let groups = [groups, &emptied(tx, recorder, row.key)?].concat();
+    let groups = group_rows(tx, recorder, &groups)?;
     recorder.left(tx, row, &groups, reason)?;
     if !recorder.in_force.policies.keeps_departed() {
         recorder.deleted(tx, row, Some(reason))?;

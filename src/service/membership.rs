@@ -149,7 +149,8 @@ pub(super) fn apply(
         }
     };
     if unwanted.len() + wanted.len() > group.at_once {
-        let plan = Plan::among(tx, directory.key, group.key, &unwanted, wanted)?;
+        let unwanted = (unwanted, change.only_added_stay);
+        let plan = Plan::among(tx, (directory.key, group.key), unwanted, wanted)?;
         return Ok(Outcome { waiting: outcome.waiting, ..plan.carry_out(tx, group)? });
     }
     outcome.removed = remove(tx, group, &unwanted)?;
@@ -203,7 +204,8 @@ impl Plan {
                 if change.only_added_stay {
                     unwanted = tx.member_others(directory_key, group_key, &wanted)?;
                 }
-                Self::among(tx, directory_key, group_key, &unwanted, wanted)?
+                let are_members = change.only_added_stay;
+                Self::among(tx, (directory_key, group_key), (unwanted, are_members), wanted)?
             }
         };
         change.add = Vec::new();
@@ -211,12 +213,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Of these who are to leave or to join, those to whom it makes a difference.
+    /// Of these who are to leave or to join, those to whom it makes a difference. Of who is to leave it
+    /// may be known that they are members.
     fn among(
         tx: &mut Tx<'_>,
-        directory_key: i64,
-        group_key: i64,
-        unwanted: &[i64],
+        (directory_key, group_key): (i64, i64),
+        (unwanted, are_members): (Vec<i64>, bool),
         mut wanted: Vec<i64>,
     ) -> Result<Self, StoreError> {
         let mut members = |keys: &[i64]| -> Result<HashSet<i64>, StoreError> {
@@ -228,7 +230,11 @@ impl Plan {
         };
         let there = members(&wanted)?;
         wanted.retain(|key| !there.contains(key));
-        Ok(Self::sorted(members(unwanted)?.into_iter().collect(), wanted))
+        let leaving = match are_members {
+            true => unwanted,
+            false => members(&unwanted)?.into_iter().collect(),
+        };
+        Ok(Self::sorted(leaving, wanted))
     }
 
     fn sorted(mut removed: Vec<i64>, mut added: Vec<i64>) -> Self {
@@ -417,7 +423,7 @@ pub(super) fn arrive(
 
 /// A filter over members other than by id needs to see them; the steps are then played through on
 /// the list as it is. Members are looked at page by page; only the ids that match are kept.
-fn fold_with_elements(
+pub(super) fn fold_with_elements(
     tx: &mut Tx<'_>,
     group: Group<'_>,
     steps: &[MemberStep],

@@ -98,17 +98,22 @@ impl Service {
         self.finished(site, created).await
     }
 
-    /// The row that a unit has stored, when what it left to later units is done.
+    /// The row that a unit has stored; when it left something to later units, the row after the last of
+    /// them, which moves the version once more.
     async fn finished(
         &self,
         site: Site,
         stored: Result<Stored, ServiceError>,
     ) -> Result<ResourceRow, ServiceError> {
         let Stored { row, unfinished } = self.notice(stored)?;
-        if unfinished {
-            self.finish_members(site, row.key).await?;
+        if !unfinished {
+            return Ok(row);
         }
-        Ok(row)
+        self.finish_members(site.clone(), row.key).await?;
+        let ended: Result<_, StoreError> =
+            self.store.lookup_one("resource_get", move |tx| site.get(tx)).await;
+        // The change is done, whether it can be read again or not.
+        Ok(ended.ok().flatten().unwrap_or(row))
     }
 
     /// A PUT: attributes that are left out are cleared, but `active` and what the client cannot have

@@ -31,7 +31,7 @@ pub(super) struct Recorder<'r> {
     pub(super) now: i64,
     /// The events that were appended.
     pub(super) event_ids: Listed,
-    /// Members of some group of the directory are changed in several units.
+    /// Members of some group of the directory are changed in several units, or may be.
     pub(super) has_intents: bool,
 }
 

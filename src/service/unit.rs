@@ -203,7 +203,7 @@ impl Revision {
         };
         if groups.is_none() && site.moves_memberships(&row, prepared, recorder) {
             // Another unit was faster by a moment and made this change one of memberships.
-            groups = site.lock_with_groups(tx, row.key)?;
+            groups = site.lock_with_groups(tx, row.key, recorder)?;
         }
         site.update(tx, &row, prepared, groups.as_deref(), recorder).map(Some)
     }
@@ -213,7 +213,7 @@ impl Revision {
         &self,
         tx: &mut Tx<'_>,
         prepared: Option<&Prepared>,
-        recorder: &Recorder<'_>,
+        recorder: &mut Recorder<'_>,
     ) -> Result<Option<Locked>, ServiceError> {
         let site = &self.site;
         if site.resource_type.is_user() && recorder.in_force.may_move_memberships() {
@@ -227,7 +227,9 @@ impl Revision {
                 }
             };
             if moves {
-                let Some(groups) = site.lock_with_groups(tx, row.key)? else { return Ok(None) };
+                let Some(groups) = site.lock_with_groups(tx, row.key, recorder)? else {
+                    return Ok(None);
+                };
                 return Ok(site.get(tx)?.map(|row| (row, Some(groups))));
             }
         }

@@ -3,6 +3,8 @@
 //! SQLite keeps no statistics; `CROSS JOIN` fixes the order of its loops, and `+` keeps it from an
 //! index that would read the whole directory.
 
+use std::collections::HashMap;
+
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Text};
 
@@ -63,52 +65,54 @@ impl Tx<'_> {
         self.rows::<ResourceSql, _>(&text, &binds)
     }
 
-    /// Users with that externalId whom the app sees, by id.
+    /// Users with that externalId whom the app sees, by key: every chunk begins where the last one
+    /// ended, and nothing is sorted.
     pub fn app_users_by_external_id(
         &mut self,
         directory_key: i64,
         external_id: &str,
-        range: &IdRange,
+        after_key: i64,
+        limit: i64,
     ) -> Result<Vec<ResourceRow>, StoreError> {
         // To PostgreSQL `+` is no operator of texts, and it has statistics.
-        let (condition, order, beyond) = range.sql(self.dialect.pick("+r.id", "r.id"));
         let kind = self.dialect.pick("+r.resource_type", "r.resource_type");
         let text = format!(
             "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
              AND r.external_id = ? AND {kind} = 'User' AND r.app_state <> 'hidden' \
-             AND {condition} ORDER BY {order} LIMIT ?"
+             AND r.key > ? ORDER BY r.key LIMIT ?"
         );
         let binds = [
             Bind::Int(directory_key),
             Bind::Text(external_id),
-            Bind::Text(beyond),
-            Bind::Int(range.limit),
+            Bind::Int(after_key),
+            Bind::Int(limit),
         ];
         self.rows::<ResourceSql, _>(&text, &binds)
     }
 
-    /// Users with that index entry whom the app sees, by id.
+    /// Users with that index entry whom the app sees, by key, which is the order of the index. Who has
+    /// the entry twice comes twice, one behind the other.
     pub fn app_users_by_attribute(
         &mut self,
         directory_key: i64,
         path_id: i32,
         key: &str,
-        range: &IdRange,
+        after_key: i64,
+        limit: i64,
     ) -> Result<Vec<ResourceRow>, StoreError> {
-        let (condition, order, beyond) = range.sql("r.id");
         let text = format!(
-            "SELECT DISTINCT {RESOURCE_COLUMNS} FROM resource_attr a CROSS JOIN resource r \
+            "SELECT {RESOURCE_COLUMNS} FROM resource_attr a CROSS JOIN resource r \
              WHERE r.key = a.resource_key AND r.directory_key = a.directory_key \
-             AND a.directory_key = ? AND a.path_id = ? AND a.key = ? \
-             AND r.resource_type = 'User' AND r.app_state <> 'hidden' AND {condition} \
-             ORDER BY {order} LIMIT ?"
+             AND a.directory_key = ? AND a.path_id = ? AND a.key = ? AND a.resource_key > ? \
+             AND r.resource_type = 'User' AND r.app_state <> 'hidden' \
+             ORDER BY a.resource_key LIMIT ?"
         );
         let binds = [
             Bind::Int(directory_key),
             Bind::Small(path_id),
             Bind::Text(key),
-            Bind::Text(beyond),
-            Bind::Int(range.limit),
+            Bind::Int(after_key),
+            Bind::Int(limit),
         ];
         self.rows::<ResourceSql, _>(&text, &binds)
     }
@@ -170,7 +174,8 @@ impl Tx<'_> {
     }
 
     /// The key of a user. For one who is gone that of the neighbour by id whom the list has shown
-    /// before: ids and keys rise together but for users who were created at the same moment.
+    /// before: ids and keys rise together but for users who were created at the same moment, of whom some
+    /// may then come twice or not at all.
     fn app_position(
         &mut self,
         directory_key: i64,
@@ -202,20 +207,25 @@ impl Tx<'_> {
         }))
     }
 
-    /// Whether a group has a member directly.
-    pub fn member_exists(
+    /// Those of the resources whom a group has directly.
+    pub fn members_among(
         &mut self,
         directory_key: i64,
         group_key: i64,
-        member_key: i64,
-    ) -> Result<bool, StoreError> {
-        let binds = [Bind::Int(directory_key), Bind::Int(group_key), Bind::Int(member_key)];
-        let found = self.row::<BigInt, i64>(
-            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key = ?",
-            &binds,
-        )?;
-        Ok(found.is_some())
+        keys: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.dialect.pick(
+            "SELECT m.member_key FROM json_each(?) j CROSS JOIN member m \
+             WHERE m.directory_key = ? AND m.group_key = ? AND m.member_key = j.value",
+            "SELECT m.member_key FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             JOIN member m ON m.member_key = CAST(j.value AS BIGINT) \
+             WHERE m.directory_key = ? AND m.group_key = ?",
+        );
+        let binds = [Bind::Owned(key_list(keys)), Bind::Int(directory_key), Bind::Int(group_key)];
+        self.rows::<BigInt, i64>(text, &binds)
     }
 
     /// (member, group) for each of the resources and each group that has it directly.
@@ -238,28 +248,49 @@ impl Tx<'_> {
         self.rows::<(BigInt, BigInt), _>(text, &binds)
     }
 
-    /// What the app sees of a directory, in numbers: from running totals, nothing is counted.
-    pub fn app_counts(&mut self, directory_key: i64) -> Result<AppCounts, StoreError> {
-        let totals = self.rows::<(Text, Bool, BigInt), (String, bool, i64)>(
-            "SELECT resource_type, active, CAST(SUM(n) AS BIGINT) FROM resource_count \
-             WHERE directory_key = ? AND resource_type IN ('Group', 'User') \
-             GROUP BY resource_type, active",
-            &[Bind::Int(directory_key)],
+    /// What the app sees of directories, in numbers, by their keys: from running totals, nothing is
+    /// counted. One that is empty is missing.
+    pub fn app_counts(
+        &mut self,
+        directory_keys: &[i64],
+    ) -> Result<HashMap<i64, AppCounts>, StoreError> {
+        if directory_keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let among = self.dialect.pick(
+            "directory_key IN (SELECT value FROM json_each(?))",
+            "directory_key IN (SELECT CAST(value AS BIGINT) \
+             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let totals = self.rows::<(BigInt, Text, Bool, BigInt), (i64, String, bool, i64)>(
+            &format!(
+                "SELECT directory_key, resource_type, active, CAST(SUM(n) AS BIGINT) \
+                 FROM resource_count WHERE {among} AND resource_type IN ('Group', 'User') \
+                 GROUP BY directory_key, resource_type, active"
+            ),
+            &[Bind::Owned(key_list(directory_keys))],
         )?;
-        let deviating = self.row::<(BigInt, BigInt), (i64, i64)>(
-            "SELECT CAST(COALESCE(SUM(active), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(inactive), 0) AS BIGINT) FROM app_count WHERE directory_key = ?",
-            &[Bind::Int(directory_key)],
+        let deviating = self.rows::<(BigInt, BigInt, BigInt), (i64, i64, i64)>(
+            &format!(
+                "SELECT directory_key, CAST(SUM(active) AS BIGINT), CAST(SUM(inactive) AS BIGINT) \
+                 FROM app_count WHERE {among} GROUP BY directory_key"
+            ),
+            &[Bind::Owned(key_list(directory_keys))],
         )?;
-        let (active, inactive) = deviating.unwrap_or_default();
-        let mut counts = AppCounts { active, inactive, groups: 0 };
-        for (resource_type, is_active, n) in totals {
+        let mut all: HashMap<i64, AppCounts> = HashMap::new();
+        for (directory_key, resource_type, is_active, n) in totals {
+            let counts = all.entry(directory_key).or_default();
             match (resource_type.as_str(), is_active) {
                 ("User", true) => counts.active += n,
                 ("User", false) => counts.inactive += n,
                 _ => counts.groups += n,
             }
         }
-        Ok(counts)
+        for (directory_key, active, inactive) in deviating {
+            let counts = all.entry(directory_key).or_default();
+            counts.active += active;
+            counts.inactive += inactive;
+        }
+        Ok(all)
     }
 }

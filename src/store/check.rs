@@ -1,8 +1,8 @@
 //! Whether a database is sound: the file, the tables, what refers to what, and what is counted.
 //!
-//! Everything is read in one state, also while a server writes. What is found is a sentence that says
-//! where; a part that cannot be read says why. Directories that are being deleted are left out: their
-//! rows go step by step.
+//! Rows are read in one state, also while a server writes; the file and the tables' version are looked
+//! at before that. What is found is a sentence that says where; a part that cannot be read says why.
+//! Directories that are being deleted are left out: their rows go step by step.
 
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
@@ -31,7 +31,7 @@ struct Rule {
     text: &'static str,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         name: "counters",
         text: "SELECT d.id, t.resource_type || ': the counters say ' \
@@ -50,6 +50,25 @@ const RULES: [Rule; 8] = [
              GROUP BY t.directory_key, d.id, t.resource_type \
              HAVING SUM(t.told_active) <> SUM(t.active) OR SUM(t.told_inactive) <> SUM(t.inactive) \
              ORDER BY t.directory_key, t.resource_type LIMIT ?",
+    },
+    // What policies make of the users, as the triggers of the tables count it.
+    Rule {
+        name: "app counters",
+        text: "SELECT d.id, 'what the app sees differs from the users by ' \
+             || CAST(SUM(t.active) AS TEXT) || ' active and ' || CAST(SUM(t.inactive) AS TEXT) \
+             || ' inactive, the counters say ' || CAST(SUM(t.told_active) AS TEXT) || ' and ' \
+             || CAST(SUM(t.told_inactive) AS TEXT) \
+             FROM (SELECT directory_key, active AS told_active, inactive AS told_inactive, \
+             0 AS active, 0 AS inactive FROM app_count \
+             UNION ALL SELECT directory_key, 0, 0, \
+             CASE WHEN app_state = 'active' THEN 1 ELSE 0 END - CASE WHEN active THEN 1 ELSE 0 END, \
+             CASE WHEN app_state = 'inactive' THEN 1 ELSE 0 END - CASE WHEN active THEN 0 ELSE 1 END \
+             FROM resource WHERE resource_type = 'User' \
+             UNION ALL SELECT directory_key, 0, 0, 0, 1 FROM departed_user) t \
+             LEFT JOIN directory d ON d.key = t.directory_key \
+             WHERE d.state IS NULL OR d.state <> 'deleting' GROUP BY t.directory_key, d.id \
+             HAVING SUM(t.told_active) <> SUM(t.active) OR SUM(t.told_inactive) <> SUM(t.inactive) \
+             ORDER BY t.directory_key LIMIT ?",
     },
     Rule {
         name: "index entries",
@@ -236,6 +255,17 @@ impl Tx<'_> {
              SELECT directory_key, resource_type, active, 0, COUNT(*) FROM resource \
              WHERE directory_key = ? GROUP BY directory_key, resource_type, active",
             &binds,
+        )?;
+        self.execute("DELETE FROM app_count WHERE directory_key = ?", &binds)?;
+        self.execute(
+            "INSERT INTO app_count (directory_key, slot, active, inactive) \
+             SELECT directory_key, 0, SUM(a), SUM(i) FROM (SELECT directory_key, \
+             CASE WHEN app_state = 'active' THEN 1 ELSE 0 END - CASE WHEN active THEN 1 ELSE 0 END AS a, \
+             CASE WHEN app_state = 'inactive' THEN 1 ELSE 0 END - CASE WHEN active THEN 0 ELSE 1 END AS i \
+             FROM resource WHERE directory_key = ? AND resource_type = 'User' \
+             UNION ALL SELECT directory_key, 0, 1 FROM departed_user WHERE directory_key = ?) t \
+             GROUP BY directory_key",
+            &[Bind::Int(directory_key), Bind::Int(directory_key)],
         )?;
         Ok(())
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
 
 use super::error::StoreError;
 use super::private;
@@ -50,7 +52,8 @@ pub(super) enum Role {
 /// How long a SQLite connection waits for a lock held by another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens a SQLite file. `auto_vacuum` takes effect only before the first table is made.
+/// Opens a SQLite file, and writes nothing to it once it has tables: reads must go on where nothing can be
+/// written.
 pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError> {
     let text = path.to_str().ok_or_else(|| {
         StoreError::Unavailable("the path of the database file is not UTF-8".to_owned())
@@ -67,17 +70,20 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
     };
     let busy = if role == Role::Lookup { Duration::ZERO } else { BUSY_TIMEOUT };
     let synchronous = if role == Role::RecordWriter { "NORMAL" } else { "FULL" };
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {}", busy.as_millis()))?;
+    // It takes effect only before there is a page, and commits each time that it is said.
+    let pages = diesel::select(sql::<BigInt>("page_count FROM pragma_page_count"));
+    if pages.get_result(&mut conn) == Ok(0_i64) {
+        conn.batch_execute("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {busy};
-         PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA journal_mode = WAL;
+        "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -{cache_kib};",
-        busy = busy.as_millis(),
     ))?;
     Ok(AnyConn::Sqlite(conn))
 }
@@ -117,4 +123,31 @@ fn with_deadlines(url: &str) -> String {
         }
     }
     url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::Tx;
+
+    fn number(conn: &mut AnyConn, text: &'static str) -> i64 {
+        Tx::new(conn).row::<BigInt, i64>(text, &[]).expect("read").expect("a row")
+    }
+
+    #[test]
+    fn opening_a_file_that_has_tables_commits_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file.db");
+        let mut conn = open_sqlite(&path, Role::Writer).expect("opened");
+        Tx::new(&mut conn).execute("CREATE TABLE t (n INTEGER)", &[]).expect("made");
+        // 2: INCREMENTAL
+        assert_eq!(number(&mut conn, "SELECT auto_vacuum FROM pragma_auto_vacuum"), 2);
+        let commits = "SELECT data_version FROM pragma_data_version";
+        let before = number(&mut conn, commits);
+        for role in [Role::Writer, Role::Reader, Role::Lookup, Role::RecordWriter] {
+            let mut other = open_sqlite(&path, role).expect("opened");
+            assert_eq!(number(&mut other, "SELECT COUNT(*) FROM t"), 0);
+            assert_eq!(number(&mut conn, commits), before, "{role:?}");
+        }
+    }
 }

@@ -114,6 +114,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Ends the lease of every run that has kept no answer.
+    pub fn idempotent_end_leases(&mut self) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE idempotent_request SET lease = 0 WHERE answer IS NULL AND lease > 0",
+            &[],
+        )?;
+        Ok(())
+    }
+
     /// Forgets some requests that are older; answers how many.
     pub fn idempotent_prune(&mut self, before: i64, limit: i64) -> Result<usize, StoreError> {
         self.execute(

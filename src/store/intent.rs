@@ -3,6 +3,7 @@
 //! The parts are the queue. A unit that does a part holds the group's row and removes the part, so each
 //! is done once, whoever does it: the process that took the request, or another one after it stopped.
 
+use diesel::result::Error as DieselError;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::StoreError;
@@ -90,7 +91,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The part that is next.
+    /// The part that is next. One that cannot be read is an error: passed over, its members would be
+    /// missing without a word.
     pub fn intent_part_next(
         &mut self,
         directory_key: i64,
@@ -101,11 +103,12 @@ impl Tx<'_> {
              WHERE directory_key = ? AND group_key = ? ORDER BY part LIMIT 1",
             &[Bind::Int(directory_key), Bind::Int(group_key)],
         )?;
-        Ok(part.map(|(number, joins, keys)| MemberPart {
-            number,
-            joins,
-            keys: serde_json::from_str(&keys).unwrap_or_default(),
-        }))
+        let Some((number, joins, keys)) = part else { return Ok(None) };
+        let damaged = |error: serde_json::Error| {
+            StoreError::Database(DieselError::DeserializationError(Box::new(error)))
+        };
+        let keys = serde_json::from_str(&keys).map_err(damaged)?;
+        Ok(Some(MemberPart { number, joins, keys }))
     }
 
     pub fn intent_part_done(
@@ -122,11 +125,76 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Changes that are not done, oldest first, as (directory, group).
-    pub fn intent_list(&mut self) -> Result<Vec<(i64, i64)>, StoreError> {
+    /// Notes who has left a group that is to be deleted, of which nobody is told.
+    pub fn intent_emptied_add(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        keys: &[i64],
+    ) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.execute(
+            "INSERT INTO member_intent_part (directory_key, group_key, part, joins, member_keys) \
+             SELECT ?, ?, COALESCE(MAX(part), 0) + 1, FALSE, ? FROM member_intent_part \
+             WHERE directory_key = ? AND group_key = ?",
+            &[
+                Bind::Int(directory_key),
+                Bind::Int(group_key),
+                Bind::Owned(key_list(keys)),
+                Bind::Int(directory_key),
+                Bind::Int(group_key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Takes a user out of what was noted; answers the groups, which are still there.
+    pub fn intent_emptied_take(
+        &mut self,
+        directory_key: i64,
+        user_key: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        let text = self.dialect.pick(
+            "UPDATE member_intent_part SET member_keys = \
+             (SELECT json_group_array(j.value) FROM json_each(member_keys) j WHERE j.value <> ?) \
+             WHERE directory_key = ? AND group_key IN \
+             (SELECT i.group_key FROM member_intent i WHERE i.directory_key = ? AND i.ending) \
+             AND EXISTS (SELECT 1 FROM json_each(member_keys) j WHERE j.value = ?) \
+             RETURNING group_key",
+            "UPDATE member_intent_part SET member_keys = \
+             (SELECT CAST(COALESCE(jsonb_agg(j.value), '[]') AS TEXT) FROM \
+             jsonb_array_elements(CAST(member_keys AS jsonb)) j (value) \
+             WHERE j.value <> to_jsonb(CAST(? AS BIGINT))) \
+             WHERE directory_key = ? AND group_key IN \
+             (SELECT i.group_key FROM member_intent i WHERE i.directory_key = ? AND i.ending) \
+             AND CAST(member_keys AS jsonb) @> to_jsonb(CAST(? AS BIGINT)) \
+             RETURNING group_key",
+        );
+        let (user, directory) = (Bind::Int(user_key), Bind::Int(directory_key));
+        self.rows::<BigInt, i64>(text, &[user.clone(), directory.clone(), directory, user])
+    }
+
+    /// Forgets what was noted: the group goes, and that is told.
+    pub fn intent_emptied_forget(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM member_intent_part WHERE directory_key = ? AND group_key = ?",
+            &[Bind::Int(directory_key), Bind::Int(group_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Changes that began at `until` or before and are not done, oldest first, as (directory, group).
+    pub fn intent_list(&mut self, until: i64) -> Result<Vec<(i64, i64)>, StoreError> {
         self.rows::<(BigInt, BigInt), _>(
-            "SELECT directory_key, group_key FROM member_intent ORDER BY created, group_key",
-            &[],
+            "SELECT directory_key, group_key FROM member_intent WHERE created <= ? \
+             ORDER BY created, group_key",
+            &[Bind::Int(until)],
         )
     }
 

@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::faults::{Fault, Faults};
 use crate::load::{Load, Written};
 use crate::support::process::Server;
+use crate::support::user;
 use crate::world::{Tenant, compare, embedded, start, start_with, tenant, wait_until_ready};
 
 /// A small file system; gone with the scenario.
@@ -153,5 +154,37 @@ mod broken_disk_is_told_and_waited_for {
     #[test]
     fn sqlite() {
         faulty(Fault::Broken);
+    }
+}
+
+/// Every commit waits until the disk has it: where that fails, no write is acknowledged, although every
+/// byte could be written.
+mod write_that_is_not_durable_is_not_acknowledged {
+    use super::*;
+
+    const WRITES: usize = 20;
+    const READERS: usize = 16;
+
+    #[test]
+    fn sqlite() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let faults = Faults::prepare(folder.path());
+        let server = start_with(folder.path(), "", &faults.environment());
+        let tenant = tenant(&server.url);
+        let scim = tenant.scim(&server.url);
+        let create = |n: usize| scim.post("/Users", user(&format!("user-{n}@example.com")));
+        create(0).expect(201);
+        faults.begin(Fault::NotDurable);
+        for n in 1..=WRITES {
+            create(n).expect(503);
+        }
+        // Several at once, so that connections are opened for them.
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| tenant.scim(&server.url).get("/Users").expect(200));
+            }
+        });
+        faults.end();
+        create(WRITES + 1).expect(201);
     }
 }

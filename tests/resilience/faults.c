@@ -1,7 +1,7 @@
 /* Makes a disk fail for one process: loaded with LD_PRELOAD, it answers calls that change files below
  * FAULTS_FOLDER with the error that the file FAULTS_FILE names, as long as that file is there: ENOSPC
- * (no room), EIO (the disk fails; also when data is to be made durable) or EROFS (nothing may be
- * written, nor opened for writing). */
+ * (no room), EIO (the disk fails; also when data is to be made durable), ESYNC (data can be written and
+ * cannot be made durable) or EROFS (nothing may be written, nor opened for writing). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 
 enum call { CHANGE, SYNC, OPEN };
 
+/* The error; below zero when only calls that make data durable fail. */
 static int fault(void) {
     const char *path = getenv("FAULTS_FILE");
     if (!path) return 0;
@@ -28,6 +29,7 @@ static int fault(void) {
     if (n <= 0) return 0;
     if (!strncmp(word, "ENOSPC", 6)) return ENOSPC;
     if (!strncmp(word, "EROFS", 5)) return EROFS;
+    if (!strncmp(word, "ESYNC", 5)) return -EIO;
     return EIO;
 }
 
@@ -40,7 +42,8 @@ static int is_below(const char *path) {
 static int of_file(int fd, enum call call) {
     int saved = errno, error = fault();
     char link[64], path[PATH_MAX];
-    if (error && call == SYNC && error != EIO) error = 0;
+    if (error < 0) error = call == SYNC ? -error : 0;
+    else if (call == SYNC && error != EIO) error = 0;
     if (error) {
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
         ssize_t n = readlink(link, path, sizeof path - 1);

@@ -10,6 +10,8 @@ pub enum Fault {
     ReadOnly,
     /// Also when data is to be made durable.
     Broken,
+    /// Writes succeed; only to make them durable fails.
+    NotDurable,
 }
 
 /// Switches faults of one server on and off.
@@ -48,6 +50,7 @@ impl Faults {
             Fault::NoRoom => "ENOSPC",
             Fault::ReadOnly => "EROFS",
             Fault::Broken => "EIO",
+            Fault::NotDurable => "ESYNC",
         };
         // It appears whole.
         let new = self.file.with_extension("new");

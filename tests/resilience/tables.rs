@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::check::Stored;
 use crate::support::Consumer;
-use crate::world::Tenant;
+use crate::world::{Tenant, wait};
 
 /// What must not be, and a query that finds it.
-const FAULTS: [(&str, &str); 6] = [
+const FAULTS: [(&str, &str); 9] = [
     (
         "a counter that does not count",
         "SELECT COALESCE(c.resource_type, r.resource_type) || ' counted ' \
@@ -47,6 +47,21 @@ const FAULTS: [(&str, &str); 6] = [
              SELECT 1 FROM resource r WHERE r.directory_key = m.directory_key AND r.key = m.member_key) \
          OR NOT EXISTS ( \
              SELECT 1 FROM resource r WHERE r.directory_key = m.directory_key AND r.key = m.group_key)",
+    ),
+    (
+        "a position that two events have",
+        "SELECT CAST(position AS TEXT) AS found FROM event_position \
+         GROUP BY position HAVING COUNT(*) > 1",
+    ),
+    (
+        "an event with two positions",
+        "SELECT CAST(event_key AS TEXT) AS found FROM event_position \
+         GROUP BY directory_key, event_key HAVING COUNT(*) > 1",
+    ),
+    (
+        "a position of no event",
+        "SELECT CAST(p.position AS TEXT) AS found FROM event_position p WHERE NOT EXISTS ( \
+             SELECT 1 FROM event e WHERE e.directory_key = p.directory_key AND e.key = p.event_key)",
     ),
     (
         "an event of nobody",
@@ -102,11 +117,20 @@ pub fn faults(database: &str) -> Vec<String> {
     wrong
 }
 
-/// The events of a directory in their order.
+/// The events of a directory in the order in which readers see them, once a server has given each its
+/// position.
 pub fn events(database: &str, tenant: &Tenant) -> Vec<(String, Value)> {
+    let waiting = format!(
+        "SELECT e.id AS found FROM event e JOIN directory d ON d.key = e.directory_key \
+         WHERE d.id = '{}' AND NOT EXISTS (SELECT 1 FROM event_position p \
+         WHERE p.directory_key = e.directory_key AND p.event_key = e.key)",
+        tenant.id
+    );
+    wait("every event has its position", || rows(database, &waiting).is_empty());
     let text = format!(
         "SELECT e.event, e.data FROM event e JOIN directory d ON d.key = e.directory_key \
-         WHERE d.id = '{}' ORDER BY e.key",
+         JOIN event_position p ON p.directory_key = e.directory_key AND p.event_key = e.key \
+         WHERE d.id = '{}' ORDER BY p.position",
         tenant.id
     );
     let rows: Vec<Event> = match database.strip_prefix("sqlite://") {

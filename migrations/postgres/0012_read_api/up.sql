@@ -31,8 +31,9 @@ CREATE INDEX departed_user_external_id ON departed_user (directory_key, external
 
 -- By how much the numbers of users that the app sees differ from those of resource_count, which go by
 -- what SCIM says. Only users whom a policy hides, suspends or keeps make a difference; the triggers
--- notice whatever changes one. A transaction adds to one slot, so that two do not wait for each other
--- crosswise.
+-- notice whatever changes one. A connection adds to one slot, whichever transaction it is at: a process
+-- has few connections and their numbers lie together, so two seldom have the same one and wait for each
+-- other, possibly crosswise with the rows of users.
 CREATE TABLE app_count (
     directory_key BIGINT  NOT NULL,
     slot          INTEGER NOT NULL,
@@ -55,7 +56,7 @@ GROUP BY directory_key;
 CREATE FUNCTION app_count_add(d_key BIGINT, d_active INTEGER, d_inactive INTEGER) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO app_count (directory_key, slot, active, inactive)
-    VALUES (d_key, CAST(txid_current() % 16 AS INTEGER), d_active, d_inactive)
+    VALUES (d_key, pg_backend_pid() % 32, d_active, d_inactive)
     ON CONFLICT (directory_key, slot) DO UPDATE
     SET active = app_count.active + excluded.active,
         inactive = app_count.inactive + excluded.inactive

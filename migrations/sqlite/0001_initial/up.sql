@@ -1,6 +1,7 @@
 -- Instants are milliseconds since 1970-01-01T00:00:00Z. Keys are local to the database, ids are
--- public. Comparison keys are made by the program, never by SQL functions. Keys of organizations and
--- directories are never used again: a late request must not meet the next tenant.
+-- public. Comparison keys are made by the program, never by SQL functions. Keys of organizations,
+-- directories and resources are never used again: a late request must not meet the next tenant, and a list
+-- of keys that was stored before must not name a resource that came after it.
 
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -66,7 +67,7 @@ CREATE TABLE api_key (
 -- doc is canonical JSON without meta, groups and members; extra is what no schema knows; display is
 -- what member and group lists show.
 CREATE TABLE resource (
-    key           INTEGER NOT NULL PRIMARY KEY,
+    key           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     directory_key BIGINT  NOT NULL REFERENCES directory (key),
     id            TEXT    NOT NULL,
     resource_type TEXT    NOT NULL,

@@ -25,7 +25,7 @@ use crate::store::directory::Shared;
 use crate::store::pending::Guard;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
-use tasks::{Change, Ran, Task, run_tasks};
+use tasks::{Change, Members, Ran, Task, run_tasks};
 
 /// Most operations in one request.
 pub const MAX_OPERATIONS: usize = 10_000;
@@ -126,7 +126,7 @@ impl Service {
         let (failed, job, kept) = (run.failed.clone(), Arc::clone(&run.job), run.kept.clone());
         let indexes: Vec<usize> = tasks.iter().flatten().map(|task| task.index).collect();
         let now = self.clock.now_ms();
-        let ran: Result<Option<(Noted, usize, bool)>, ServiceError> = self
+        let ran: Result<Option<(Noted, usize, Members)>, ServiceError> = self
             .store
             .write("bulk", move |tx| {
                 if let Some(kept) = &kept
@@ -140,13 +140,14 @@ impl Service {
                     still_let_in(tx, &job.access, shared.as_ref(), now)?;
                 }
                 membership::guard(tx, &job.access.directory, Guard::Look)?;
-                let done = run_tasks(tx, &tasks, failed.clone(), allowed)?;
+                // What was accepted is not ended by what is in its way for a moment.
+                let done = run_tasks(tx, &tasks, failed.clone(), allowed, kept.is_some())?;
                 let noted = job.noted(done.ran);
                 keep(tx, kept.as_ref(), &noted)?;
-                Ok(Some((noted, done.steps, done.unfinished)))
+                Ok(Some((noted, done.steps, done.members)))
             })
             .await;
-        let (noted, steps, unfinished) = match self.notice(ran) {
+        let (noted, steps, members) = match self.notice(ran) {
             Ok(Some(done)) => done,
             Ok(None) => return Progress::Stopped,
             Err(error) => {
@@ -159,13 +160,15 @@ impl Service {
                     return Progress::Stopped;
                 }
                 let refused = indexes.into_iter().map(|index| (index, Err(error.to_scim())));
-                (run.job.noted(refused.collect()), steps, false)
+                (run.job.noted(refused.collect()), steps, Members::Whole)
             }
         };
         run.note(noted);
         run.done += steps;
-        if unfinished {
+        if members == Members::Left {
             self.intent_metrics.split.inc();
+        }
+        if members != Members::Whole {
             let directory_key = run.job.access.directory.key;
             if let Err(error) = self.finish_member_changes_of(directory_key).await {
                 tracing::warn!(%error, "members of a bulk request are not changed yet");

@@ -33,29 +33,50 @@ pub(super) type Ran = (usize, Result<Option<ResourceRow>, ScimError>);
 pub(super) struct RanSteps {
     pub(super) ran: Vec<Ran>,
     pub(super) steps: usize,
-    /// The last operation leaves members to units of their own.
-    pub(super) unfinished: bool,
+    pub(super) members: Members,
 }
 
-/// What became of the operations of a step, and whether one leaves members to units of their own.
-type StepResult = (Vec<Result<Option<ResourceRow>, ScimError>>, bool);
+/// What changes of large groups there are to be finished before the next operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Members {
+    Whole,
+    /// The last operation leaves members to units of their own.
+    Left,
+    /// The next operation is about a group whose members another request changes.
+    InTheWay,
+}
+
+/// What became of the operations of a step.
+struct RanStep {
+    results: Vec<Result<Option<ResourceRow>, ScimError>>,
+    members: Members,
+}
 
 /// Runs tasks one after the other, each alone; stops after `allowed` errors, and after an operation that
-/// leaves something to do, on which the next may depend.
+/// leaves something to do, on which the next may depend. One that has a large change of another request in
+/// its way fails, or ends the unit before it if it `waits`.
 pub(super) fn run_tasks(
     tx: &mut Tx<'_>,
     steps: &[Vec<Task>],
     mut failed: HashSet<String>,
     allowed: Option<usize>,
+    waits: bool,
 ) -> Result<RanSteps, StoreError> {
-    let mut done = RanSteps { ran: Vec::new(), steps: 0, unfinished: false };
+    let mut done = RanSteps { ran: Vec::new(), steps: 0, members: Members::Whole };
     let mut errors = 0;
     for step in steps {
-        if done.unfinished || allowed.is_some_and(|allowed| errors >= allowed) {
+        if done.members != Members::Whole || allowed.is_some_and(|allowed| errors >= allowed) {
             break;
         }
-        let (results, unfinished) = run_step(tx, step, &failed)?;
-        for (task, result) in step.iter().zip(results) {
+        let ran = run_step(tx, step, &failed)?;
+        done.members = match ran.members {
+            Members::InTheWay if !waits => Members::Whole,
+            members => members,
+        };
+        if done.members == Members::InTheWay {
+            break;
+        }
+        for (task, result) in step.iter().zip(ran.results) {
             if result.is_err() {
                 errors += 1;
                 failed.extend(task.new_name.clone());
@@ -63,7 +84,6 @@ pub(super) fn run_tasks(
             done.ran.push((task.index, result));
         }
         done.steps += 1;
-        done.unfinished = unfinished;
     }
     Ok(done)
 }
@@ -72,24 +92,36 @@ fn run_step(
     tx: &mut Tx<'_>,
     step: &[Task],
     failed: &HashSet<String>,
-) -> Result<StepResult, StoreError> {
+) -> Result<RanStep, StoreError> {
     if let [task] = step {
+        let mut members = Members::Whole;
         let result = match (&task.change, task.needs.iter().find(|need| failed.contains(*need))) {
             (Err(refusal), _) => Err(refusal.clone()),
             (Ok(_), Some(need)) => Err(depends_on(need)),
-            (Ok(change), None) => tx.part(|tx| change.run(tx))?.map_err(|error| error.to_scim()),
+            (Ok(change), None) => {
+                let ran = tx.part(|tx| change.run(tx))?;
+                members = match &ran {
+                    Ok((_, true)) => Members::Left,
+                    Err(ServiceError::MembersChange) => Members::InTheWay,
+                    _ => Members::Whole,
+                };
+                ran.map(|(row, _)| row).map_err(|error| error.to_scim())
+            }
         };
-        let unfinished = matches!(result, Ok((_, true)));
-        return Ok((vec![result.map(|(row, _)| row)], unfinished));
+        return Ok(RanStep { results: vec![result], members });
     }
     Ok(match run_circle(tx, step, failed)? {
         Ok(stored) => {
             let unfinished = stored.iter().any(|stored| stored.unfinished);
-            (stored.into_iter().map(|stored| Ok(Some(stored.row))).collect(), unfinished)
+            RanStep {
+                results: stored.into_iter().map(|stored| Ok(Some(at_the_end(stored)))).collect(),
+                members: if unfinished { Members::Left } else { Members::Whole },
+            }
         }
         Err((at, refusal)) => {
             let of = |index| if index == at { refusal.clone() } else { circle_failed(step, at) };
-            ((0..step.len()).map(|index| Err(of(index))).collect(), false)
+            let results = (0..step.len()).map(|index| Err(of(index))).collect();
+            RanStep { results, members: Members::Whole }
         }
     })
 }
@@ -127,8 +159,16 @@ impl Change {
             Self::Revise(revision) => revision.run(tx, None)?,
             Self::Delete(deletion) => return Ok((None, deletion.run(tx)? != Deleted::Gone)),
         };
-        Ok((Some(stored.row), stored.unfinished))
+        let unfinished = stored.unfinished;
+        Ok((Some(at_the_end(stored)), unfinished))
     }
+}
+
+/// The row as it is when the last unit has moved the version once more. If something else moved it, too,
+/// nobody finds the version that is answered, and who writes on it reads again first.
+fn at_the_end(stored: Stored) -> ResourceRow {
+    let version = stored.row.version + i64::from(stored.unfinished);
+    ResourceRow { version, ..stored.row }
 }
 
 fn depends_on(bulk_id: &str) -> ScimError {

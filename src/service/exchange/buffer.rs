@@ -21,9 +21,27 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// One directory has no more than this part of the places and bytes.
 const SHARE: usize = 2;
 
-/// Successful reads of one directory that are kept in a second, and as many requests that were refused
-/// whatever they were.
-const A_SECOND: u32 = 20;
+/// What is kept of one directory in a second where every request would be too much. A failure always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rated {
+    /// Successful reads.
+    Read,
+    /// Successful writes. As many as the default rate limit lets through, so these are all; above it the
+    /// directory's ring would turn over within seconds, and a record costs a third of a create.
+    Write,
+    /// Refused whatever it was.
+    Refused,
+}
+
+impl Rated {
+    /// Requests a second that are kept.
+    fn limit(self) -> u32 {
+        match self {
+            Self::Read | Self::Refused => 20,
+            Self::Write => 500,
+        }
+    }
+}
 
 /// Directories whose reads are counted before those of past seconds are forgotten.
 const MAX_COUNTED: usize = 1_024;
@@ -35,8 +53,7 @@ pub struct RecordMetrics {
     pub written: Counter,
     /// Requests without a record because the buffer was full or the write failed.
     pub dropped: Counter,
-    /// Successful reads, and requests that were refused unseen, without a record because there were
-    /// many.
+    /// Requests that succeeded, or were refused unseen, without a record because there were many.
     pub skipped: Counter,
 }
 
@@ -54,7 +71,7 @@ impl RecordMetrics {
         );
         registry.register(
             "request_records_skipped",
-            "Successful reads and refused requests without a record: more than are kept in a second",
+            "Requests that succeeded or were refused, without a record: more than are kept in a second",
             self.skipped.clone(),
         );
     }
@@ -109,11 +126,11 @@ impl Buffer {
     }
 }
 
-/// Counts successful reads, and requests that were refused unseen, by directory and second.
+/// Counts what is kept only so often, by directory and second.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    /// Directory, and whether refused → second, and requests in it.
-    counted: HashMap<(i64, bool), (i64, u32)>,
+    /// Directory, and what the request was → second, and requests in it.
+    counted: HashMap<(i64, Rated), (i64, u32)>,
     /// How many there are when past seconds are forgotten next.
     forget_at: usize,
 }
@@ -127,23 +144,24 @@ impl Sampler {
         status: u16,
         now: i64,
     ) -> bool {
-        let refused = status == 429 || (!is_served && status >= 400);
-        if !refused && (kind == Kind::Write || status >= 400) {
-            return true;
-        }
+        let rated = match kind {
+            _ if status == 429 || (!is_served && status >= 400) => Rated::Refused,
+            _ if status >= 400 => return true,
+            Kind::Read => Rated::Read,
+            Kind::Write => Rated::Write,
+        };
         let second = now.div_euclid(1_000);
         if self.counted.len() >= self.forget_at {
             self.counted.retain(|_, (counted, _)| *counted == second);
             // Many directories in one second are not looked through for each of their requests.
             self.forget_at = self.counted.len().saturating_mul(2).max(MAX_COUNTED);
         }
-        let (counted, requests) =
-            self.counted.entry((directory_key, refused)).or_insert((second, 0));
+        let (counted, requests) = self.counted.entry((directory_key, rated)).or_insert((second, 0));
         if *counted != second {
             (*counted, *requests) = (second, 0);
         }
         *requests += 1;
-        *requests <= A_SECOND
+        *requests <= rated.limit()
     }
 }
 
@@ -243,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_reads_a_second_are_kept_and_everything_else() {
+    fn twenty_reads_a_second_are_kept_and_every_failure() {
         let mut sampler = Sampler::default();
         let mut keep = |key, kind, status, now| sampler.keeps((key, true), kind, status, now);
         for n in 0..25 {
@@ -258,6 +276,17 @@ mod tests {
             assert!(keep(key, Kind::Read, 200, 2_000 + key));
         }
         assert!(sampler.counted.len() <= MAX_COUNTED + 1);
+    }
+
+    #[test]
+    fn five_hundred_writes_a_second_are_kept() {
+        let mut sampler = Sampler::default();
+        for n in 0..510 {
+            assert_eq!(sampler.keeps((1, true), Kind::Write, 201, 1_500), n < 500);
+        }
+        assert!(sampler.keeps((1, true), Kind::Write, 409, 1_500), "a failure");
+        assert!(sampler.keeps((2, true), Kind::Write, 201, 1_500), "another directory");
+        assert!(sampler.keeps((1, true), Kind::Write, 201, 2_000), "another second");
     }
 
     #[test]

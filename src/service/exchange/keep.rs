@@ -58,8 +58,8 @@ impl Records {
         }
     }
 
-    /// True when a request with that answer is to be recorded; successful reads, and what is refused
-    /// unseen, are counted.
+    /// True when a request with that answer is to be recorded; of what succeeds, and what is refused
+    /// unseen, only so many a second.
     pub fn wants(&self, directory: &Directory, kind: super::Kind, status: u16, now: i64) -> bool {
         let is_served =
             !matches!(directory.state, State::Paused | State::Disabled | State::Deleting);

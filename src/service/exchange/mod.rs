@@ -37,9 +37,9 @@ pub const GONE: u16 = 499;
 /// What a method is for the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Kept at a bounded rate when it succeeds.
+    /// Kept at a low rate when it succeeds.
     Read,
-    /// Always kept.
+    /// Kept, at a rate that only a load without limits exceeds when it succeeds.
     Write,
 }
 

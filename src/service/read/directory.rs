@@ -32,14 +32,26 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(tx: &mut Tx<'_>, row: DirectoryRow) -> Result<Self, StoreError> {
+    /// What is shown beside the rows is read for all of them at once.
+    fn of(tx: &mut Tx<'_>, rows: Vec<DirectoryRow>) -> Result<Vec<Self>, StoreError> {
         // What is left of a directory that is being deleted, the app takes for gone.
-        let counts = match row.state == State::Deleting.as_str() {
-            true => AppCounts::default(),
-            false => tx.app_counts(row.key)?,
+        let there = rows.iter().filter(|row| row.state != State::Deleting.as_str());
+        let mut counts = tx.app_counts(&there.map(|row| row.key).collect::<Vec<i64>>())?;
+        let mut organizations: Vec<String> =
+            rows.iter().map(|row| row.organization_id.clone()).collect();
+        organizations.sort_unstable();
+        organizations.dedup();
+        let domains = tx.domain_list(&organizations)?;
+        let domain = |row: &DirectoryRow| {
+            let first = domains.iter().find(|domain| domain.organization_id == row.organization_id);
+            first.map(|domain| domain.domain.clone())
         };
-        let domains = tx.domain_list(std::slice::from_ref(&row.organization_id))?;
-        Ok(Self { row, counts, domain: domains.into_iter().next().map(|domain| domain.domain) })
+        let shown = rows.into_iter().map(|row| Self {
+            counts: counts.remove(&row.key).unwrap_or_default(),
+            domain: domain(&row),
+            row,
+        });
+        Ok(shown.collect())
     }
 
     /// The `directory` object.
@@ -75,7 +87,9 @@ impl Service {
         let shown: Option<Shown> = self
             .store
             .read("read_directory", move |tx| match tx.directory_get(&id)? {
-                Some(row) if access.reaches(&row.organization_id) => Shown::of(tx, row).map(Some),
+                Some(row) if access.reaches(&row.organization_id) => {
+                    Ok(Shown::of(tx, vec![row])?.pop())
+                }
                 _ => Ok::<_, StoreError>(None),
             })
             .await?;
@@ -113,7 +127,7 @@ impl Service {
                 },
                 |row| &row.id,
             )?;
-            rows.into_iter().map(|row| Shown::of(tx, row)).collect::<Result<Vec<_>, StoreError>>()
+            Shown::of(tx, rows)
         };
         // A name is looked for in every row; that must hold up nobody else.
         let rows = match is_scan {

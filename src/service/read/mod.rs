@@ -2,10 +2,11 @@
 //!
 //! The objects are those that events carry, made by the same functions. What a policy hides from the
 //! app is hidden here, too. Lists go by id, so that a cursor stays valid when its row is gone, and are
-//! read along an index.
+//! read along an index; users of a group go by key.
 
 mod directory;
 mod group;
+mod listing;
 mod organization;
 mod page;
 mod user;

@@ -32,7 +32,7 @@ pub struct OrganizationInput {
     pub name: String,
     #[serde(default)]
     pub domain_data: Option<Vec<DomainInput>>,
-    /// Domains without a state, which are pending.
+    /// Domains without a state.
     #[serde(default)]
     pub domains: Option<Vec<String>>,
     #[serde(default)]
@@ -62,13 +62,12 @@ pub struct OrganizationPatch {
 pub struct DomainInput {
     pub domain: String,
     #[serde(default)]
-    pub state: DomainState,
+    pub state: Option<DomainState>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DomainState {
-    #[default]
     Pending,
     Verified,
 }
@@ -87,37 +86,78 @@ const MAX_DOMAINS: usize = 100;
 /// Members of `metadata`, bytes of a name and of a text.
 const METADATA: (usize, usize, usize) = (50, 40, 600);
 
+/// A domain that there is to be. Without a state it keeps the one that it has; a new one is pending.
+type Wanted = (String, Option<DomainState>);
+
 /// The domains that a request names, lower-case, each once; `None` when it says nothing of them.
 fn domains(
     data: Option<Vec<DomainInput>>,
     plain: Option<Vec<String>>,
-) -> Result<Option<Vec<(String, DomainState)>>, AdminError> {
+) -> Result<Option<Vec<Wanted>>, AdminError> {
     if data.is_none() && plain.is_none() {
         return Ok(None);
     }
+    // Before they are compared with each other.
+    let lengths = (data.as_ref().map_or(0, Vec::len), plain.as_ref().map_or(0, Vec::len));
+    for (field, length) in [("domain_data", lengths.0), ("domains", lengths.1)] {
+        refuse_more_domains(field, length)?;
+    }
     let data = data.into_iter().flatten().map(|input| (input.domain, input.state, "domain_data"));
-    let plain = plain.into_iter().flatten().map(|name| (name, DomainState::Pending, "domains"));
-    let mut checked: Vec<(String, DomainState)> = Vec::new();
+    let plain = plain.into_iter().flatten().map(|name| (name, None, "domains"));
+    let mut checked: Vec<Wanted> = Vec::new();
     for (domain, state, field) in data.chain(plain) {
         let domain = domain.trim().to_lowercase();
         if !is_domain(&domain) {
             let message = format!("\"{}\" is not a domain such as example.com.", shown(&domain));
             return Err(AdminError::invalid(field, message));
         }
-        match checked.iter().find(|(known, _)| *known == domain) {
+        match checked.iter_mut().find(|(known, _)| *known == domain) {
             None => checked.push((domain, state)),
-            Some((_, known)) if *known == state || field == "domains" => {}
+            Some((_, known)) if state.is_none() || *known == state => {}
+            Some((_, known @ None)) => *known = state,
             Some(_) => {
                 let message = format!("\"{domain}\" is named twice with different states.");
                 return Err(AdminError::invalid(field, message));
             }
         }
     }
-    if checked.len() > MAX_DOMAINS {
-        let message = format!("it has {} domains; allowed are {MAX_DOMAINS}.", checked.len());
-        return Err(AdminError::invalid("domain_data", message));
-    }
+    refuse_more_domains("domain_data", checked.len())?;
     Ok(Some(checked))
+}
+
+fn refuse_more_domains(field: &str, length: usize) -> Result<(), AdminError> {
+    match length > MAX_DOMAINS {
+        true => {
+            let message = format!("it has {length} domains; allowed are {MAX_DOMAINS}.");
+            Err(AdminError::invalid(field, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Whoever manages some organizations for the operator does not say for the app whose domain is whose.
+fn refuse_limited_verified(
+    access: &ApiAccess,
+    there: &[DomainRow],
+    wanted: &[Wanted],
+) -> Result<(), AdminError> {
+    let is_verified = |domain: &str| {
+        let verified = DomainState::Verified.as_str();
+        there.iter().any(|there| there.domain == domain && there.state == verified)
+    };
+    let becomes = wanted
+        .iter()
+        .find(|(domain, state)| *state == Some(DomainState::Verified) && !is_verified(domain));
+    match (&access.organization_ids, becomes) {
+        (Some(_), Some((domain, _))) => {
+            let message = format!(
+                "This API key is limited to certain organizations and cannot declare \"{domain}\" \
+                 verified."
+            );
+            Err(AdminError::new(403, "forbidden", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn shown(text: &str) -> String {
@@ -132,6 +172,18 @@ fn is_domain(text: &str) -> bool {
             && !label.ends_with('-')
     };
     text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// A change takes every member away and puts as many, at most.
+fn refuse_more_metadata(change: &Object) -> Result<(), AdminError> {
+    let most = 2 * METADATA.0;
+    match change.len() > most {
+        true => {
+            let message = format!("it names {} members; allowed are {most}.", change.len());
+            Err(AdminError::invalid("metadata", message))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Metadata after a change: members are put, null takes one away.
@@ -204,20 +256,26 @@ fn viewed(tx: &mut Tx<'_>, row: &OrganizationRow) -> Result<Value, StoreError> {
     Ok(view(row, &tx.domain_list(std::slice::from_ref(&row.id))?))
 }
 
-/// Makes the domains of an organization the given ones; answers whether something changed.
+/// Makes the domains of an organization, which has those that are there, the wanted ones.
 fn put_domains(
     tx: &mut Tx<'_>,
     row: &OrganizationRow,
-    wanted: &[(String, DomainState)],
+    there: &[DomainRow],
+    wanted: &[Wanted],
     ids: &mut Ids,
     now: i64,
 ) -> Result<(), StoreError> {
-    for there in tx.domain_list(std::slice::from_ref(&row.id))? {
+    for there in there {
         if wanted.iter().all(|(domain, _)| *domain != there.domain) {
             tx.domain_delete(row.key, &there.domain)?;
         }
     }
     for (domain, state) in wanted {
+        let state = match state {
+            Some(state) => *state,
+            None if there.iter().any(|there| there.domain == *domain) => continue,
+            None => DomainState::Pending,
+        };
         let new = DomainRow {
             organization_id: row.id.clone(),
             id: ids.next("org_domain"),
@@ -314,13 +372,15 @@ impl Service {
         check_external_id(input.external_id.as_deref())?;
         refuse_limited_create(access)?;
         let domains = domains(input.domain_data, input.domains)?.unwrap_or_default();
-        let metadata = merged("{}", &input.metadata.unwrap_or_default())?;
+        let metadata = input.metadata.unwrap_or_default();
+        refuse_more_metadata(&metadata)?;
+        let metadata = merged("{}", &metadata)?;
         let (id, now, ids) = (self.clock.id("org"), self.clock.now_ms(), self.clock.ids());
         self.store
             .write("organization_make", move |tx| {
                 let external_id = input.external_id.as_deref();
                 let row = tx.organization_insert(&id, &input.name, external_id, &metadata, now)?;
-                put_domains(tx, &row, &domains, &mut ids.clone(), now)?;
+                put_domains(tx, &row, &[], &domains, &mut ids.clone(), now)?;
                 Ok(viewed(tx, &row)?)
             })
             .await
@@ -343,8 +403,12 @@ impl Service {
             check_name(name)?;
         }
         check_external_id(change.external_id.as_ref().and_then(|id| id.as_deref()))?;
+        if let Some(Some(metadata)) = &change.metadata {
+            refuse_more_metadata(metadata)?;
+        }
         let domains = domains(change.domain_data, change.domains)?;
-        let (id, now, ids) = (id.to_owned(), self.clock.now_ms(), self.clock.ids());
+        let (access, id) = (access.clone(), id.to_owned());
+        let (now, ids) = (self.clock.now_ms(), self.clock.ids());
         self.store
             .write("organization_change", move |tx| {
                 let row = tx.organization_lock(&id)?.ok_or_else(missing)?;
@@ -357,7 +421,9 @@ impl Service {
                 };
                 tx.organization_update(row.key, name, external_id.as_deref(), &metadata, now)?;
                 if let Some(domains) = &domains {
-                    put_domains(tx, &row, domains, &mut ids.clone(), now)?;
+                    let there = tx.domain_list(std::slice::from_ref(&row.id))?;
+                    refuse_limited_verified(&access, &there, domains)?;
+                    put_domains(tx, &row, &there, domains, &mut ids.clone(), now)?;
                 }
                 let row = tx.organization_get(&id)?.ok_or_else(missing)?;
                 Ok(viewed(tx, &row)?)
@@ -387,12 +453,36 @@ mod tests {
             assert_eq!(is_domain(text), expected, "{text}");
         }
         let input = |domain: &str, state| DomainInput { domain: domain.into(), state };
-        let data = vec![input(" Example.COM ", DomainState::Verified)];
-        let both = domains(Some(data.clone()), Some(vec!["example.com".into()]));
-        assert_eq!(both, Ok(Some(vec![("example.com".into(), DomainState::Verified)])));
-        let twice = [data, vec![input("example.com", DomainState::Pending)]].concat();
+        let verified = Some(DomainState::Verified);
+        let data = vec![input(" Example.COM ", verified)];
+        for unnamed in [
+            domains(Some(data.clone()), Some(vec!["example.com".into()])),
+            domains(Some([vec![input("example.com", None)], data.clone()].concat()), None),
+        ] {
+            assert_eq!(unnamed, Ok(Some(vec![("example.com".into(), verified)])));
+        }
+        let twice = [data, vec![input("example.com", Some(DomainState::Pending))]].concat();
         assert_eq!(domains(Some(twice), None).expect_err("refused").errors[0].0, "domain_data");
         assert_eq!(domains(None, None), Ok(None));
+    }
+
+    #[test]
+    fn too_many_domains_and_members_are_refused_before_they_are_looked_at() {
+        // None is a domain: what is wrong with one of them is not what is said.
+        let names: Vec<String> = (0..=MAX_DOMAINS).map(|n| format!("no domain {n}")).collect();
+        let data: Vec<DomainInput> =
+            names.iter().map(|name| DomainInput { domain: name.clone(), state: None }).collect();
+        for (error, field) in
+            [(domains(Some(data), None), "domain_data"), (domains(None, Some(names)), "domains")]
+        {
+            let error = error.expect_err("refused");
+            assert_eq!(error.errors[0].0, field);
+            assert!(error.message.contains("allowed are 100"), "{}", error.message);
+        }
+        let members = |n: usize| (0..n).map(|n| (n.to_string(), Value::Null)).collect::<Object>();
+        assert_eq!(refuse_more_metadata(&members(100)), Ok(()));
+        let error = refuse_more_metadata(&members(101)).expect_err("refused");
+        assert_eq!(error.errors[0].0, "metadata");
     }
 
     #[test]

@@ -121,9 +121,20 @@ impl PageRequest {
     }
 
     /// Makes the page of rows that were read with one row more than wanted.
-    pub fn page<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
+    pub fn page<T>(&self, rows: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
+        self.page_cut(rows, false, id)
+    }
+
+    /// The same for rows that may have been cut before they were as many as wanted: then there is
+    /// another page, however few they are.
+    pub(super) fn page_cut<T>(
+        &self,
+        mut rows: Vec<T>,
+        is_cut: bool,
+        id: impl Fn(&T) -> &str,
+    ) -> Page<T> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
+        let more = is_cut || rows.len() > limit;
         rows.truncate(limit);
         let back = matches!(self.cursor, Some((Side::Back, _)));
         if back {

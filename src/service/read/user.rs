@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::page::{Page, PageRequest, collect};
+use super::listing::{Effort, Listing};
+use super::page::{Page, PageRequest};
 use super::{Narrow, find_group, find_user, unnarrowed};
 use crate::scim::key::text_key;
-use crate::scim::schema::cut;
 use crate::service::authenticate::Opened;
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::lifecycle::departed_row;
+use crate::service::query::{SCAN_ROWS, SCAN_TIME};
 use crate::service::record::app_view;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::departed::Departed;
@@ -32,136 +33,9 @@ pub struct UserQuery {
     pub page: PageRequest,
 }
 
-/// The index of addresses.
-const EMAILS: &str = "emails.value";
-
-/// A list inside a unit.
-#[derive(Clone)]
-struct Listing {
-    directory: Arc<Directory>,
-    group: Option<i64>,
-    idp_id: Option<String>,
-    /// As a comparison key.
-    email: Option<String>,
-    range: IdRange,
-}
-
-impl Listing {
-    fn rows(&self, tx: &mut Tx<'_>) -> Result<Vec<ResourceRow>, StoreError> {
-        let key = self.directory.key;
-        if self.idp_id.is_none() && self.email.is_none() {
-            return match self.group {
-                Some(group) => tx.app_members(key, group, &self.range),
-                None => {
-                    let rows = tx.app_list(key, "User", &self.range)?;
-                    let departed = tx.departed_range(key, Departed::All, &self.range)?;
-                    Ok(self.sorted(rows.into_iter().chain(departed.into_iter().map(departed_row))))
-                }
-            };
-        }
-        let mut rows = match (&self.idp_id, &self.email) {
-            (Some(idp_id), _) => self.of_idp_id(tx, idp_id)?,
-            (None, Some(email)) => self.of_email(tx, email)?,
-            (None, None) => Vec::new(),
-        };
-        if let Some(group) = self.group {
-            let mut members = Vec::new();
-            for row in rows {
-                if tx.member_exists(key, group, row.key)? {
-                    members.push(row);
-                }
-            }
-            rows = members;
-        }
-        Ok(self.sorted(rows.into_iter()))
-    }
-
-    /// The `externalId`, or the id of one who has none.
-    fn of_idp_id(&self, tx: &mut Tx<'_>, idp_id: &str) -> Result<Vec<ResourceRow>, StoreError> {
-        let (key, range) = (self.directory.key, &self.range);
-        let mut rows = collect(
-            range,
-            |range| tx.app_users_by_external_id(key, idp_id, range),
-            |row| self.is_wanted(row),
-            |row| &row.id,
-        )?;
-        let by_id = tx.resource_get(key, "User", idp_id)?;
-        let by_id = by_id.filter(|row| row.app_state.is_visible() && self.is_in_range(&row.id));
-        rows.extend(by_id.filter(|row| self.is_wanted(row)));
-        for wanted in [Departed::ExternalId(idp_id), Departed::Id(idp_id)] {
-            rows.extend(self.departed(tx, wanted)?);
-        }
-        Ok(rows)
-    }
-
-    fn of_email(&self, tx: &mut Tx<'_>, email: &str) -> Result<Vec<ResourceRow>, StoreError> {
-        let (key, range) = (self.directory.key, &self.range);
-        let user = self.directory.registry.by_name("User");
-        let index = user.and_then(|user| user.indexes.iter().find(|index| index.name == EMAILS));
-        let mut rows = match index {
-            None => Vec::new(),
-            Some(index) => collect(
-                range,
-                |range| tx.app_users_by_attribute(key, index.path_id, cut(email), range),
-                |row| self.is_wanted(row),
-                |row| &row.id,
-            )?,
-        };
-        // Whoever has no address may be shown with the user name in its place.
-        let named = tx.user_by_name(key, email)?;
-        let named = named.filter(|row| row.app_state.is_visible() && self.is_in_range(&row.id));
-        rows.extend(named.filter(|row| self.is_wanted(row)));
-        rows.extend(self.departed(tx, Departed::Email(email))?);
-        Ok(rows)
-    }
-
-    fn departed(
-        &self,
-        tx: &mut Tx<'_>,
-        wanted: Departed<'_>,
-    ) -> Result<Vec<ResourceRow>, StoreError> {
-        let key = self.directory.key;
-        collect(
-            &self.range,
-            |range| {
-                Ok(tx.departed_range(key, wanted, range)?.into_iter().map(departed_row).collect())
-            },
-            |row| self.is_wanted(row),
-            |row: &ResourceRow| &row.id,
-        )
-    }
-
-    fn is_in_range(&self, id: &str) -> bool {
-        self.range.beyond.as_deref().is_none_or(|beyond| match self.range.walk {
-            Walk::Up => id > beyond,
-            Walk::Down => id < beyond,
-        })
-    }
-
-    /// Whether the app is shown what was asked for; an index finds more.
-    fn is_wanted(&self, row: &ResourceRow) -> bool {
-        let Some(view) = app_view(&self.directory, row) else { return false };
-        let text = |name: &str| view.get(name).and_then(Value::as_str);
-        let has_id = self.idp_id.as_deref().is_none_or(|id| text("idp_id") == Some(id));
-        let has_email = self
-            .email
-            .as_deref()
-            .is_none_or(|email| text("email").is_some_and(|shown| text_key(shown, false) == email));
-        has_id && has_email
-    }
-
-    /// Each row once, in the order of the range and no more than it asks for.
-    fn sorted(&self, rows: impl Iterator<Item = ResourceRow>) -> Vec<ResourceRow> {
-        let mut rows: Vec<ResourceRow> = rows.collect();
-        rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        rows.dedup_by(|a, b| a.id == b.id);
-        if self.range.walk == Walk::Down {
-            rows.reverse();
-        }
-        rows.truncate(usize::try_from(self.range.limit).unwrap_or(usize::MAX));
-        rows
-    }
-}
+/// Bytes of groups on a page, as they are shown. A page that would have more ends before its limit, with
+/// a cursor: `groups` repeats each group for every user who is in it.
+const GROUPS_BYTES: usize = 8 * 1024 * 1024;
 
 /// Groups by the key of the user who is in them, each group once.
 #[derive(Default)]
@@ -186,29 +60,54 @@ impl GroupsOf {
         Ok(Self { pairs, groups })
     }
 
-    /// The `directory_user` objects with `groups`, which is a list also when it is empty.
-    fn shown(&self, directory: &Directory, users: Vec<ResourceRow>) -> Vec<(String, Value)> {
-        let views: Vec<(i64, Value)> = self
+    /// The `directory_user` objects with `groups`, which is a list also when it is empty: all of them, or
+    /// as many as have room, and at least one.
+    fn shown(&self, directory: &Directory, users: Vec<ResourceRow>) -> Shown {
+        let views: Vec<(i64, usize, Value)> = self
             .groups
             .iter()
-            .filter_map(|group| Some((group.key, app_view(directory, group)?)))
+            .filter_map(|group| {
+                let view = app_view(directory, group)?;
+                Some((group.key, view.to_string().len(), view))
+            })
             .collect();
         let mut of_user: HashMap<i64, HashSet<i64>> = HashMap::new();
         for (user, group) in &self.pairs {
             of_user.entry(*user).or_default().insert(*group);
         }
-        let shown = users.into_iter().filter_map(|user| {
-            let mut view = app_view(directory, &user)?;
+        let mut shown = Shown { users: Vec::new(), is_cut: false };
+        let mut bytes = 0_usize;
+        for user in users {
             let keys = of_user.get(&user.key);
-            let groups =
-                views.iter().filter(|(key, _)| keys.is_some_and(|keys| keys.contains(key)));
-            let groups: Vec<Value> = groups.map(|(_, view)| view.clone()).collect();
-            view.as_object_mut()?.insert("groups".into(), groups.into());
-            Some((user.id, view))
-        });
-        shown.collect()
+            let mut groups: Vec<&Value> = Vec::new();
+            for (key, length, view) in &views {
+                if keys.is_some_and(|keys| keys.contains(key)) {
+                    groups.push(view);
+                    bytes += length;
+                }
+            }
+            if bytes > GROUPS_BYTES && !shown.users.is_empty() {
+                shown.is_cut = true;
+                return shown;
+            }
+            let Some(Value::Object(mut view)) = app_view(directory, &user) else { continue };
+            let groups: Vec<Value> = groups.into_iter().cloned().collect();
+            view.insert("groups".into(), groups.into());
+            shown.users.push((user.id, Value::Object(view)));
+        }
+        shown
     }
 }
+
+/// Users by id, as they are shown.
+struct Shown {
+    users: Vec<(String, Value)>,
+    /// There was no room for all.
+    is_cut: bool,
+}
+
+/// What a list reads; `None` when it would have to look at too much.
+type Found = Option<(Vec<ResourceRow>, GroupsOf)>;
 
 impl Service {
     /// Users in the order of their ids; those of a group in the order in which they came.
@@ -238,20 +137,28 @@ impl Service {
             email: query.email.map(|email| text_key(&email, false)),
             range,
         };
+        let field = if listing.idp_id.is_some() { "idp_id" } else { "email" };
         let is_gone = place.is_gone();
-        let (rows, groups) = self
-            .store
-            .read("read_users", move |tx| {
+        let work = move |effort: Effort| {
+            let listing = listing.clone();
+            move |tx: &mut Tx<'_>| -> Result<Found, StoreError> {
                 if is_gone {
-                    return Ok((Vec::new(), GroupsOf::default()));
+                    return Ok(Some((Vec::new(), GroupsOf::default())));
                 }
-                let rows = listing.rows(tx)?;
+                let Some(rows) = listing.rows(tx, effort)? else { return Ok(None) };
                 let groups = GroupsOf::read(tx, listing.directory.key, &rows)?;
-                Ok::<_, StoreError>((rows, groups))
-            })
-            .await?;
+                Ok(Some((rows, groups)))
+            }
+        };
+        let mut found = self.store.read("read_users", work(Effort::Glance)).await?;
+        if found.is_none() {
+            // What many users have is looked through where that holds up nobody else.
+            found = self.store.scan("read_users_search", work(Effort::Scan)).await?;
+        }
+        let (rows, groups) = found.ok_or_else(|| too_many(field))?;
         let shown = groups.shown(&place.directory, rows);
-        Ok(query.page.page(shown, |(id, _)| id).map(|(_, view)| view))
+        let page = query.page.page_cut(shown.users, shown.is_cut, |(id, _)| id);
+        Ok(page.map(|(_, view)| view))
     }
 
     /// The user, if the key may see it and the app sees it.
@@ -279,8 +186,18 @@ impl Service {
             })
             .await?;
         let shown = found.and_then(|(opened, row, groups)| {
-            groups.shown(&self.opened_directory(&opened), vec![row]).pop()
+            groups.shown(&self.opened_directory(&opened), vec![row]).users.pop()
         });
         shown.map(|(_, view)| view).ok_or_else(|| AdminError::not_found("The user").into())
     }
+}
+
+/// 422 for what more users have than a list may look through.
+fn too_many(field: &str) -> AdminError {
+    let message = format!(
+        "so many users have it that the list would have to look through more than {SCAN_ROWS} of them, or \
+         for longer than {} seconds; ask for one that fewer users have.",
+        SCAN_TIME.as_secs()
+    );
+    AdminError::invalid(field, message)
 }

@@ -227,8 +227,8 @@ fn ids_that_no_resource_can_have_are_404(app: &TestApp) {
 }
 
 #[test]
-fn body_beyond_16_mib_is_413_and_one_of_16_mib_is_read() {
-    const LIMIT: usize = 16 * 1024 * 1024;
+fn body_beyond_32_mib_is_413_and_one_of_32_mib_is_read() {
+    const LIMIT: usize = 32 * 1024 * 1024;
     let app = TestApp::start(Database::sqlite());
     let padded = |length: usize| {
         let body = plain_user("ada").to_string();

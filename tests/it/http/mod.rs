@@ -16,6 +16,7 @@ mod etag;
 mod event_log;
 mod groups_members;
 mod large_changes;
+mod large_changes_between;
 mod large_groups;
 mod limits;
 mod lists_filter;

@@ -172,7 +172,8 @@ fn wrong_values_are_refused_with_the_allowed_ones(app: &TestApp) {
         let name = value.as_object().and_then(|o| o.keys().next()).expect("a flag").clone();
         let answer = put(app, value.clone());
         api_error(&answer, 422, "invalid_request_parameters");
-        let expected = json!([{"field": format!("overrides.{name}"), "message": message}]);
+        let field = format!("overrides.{name}");
+        let expected = json!([{"field": field, "code": "invalid", "message": message}]);
         assert_eq!(answer.body["errors"], expected);
     }
     // Each fault is told.

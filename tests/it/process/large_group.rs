@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } 
 fn execute(database: &Database, text: &str) {
     let url = database.url();
     match url.strip_prefix("sqlite://") {
-        Some(file) => SqliteConnection::establish(file).expect("the file").batch_execute(text),
+        // The server writes, too, and this waits for its turn.
+        Some(file) => SqliteConnection::establish(file)
+            .expect("the file")
+            .batch_execute(&format!("PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE; {text} COMMIT")),
         None => PgConnection::establish(&url).expect("the database").batch_execute(text),
     }
     .expect("the statements run");
@@ -156,7 +159,7 @@ fn very_large_group_is_served(database: &Database) {
     assert_eq!(shown.header("transfer-encoding"), Some("chunked"));
     assert_eq!(members(&shown).len(), ids.len());
     assert_eq!(shown.body["members"][7]["display"], "Seeded 8");
-    assert_eq!(shown.header("etag"), Some("W/\"1\""));
+    assert_eq!(shown.header("etag"), Some("W/\"2\""), "the first unit and the last move it");
     let values_only = scim.get(&format!("{large}?attributes=members.value")).expect(200);
     assert_eq!(members(&values_only), members(&shown));
     assert_eq!(values_only.body["members"][7]["display"], Value::Null);

@@ -31,8 +31,12 @@ fn sent(request: impl FnOnce()) -> Vec<String> {
     taken();
     request();
     const ABOUT: [&str; 3] = [" resource", " member", "INTO event "];
-    const BESIDE: [&str; 3] =
-        ["request_record", "policy_cursor IS NOT NULL", "SELECT state, schema_version"];
+    const BESIDE: [&str; 4] = [
+        "request_record",
+        "policy_cursor IS NOT NULL",
+        "SELECT state, schema_version",
+        "FROM member_intent WHERE created",
+    ];
     let mut texts = taken();
     texts.retain(|text| {
         ABOUT.iter().any(|word| text.contains(word))
@@ -84,9 +88,12 @@ mod hot_requests_are_one_round_trip {
             let filter = "/Users?filter=userName%20eq%20%22ben@example.com%22";
             assert_eq!(scim.get(filter).expect(200).body["totalResults"], json!(1));
         });
-        // However many users are on the page.
-        held("a list", 3, || {
+        // However many users are on the page. A list that fits on it is counted by reading it.
+        held("a list", 2, || {
             assert_eq!(scim.get("/Users").expect(200).body["totalResults"], json!(3));
+        });
+        held("the first page of a longer list", 3, || {
+            assert_eq!(scim.get("/Users?count=2").expect(200).body["totalResults"], json!(3));
         });
         let add = json!([{"op": "add", "path": "members", "value": [{"value": eve}]}]);
         held("one member more", 7, || {
@@ -124,4 +131,21 @@ mod create_by_old_settings_goes_by_the_new_ones {
         assert!(texts.len() > 2, "{}", texts.join("\n"));
         assert_eq!(first.event_names(&first.directory).len(), before, "the app sees nobody");
     }
+}
+
+/// What is shown beside the rows of a list is asked for once, not for each of them.
+#[test]
+fn list_of_directories_asks_once_for_what_all_of_them_have() {
+    set_default_instrumentation(listener).expect("no other listener");
+    let app = TestApp::start(Database::sqlite());
+    for _ in 0..4 {
+        app.directory("scim.okta");
+    }
+    taken();
+    let listed = app.api.get("/directories?limit=100").expect(200);
+    let mut texts = taken();
+    assert!(listed.body["data"].as_array().is_some_and(|rows| rows.len() >= 5), "{}", listed.text);
+    let beside = ["resource_count", "app_count", "organization_domain"];
+    texts.retain(|text| beside.iter().any(|table| text.contains(table)));
+    assert_eq!(texts.len(), beside.len(), "{}", texts.join("\n"));
 }

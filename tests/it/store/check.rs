@@ -12,6 +12,7 @@ use crate::support::{TestApp, group, patch, user};
 on_both_databases![
     sound_database_has_no_findings,
     wrong_counter_is_found_and_repaired,
+    wrong_counter_of_what_the_app_sees_is_found_and_repaired,
     rows_of_resources_that_are_gone_are_found,
     directory_that_is_being_deleted_is_left_out,
     tables_of_another_version_are_told_apart,
@@ -94,6 +95,35 @@ fn wrong_counter_is_found_and_repaired(app: &TestApp) {
     assert_eq!(app.scim.get("/Users?count=0").expect(200).total(), 19);
     app.scim.post("/Users", user("next@example.com")).expect(201);
     assert_eq!(found(app), []);
+}
+
+/// Policies make the app see other numbers than SCIM: an inactive user as a deleted one, a deleted one for a
+/// while.
+fn wrong_counter_of_what_the_app_sees_is_found_and_repaired(app: &TestApp) {
+    let path = format!("/api/v1/directories/{}", app.directory.id);
+    app.api
+        .patch(&path, json!({"settings": {"inactive_users": "delete", "delete": "deactivate"}}))
+        .expect(200);
+    populate(app);
+    let active = app.scim.filter("/Users", "active eq true").expect(200).ids();
+    app.scim.delete(&format!("/Users/{}", active[0])).expect(204);
+    assert_eq!(found(app), []);
+    let seen = || app.api.get(&format!("/directories/{}", app.directory.id)).expect(200).body;
+    let sound = seen();
+    execute(app, "UPDATE app_count SET active = active + 3, inactive = inactive - 1");
+    assert_ne!(seen(), sound);
+    let parts = found(app);
+    assert_eq!(parts.len(), 1, "{parts:?}");
+    assert_eq!(parts[0].name, "app counters");
+    let expected = format!("{}: what the app sees differs from the users by ", app.directory.id);
+    assert!(parts[0].findings[0].starts_with(&expected), "{parts:?}");
+    assert!(repair_counters(&location(app)).expect("repaired") > 0);
+    assert_eq!(found(app), []);
+    assert_eq!(seen(), sound);
+    execute(app, "DELETE FROM app_count");
+    assert_eq!(found(app).len(), 1);
+    repair_counters(&location(app)).expect("repaired");
+    assert_eq!((found(app), seen()), (vec![], sound));
 }
 
 fn rows_of_resources_that_are_gone_are_found(app: &TestApp) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
+use rollbook::service::error::ServiceError;
 use rollbook::store::StoreError;
 use serde_json::json;
 
@@ -126,8 +127,8 @@ fn what_was_removed_never_goes_back(app: &TestApp) {
     };
     let known = || {
         let store = app.service().store.clone();
-        let known: Result<i64, StoreError> =
-            app.wait(async move { store.read("test", |tx| tx.log_pruned()).await });
+        let known: Result<i64, ServiceError> =
+            app.wait(async move { store.read("test", |tx| Ok(tx.log_pruned()?)).await });
         known.expect("a position")
     };
     create(app, "old");

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use rollbook::service::idempotent::{Turn, fingerprint, under_claim};
 use rollbook::service::{ApiAccess, ServiceError};
+use rollbook::store::StoreError;
+use rollbook::store::idempotent::{Claim, IdempotentRow};
 
 use super::super::{api_error, assert_invalid};
 use super::{each, key};
@@ -21,6 +23,8 @@ on_both_databases![
     keys_end_after_a_day,
     request_at_work_is_not_run_twice,
     lost_answer_is_said_and_an_undone_request_runs_again,
+    kept_answer_shows_nothing,
+    leases_end_with_the_process_that_had_them,
 ];
 
 fn post(client: &Client, path: &str, key: &str, body: &Value) -> Answer {
@@ -72,7 +76,6 @@ fn every_creating_route_replays_its_secret(app: &TestApp) {
         assert_eq!(again.text, first.text, "{path}");
         assert_eq!(again.header("idempotent-replayed"), Some("true"), "{path}");
     }
-    // What is kept shows no secret to whoever reads the database.
     let tokens = app.api.get(&format!("{directory}/tokens")).expect(200);
     assert_eq!(tokens.body["data"].as_array().map(Vec::len), Some(3));
 }
@@ -141,6 +144,12 @@ fn request_at_work_is_not_run_twice(app: &TestApp) {
         each(app.api.get("/organizations?search=A&order=asc"), "name"),
         ["Default", "Example"]
     );
+    // Requests are short: one that runs for long may have stopped, and its lease ends after two minutes.
+    app.clock.advance(Duration::from_millis(10_001));
+    let busy = post(&app.api, "/organizations", "k", &body);
+    let message = api_error(&busy, 409, "conflict");
+    assert_eq!(busy.header("retry-after"), Some("110"));
+    assert!(message.contains("in 110 seconds"), "{message}");
     let service = Arc::clone(app.service());
     app.wait(async move { service.idempotent_end(claim, None).await });
     post(&app.api, "/organizations", "k", &body).expect(201);
@@ -173,4 +182,42 @@ fn lost_answer_is_said_and_an_undone_request_runs_again(app: &TestApp) {
     let message = api_error(&answer, 409, "idempotent_answer_lost");
     assert!(message.contains("was carried out"), "{message}");
     assert_eq!(each(app.api.get("/organizations?search=Lost"), "id"), [first]);
+}
+
+/// What is kept shows no secret to whoever reads the database.
+fn kept_answer_shows_nothing(app: &TestApp) {
+    let body = json!({"name": "Visible", "scopes": ["read"]});
+    let made = post(&app.api, "/api/v1/api_keys", "k", &body).expect(201);
+    let claim =
+        Claim { api_key_id: access(app).key_id.clone(), key: "k".into(), runner: "r".into() };
+    let service = Arc::clone(app.service());
+    let row = app.wait(async move {
+        service.store.write("look", move |tx| tx.idempotent_claim(&claim, "", 0, 0)).await
+    });
+    let row: Option<IdempotentRow> = row.map_err(|error: StoreError| error).expect("read");
+    let row = row.expect("the row of the request");
+    assert_eq!((row.status, row.committed), (Some(201), true));
+    let answer = row.answer.expect("an answer is kept");
+    let secret = made.body["secret"].as_str().expect("a secret");
+    assert!(made.text.contains(secret) && made.text.contains("Visible"));
+    for text in [secret, "Visible", "secret", "api_key", "{"] {
+        assert!(!answer.contains(text), "{text} in {answer}");
+        assert!(!row.fingerprint.contains(text), "{text} in {}", row.fingerprint);
+    }
+}
+
+/// As a process does that has the database for itself when it starts.
+fn leases_end_with_the_process_that_had_them(app: &TestApp) {
+    let release = || {
+        let service = Arc::clone(app.service());
+        app.wait(async move { service.release_idempotent().await }).expect("released");
+    };
+    let body = json!({"name": "Undone"});
+    let Ok(Turn::Run(_)) = begin(app, &body) else { panic!("the key is free") };
+    api_error(&post(&app.api, "/organizations", "k", &body), 409, "conflict");
+    release();
+    let made = post(&app.api, "/organizations", "k", &body).expect(201).id();
+    // What is kept stays kept.
+    release();
+    assert_eq!(post(&app.api, "/organizations", "k", &body).expect(201).id(), made);
 }

@@ -16,6 +16,8 @@ on_both_databases![
     wrong_organizations_are_named,
     organization_with_directories_stays,
     domains_are_told_with_a_new_directory,
+    domains_without_a_state_keep_theirs,
+    limited_key_does_not_verify_domains,
 ];
 
 fn organization_is_made_with_domains_and_metadata(app: &TestApp) {
@@ -141,6 +143,8 @@ fn wrong_organizations_are_named(app: &TestApp) {
         (json!({"name": "A", "metadata": {"a": 1}}), "metadata.a"),
         (json!({"name": "A", "metadata": []}), "metadata"),
         (json!({"name": "\u{0}"}), "name"),
+        (json!({"name": "A", "domains": vec!["a.example"; 101]}), "domains"),
+        (json!({"name": "A", "domain_data": vec![json!({"domain": ""}); 101]}), "domain_data"),
     ] {
         assert_invalid(&app.api.post("/organizations", body), field);
     }
@@ -185,4 +189,66 @@ fn domains_are_told_with_a_new_directory(app: &TestApp) {
         "domain": "a.example",
     });
     assert_eq!(told["domains"], json!([domain]));
+}
+
+/// (name, state) of each domain, by name: those of one moment have no order.
+fn states(organization: &serde_json::Value) -> Vec<(&str, &str)> {
+    let domains = organization["domains"].as_array().expect("a list").iter();
+    let mut states: Vec<(&str, &str)> = domains
+        .map(|domain| {
+            let member = |name: &str| domain[name].as_str().expect("text");
+            (member("domain"), member("state"))
+        })
+        .collect();
+    states.sort_unstable();
+    states
+}
+
+fn domains_without_a_state_keep_theirs(app: &TestApp) {
+    let body = json!({"name": "A", "domain_data": [
+        {"domain": "a.example", "state": "verified"}, {"domain": "b.example"},
+    ]});
+    let made = app.api.post("/organizations", body).expect(201);
+    let path = format!("/organizations/{}", made.id());
+    for change in [
+        json!({"domains": ["a.example", "B.example"]}),
+        json!({"domain_data": [{"domain": "a.example"}, {"domain": "b.example"}]}),
+    ] {
+        let put = app.api.put(&path, change).expect(200).body;
+        assert_eq!(states(&put), [("a.example", "verified"), ("b.example", "pending")]);
+        assert_eq!(put["domains"], made.body["domains"]);
+    }
+    let put = app.api.put(&path, json!({"domains": ["a.example", "c.example"]})).expect(200).body;
+    assert_eq!(states(&put), [("a.example", "verified"), ("c.example", "pending")]);
+    // What is said is done.
+    let pending = json!({"domain_data": [{"domain": "a.example", "state": "pending"}]});
+    assert_eq!(states(&app.api.put(&path, pending).expect(200).body), [("a.example", "pending")]);
+}
+
+fn limited_key_does_not_verify_domains(app: &TestApp) {
+    let path = format!("/organizations/{}", app.directory.organization_id);
+    let limited = key(app, &["read", "manage"], Some(&[&app.directory.organization_id]));
+    let all = |name: &str| {
+        json!({"domain_data": [{"domain": "a.example", "state": "verified"},
+            {"domain": name, "state": "verified"}]})
+    };
+    let one = json!({"domain_data": [{"domain": "a.example", "state": "verified"}]});
+    for change in [one.clone(), all("b.example")] {
+        let message = api_error(&limited.put(&path, change), 403, "forbidden");
+        assert!(message.contains("a.example"), "{message}");
+    }
+    assert_eq!(app.api.get(&path).expect(200).body["domains"], json!([]), "nothing is stored");
+    app.api.put(&path, one.clone()).expect(200);
+    // What is verified may be said again, with new ones that are not.
+    limited.put(&path, one).expect(200);
+    api_error(&limited.put(&path, all("b.example")), 403, "forbidden");
+    let with = json!({"domain_data": [{"domain": "a.example", "state": "verified"},
+        {"domain": "b.example", "state": "pending"}], "name": "Renamed"});
+    let put = limited.put(&path, with).expect(200).body;
+    assert_eq!(states(&put), [("a.example", "verified"), ("b.example", "pending")]);
+    api_error(&limited.put(&path, all("b.example")), 403, "forbidden");
+    // Nor by taking it away and naming it again.
+    limited.put(&path, json!({"domains": []})).expect(200);
+    let put = limited.put(&path, json!({"domains": ["a.example"]})).expect(200).body;
+    assert_eq!(states(&put), [("a.example", "pending")]);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::{NOW, USER, api_error, assert_invalid};
 use super::{data, each};
 use crate::on_both_databases;
-use crate::support::{ENTERPRISE, TestApp, group, patch, user};
+use crate::support::{ENTERPRISE, TestApp, encode, group, patch, user};
 
 on_both_databases![
     user_has_every_member,
@@ -14,6 +14,10 @@ on_both_databases![
     lists_need_a_directory_or_a_group,
     hidden_users_are_hidden_and_departed_ones_shown,
     groups_are_direct_ones,
+    group_narrows_before_the_page_is_full,
+    idp_id_is_found_in_every_form_of_its_letters,
+    address_that_many_have_beside_another_is_looked_through_heavy,
+    page_with_many_groups_ends_early_and_leads_on,
 ];
 
 fn user_has_every_member(app: &TestApp) {
@@ -224,4 +228,155 @@ fn groups_are_direct_ones(app: &TestApp) {
     assert_eq!(groups, [&json!(inner)]);
     assert_eq!(each(app.api.get(&format!("/directory_users?group={outer}")), "id"), [""; 0]);
     assert_eq!(each(app.api.get(&format!("/directory_groups?user={ada}")), "id"), [inner.as_str()]);
+}
+
+fn group_narrows_before_the_page_is_full(app: &TestApp) {
+    let make = |name: &str| {
+        let body = json!({"schemas": [USER], "userName": name, "externalId": "00u1",
+            "emails": [{"value": "team@example.com", "primary": true}]});
+        app.scim.post("/Users", body).expect(201).id()
+    };
+    let (ada, bob, cid) = (make("ada"), make("bob"), make("cid"));
+    let (dan, eve) = (make("dan"), make("eve"));
+    let sales = app.scim.post("/Groups", group("Sales", &[&ada, &eve])).expect(201).id();
+    let middle = app.scim.post("/Groups", group("Middle", &[&cid])).expect(201).id();
+    let directory = app.directory.id.as_str();
+    for which in ["email=team@example.com", "idp_id=00u1", "email=TEAM@example.com&idp_id=00u1"] {
+        for (query, expected) in [
+            (format!("group={middle}&limit=1"), vec![&cid]),
+            (format!("group={middle}&limit=1&order=asc"), vec![&cid]),
+            (format!("group={sales}&limit=1"), vec![&eve]),
+            (format!("group={sales}&limit=1&after={eve}"), vec![&ada]),
+            (format!("group={sales}&limit=1&order=asc&after={ada}"), vec![&eve]),
+            (format!("group={sales}&limit=1&after={ada}"), vec![]),
+            ("limit=2".to_owned(), vec![&eve, &dan]),
+            (format!("limit=2&after={dan}"), vec![&cid, &bob]),
+            (format!("limit=2&before={cid}"), vec![&eve, &dan]),
+        ] {
+            let path = format!("/directory_users?directory={directory}&{which}&{query}");
+            let expected: Vec<String> = expected.into_iter().cloned().collect();
+            assert_eq!(each(app.api.get(&path), "id"), expected, "{path}");
+        }
+    }
+    let first = format!("/directory_users?directory={directory}&idp_id=00u1&group={sales}&limit=1");
+    let first = app.api.get(&first).expect(200);
+    assert_eq!(first.body["list_metadata"], json!({"before": null, "after": eve}));
+}
+
+fn idp_id_is_found_in_every_form_of_its_letters(app: &TestApp) {
+    let (composed, apart) = ("caf\u{e9}", "cafe\u{301}");
+    app.settings(&app.directory, json!({"delete": "deactivate"}));
+    for (name, stored) in [("ada", composed), ("bob", apart)] {
+        let body = json!({"schemas": [USER], "userName": name, "externalId": stored});
+        let id = app.scim.post("/Users", body).expect(201).id();
+        let found = |asked: &str| {
+            let (directory, asked) = (&app.directory.id, encode(asked));
+            each(
+                app.api.get(&format!("/directory_users?directory={directory}&idp_id={asked}")),
+                "id",
+            )
+        };
+        for asked in [composed, apart] {
+            assert!(found(asked).contains(&id), "{stored:?} by {asked:?}");
+        }
+        app.scim.delete(&format!("/Users/{id}")).expect(204);
+        for asked in [composed, apart] {
+            assert!(found(asked).contains(&id), "{stored:?} by {asked:?} when departed");
+        }
+        assert_eq!(found("cafe"), [""; 0]);
+    }
+}
+
+/// More users than are looked at beside other reads have the address, and few are shown with it.
+fn address_that_many_have_beside_another_is_looked_through_heavy(app: &TestApp) {
+    const USERS: usize = 1_100;
+    let mut operations = Vec::new();
+    for n in 0..USERS {
+        let mut body = user(&format!("u{n}@example.com"));
+        let shared = [3, 700, USERS - 1].contains(&n);
+        body["emails"] = json!([
+            {"value": format!("u{n}@example.com"), "primary": !shared, "type": "work"},
+            {"value": "Shared@example.com", "primary": shared, "type": "other"},
+        ]);
+        operations.push(
+            json!({"method": "POST", "path": "/Users", "bulkId": n.to_string(), "data": body}),
+        );
+    }
+    let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+    for chunk in operations.chunks(500) {
+        app.scim.post("/Bulk", json!({"schemas": [schema], "Operations": chunk})).expect(200);
+    }
+    let id = |n: usize| {
+        let filter = format!("userName eq \"u{n}@example.com\"");
+        app.scim.filter("/Users", &filter).expect(200).ids().pop().expect("a user")
+    };
+    let (first, middle, last) = (id(3), id(700), id(USERS - 1));
+    let sales = app.scim.post("/Groups", group("Sales", &[&id(5), &middle])).expect(201).id();
+    let list = |query: &str| {
+        let directory = &app.directory.id;
+        let path =
+            format!("/directory_users?directory={directory}&email=shared@example.com{query}");
+        each(app.api.get(&path), "id")
+    };
+    for (query, expected) in [
+        (String::new(), vec![&last, &middle, &first]),
+        ("&limit=1&order=asc".to_owned(), vec![&first]),
+        (format!("&limit=1&after={last}"), vec![&middle]),
+        (format!("&limit=1&before={first}"), vec![&middle]),
+        (format!("&after={first}"), vec![]),
+        (format!("&limit=1&group={sales}"), vec![&middle]),
+    ] {
+        assert_eq!(list(&query), expected.into_iter().cloned().collect::<Vec<_>>(), "{query}");
+    }
+}
+
+fn page_with_many_groups_ends_early_and_leads_on(app: &TestApp) {
+    let mut users: Vec<String> = Vec::new();
+    for n in 0..10 {
+        users.push(app.scim.post("/Users", user(&format!("u{n}@example.com"))).expect(201).id());
+    }
+    let members: Vec<&str> = users.iter().map(String::as_str).collect();
+    // 60 kB of each of forty groups for every user, in what the group says beside the schema.
+    for n in 0..40 {
+        let mut body = group(&n.to_string(), &members);
+        body["description"] = "x".repeat(60_000).into();
+        app.scim.post("/Groups?attributes=id", body).expect(201);
+    }
+    let directory = &app.directory.id;
+    for order in ["asc", "desc"] {
+        let mut seen: Vec<String> = Vec::new();
+        let mut pages = 0;
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/directory_users?directory={directory}&order={order}{cursor}");
+            let page = app.api.get(&path).expect(200);
+            assert!(page.text.len() < 9 * 1024 * 1024, "{} bytes", page.text.len());
+            for object in page.body["data"].as_array().expect("a list") {
+                assert_eq!(object["groups"].as_array().map(Vec::len), Some(40));
+                seen.push(object["id"].as_str().expect("an id").to_owned());
+            }
+            pages += 1;
+            match page.body["list_metadata"]["after"].as_str() {
+                Some(after) => cursor = format!("&after={after}"),
+                None => break,
+            }
+        }
+        if order == "desc" {
+            seen.reverse();
+        }
+        assert_eq!(seen, users, "{order}");
+        assert!(pages >= 3, "{pages} pages");
+    }
+    // Backwards, the page is the one that ends at the cursor.
+    let path = format!("/directory_users?directory={directory}&order=asc&before={}", users[9]);
+    let page = app.api.get(&path).expect(200);
+    let shown: Vec<&str> = page.body["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|object| object["id"].as_str().expect("an id"))
+        .collect();
+    assert!((1..9).contains(&shown.len()), "{}", shown.len());
+    assert_eq!(shown, members[9 - shown.len()..9]);
+    assert_eq!(page.body["list_metadata"]["before"], json!(shown[0]));
 }
