@@ -141,16 +141,20 @@ impl App {
             Location::Postgres(_) => RecordStore::shared(store.clone()),
         };
         let outbound = Outbound::new(config.outbound_networks.clone());
-        let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
+        let tenant_keys = TenantKeys::new(outbound.clone(), &config.entra_authority);
+        let receiver_time = Duration::from_secs(config.webhook_timeout);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
         let service = service.with_event_retention(config.event_retention);
         let service = service.with_members_at_once(config.members_at_once);
         let service = service.with_portal_origins(config.portal_origins.clone());
+        let service = service.with_webhooks(outbound, receiver_time, config.webhook_retry);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
+            released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_webhooks().await;
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_idempotent().await;
             released.map_err(|error| StartError(error.to_string()))?;
@@ -227,6 +231,9 @@ impl App {
                 if let Err(error) = service.prune_events().await {
                     tracing::warn!(%error, "old events are not pruned yet");
                 }
+                if let Err(error) = service.prune_webhooks().await {
+                    tracing::warn!(%error, "the log of deliveries is not pruned yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
@@ -242,6 +249,7 @@ impl App {
         });
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move { service.run_event_log().await });
+        actix_web::rt::spawn(Arc::clone(&self.service).run_webhooks());
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             stop_asked().await;
@@ -252,6 +260,9 @@ impl App {
             loop {
                 if let Err(error) = service.measure_consumers().await {
                     tracing::warn!(%error, "the lag of consumers is not known");
+                }
+                if let Err(error) = service.measure_webhooks().await {
+                    tracing::warn!(%error, "the lag of webhook endpoints is not known");
                 }
                 tokio::time::sleep(MEASURE_EVERY).await;
             }
@@ -295,6 +306,8 @@ impl App {
         }
         write_private(&self.local_file, &serde_json::to_vec(&self.local).unwrap_or_default())?;
         let ended = (&mut self.server).await.map_err(failed("the server stopped"));
+        self.service.event_log.close();
+        self.service.stop_webhooks().await;
         self.service.flush_records().await;
         ended
     }

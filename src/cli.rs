@@ -8,6 +8,7 @@ mod events;
 mod portal;
 mod identities;
 mod requests;
+mod webhook;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -72,6 +73,9 @@ enum Command {
     /// What the app is told
     #[command(subcommand)]
     Events(events::Events),
+    /// Where events are sent to
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
 }
 
 #[derive(Subcommand, Debug)]
@@ -339,6 +343,7 @@ fn call(command: Command) -> Call {
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
         Command::Portal(command) => portal::call(command),
+        Command::Webhook(command) => webhook::call(command),
         Command::Serve
         | Command::Migrate
         | Command::Health

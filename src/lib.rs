@@ -35,6 +35,7 @@
 //! - What an operator makes of users, custom attributes and roles: `src/service/mapping/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
+//! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.

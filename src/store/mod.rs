@@ -54,6 +54,8 @@ mod setting;
 mod single;
 pub mod snapshot;
 pub mod token;
+pub mod webhook;
+pub mod webhook_lane;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

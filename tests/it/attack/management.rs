@@ -13,6 +13,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         maps(),
         requests(),
         events(),
+        webhooks(),
         tokens(),
         oauth_clients(),
         keys(),
@@ -311,6 +312,72 @@ fn events() -> Vec<Attack> {
         operator(one, "DELETE", theirs, 404),
         operator(one, "PUT", "/consumers/mine", 400).body(json!({"event_id": "{event}"})),
     ]
+}
+
+fn webhooks() -> Vec<Attack> {
+    let all = "/webhook_endpoints";
+    let theirs = "/webhook_endpoints/{hook}";
+    // Nothing is sent in this test: what A makes is paused.
+    let mine = |more: Value| {
+        let mut body = json!({"endpoint_url": "https://a.example.com/", "state": "paused",
+            "events": ["dsync.deleted"]});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let mut attacks = vec![
+        operator(all, "GET", "/webhook_endpoints?limit=500", 200),
+        operator(all, "GET", "/webhook_endpoints?after={hook}", 200),
+        operator(all, "POST", all, 422).body(mine(json!({"organization_ids": ["{organization}"]}))),
+        operator(all, "POST", all, 422)
+            .body(mine(json!({"organization_ids": ["{a_organization}", "{organization}"]}))),
+        operator(all, "POST", all, 422)
+            .body(mine(json!({"organization_ids": ["{a_organization},{organization}"]}))),
+        operator(all, "POST", all, 400).body(mine(json!({"after": "{event}"}))),
+    ];
+    let table: [(&'static str, &'static str, Option<Value>); 11] = [
+        ("/webhook_endpoints/{id}", "GET", None),
+        ("/webhook_endpoints/{id}", "PATCH", Some(json!({"state": "enabled"}))),
+        ("/webhook_endpoints/{id}", "DELETE", None),
+        ("/webhook_endpoints/{id}/rotate", "POST", Some(json!({"overlap": 0}))),
+        ("/webhook_endpoints/{id}/test", "POST", Some(json!({}))),
+        ("/webhook_endpoints/{id}/deliveries", "GET", None),
+        ("/webhook_endpoints/{id}/parked", "GET", None),
+        ("/webhook_endpoints/{id}/replay", "POST", Some(json!({"parked": true}))),
+        ("/webhook_endpoints/{id}/replay", "POST", Some(json!({"event_id": "{event}"}))),
+        ("/webhook_endpoints/{id}/replays", "GET", None),
+        ("/webhook_endpoints/{id}/replays/{replay}", "DELETE", None),
+    ];
+    for (route, method, body) in table {
+        let attack = operator(route, method, &route.replace("/{id}", "/{hook}"), 404);
+        attacks.push(Attack { body, ..attack });
+    }
+    let into = json!({"organization_ids": ["{organization}"]});
+    attacks.push(operator("/webhook_endpoints/{id}", "PATCH", theirs, 422).body(into));
+    // A's own endpoint, and what is B's.
+    let own = |part: &str| format!("/webhook_endpoints/{{a_hook}}{part}");
+    attacks.extend([
+        operator("/webhook_endpoints/{id}", "PATCH", &own(""), 422)
+            .body(json!({"organization_ids": ["{organization}"]})),
+        operator("/webhook_endpoints/{id}/replay", "POST", &own("/replay"), 400)
+            .body(json!({"event_id": "{event}"})),
+        operator("/webhook_endpoints/{id}/replay", "POST", &own("/replay"), 400)
+            .body(json!({"after": "{event}"})),
+        operator(
+            "/webhook_endpoints/{id}/deliveries",
+            "GET",
+            &own("/deliveries?event_id={event}"),
+            200,
+        ),
+        operator(
+            "/webhook_endpoints/{id}/replays/{replay}",
+            "DELETE",
+            &own("/replays/{replay}"),
+            404,
+        ),
+    ]);
+    attacks
 }
 
 fn tokens() -> Vec<Attack> {

@@ -59,6 +59,7 @@ mod users_create;
 mod users_delete;
 mod users_patch;
 mod users_replace;
+mod webhooks;
 
 use serde_json::{Value, json};
 
