@@ -347,6 +347,8 @@ pub(in crate::service) fn part(
     limit: i64,
 ) -> Result<Part, StoreError> {
     let filter = Filter {
+        // The server's own events are among the names where they are wanted.
+        audience: Audience::Native,
         names: Some(selection.names.clone()),
         range: selection.range,
         organizations: selection.organizations.clone(),

@@ -326,7 +326,16 @@ pub(super) fn recorder(
     ids: Ids,
     now: i64,
 ) -> Recorder<'_> {
-    Recorder { directory, in_force, ids, now, event_ids: Listed::default(), has_intents: false }
+    Recorder {
+        directory,
+        in_force,
+        ids,
+        now,
+        event_ids: Listed::default(),
+        has_intents: false,
+        // What a map makes of a user is nothing by which persons are told apart.
+        identities: None,
+    }
 }
 
 /// Brings users to the maps, by what was worked out for them; answers how many were changed. Whoever has
