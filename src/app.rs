@@ -146,6 +146,7 @@ impl App {
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
         let service = service.with_event_retention(config.event_retention);
         let service = service.with_members_at_once(config.members_at_once);
+        let service = service.with_portal_origins(config.portal_origins.clone());
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
@@ -210,6 +211,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_idempotent().await {
                     tracing::warn!(%error, "answers of idempotent requests are not pruned yet");
+                }
+                if let Err(error) = service.prune_portal_links().await {
+                    tracing::warn!(%error, "setup links that have ended are not pruned yet");
                 }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");

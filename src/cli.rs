@@ -5,6 +5,7 @@
 mod backup;
 mod check;
 mod events;
+mod portal;
 mod requests;
 
 use std::io::IsTerminal;
@@ -56,6 +57,9 @@ enum Command {
     /// Keys of the management and read APIs
     #[command(subcommand)]
     ApiKey(ApiKey),
+    /// Links by which a customer's administrator connects its directories
+    #[command(subcommand)]
+    Portal(portal::Portal),
     /// What SCIM clients sent, how it was understood and what it changed
     #[command(subcommand)]
     Requests(requests::Requests),
@@ -325,6 +329,7 @@ fn call(command: Command) -> Call {
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
+        Command::Portal(command) => portal::call(command),
         Command::Serve
         | Command::Migrate
         | Command::Health

@@ -12,6 +12,7 @@ use crate::service::events::RETENTION;
 use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::service::policy::Span;
+use crate::service::portal::Origin;
 use crate::store::Location;
 
 /// The settings of a process. Each can be set as `ROLLBOOK_<NAME>` or as `<name>` in the file.
@@ -44,6 +45,9 @@ pub struct Config {
     /// Networks that the server may call although they are not public. Plain `http` is spoken there only.
     #[serde(deserialize_with = "list")]
     pub outbound_networks: Vec<IpNet>,
+    /// Origins of the company's app, `https://app.example.com`: setup links lead back to these alone.
+    #[serde(deserialize_with = "list")]
+    pub portal_origins: Vec<Origin>,
     /// Where Entra publishes the keys of its tenants; another one for national clouds.
     pub entra_authority: String,
     /// Connections to PostgreSQL.
@@ -77,6 +81,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             trusted_hosts: Vec::new(),
             outbound_networks: Vec::new(),
+            portal_origins: Vec::new(),
             entra_authority: "https://login.microsoftonline.com".to_owned(),
             postgres_connections: 16,
             workers: 0,
@@ -238,6 +243,9 @@ mod tests {
             "public_url = 'example.com'",
             "trusted_proxies = 'nowhere'",
             "outbound_networks = 'nowhere'",
+            "portal_origins = 'app.example.com'",
+            "portal_origins = ['https://app.example.com/path']",
+            "portal_origins = 'https://*.example.com'",
             "entra_authority = 'login.example.com'",
             "event_retention = '30m'",
             "event_retention = 'long'",

@@ -35,6 +35,8 @@
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
+//! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
+//!   pages in `templates/setup/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 //! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 

@@ -29,6 +29,7 @@ pub mod oauth;
 pub mod openapi;
 pub mod policy;
 pub mod policy_work;
+pub mod portal;
 pub mod provision;
 pub mod purge;
 pub mod query;
@@ -93,6 +94,7 @@ pub struct Service {
     /// The log that the app reads.
     pub event_log: events::EventLog,
     pub intent_metrics: intent::IntentMetrics,
+    pub portal: portal::Portal,
     /// Most changes of members in one unit.
     pub(crate) members_at_once: usize,
     /// Hashes that may be computed at the same time.
@@ -171,6 +173,7 @@ impl Service {
             mapping_metrics: mapping::work::MappingMetrics::default(),
             event_log: events::EventLog::default(),
             intent_metrics: intent::IntentMetrics::default(),
+            portal: portal::Portal::new(secret_key),
             members_at_once: intent::MEMBERS_AT_ONCE,
             store,
             clock,
@@ -201,6 +204,11 @@ impl Service {
     /// The same service with so many changes of members in one unit.
     pub fn with_members_at_once(self, members_at_once: usize) -> Self {
         Self { members_at_once, ..self }
+    }
+
+    /// The same service, whose setup links may lead back to these places.
+    pub fn with_portal_origins(self, origins: Vec<portal::Origin>) -> Self {
+        Self { portal: self.portal.leading_to(origins), ..self }
     }
 
     /// The same service with the operator's settings for Entra.

@@ -188,6 +188,20 @@ impl Tx<'_> {
         }
     }
 
+    /// The newest directory of that kind that the organization has and no identity provider has talked
+    /// to yet.
+    pub fn directory_untouched(
+        &mut self,
+        organization_key: i64,
+        kind: &str,
+    ) -> Result<Option<DirectoryRow>, StoreError> {
+        let text = format!(
+            "{COLUMNS} WHERE d.organization_key = ? AND d.kind = ? AND d.state = 'linked' \
+             AND d.last_request IS NULL ORDER BY d.id DESC LIMIT 1"
+        );
+        self.row::<Sql, _>(&text, &[Bind::Int(organization_key), Bind::Text(kind)])
+    }
+
     /// Keys of directories in that state.
     pub fn directory_keys_in_state(&mut self, state: &str) -> Result<Vec<i64>, StoreError> {
         self.rows::<BigInt, i64>(

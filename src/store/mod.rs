@@ -39,6 +39,7 @@ pub mod oauth;
 pub mod organization;
 pub mod pending;
 pub mod plan;
+pub mod portal;
 pub mod private;
 mod record_store;
 pub mod request_record;

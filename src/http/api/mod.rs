@@ -1,5 +1,5 @@
 //! The read API at the root, in the form that the public WorkOS SDKs speak: what the app sees of
-//! directories, users, groups and organizations.
+//! directories, users, groups and organizations; and links to the set-up portal.
 //!
 //! Keys need the scope `read`; what changes something needs `manage`. Errors have the body of the
 //! management API.
@@ -8,6 +8,7 @@ mod directories;
 mod events;
 mod groups;
 mod organizations;
+mod portal;
 mod users;
 
 use std::sync::Arc;
@@ -51,7 +52,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .get(organizations::get)
                 .put(organizations::update)
                 .delete(organizations::delete),
-        );
+        )
+        .service(methods("/portal/generate_link", "POST").post(portal::generate_link))
+        .service(methods("/portal/revoke_link", "POST").post(portal::revoke_link));
 }
 
 /// Lets in keys that read.

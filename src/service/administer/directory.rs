@@ -136,14 +136,15 @@ fn refuse_config(config: Option<&Value>) -> Result<(), AdminError> {
     }
 }
 
-/// A directory and its first token, decided but not stored.
+/// A directory and its first token, if it is to have one, decided but not stored.
 pub(super) struct Draft {
     id: String,
     pub(super) external_key: String,
     name: String,
     kind: String,
     settings: String,
-    token: TokenRow,
+    token: Option<TokenRow>,
+    /// Of the token; empty without one.
     pub(super) secret: String,
     ids: Ids,
     now: i64,
@@ -151,26 +152,33 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(clock: &Clock, name: String, kind: String, settings: String) -> Self {
-        let (id, now) = (clock.id("directory"), clock.now_ms());
+        let bare = Self::bare(clock, name, kind, settings);
         let secret = Secret::generate(SecretKind::Directory, clock);
+        let token = TokenRow {
+            id: secret.id,
+            directory_key: 0,
+            suffix: secret.suffix,
+            hash: hash::hash(&secret.text),
+            scope: TokenScope::Write.as_str().to_owned(),
+            user_id: None,
+            expires: None,
+            created: bare.now,
+            last_used: None,
+        };
+        Self { token: Some(token), secret: secret.text, ..bare }
+    }
+
+    /// Without a token.
+    pub(super) fn bare(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+        let (id, now) = (clock.id("directory"), clock.now_ms());
         Self {
             external_key: id.rsplit('_').next().unwrap_or_default().to_owned(),
             id,
             name,
             kind,
             settings,
-            token: TokenRow {
-                id: secret.id,
-                directory_key: 0,
-                suffix: secret.suffix,
-                hash: hash::hash(&secret.text),
-                scope: TokenScope::Write.as_str().to_owned(),
-                user_id: None,
-                expires: None,
-                created: now,
-                last_used: None,
-            },
-            secret: secret.text,
+            token: None,
+            secret: String::new(),
             ids: clock.ids(),
             now,
         }
@@ -205,8 +213,10 @@ impl Draft {
             created: self.now,
         };
         tx.event_append(key, &activated)?;
-        let token = TokenRow { directory_key: key, ..self.token.clone() };
-        issue(tx, &row, &token, &mut ids, self.now)?;
+        if let Some(token) = &self.token {
+            let token = TokenRow { directory_key: key, ..token.clone() };
+            issue(tx, &row, &token, &mut ids, self.now)?;
+        }
         Ok(row)
     }
 }
@@ -238,7 +248,7 @@ impl Service {
             .await?;
         let client = ClientView::nobody(&row.kind);
         let mut view = DirectoryView::of(row, client, &self.public_url);
-        view.token = Some(TokenView::with_secret(token, secret));
+        view.token = token.map(|token| TokenView::with_secret(token, secret));
         Ok(view)
     }
 

@@ -9,6 +9,7 @@ pub(in crate::service) mod organization;
 mod preview;
 mod profile;
 mod schemas;
+mod setup;
 mod token;
 
 pub use api_key::{ApiKeyView, NewApiKey};

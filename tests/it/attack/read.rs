@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [directories(), users(), groups(), organizations(), events()].concat()
+    [directories(), users(), groups(), organizations(), events(), portal()].concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -85,6 +85,19 @@ fn events() -> Vec<Attack> {
     vec![
         operator("/events", "GET", "/events?limit=100", 200),
         operator("/events", "GET", "/events?organization_id={organization}", 200),
+    ]
+}
+
+fn portal() -> Vec<Attack> {
+    let (make, revoke) = ("/portal/generate_link", "/portal/revoke_link");
+    vec![
+        operator(make, "POST", make, 404).body(json!({"organization": "{organization}"})),
+        operator(make, "POST", make, 404).body(json!({"organization": "{directory}"})),
+        operator(make, "POST", make, 404)
+            .body(json!({"organization": "{organization}", "intent": "dsync"})),
+        operator(revoke, "POST", revoke, 404).body(json!({"organization": "{organization}"})),
+        operator(revoke, "POST", revoke, 404)
+            .body(json!({"organization": "{organization}", "external_user_id": "1"})),
     ]
 }
 

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::Who;
 use super::names::Names;
-use crate::support::{Client, ENTERPRISE, TestApp, group, patch, user};
+use crate::support::{
+    Browser, Client, ENTERPRISE, TestApp, form_field, group, link_secret, patch, user,
+};
 
 const WIDGET: &str = "urn:example:params:scim:schemas:Widget";
 const SCIM_JSON: &str = "application/scim+json";
@@ -237,6 +239,10 @@ impl World {
         let events = own.get("/api/v1/events?limit=1").expect(200);
         b.insert("event", text(&events.body["data"][0]["id"]));
         b.insert("api_secret", secret);
+        b.insert(
+            "setup_proof",
+            Browser::entered(&self.url, &setup_link(&self.root, &organization)).proof(),
+        );
     }
 
     /// The id of what is kept of a request of B's.
@@ -283,6 +289,14 @@ impl World {
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         a.insert("a_api_secret", text(&key.body["secret"]));
+        let browser = Browser::entered(&self.url, &setup_link(&self.root, &organization));
+        a.insert("a_setup_proof", browser.proof());
+        // The page of a link that nobody uses.
+        let link = setup_link(&self.root, &organization);
+        let page = browser.get(link.strip_prefix(&self.url).expect("a link")).expect(200);
+        a.insert("a_start_proof", form_field(&page, "proof"));
+        a.insert("a_setup_link", link_secret(&link));
+        a.insert("a_setup_cookie", browser.cookie_header());
         *self.a.borrow_mut() = a;
         for who in [Who::A, Who::Holding] {
             self.fresh(who);
@@ -332,6 +346,12 @@ fn oauth_client(root: &Client, directory: &str, name: &str) -> [String; 3] {
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
     let granted = root.with_bearer(None).send("POST", "/oauth/token", &headers, Some(form));
     [id, secret, text(&granted.expect(200).body["access_token"])]
+}
+
+/// A link to the set-up pages of that organization.
+fn setup_link(root: &Client, organization: &str) -> String {
+    let made = root.post("/portal/generate_link", json!({"organization": organization}));
+    made.expect(201).body["link"].as_str().expect("a link").to_owned()
 }
 
 /// A type of its own with a unique attribute, in both organizations.

@@ -37,6 +37,7 @@ mod own_types;
 mod paging_walk;
 mod pending_members;
 mod policies;
+mod portal;
 mod profile_change;
 mod profile_flags;
 mod profile_providers;

@@ -7,6 +7,7 @@ mod cli;
 mod events;
 mod large_group;
 mod members;
+mod portal;
 mod requests;
 mod serve;
 mod tls;

@@ -13,7 +13,7 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 9] = [
+const OF_NO_DIRECTORY: [(&str, &str); 10] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
@@ -23,6 +23,7 @@ const OF_NO_DIRECTORY: [(&str, &str); 9] = [
     ("idempotent_request", "belongs to an API key"),
     ("event_sequencer", "one row: where the log of all directories ends"),
     ("consumer", "reads the log of all directories"),
+    ("portal_link", "opens an organization"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.

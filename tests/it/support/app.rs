@@ -61,6 +61,7 @@ impl TestApp {
             stop_timeout: 5,
             // The clock stands still, so an empty bucket would stay empty.
             rate_limit: RateLimit::Off,
+            portal_origins: vec!["https://app.example.com".parse().expect("an origin")],
             ..Config::default()
         };
         change(&mut config);

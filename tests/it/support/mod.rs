@@ -1,6 +1,7 @@
 //! What tests stand on: a running server with an empty database of its own, and clients for it.
 
 mod app;
+mod browser;
 mod client;
 mod consumer;
 mod database;
@@ -9,6 +10,7 @@ mod key_server;
 pub mod process;
 
 pub use app::{DirectoryHandle, TestApp};
+pub use browser::{Browser, field as form_field, secret as link_secret};
 pub use client::{Answer, Client, encode};
 pub use consumer::{Consumer, line as event_line};
 pub use database::Database;

@@ -181,6 +181,27 @@ assert.deepEqual(told("dsync.user.created").map((event) => event.data.id), users
 assert.deepEqual(told("dsync.group.created").map((event) => event.data.id), groups);
 assert.equal(told("dsync.group.user_added").length, 12 * 12);
 
+// --- Setup links ---------------------------------------------------------------------------------
+
+const { link } = await workos.portal.generateLink({
+  organization: made.id,
+  intent: "dsync",
+  returnUrl: "https://app.example.com/settings",
+  successUrl: "https://app.example.com/done",
+});
+assert.ok(link.startsWith(`${url}/setup/`), link);
+const landing = await fetch(link);
+assert.equal(landing.status, 200);
+assert.match(await landing.text(), /Node &#38; Co/);
+for (const wrong of [{ intent: "sso" }, { intent: "dsync", returnUrl: "https://evil.example/" }]) {
+  await refused(UnprocessableEntityException, 422, () =>
+    workos.portal.generateLink({ organization: made.id, ...wrong }),
+  );
+}
+await refused(NotFoundException, 404, () =>
+  workos.portal.generateLink({ organization: "org_none", intent: "dsync" }),
+);
+
 // --- Errors --------------------------------------------------------------------------------------
 
 await refused(NotFoundException, 404, () => sync.getUser("directory_user_none"));

@@ -6,6 +6,7 @@ SDK's typed exceptions. ROLLBOOK_URL and ROLLBOOK_API_KEY say where the server i
 
 import json
 import os
+import urllib.error
 import urllib.request
 
 from workos import WorkOSClient
@@ -144,6 +145,35 @@ told = [event.data.id for event in walked if event.event == "dsync.group.created
 assert told == groups, told
 assert len([event for event in walked if event.event == "dsync.group.user_added"]) == 12 * 12
 assert len({event.id for event in walked}) == len(walked)
+
+# --- Setup links ---------------------------------------------------------------------------------
+
+portal = workos.admin_portal
+made_link = portal.generate_link(
+    organization=made.id,
+    intent="dsync",
+    return_url="https://app.example.com/settings",
+    success_url="https://app.example.com/done",
+    external_user_id="ada",
+    it_contact_emails=["ada@example.com"],
+)
+assert made_link.link.startswith(f"{URL}/setup/"), made_link
+with urllib.request.urlopen(made_link.link) as answer:
+    assert "Python &#38; Co" in answer.read().decode(), "the page of the link"
+portal.revoke_link(organization=made.id, external_user_id="ada")
+try:
+    urllib.request.urlopen(made_link.link)
+    raise AssertionError("a revoked link opens")
+except urllib.error.HTTPError as gone:
+    assert gone.code == 404, gone
+for wrong in [{"intent": "sso"}, {"return_url": "https://evil.example/"}]:
+    error = refused(
+        errors.UnprocessableEntityError,
+        422,
+        lambda: portal.generate_link(organization=made.id, **wrong),
+    )
+    assert error.errors[0]["field"] in wrong, error
+refused(errors.NotFoundError, 404, lambda: portal.generate_link(organization="org_none"))
 
 # --- Errors --------------------------------------------------------------------------------------
 
