@@ -88,7 +88,7 @@ impl Health {
 /// Milliseconds until the next attempt after `attempts` that failed: `first`, doubled each time, of that
 /// between a half and the whole, and not less than the receiver has asked for. `random` is any number.
 pub fn back_off(attempts: i64, first: i64, asked: Option<i64>, random: u32) -> i64 {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(40);
+    let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 40)).unwrap_or(0);
     let whole = first.saturating_mul(1_i64 << doublings).clamp(1, LONGEST_MS);
     let half = whole / 2;
     let jittered = half + i64::from(random) % (whole - half + 1);
