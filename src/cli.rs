@@ -5,8 +5,8 @@
 mod backup;
 mod check;
 mod events;
-mod portal;
 mod identities;
+mod portal;
 mod requests;
 mod webhook;
 
