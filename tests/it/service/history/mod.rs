@@ -8,6 +8,8 @@ mod world;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use rollbook::clock::Clock;
+
 use crate::support::{Database, TestApp};
 
 use step::{Step, step};
@@ -23,9 +25,8 @@ const SHOWN: usize = 30;
 /// number of operations.
 fn run(app: &TestApp, operations: usize) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seed = number("ROLLBOOK_TEST_SEED")
-        .unwrap_or_else(|| u64::from(now.expect("a time after 1970").subsec_nanos()));
+    let seed =
+        number("ROLLBOOK_TEST_SEED").unwrap_or_else(|| Clock::system().now_ms().unsigned_abs());
     let operations = number("ROLLBOOK_TEST_OPERATIONS")
         .map_or(operations, |n| usize::try_from(n).expect("a number of operations"));
     let mut bytes = [0; 32];
