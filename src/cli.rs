@@ -8,6 +8,7 @@ mod events;
 mod identities;
 mod portal;
 mod requests;
+mod webhook;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -72,6 +73,9 @@ enum Command {
     /// What the app is told
     #[command(subcommand)]
     Events(events::Events),
+    /// Where events are sent to
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
 }
 
 #[derive(Subcommand, Debug)]
@@ -129,6 +133,30 @@ enum Directory {
         /// Take an override away
         #[arg(long, value_name = "FLAG")]
         unset: Vec<String>,
+    },
+    /// Show or put what the app sees as custom attributes
+    AttributeMap {
+        id: String,
+        /// File with a JSON object of attributes: {"badge": {"expression": "raw.badge"}}
+        #[arg(long, value_name = "FILE", value_parser = json_file)]
+        set: Option<Value>,
+        /// Only show what it would make of stored users
+        #[arg(long, requires = "set")]
+        preview: bool,
+    },
+    /// List users with an attribute that is required and missing, or whose expression has failed
+    AttributeFaults {
+        id: String,
+    },
+    /// Show or put which groups and values give which roles
+    RoleMap {
+        id: String,
+        /// File with a JSON object: {"rules": [{"role": "admin", "group": "directory_group_…"}]}
+        #[arg(long, value_name = "FILE", value_parser = json_file)]
+        set: Option<Value>,
+        /// Only show what it would make of stored users
+        #[arg(long, requires = "set")]
+        preview: bool,
     },
     /// Answer requests with 503 until it is resumed
     Pause {
@@ -315,6 +343,7 @@ fn call(command: Command) -> Call {
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
         Command::Portal(command) => portal::call(command),
+        Command::Webhook(command) => webhook::call(command),
         Command::Serve
         | Command::Migrate
         | Command::Health
@@ -362,6 +391,16 @@ fn directory(command: Directory) -> Call {
             }
         }
         Directory::Profile { id, set, unset } => profile(&id, set, unset),
+        Directory::AttributeMap { id, set, preview } => {
+            let set = set.map(|attributes| json!({"attributes": attributes}));
+            map(format!("{PATH}/{id}/attribute_map"), set, preview)
+        }
+        Directory::AttributeFaults { id } => {
+            Call::get(format!("{PATH}/{id}/attribute_map/faults?limit=500"))
+        }
+        Directory::RoleMap { id, set, preview } => {
+            map(format!("{PATH}/{id}/role_map"), set, preview)
+        }
         Directory::Pause { id } => state(id, "paused"),
         Directory::Disable { id } => state(id, "disabled"),
         Directory::Resume { id } => state(id, "linked"),
@@ -377,6 +416,14 @@ fn profile(id: &str, set: Vec<(String, Value)>, unset: Vec<String>) -> Call {
     let gone = unset.into_iter().map(|flag| (flag, Value::Null));
     let overrides: serde_json::Map<String, Value> = set.into_iter().chain(gone).collect();
     Call::patch(path, json!({"overrides": overrides}))
+}
+
+fn map(path: String, set: Option<Value>, preview: bool) -> Call {
+    match set {
+        None => Call::get(path),
+        Some(body) if preview => Call::post(format!("{path}/preview"), body),
+        Some(body) => Call { method: "PUT", path, body: Some(body) },
+    }
 }
 
 /// `flag=value`; true and false are booleans, anything else is a word.

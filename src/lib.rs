@@ -32,8 +32,10 @@
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
 //! - Who is one person: `src/service/identity/`; users reach it from `src/service/record.rs`.
+//! - What an operator makes of users, custom attributes and roles: `src/service/mapping/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
+//! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.

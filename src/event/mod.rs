@@ -1,6 +1,8 @@
 //! Events: what the app is told about a change. Built in the unit of the change and stored with it.
 
+pub mod deliver;
 pub mod model;
+pub mod sign;
 pub mod stable;
 
 pub use model::{GroupView, Subject, UserView, previous_attributes};
@@ -75,4 +77,17 @@ pub mod name {
         TOKEN_CREATED,
         TOKEN_REVOKED,
     ];
+
+    /// What the names of this server's own events begin with: those that no SDK knows.
+    const OWN: &str = "rollbook.";
+
+    /// Whether an endpoint may ask for events of that name.
+    pub fn may_be_sent(event: &str) -> bool {
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
+        let own = event.strip_prefix(OWN);
+        ALL.contains(&event)
+            || own.is_some_and(|rest| rest.len() <= 80 && rest.split('.').all(is_word))
+    }
 }

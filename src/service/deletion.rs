@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::ServiceError;
 use super::exchange::{Changed, Listed};
 use super::lifecycle;
+use super::mapping::follow;
 use super::record::{MAX_NAMED, Recorder, object};
 use super::unit::{Edit, Prepared, Site, check, columns};
 use crate::scim::resource::meta::Condition;
@@ -42,7 +43,7 @@ impl Deletion {
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
         site.refuse_during_intent(tx, row.key)?;
-        if site.resource_type.is_group() && self.begin_emptying(tx, row.key, &recorder)? {
+        if site.resource_type.is_group() && self.begin_emptying(tx, row.key, &mut recorder)? {
             return Ok(Deleted::Begun { key: row.key });
         }
         self.delete(tx, &row, &mut recorder)?;
@@ -54,7 +55,7 @@ impl Deletion {
         &self,
         tx: &mut Tx<'_>,
         key: i64,
-        recorder: &Recorder<'_>,
+        recorder: &mut Recorder<'_>,
     ) -> Result<bool, ServiceError> {
         let (site, directory_key) = (&self.site, self.site.directory.key);
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
@@ -67,7 +68,7 @@ impl Deletion {
         site.refuse_during_intent(tx, key)?;
         tx.intent_open(directory_key, key, Ending::Deleted, site.now)?;
         tx.resource_touch(directory_key, key, site.now)?;
-        site.empty(tx, key, recorder)?;
+        site.empty(tx, &row, recorder)?;
         Ok(true)
     }
 
@@ -82,7 +83,7 @@ impl Deletion {
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
         if tx.member_exceeds(directory_key, row.key, most)? {
             tx.membership_lock_groups(directory_key, &[row.key])?;
-            site.empty(tx, row.key, recorder)?;
+            site.empty(tx, row, recorder)?;
             return Ok(false);
         }
         tx.intent_emptied_forget(directory_key, row.key)?;
@@ -122,10 +123,12 @@ impl Deletion {
             tx.resource_touch(directory_key, *group, site.now)?;
         }
         let members = site.tracked_members(tx, row.key, recorder)?;
+        let followed = follow::before_end(tx, recorder, &row)?;
         tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
+        follow::after_end(tx, recorder, &followed)?;
         tx.count_add(directory_key, &site.resource_type.name, row.active, -1)?;
         site.trace.changed(|| {
             let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
@@ -141,12 +144,18 @@ impl Deletion {
 impl Site {
     /// Ends as many memberships in a group as go into one unit. The end of a group is one event; its
     /// members make none, unless a user goes before the group: who has left is noted for that.
-    fn empty(&self, tx: &mut Tx<'_>, key: i64, recorder: &Recorder<'_>) -> Result<(), StoreError> {
+    fn empty(
+        &self,
+        tx: &mut Tx<'_>,
+        group: &ResourceRow,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(), StoreError> {
         let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
-        let leaving = tx.member_keys(self.directory.key, key, 0, most)?;
-        let left = tx.member_remove(self.directory.key, key, &leaving)?;
-        tx.intent_emptied_add(self.directory.key, key, &left)?;
-        lifecycle::note_groupless(tx, recorder, &leaving)
+        let leaving = tx.member_keys(self.directory.key, group.key, 0, most)?;
+        let left = tx.member_remove(self.directory.key, group.key, &leaving)?;
+        tx.intent_emptied_add(self.directory.key, group.key, &left)?;
+        lifecycle::note_groupless(tx, recorder, &leaving)?;
+        follow::moved(tx, recorder, group, [&leaving, &[]])
     }
 
     /// The users whose membership ends with a group, where the directory keeps the time of it.

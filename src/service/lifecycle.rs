@@ -112,7 +112,8 @@ pub(super) fn lock_moved(
     recorder: &Recorder<'_>,
     moved: &Outcome,
 ) -> Result<(), StoreError> {
-    if !recorder.in_force.may_lift() || moved.removed.is_empty() || moved.added.is_empty() {
+    let locks = recorder.in_force.may_lift() || recorder.directory.follows_memberships();
+    if !locks || moved.removed.is_empty() || moved.added.is_empty() {
         return Ok(());
     }
     let mut keys: Vec<i64> = moved.removed.iter().chain(&moved.added).copied().collect();
@@ -131,6 +132,7 @@ pub(super) fn left(
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
     note_groupless(tx, recorder, keys)?;
+    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
 
@@ -170,7 +172,24 @@ pub(super) fn joined(
             }
         }
     }
+    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
+}
+
+/// Locks users whose roles may change, before their rows are read for anything: whoever shares a row
+/// cannot lock it when another does so, too.
+fn lock_for_roles(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    if !recorder.directory.follows_memberships() {
+        return Ok(());
+    }
+    for keys in keys.chunks(CHUNK) {
+        tx.app_user_lock(recorder.directory.key, keys)?;
+    }
+    Ok(())
 }
 
 /// The user is in a group again. Memberships are told by those who made them: there were none.
@@ -216,6 +235,8 @@ pub(super) fn depart(
     let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));
     let departed = DepartedRow {
         email_key: recorder.email_key(&kept),
+        custom_attributes: kept.custom_attributes,
+        roles: kept.roles,
         id: kept.id,
         user_name_key,
         external_id,
@@ -295,6 +316,8 @@ pub(super) fn departed_row(departed: DepartedRow) -> ResourceRow {
         app_state: AppState::Inactive,
         suspended: false,
         groupless_since: None,
+        custom_attributes: departed.custom_attributes,
+        roles: departed.roles,
     }
 }
 

@@ -169,7 +169,7 @@ fn is_due(tx: &mut Tx<'_>, key: i64, now: i64) -> Result<bool, StoreError> {
 }
 
 /// Whether the app is told nothing of a directory in this state.
-fn rests(state: Option<State>) -> bool {
+pub(super) fn rests(state: Option<State>) -> bool {
     matches!(state, None | Some(State::Disabled | State::Deleting))
 }
 

@@ -15,7 +15,7 @@ use crate::scim::Object;
 use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::NewEvent;
-use crate::store::resource::{AppState, ResourceRow};
+use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 /// How many member rows are read at a time for their events.
@@ -47,6 +47,9 @@ struct Seen<'s> {
     active: bool,
     created: i64,
     modified: i64,
+    /// JSON texts, as they are stored.
+    custom_attributes: Option<&'s str>,
+    roles: Option<&'s str>,
 }
 
 impl Seen<'_> {
@@ -67,7 +70,13 @@ impl Seen<'_> {
         let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
         let &Self { id, active, created, modified, .. } = self;
         let mut view = match self.resource_type {
-            "User" => UserView { id, doc, extra, active, created, modified }.to_value(subject),
+            "User" => {
+                let custom = self.custom_attributes.map(object);
+                let roles: Vec<String> = self.roles.map(slugs).unwrap_or_default();
+                let (custom_attributes, roles) = (custom.as_ref(), roles.as_slice());
+                UserView { id, doc, extra, active, created, modified, custom_attributes, roles }
+                    .to_value(subject)
+            }
             "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
             _ => return None,
         };
@@ -89,9 +98,14 @@ impl Told {
         Self { state: AppState::Active, data: None }
     }
 
-    pub(super) fn new(site: &Site, document: &Object, extra: &Object, active: bool) -> Self {
+    pub(super) fn new(
+        site: &Site,
+        document: &Object,
+        extra: &Object,
+        content: &ResourceContent,
+    ) -> Self {
         let resource_type = &site.resource_type;
-        let state = site.directory.policies.state_of_new(resource_type, active);
+        let state = site.directory.policies.state_of_new(resource_type, content.columns.active);
         let seen = Seen {
             resource_type: &resource_type.name,
             id: &site.id,
@@ -100,6 +114,8 @@ impl Told {
             active: state == AppState::Active,
             created: site.now,
             modified: site.now,
+            custom_attributes: content.mapped.custom_attributes.as_deref(),
+            roles: content.mapped.roles.as_deref(),
         };
         let data = seen.view(&site.directory).filter(|_| state.is_visible());
         Self { state, data: data.map(|data| data.to_string()) }
@@ -344,6 +360,8 @@ pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value
         active: row.app_state == AppState::Active,
         created: row.created,
         modified: row.modified,
+        custom_attributes: row.custom_attributes.as_deref(),
+        roles: row.roles.as_deref(),
     };
     seen.view(directory)
 }
@@ -354,5 +372,13 @@ pub(super) fn object(text: &str) -> Object {
     serde_json::from_str(text).unwrap_or_else(|error| {
         tracing::error!(%error, "a stored document is not a JSON object");
         Object::new()
+    })
+}
+
+/// Stored roles.
+pub(super) fn slugs(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        tracing::error!(%error, "stored roles are not a list of texts");
+        Vec::new()
     })
 }

@@ -35,6 +35,7 @@ pub mod idempotent;
 pub mod identity;
 pub mod identity_suggestion;
 pub mod intent;
+pub mod mapping;
 pub mod member;
 pub mod oauth;
 pub mod organization;
@@ -53,6 +54,8 @@ mod setting;
 mod single;
 pub mod snapshot;
 pub mod token;
+pub mod webhook;
+pub mod webhook_lane;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

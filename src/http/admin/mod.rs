@@ -1,9 +1,12 @@
-//! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, API keys.
+//! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, webhook
+//! endpoints, API keys.
 
 mod events;
 mod handlers;
 mod identities;
+mod mapping;
 mod requests;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -22,7 +25,7 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    use {handlers as h, identities as i};
+    use {handlers as h, identities as i, webhooks as w};
     config.service(
         web::scope("/api/v1")
             .service(
@@ -102,6 +105,27 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::profile_patch),
             )
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
+            .service(
+                methods("/directories/{id}/attribute_map", "GET, PUT")
+                    .get(mapping::attributes_get)
+                    .put(mapping::attributes_put),
+            )
+            .service(
+                methods("/directories/{id}/attribute_map/preview", "POST")
+                    .post(mapping::attributes_preview),
+            )
+            .service(
+                methods("/directories/{id}/attribute_map/faults", "GET")
+                    .get(mapping::attribute_faults),
+            )
+            .service(
+                methods("/directories/{id}/role_map", "GET, PUT")
+                    .get(mapping::roles_get)
+                    .put(mapping::roles_put),
+            )
+            .service(
+                methods("/directories/{id}/role_map/preview", "POST").post(mapping::roles_preview),
+            )
             .service(methods("/directories/{id}/requests", "GET").get(requests::list))
             .service(methods("/directories/{id}/requests/{request}", "GET").get(requests::get))
             .service(
@@ -139,6 +163,23 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .get(events::consumer_get)
                     .put(events::consumer_put)
                     .delete(events::consumer_delete),
+            )
+            .service(methods("/webhook_endpoints", "GET, POST").get(w::list).post(w::create))
+            .service(
+                methods("/webhook_endpoints/{id}", "GET, PATCH, DELETE")
+                    .get(w::get)
+                    .patch(w::update)
+                    .delete(w::delete),
+            )
+            .service(methods("/webhook_endpoints/{id}/rotate", "POST").post(w::rotate))
+            .service(methods("/webhook_endpoints/{id}/test", "POST").post(w::test))
+            .service(methods("/webhook_endpoints/{id}/deliveries", "GET").get(w::deliveries))
+            .service(methods("/webhook_endpoints/{id}/parked", "GET").get(w::parked))
+            .service(methods("/webhook_endpoints/{id}/replay", "POST").post(w::replay))
+            .service(methods("/webhook_endpoints/{id}/replays", "GET").get(w::replays))
+            .service(
+                methods("/webhook_endpoints/{id}/replays/{replay}", "DELETE")
+                    .delete(w::replay_cancel),
             )
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),

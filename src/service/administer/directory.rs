@@ -110,7 +110,7 @@ pub struct DirectoryChange {
 const PRIMARY: &str = "The directory is the primary one of its organization. PUT primary_directory \
                        with dry_run shows what follows from another one or none; choose that first.";
 
-pub(super) fn missing() -> ServiceError {
+pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
 

@@ -218,7 +218,10 @@ fn organizations(access: &ApiAccess, wanted: Option<&str>) -> Option<Vec<String>
     }
 }
 
-fn instant(field: &str, text: Option<&str>) -> Result<Option<i64>, AdminError> {
+pub(in crate::service) fn instant(
+    field: &str,
+    text: Option<&str>,
+) -> Result<Option<i64>, AdminError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     instant_ms(text).map(Some).ok_or_else(|| {
         let text: String = text.chars().take(80).collect();
@@ -316,6 +319,70 @@ fn read_heads(
     let LogPart { rows, full } = tx.log_at(&found, order)?;
     let stopped = if full { rows.last().map(place) } else { stopped };
     Ok(Found { rows, stopped, end })
+}
+
+/// What of the log somebody inside the server wants.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Selection {
+    pub(in crate::service) names: Vec<String>,
+    pub(in crate::service) organizations: Option<Vec<String>>,
+    /// When the events were made; both ends count.
+    pub(in crate::service) range: Option<(i64, i64)>,
+}
+
+/// Events behind a position, oldest first.
+#[derive(Debug)]
+pub(in crate::service) struct Part {
+    pub(in crate::service) rows: Vec<LogRow>,
+    /// Where to go on.
+    pub(in crate::service) next: i64,
+    pub(in crate::service) more: bool,
+}
+
+/// Up to `limit` events of the selection behind a position.
+pub(in crate::service) fn part(
+    tx: &mut Tx<'_>,
+    selection: &Selection,
+    after: i64,
+    limit: i64,
+) -> Result<Part, StoreError> {
+    let filter = Filter {
+        // The server's own events are among the names where they are wanted.
+        audience: Audience::Native,
+        names: Some(selection.names.clone()),
+        range: selection.range,
+        organizations: selection.organizations.clone(),
+        directory: None,
+    };
+    let found = read(tx, &filter, Order::OldestFirst, after, limit)?;
+    let full = i64::try_from(found.rows.len()).unwrap_or(i64::MAX) >= limit;
+    let last = found.rows.last().filter(|_| full).map(|row| row.position);
+    let stopped = found.stopped.map(|(position, _)| position);
+    Ok(Part {
+        next: last.or(stopped).unwrap_or(found.end.max(after)),
+        more: full || stopped.is_some(),
+        rows: found.rows,
+    })
+}
+
+/// The position behind which events made at `from` or later stand, and the last one of those made
+/// until `to`, as far as times say; which events count is for [`Selection::range`] to say.
+pub(in crate::service) fn bounds(
+    tx: &mut Tx<'_>,
+    from: Option<i64>,
+    to: Option<i64>,
+) -> Result<(i64, i64), StoreError> {
+    let floor = |ms: i64| Clock::floor("event", ms);
+    let start = match from {
+        Some(from) => tx.log_before_id(&floor(from.saturating_sub(SLACK_MS)))?.unwrap_or(0),
+        None => 0,
+    };
+    let end = tx.log_position()?;
+    let until = match to {
+        Some(to) => tx.log_from_id(&floor(to.saturating_add(SLACK_MS)))?.unwrap_or(end),
+        None => end,
+    };
+    Ok((start.max(tx.log_pruned()?), until))
 }
 
 fn place(row: &LogRow) -> (i64, String) {
@@ -504,7 +571,7 @@ pub(super) fn too_many_readers() -> ServiceError {
 }
 
 /// The position of an event that a key for these organizations sees.
-fn event_position(
+pub(in crate::service) fn event_position(
     tx: &mut Tx<'_>,
     id: &str,
     allowed: Option<&[String]>,
@@ -519,7 +586,7 @@ fn event_position(
 
 /// The position behind which a native reader begins. One that has lost events, or that is beyond the
 /// end of the log, is told so.
-pub(super) fn position_of(
+pub(in crate::service) fn position_of(
     tx: &mut Tx<'_>,
     start: &Start,
     allowed: Option<&[String]>,

@@ -208,6 +208,9 @@ mod tests {
             policy_cursor: None,
             identities: None,
             primary: false,
+            attribute_map: None,
+            role_map: None,
+            mapping_cursor: None,
         };
         let trace = Trace::on();
         trace.received(&vec![b' '; body]);

@@ -66,6 +66,15 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
         "organization_identity" | "identity" | "identity_alias" => {
             format!("organization_key = (SELECT o.key FROM organization o WHERE o.{organization})")
         }
+        "webhook_endpoint" => {
+            format!(
+                "scope LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
+            )
+        }
+        "webhook_attempt" | "webhook_parked" | "webhook_replay" => format!(
+            "endpoint_id IN (SELECT w.id FROM webhook_endpoint w WHERE w.scope LIKE '%' || \
+             (SELECT o.id FROM organization o WHERE o.{organization}) || '%')"
+        ),
         _ if has_directory => format!("directory_key IN ({keys})"),
         _ => "1 = 1".to_owned(),
     }

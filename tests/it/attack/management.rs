@@ -10,8 +10,10 @@ pub(super) fn attacks() -> Vec<Attack> {
         identities(),
         directories(),
         parts(),
+        maps(),
         requests(),
         events(),
+        webhooks(),
         tokens(),
         oauth_clients(),
         keys(),
@@ -209,6 +211,43 @@ fn parts() -> Vec<Attack> {
     attacks
 }
 
+/// What an operator makes of users: B's directory, and B's groups and users in A's.
+fn maps() -> Vec<Attack> {
+    let attributes = || json!({"attributes": {"name": {"expression": "raw.userName"}}});
+    let theirs = || json!({"rules": [{"role": "mine", "group": "{group}"}]});
+    let (attribute_map, role_map) =
+        ("/directories/{id}/attribute_map", "/directories/{id}/role_map");
+    let (tried, faults) =
+        ("/directories/{id}/attribute_map/preview", "/directories/{id}/attribute_map/faults");
+    let tried_roles = "/directories/{id}/role_map/preview";
+    let at = |route: &str, directory: &str| route.replace("{id}", &format!("{{{directory}}}"));
+    let [b, a] = ["directory", "a_directory"];
+    let users = |mut body: Value| {
+        body["user_ids"] = json!(["{user}"]);
+        body
+    };
+    let guests = || json!({"default_role": "guest"});
+    vec![
+        operator(attribute_map, "GET", &at(attribute_map, b), 404),
+        operator(attribute_map, "GET", &at(attribute_map, a), 200),
+        operator(attribute_map, "PUT", &at(attribute_map, b), 404).body(attributes()),
+        operator(tried, "POST", &at(tried, b), 404).body(attributes()),
+        operator(tried, "POST", &at(tried, a), 200).body(attributes()),
+        operator(tried, "POST", &at(tried, a), 404).body(users(attributes())),
+        operator(faults, "GET", &at(faults, b), 404),
+        operator(faults, "GET", &at(faults, a), 200),
+        operator(faults, "GET", &format!("{}?after={{user}}", at(faults, a)), 200),
+        operator(role_map, "GET", &at(role_map, b), 404),
+        operator(role_map, "GET", &at(role_map, a), 200),
+        operator(role_map, "PUT", &at(role_map, b), 404).body(guests()),
+        operator(role_map, "PUT", &at(role_map, a), 422).body(theirs()),
+        operator(tried_roles, "POST", &at(tried_roles, b), 404).body(guests()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 200).body(guests()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 422).body(theirs()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 404).body(users(guests())),
+    ]
+}
+
 /// Records of requests, B's and those of a directory of A that has sent nothing.
 fn requests() -> Vec<Attack> {
     let (all, one, again) = (
@@ -273,6 +312,72 @@ fn events() -> Vec<Attack> {
         operator(one, "DELETE", theirs, 404),
         operator(one, "PUT", "/consumers/mine", 400).body(json!({"event_id": "{event}"})),
     ]
+}
+
+fn webhooks() -> Vec<Attack> {
+    let all = "/webhook_endpoints";
+    let theirs = "/webhook_endpoints/{hook}";
+    // Nothing is sent in this test: what A makes is paused.
+    let mine = |more: Value| {
+        let mut body = json!({"endpoint_url": "https://a.example.com/", "state": "paused",
+            "events": ["dsync.deleted"]});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let mut attacks = vec![
+        operator(all, "GET", "/webhook_endpoints?limit=500", 200),
+        operator(all, "GET", "/webhook_endpoints?after={hook}", 200),
+        operator(all, "POST", all, 422).body(mine(json!({"organization_ids": ["{organization}"]}))),
+        operator(all, "POST", all, 422)
+            .body(mine(json!({"organization_ids": ["{a_organization}", "{organization}"]}))),
+        operator(all, "POST", all, 422)
+            .body(mine(json!({"organization_ids": ["{a_organization},{organization}"]}))),
+        operator(all, "POST", all, 400).body(mine(json!({"after": "{event}"}))),
+    ];
+    let table: [(&'static str, &'static str, Option<Value>); 11] = [
+        ("/webhook_endpoints/{id}", "GET", None),
+        ("/webhook_endpoints/{id}", "PATCH", Some(json!({"state": "enabled"}))),
+        ("/webhook_endpoints/{id}", "DELETE", None),
+        ("/webhook_endpoints/{id}/rotate", "POST", Some(json!({"overlap": 0}))),
+        ("/webhook_endpoints/{id}/test", "POST", Some(json!({}))),
+        ("/webhook_endpoints/{id}/deliveries", "GET", None),
+        ("/webhook_endpoints/{id}/parked", "GET", None),
+        ("/webhook_endpoints/{id}/replay", "POST", Some(json!({"parked": true}))),
+        ("/webhook_endpoints/{id}/replay", "POST", Some(json!({"event_id": "{event}"}))),
+        ("/webhook_endpoints/{id}/replays", "GET", None),
+        ("/webhook_endpoints/{id}/replays/{replay}", "DELETE", None),
+    ];
+    for (route, method, body) in table {
+        let attack = operator(route, method, &route.replace("/{id}", "/{hook}"), 404);
+        attacks.push(Attack { body, ..attack });
+    }
+    let into = json!({"organization_ids": ["{organization}"]});
+    attacks.push(operator("/webhook_endpoints/{id}", "PATCH", theirs, 422).body(into));
+    // A's own endpoint, and what is B's.
+    let own = |part: &str| format!("/webhook_endpoints/{{a_hook}}{part}");
+    attacks.extend([
+        operator("/webhook_endpoints/{id}", "PATCH", &own(""), 422)
+            .body(json!({"organization_ids": ["{organization}"]})),
+        operator("/webhook_endpoints/{id}/replay", "POST", &own("/replay"), 400)
+            .body(json!({"event_id": "{event}"})),
+        operator("/webhook_endpoints/{id}/replay", "POST", &own("/replay"), 400)
+            .body(json!({"after": "{event}"})),
+        operator(
+            "/webhook_endpoints/{id}/deliveries",
+            "GET",
+            &own("/deliveries?event_id={event}"),
+            200,
+        ),
+        operator(
+            "/webhook_endpoints/{id}/replays/{replay}",
+            "DELETE",
+            &own("/replays/{replay}"),
+            404,
+        ),
+    ]);
+    attacks
 }
 
 fn tokens() -> Vec<Attack> {

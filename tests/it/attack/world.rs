@@ -248,6 +248,13 @@ impl World {
         own.put(&format!("/api/v1/consumers/{consumer}"), place).expect(200);
         let events = own.get("/api/v1/events?limit=1").expect(200);
         b.insert("event", text(&events.body["data"][0]["id"]));
+        let hook = json!({"endpoint_url": mark(b, "hook_url", "https://*.example.com/hooks"),
+            "events": ["dsync.user.created"], "state": "paused"});
+        let hook = own.post("/api/v1/webhook_endpoints", hook).expect(201);
+        b.insert("hook", hook.id());
+        b.insert("hook_secret", text(&hook.body["secret"]));
+        let replays = format!("/api/v1/webhook_endpoints/{}/replay", hook.id());
+        b.insert("replay", own.post(&replays, json!({"after": "oldest"})).expect(202).id());
         b.insert("api_secret", secret);
         b.insert(
             "setup_proof",
@@ -309,6 +316,10 @@ impl World {
         a.insert("a_start_proof", form_field(&page, "proof"));
         a.insert("a_setup_link", link_secret(&link));
         a.insert("a_setup_cookie", browser.cookie_header());
+        let own = Client::new(&self.url, a.get("a_api_secret"), "application/json");
+        let hook = json!({"endpoint_url": "https://a.example.com/hooks", "state": "paused",
+            "events": ["dsync.user.created"]});
+        a.insert("a_hook", own.post("/api/v1/webhook_endpoints", hook).expect(201).id());
         *self.a.borrow_mut() = a;
         for who in [Who::A, Who::Holding] {
             self.fresh(who);

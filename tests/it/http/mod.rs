@@ -24,6 +24,7 @@ mod lists_filter;
 mod lists_page_sort;
 mod management;
 mod management_keys;
+mod mapping;
 mod me;
 mod monitoring;
 mod oauth_access;
@@ -58,6 +59,7 @@ mod users_create;
 mod users_delete;
 mod users_patch;
 mod users_replace;
+mod webhooks;
 
 use serde_json::{Value, json};
 

@@ -11,5 +11,6 @@ mod portal;
 mod requests;
 mod serve;
 mod tls;
+mod webhooks;
 
 use crate::support::process::{Server, first_start, rollbook, run};

@@ -14,4 +14,5 @@ mod policy_cost;
 mod policy_model;
 mod policy_race;
 mod policy_work;
+mod role_race;
 mod round_trips;

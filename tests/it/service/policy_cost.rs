@@ -31,6 +31,8 @@ fn statements(work: impl FnOnce()) -> Vec<String> {
         "last_request",
         "last_used",
         "event_sequencer",
+        "role_work",
+        "attribute_faults IS NOT NULL",
         "SAVEPOINT",
         "BEGIN",
         "COMMIT",

@@ -8,6 +8,7 @@ mod database;
 mod jwt;
 mod key_server;
 pub mod process;
+mod receiver;
 
 pub use app::{DirectoryHandle, TestApp};
 pub use browser::{Browser, field as form_field, secret as link_secret};
@@ -16,6 +17,7 @@ pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
 pub use jwt::SigningKey;
 pub use key_server::KeyServer;
+pub use receiver::{Delivery, Receiver, Reply};
 
 use serde_json::{Value, json};
 
