@@ -7,7 +7,7 @@
 //! Arrows point at what a module may import; `tests/it/layering.rs` holds the code to it.
 //!
 //! ```text
-//! scim, profile (pure)  ◀─ store ◀─ service ◀─ http ◀─ app, cli
+//! scim, profile (pure)  ◀─ store, pull ◀─ service ◀─ http ◀─ app, cli
 //! ```
 //!
 //! | module | what it is |
@@ -16,6 +16,7 @@
 //! | [`profile`] | provider behaviour as TOML, and the rewrites that a profile may switch on |
 //! | [`store`] | the only user of the database: lanes, units, statements, filters as SQL |
 //! | [`auth`] | bearer secrets: form, hashes, memory of verified ones; signed tokens; the key that seals what clients carry |
+//! | [`pull`] | directories that are read: connectors, and what follows from a read, as pure functions |
 //! | [`outbound`] | the one client for addresses that somebody configured |
 //! | [`event`] | what the app is told about a change |
 //! | [`service`] | use cases: provision, query, bulk, administer; no HTTP types, no SQL |
@@ -39,6 +40,8 @@
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.
+//! - A source that is read: a file in `src/pull/connectors/` and a line in its list; a page in
+//!   `docs/sources/`. Runs: `src/service/sync/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 //! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 
@@ -53,6 +56,7 @@ pub mod event;
 pub mod http;
 pub mod outbound;
 pub mod profile;
+pub mod pull;
 pub mod scim;
 pub mod service;
 pub mod store;

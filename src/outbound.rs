@@ -76,6 +76,16 @@ pub struct Posted {
     pub body: Vec<u8>,
 }
 
+/// An answer that arrived to its end, of whatever status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    pub status: u16,
+    /// As the headers say it.
+    pub retry_after: Option<String>,
+    pub date: Option<String>,
+    pub body: Vec<u8>,
+}
+
 /// How long a kept connection is used: what its name was checked for may change.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -104,6 +114,13 @@ impl Outbound {
     /// Requests that follow each other closely; each may take `deadline` from the name to the last byte.
     pub fn session(&self, deadline: Duration) -> Session {
         Session { agent: agent(&self.allowed, deadline, 1) }
+    }
+
+    /// The same where the private networks of a company are reached as well: a directory stands in one.
+    /// What answers for the machine itself at cloud providers (169.254.0.0/16) is not among them.
+    pub fn in_private_networks(&self) -> Self {
+        let all = self.allowed.iter().copied().chain(PRIVATE).collect();
+        Self::new(all)
     }
 
     /// Whether the address may be called, as far as it can be told without asking for its name; the
@@ -160,6 +177,31 @@ impl Session {
         // The status counts, also when what follows it is cut off.
         let _ = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
         Ok(Posted { status, retry_after, body })
+    }
+}
+
+impl Session {
+    /// The whole answer; a body that breaks off or is larger than `limit` bytes is a failure. Blocks the
+    /// thread.
+    pub fn fetch(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        limit: u64,
+    ) -> Result<Fetched, OutboundError> {
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let mut response = request.call()?;
+        let text = |name: &str| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some(value.trim().to_owned())
+        };
+        let (retry_after, date) = (text("retry-after"), text("date"));
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(limit).read_to_vec()?;
+        Ok(Fetched { status, retry_after, date, body })
     }
 }
 
@@ -288,6 +330,17 @@ const NOT_PUBLIC: [IpNet; 26] = [
     v6(0xff00, 0, 8),
 ];
 
+/// Networks inside companies, and the machine itself.
+const PRIVATE: [IpNet; 7] = [
+    v4(10, 0, 0, 0, 8),
+    v4(100, 64, 0, 0, 10),
+    v4(127, 0, 0, 0, 8),
+    v4(172, 16, 0, 0, 12),
+    v4(192, 168, 0, 0, 16),
+    v6(0xfc00, 0, 7),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
+
 fn is_public(ip: IpAddr) -> bool {
     !NOT_PUBLIC.iter().any(|net| net.contains(&ip))
 }
@@ -344,6 +397,20 @@ mod tests {
             assert!(!may_call(scheme, &socket("192.168.1.1"), &allowed));
         }
         assert!(!may_call("http", &socket("8.8.8.8"), &allowed));
+    }
+
+    #[test]
+    fn private_networks_are_without_the_address_of_cloud_machines() {
+        let private = Outbound::new(Vec::new()).in_private_networks();
+        for (url, is_let) in [
+            ("http://10.1.2.3/", true),
+            ("https://[::1]/", true),
+            ("http://169.254.169.254/", false),
+            ("https://[fe80::1]/", false),
+            ("http://8.8.8.8/", false),
+        ] {
+            assert_eq!(private.check(url).is_ok(), is_let, "{url}");
+        }
     }
 
     #[test]

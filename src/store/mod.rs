@@ -53,6 +53,8 @@ pub mod sequencer;
 mod setting;
 mod single;
 pub mod snapshot;
+pub mod sync;
+pub mod sync_run;
 pub mod token;
 pub mod webhook;
 pub mod webhook_lane;

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module and what it may import from this crate.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("scim", &[]),
     ("profile", &["scim"]),
     ("auth", &["clock"]),
     ("event", &["scim"]),
     ("store", &["scim", "event", "config", "clock"]),
-    ("service", &["scim", "profile", "store", "event", "auth", "outbound", "clock"]),
+    ("pull", &["scim", "outbound"]),
+    ("service", &["scim", "profile", "store", "event", "auth", "outbound", "pull", "clock"]),
     ("http", &["service", "scim", "profile", "auth", "clock", "telemetry"]),
     ("outbound", &[]),
     ("clock", &[]),

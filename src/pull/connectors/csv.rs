@@ -1,0 +1,456 @@
+//! `pull.csv`: files of users and memberships, handed in over the API or laid into a folder.
+//!
+//! A file is good or bad as a whole: beyond `max_errors` nothing of it is applied, and every fault has the
+//! line that it stands in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::csv_columns::{Target, pieces};
+use super::csv_table::{Form, Table};
+use crate::outbound::Outbound;
+use crate::pull::field::{Field, Shape};
+use crate::pull::{
+    Absence, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven, Kind, Probe,
+    Sink, SourceError, SourceKind, Surroundings,
+};
+use crate::scim::Object;
+
+pub(super) static KIND: SourceKind = SourceKind {
+    name: "pull.csv",
+    title: "CSV files",
+    description: "Reads a file of users, and a file of memberships if there is one.",
+    fields: FIELDS,
+    files: &[USERS, MEMBERSHIPS],
+    every_minutes: None,
+    check,
+    open,
+};
+
+const USERS: &str = "users";
+const MEMBERSHIPS: &str = "memberships";
+
+const FIELDS: &[Field] = &[
+    Field::optional(
+        "key",
+        Shape::Word(&["externalId", "userName", "email"]),
+        "\"externalId\"",
+        "Which column says who somebody is, from one file to the next. Whoever has another key is \
+         somebody else.",
+    ),
+    Field::optional(
+        "mode",
+        Shape::Word(&["snapshot", "upsert", "action"]),
+        "\"snapshot\"",
+        "Whether a file lists everybody (who is missing goes), only who is new or changed, or says in \
+         a column \"action\" what is to be done: upsert, deactivate or delete.",
+    ),
+    Field::optional(
+        "columns",
+        Shape::Texts,
+        "",
+        "What columns are, where their names do not say it: {\"Mail\": \"emails[type eq \\\"work\\\"].value\", \
+         \"Notes\": \"ignore\"}.",
+    ),
+    Field::optional(
+        "encoding",
+        Shape::Word(&["auto", "utf-8", "utf-16le", "utf-16be", "windows-1252"]),
+        "\"auto\"",
+        "How the file is encoded, where it does not say so itself.",
+    ),
+    Field::optional(
+        "delimiter",
+        Shape::Word(&["auto", "comma", "semicolon", "tab", "pipe"]),
+        "\"auto\"",
+        "What stands between cells. It is found in the header line.",
+    ),
+    Field::optional(
+        "list_separator",
+        Shape::Text,
+        "\";\"",
+        "What stands between several values in one cell, such as groups.",
+    ),
+    Field::optional(
+        "max_errors",
+        Shape::Number(0, 10_000),
+        "0",
+        "How many rows may be faulty before nothing of the file is applied. Nobody counts as missing \
+         as long as any row is faulty.",
+    ),
+    Field::optional(
+        "watch",
+        Shape::Switch,
+        "false",
+        "Takes users.csv and memberships.csv from the folder inbox/<directory id> in the data folder.",
+    )
+    .operator_only(),
+];
+
+fn text<'c>(config: &'c Object, name: &str) -> &'c str {
+    config.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn check(config: &Object, _: &Outbound) -> Result<(), (String, String)> {
+    let columns = config.get("columns").and_then(Value::as_object);
+    for (header, target) in columns.into_iter().flatten() {
+        Target::parse(target.as_str().unwrap_or_default())
+            .map_err(|message| (format!("columns.{header}"), format!("{message}.")))?;
+    }
+    Ok(())
+}
+
+fn open(
+    config: &Object,
+    surroundings: Surroundings,
+) -> Result<Box<dyn Connector>, SourceError> {
+    let mut columns = HashMap::new();
+    for (header, target) in config.get("columns").and_then(Value::as_object).into_iter().flatten() {
+        let target = Target::parse(target.as_str().unwrap_or_default());
+        columns.insert(header.trim().to_lowercase(), target.map_err(SourceError::failed)?);
+    }
+    let max_errors = config.get("max_errors").and_then(Value::as_u64).unwrap_or(0);
+    Ok(Box::new(Files {
+        key: text(config, "key").to_owned(),
+        mode: text(config, "mode").to_owned(),
+        columns,
+        form: Form::of(text(config, "encoding"), text(config, "delimiter")),
+        separator: text(config, "list_separator").to_owned(),
+        max_errors: usize::try_from(max_errors).unwrap_or(0),
+        surroundings,
+    }))
+}
+
+struct Files {
+    key: String,
+    mode: String,
+    /// Headers in lower case.
+    columns: HashMap<String, Target>,
+    form: Form,
+    separator: String,
+    max_errors: usize,
+    surroundings: Surroundings,
+}
+
+/// A file of users with the meaning of its columns.
+struct Users {
+    table: Table,
+    targets: Vec<Target>,
+}
+
+/// Groups by their names or ids, with the keys of their members.
+#[derive(Default)]
+struct Edges {
+    groups: BTreeMap<String, Option<String>>,
+    edges: Vec<(String, String)>,
+}
+
+impl Connector for Files {
+    fn capabilities(&self) -> Capabilities {
+        let is_snapshot = self.mode == "snapshot";
+        Capabilities {
+            incremental: false,
+            deletes_visible: self.mode == "action",
+            nested_groups: false,
+            groups: true,
+            whole_accounts: false,
+            absence: if is_snapshot { Absence::IsRemoval } else { Absence::IsNothing },
+            faults: Faults::Refuse { beyond: self.max_errors },
+        }
+    }
+
+    fn probe(&mut self) -> Result<Probe, SourceError> {
+        if !self.surroundings.files.contains_key(USERS) {
+            let warnings = vec!["No file of users was handed in yet.".to_owned()];
+            return Ok(Probe { warnings, ..Probe::default() });
+        }
+        let users = self.users()?;
+        let beside: Vec<&str> = users
+            .table
+            .headers
+            .iter()
+            .zip(&users.targets)
+            .filter(|(_, target)| **target == Target::Beside)
+            .map(|(header, _)| header.as_str())
+            .collect();
+        let mut warnings = Vec::new();
+        if !beside.is_empty() {
+            let names = beside.join(", ");
+            warnings.push(format!("Columns that are kept under their own names: {names}."));
+        }
+        let count = |rows: usize| u64::try_from(rows).ok();
+        let groups = match self.table(MEMBERSHIPS)? {
+            Some(table) => count(self.edges(&table, &mut |_| Ok(()))?.groups.len()),
+            None => None,
+        };
+        Ok(Probe { users: count(users.table.rows.len()), groups, warnings })
+    }
+
+    fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
+        let users = self.users()?;
+        let memberships = self.table(MEMBERSHIPS)?;
+        let mut edges = Edges::default();
+        let mut keys: HashMap<String, u64> = HashMap::new();
+        for (index, row) in users.table.rows.iter().enumerate() {
+            if index % 1_000 == 0 {
+                self.surroundings.check_stop()?;
+            }
+            let place = format!("line {} of {USERS}", row.line);
+            let read = row
+                .cells
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|cells| self.account(&users, cells, &mut edges))
+                .and_then(|envelope| match keys.insert(envelope.resource.clone(), row.line) {
+                    None => Ok(envelope),
+                    Some(line) => Err(format!(
+                        "the key \"{}\" is also in line {line}.",
+                        envelope.resource
+                    )),
+                });
+            match read {
+                Ok(envelope) => sink.put(envelope.at(place))?,
+                Err(message) => sink.fault(Fault { kind: Kind::Account, place, message })?,
+            }
+        }
+        let has_column = users.targets.contains(&Target::Groups);
+        if let Some(table) = &memberships {
+            let more = self.edges(table, &mut |fault| sink.fault(fault))?;
+            edges.groups.extend(more.groups);
+            edges.edges.extend(more.edges);
+        }
+        for (group, name) in &edges.groups {
+            let name = name.as_ref().unwrap_or(group);
+            let attributes = object(json!({"displayName": name}));
+            sink.put(Envelope::group(group.clone(), attributes.clone(), attributes))?;
+        }
+        for (group, member) in edges.edges {
+            let payload = object(json!({"group": group, "member": member}));
+            sink.put(Envelope::membership(group, member, payload))?;
+        }
+        let is_given = has_column || memberships.is_some();
+        let groups = if is_given { GroupsGiven::Yes } else { GroupsGiven::No };
+        Ok(Finished { cursor: None, groups })
+    }
+
+    fn incremental(&mut self, _: &str, _: &mut dyn Sink) -> Result<Finished, SourceError> {
+        Err(SourceError::CursorLost("a file has no changes".to_owned()))
+    }
+}
+
+impl Files {
+    /// The file of that name, if it was handed in.
+    fn table(&self, name: &str) -> Result<Option<Table>, SourceError> {
+        let Some(bytes) = self.surroundings.files.get(name) else { return Ok(None) };
+        let table = Table::read(bytes, self.form);
+        table.map(Some).map_err(|error| SourceError::failed(format!("the file {name}: {error}")))
+    }
+
+    fn users(&self) -> Result<Users, SourceError> {
+        let failed = |message: String| SourceError::failed(format!("the file {USERS}: {message}"));
+        let table = self
+            .table(USERS)?
+            .ok_or_else(|| SourceError::failed("no file of users was handed in yet"))?;
+        let target = |header: &String| match self.columns.get(&header.to_lowercase()) {
+            Some(target) => target.clone(),
+            None => match Target::of_header(header) {
+                Target::Action if self.mode != "action" => Target::Beside,
+                target => target,
+            },
+        };
+        let targets: Vec<Target> = table.headers.iter().map(target).collect();
+        for (index, target) in targets.iter().enumerate().filter(|(_, target)| target.is_single()) {
+            if let Some(other) = targets.iter().take(index).position(|other| other == target) {
+                let name = |index: usize| table.headers.get(index).map_or("", String::as_str);
+                return Err(failed(format!(
+                    "the columns \"{}\" and \"{}\" are the same attribute; set \"columns\" so that \
+                     one of them is \"ignore\"",
+                    name(other),
+                    name(index)
+                )));
+            }
+        }
+        let has = |wanted: &dyn Fn(&Target) -> bool| targets.iter().any(wanted);
+        let is_there = match self.key.as_str() {
+            "userName" => has(&is_user_name),
+            "email" => has(&is_email),
+            _ => has(&|target| *target == Target::ExternalId),
+        };
+        if !is_there {
+            return Err(failed(format!(
+                "it has no column for the key \"{}\"; its columns are {}. Set \"key\" or \"columns\"",
+                self.key,
+                table.headers.join(", ")
+            )));
+        }
+        if self.mode == "action" && !targets.contains(&Target::Action) {
+            return Err(failed("it has no column \"action\", which its mode asks for".to_owned()));
+        }
+        Ok(Users { table, targets })
+    }
+
+    /// A row of users, or what is wrong with it.
+    fn account(
+        &self,
+        users: &Users,
+        cells: &[String],
+        edges: &mut Edges,
+    ) -> Result<Envelope, String> {
+        let headers = &users.table.headers;
+        let columns = || headers.iter().zip(&users.targets).zip(cells);
+        let (mut attributes, mut payload) = (Object::new(), Object::new());
+        let cell = |wanted: &dyn Fn(&Target) -> bool| {
+            let found = columns().find(|((_, target), _)| wanted(target));
+            found.map(|(_, cell)| cell.as_str())
+        };
+        for ((header, target), cell) in columns() {
+            let may_be_number = matches!(target, Target::ExternalId)
+                || matches!(target, Target::Enterprise(name) if name == "employeeNumber");
+            if may_be_number && is_shortened(cell) {
+                return Err(format!(
+                    "the column \"{header}\" holds {cell}: a spreadsheet has shortened the number, and \
+                     its digits are lost."
+                ));
+            }
+            if !header.is_empty() {
+                payload.insert(header.clone(), cell.clone().into());
+            }
+            target.set(&mut attributes, header, cell, &self.separator);
+        }
+        let (email, user_name) = (cell(&is_email), cell(&is_user_name));
+        let key = match self.key.as_str() {
+            "userName" => user_name,
+            "email" => email,
+            _ => cell(&|target| *target == Target::ExternalId),
+        };
+        let key = key.unwrap_or_default().to_owned();
+        if key.is_empty() {
+            return Err(format!("the key \"{}\" is empty.", self.key));
+        }
+        if key.len() > 512 {
+            return Err(format!("the key has {} bytes; at most 512 are allowed.", key.len()));
+        }
+        let mut action = cell(&|target| *target == Target::Action).unwrap_or_default().to_lowercase();
+        action.retain(|c| !c.is_whitespace());
+        let mut active = match cell(&|target| *target == Target::Active) {
+            None | Some("") => None,
+            Some(word) => Some(activity(word)?),
+        };
+        match action.as_str() {
+            "" | "upsert" | "add" | "create" | "update" => {}
+            "deactivate" | "disable" | "suspend" => active = Some(false),
+            "delete" | "remove" => return Ok(Envelope::deleted(Kind::Account, key)),
+            other => {
+                return Err(format!(
+                    "the action is \"{other}\"; allowed are upsert, deactivate and delete."
+                ));
+            }
+        }
+        if let Some(active) = active {
+            attributes.insert("active".to_owned(), active.into());
+        }
+        // Who has no name of its own has that of the address, or of the key.
+        let name = [user_name, email].into_iter().flatten().find(|name| !name.is_empty());
+        attributes.insert("userName".to_owned(), name.unwrap_or(&key).into());
+        for group in pieces(cell(&|t| *t == Target::Groups).unwrap_or_default(), &self.separator) {
+            edges.groups.entry(group.to_owned()).or_default();
+            edges.edges.push((group.to_owned(), key.clone()));
+        }
+        Ok(Envelope::account(key, payload, attributes))
+    }
+
+    /// A file of memberships: a row for each, with the group and the key of the member. A group may have
+    /// a name beside.
+    fn edges(
+        &self,
+        table: &Table,
+        fault: &mut dyn FnMut(Fault) -> Result<(), SourceError>,
+    ) -> Result<Edges, SourceError> {
+        let column = |names: &[&str]| {
+            table.headers.iter().position(|header| {
+                let plain: String = header.chars().filter(|c| c.is_alphanumeric()).collect();
+                names.contains(&plain.to_lowercase().as_str())
+            })
+        };
+        let group = column(&["group", "groupid"]);
+        let member = column(&["member", "memberid", "user", "userid", "externalid"]);
+        let name = column(&["groupname", "displayname", "name"]);
+        let (Some(group), Some(member)) = (group, member) else {
+            return Err(SourceError::failed(format!(
+                "the file {MEMBERSHIPS}: it must have the columns \"group\" and \"member\"; its columns \
+                 are {}",
+                table.headers.join(", ")
+            )));
+        };
+        let mut edges = Edges::default();
+        for row in &table.rows {
+            let place = format!("line {} of {MEMBERSHIPS}", row.line);
+            let mut refuse = |message: String| {
+                fault(Fault { kind: Kind::Membership, place: place.clone(), message })
+            };
+            let cells = match &row.cells {
+                Ok(cells) => cells,
+                Err(message) => {
+                    refuse(message.clone())?;
+                    continue;
+                }
+            };
+            let cell = |index: usize| cells.get(index).map_or("", String::as_str);
+            let (group, member) = (cell(group), cell(member));
+            if group.is_empty() || group.len() > 512 {
+                refuse("the group must have 1 to 512 bytes.".to_owned())?;
+                continue;
+            }
+            let named = name.map(cell).filter(|name| !name.is_empty());
+            let known = edges.groups.entry(group.to_owned()).or_default();
+            if let Some(named) = named {
+                known.get_or_insert_with(|| named.to_owned());
+            }
+            // A group without members has a row without one.
+            if !member.is_empty() {
+                edges.edges.push((group.to_owned(), member.to_owned()));
+            }
+        }
+        Ok(edges)
+    }
+}
+
+fn object(value: Value) -> Object {
+    match value {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    }
+}
+
+fn is_user_name(target: &Target) -> bool {
+    matches!(target, Target::Plain(name) if name == "userName")
+}
+
+fn is_email(target: &Target) -> bool {
+    matches!(target, Target::Typed(name, kind) if name == "emails" && kind == "work")
+}
+
+/// `1.23E+05`
+fn is_shortened(cell: &str) -> bool {
+    let Some((number, exponent)) = cell.split_once(['E', 'e']) else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = number.split_once([',', '.']).unwrap_or((number, "0"));
+    digits(whole) && digits(fraction) && exponent.strip_prefix('+').is_some_and(digits)
+}
+
+fn activity(word: &str) -> Result<bool, String> {
+    match word.to_lowercase().as_str() {
+        "true" | "yes" | "y" | "1" | "active" | "enabled" | "employed" => Ok(true),
+        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "suspended" | "terminated" | "left" => {
+            Ok(false)
+        }
+        _ => Err(format!(
+            "the column of the state holds \"{word}\"; allowed are true, yes, 1, active, enabled and \
+             false, no, 0, inactive, disabled, suspended, terminated."
+        )),
+    }
+}
+
+#[cfg(test)]
+#[path = "csv_tests.rs"]
+mod tests;

@@ -1,0 +1,470 @@
+//! `pull.scim`: another SCIM 2.0 server as a source (RFC 7644 §3.4.2; cursors: RFC 9865).
+//!
+//! The server's own `id` is the stable id. What a user lacks in the answer is unassigned (RFC 7643 §2.5),
+//! so a user is read as a whole. Changes are found by `meta.lastModified`; what is gone is found only by
+//! reading everything.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::outbound::Outbound;
+use crate::pull::client::Client;
+use crate::pull::field::{Field, Shape};
+use crate::pull::{
+    Absence, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven, Kind, Probe,
+    Sink, SourceError, SourceKind, Surroundings, member,
+};
+use crate::scim::Object;
+use crate::scim::key::{instant_ms, instant_text};
+use crate::scim::urn;
+
+pub(super) static KIND: SourceKind = SourceKind {
+    name: "pull.scim",
+    title: "SCIM 2.0 server",
+    description: "Reads users and groups of another SCIM 2.0 server.",
+    fields: FIELDS,
+    files: &[],
+    every_minutes: Some(60),
+    check,
+    open,
+};
+
+const FIELDS: &[Field] = &[
+    Field::required(
+        "base_url",
+        Shape::Url,
+        "Base URL of the server, as its identity providers have it: what stands before /Users.",
+    ),
+    Field::optional("token", Shape::Secret, "", "Bearer token that may read users and groups."),
+    Field::optional("username", Shape::Text, "", "User name for HTTP Basic, in place of a token."),
+    Field::optional("password", Shape::Secret, "", "Password for HTTP Basic."),
+    Field::optional(
+        "paging",
+        Shape::Word(&["auto", "index", "cursor"]),
+        "\"auto\"",
+        "How pages are asked for: by index, by cursor, or by cursor if the server says that it has them.",
+    ),
+    Field::optional(
+        "page_size",
+        Shape::Number(1, 1_000),
+        "100",
+        "Resources asked for at a time. A server may give fewer.",
+    ),
+    Field::optional(
+        "user_filter",
+        Shape::Text,
+        "",
+        "SCIM filter for users, evaluated by the server. Users whom it leaves out count as missing.",
+    ),
+    Field::optional("group_filter", Shape::Text, "", "The same for groups."),
+    Field::optional(
+        "group_members",
+        Shape::Word(&["list", "each"]),
+        "\"list\"",
+        "Whether lists of groups hold the members, or each group has to be read by itself.",
+    ),
+    Field::optional(
+        "allow_private_network",
+        Shape::Switch,
+        "false",
+        "Lets the server be in a private network, where plain http is spoken as well.",
+    )
+    .operator_only(),
+];
+
+/// How far a watermark is put back, in milliseconds: what was written while the server answered may have
+/// been left out.
+const OVERLAP_MS: i64 = 5 * 60 * 1_000;
+
+/// Longest id, in bytes: it is stored as `externalId`.
+const MAX_ID: usize = 512;
+
+/// What of a resource is not part of the user here, or has another meaning.
+const NOT_TAKEN: [&str; 7] =
+    ["id", "externalId", "meta", "schemas", "groups", "members", "password"];
+
+fn text<'c>(config: &'c Object, name: &str) -> &'c str {
+    config.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn outbound(config: &Object, outbound: &Outbound) -> Outbound {
+    match config.get("allow_private_network") {
+        Some(Value::Bool(true)) => outbound.in_private_networks(),
+        _ => outbound.clone(),
+    }
+}
+
+fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
+    let wrong = |field: &str, message: &str| Err((field.to_owned(), message.to_owned()));
+    let base = text(config, "base_url");
+    if let Err(message) = outbound(config, allowed).check(base) {
+        return wrong("base_url", &message);
+    }
+    if Url::parse(base).is_ok_and(|url| url.query().is_some() || url.fragment().is_some()) {
+        return wrong("base_url", "it must end with the path; leave out what begins with ? or #.");
+    }
+    let has = |name: &str| !text(config, name).is_empty();
+    match (has("token"), has("username"), has("password")) {
+        (true, false, false) | (false, true, true) => Ok(()),
+        (false, false, false) => wrong("token", "send a token, or username and password."),
+        (false, true, false) => wrong("password", "it is required with a username."),
+        (false, false, true) => wrong("username", "it is required with a password."),
+        (true, _, _) => wrong("token", "send a token, or username and password, not both."),
+    }
+}
+
+fn open(
+    config: &Object,
+    surroundings: Surroundings,
+) -> Result<Box<dyn Connector>, SourceError> {
+    let base = text(config, "base_url").trim_end_matches('/');
+    let base = Url::parse(base).map_err(|_| SourceError::failed("base_url is no URL"))?;
+    let (token, password) = (text(config, "token"), text(config, "password"));
+    let basic = STANDARD.encode(format!("{}:{password}", text(config, "username")));
+    let authorization = match token.is_empty() {
+        true => format!("Basic {basic}"),
+        false => format!("Bearer {token}"),
+    };
+    let headers = vec![
+        ("Authorization".to_owned(), authorization),
+        ("Accept".to_owned(), "application/scim+json, application/json".to_owned()),
+    ];
+    let secrets = vec![token.to_owned(), password.to_owned(), basic];
+    let outbound = outbound(config, &surroundings.outbound);
+    let surroundings = Surroundings { outbound, ..surroundings };
+    let wants_groups = surroundings.wants_groups;
+    Ok(Box::new(Server {
+        client: Client::new(&base, headers, secrets, surroundings),
+        base,
+        paging: text(config, "paging").to_owned(),
+        page_size: config.get("page_size").and_then(Value::as_u64).unwrap_or(100),
+        user_filter: text(config, "user_filter").to_owned(),
+        group_filter: text(config, "group_filter").to_owned(),
+        reads_each: text(config, "group_members") == "each",
+        wants_groups,
+        server_time: None,
+    }))
+}
+
+struct Server {
+    client: Client,
+    base: Url,
+    paging: String,
+    page_size: u64,
+    user_filter: String,
+    group_filter: String,
+    reads_each: bool,
+    wants_groups: bool,
+    /// The server's clock when the read began.
+    server_time: Option<i64>,
+}
+
+/// Where a list goes on.
+enum Next {
+    Index(u64),
+    Cursor(Option<String>),
+}
+
+impl Connector for Server {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            incremental: true,
+            deletes_visible: false,
+            nested_groups: true,
+            groups: true,
+            whole_accounts: true,
+            absence: Absence::IsRemoval,
+            faults: Faults::AreListed,
+        }
+    }
+
+    fn probe(&mut self) -> Result<Probe, SourceError> {
+        let mut probe = Probe { users: self.count("Users", &self.user_filter.clone())?, ..Probe::default() };
+        if self.wants_groups {
+            match self.count("Groups", &self.group_filter.clone()) {
+                Ok(groups) => probe.groups = groups,
+                Err(SourceError::Failed { message, .. }) => {
+                    probe.warnings.push(format!("The groups cannot be read: {message}."));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        if probe.users == Some(0) {
+            probe.warnings.push("The server lists no users.".to_owned());
+        }
+        Ok(probe)
+    }
+
+    fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
+        self.read(None, sink)
+    }
+
+    fn incremental(
+        &mut self,
+        cursor: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<Finished, SourceError> {
+        let since = cursor.parse().map_err(|_| SourceError::CursorLost("no time".to_owned()))?;
+        match self.read(Some(since), sink) {
+            // Servers may refuse the filter; everything can be read without it.
+            Err(SourceError::Failed { message, .. }) if message.contains("answers 400") => {
+                Err(SourceError::CursorLost(message))
+            }
+            read => read,
+        }
+    }
+}
+
+impl Server {
+    fn read(
+        &mut self,
+        since: Option<i64>,
+        sink: &mut dyn Sink,
+    ) -> Result<Finished, SourceError> {
+        self.server_time = None;
+        let changed = since.map(|ms| format!("meta.lastModified ge \"{}\"", instant_text(ms)));
+        let filter = |own: &str| match (own.is_empty(), &changed) {
+            (true, changed) => changed.clone().unwrap_or_default(),
+            (false, Some(changed)) => format!("({own}) and {changed}"),
+            (false, None) => own.to_owned(),
+        };
+        let (users, groups) = (filter(&self.user_filter), filter(&self.group_filter));
+        let mut newest = None;
+        self.list("Users", &users, &mut |_, resource| {
+            newest = newest.max(modified(&resource));
+            user(resource, sink)
+        })?;
+        if self.wants_groups {
+            // Memberships follow the groups.
+            let mut memberships = Vec::new();
+            self.list("Groups", &groups, &mut |server, resource| {
+                newest = newest.max(modified(&resource));
+                let whole = server.whole_group(resource)?;
+                group(whole, &mut memberships, sink)
+            })?;
+            for membership in memberships {
+                sink.put(membership)?;
+            }
+        }
+        // The server's clock, never this one's.
+        let watermark = self.server_time.or(newest).or(since);
+        let cursor = watermark.map(|ms| ms.saturating_sub(OVERLAP_MS).to_string());
+        let groups = if self.wants_groups { GroupsGiven::Yes } else { GroupsGiven::No };
+        Ok(Finished { cursor, groups })
+    }
+
+    fn url(&self, endpoint: &str, query: &[(&str, String)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(endpoint.split('/'));
+        }
+        let given = query.iter().filter(|(_, value)| !value.is_empty());
+        let given: Vec<_> = given.collect();
+        if !given.is_empty() {
+            url.query_pairs_mut().extend_pairs(given.iter().map(|(name, value)| (name, value)));
+        }
+        url
+    }
+
+    fn get(&mut self, url: &Url) -> Result<Object, SourceError> {
+        let reply = self.client.get(url)?;
+        if self.server_time.is_none() {
+            self.server_time = reply.date;
+        }
+        Ok(reply.object)
+    }
+
+    fn count(&mut self, endpoint: &str, filter: &str) -> Result<Option<u64>, SourceError> {
+        let url = self.url(endpoint, &[("filter", filter.to_owned()), ("count", "1".to_owned())]);
+        let page = self.get(&url)?;
+        list_of(&page)?;
+        Ok(member(&page, "totalResults").and_then(Value::as_u64))
+    }
+
+    /// Whether the server gives cursors (RFC 9865 §4).
+    fn has_cursors(&mut self) -> Result<bool, SourceError> {
+        if self.paging != "auto" {
+            return Ok(self.paging == "cursor");
+        }
+        let url = self.url("ServiceProviderConfig", &[]);
+        match self.get(&url) {
+            Ok(config) => {
+                Ok(config.get("pagination").and_then(|p| p.get("cursor")) == Some(&json!(true)))
+            }
+            // Not every server shows it.
+            Err(SourceError::Failed { .. } | SourceError::Credentials(_)) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Every resource of a list. Fails unless the server has listed as many as it says that there are.
+    fn list(
+        &mut self,
+        endpoint: &str,
+        filter: &str,
+        take: &mut dyn FnMut(&mut Self, Object) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let mut next = match self.has_cursors()? {
+            true => Next::Cursor(None),
+            false => Next::Index(1),
+        };
+        let mut ids = HashSet::new();
+        let mut cursors = HashSet::new();
+        loop {
+            let place = match &next {
+                Next::Index(index) => ("startIndex", index.to_string()),
+                Next::Cursor(cursor) => ("cursor", cursor.clone().unwrap_or_default()),
+            };
+            let count = ("count", self.page_size.to_string());
+            let mut url = self.url(endpoint, &[("filter", filter.to_owned()), place, count]);
+            if matches!(next, Next::Cursor(None)) {
+                // The first page is asked for by a cursor without a value.
+                url.query_pairs_mut().append_pair("cursor", "");
+            }
+            let page = self.get(&url)?;
+            let total = member(&page, "totalResults").and_then(Value::as_u64);
+            let resources = list_of(&page)?;
+            let (read, known) = (resources.len(), ids.len());
+            for resource in resources {
+                let Value::Object(resource) = resource else {
+                    return Err(SourceError::failed(format!(
+                        "the list {endpoint} holds something that is no resource"
+                    )));
+                };
+                ids.insert(member(&resource, "id").map(Value::to_string).unwrap_or_default());
+                take(self, resource)?;
+            }
+            let is_complete = total.is_none_or(|total| as_u64(ids.len()) >= total);
+            let cut_off = || {
+                SourceError::failed(format!(
+                    "the list {endpoint} ends after {} of {} resources",
+                    ids.len(),
+                    total.unwrap_or(0)
+                ))
+            };
+            next = match next {
+                Next::Cursor(_) => match member(&page, "nextCursor").and_then(Value::as_str) {
+                    None | Some("") if is_complete => return Ok(()),
+                    None | Some("") => return Err(cut_off()),
+                    Some(cursor) if !cursors.insert(cursor.to_owned()) => {
+                        let message = format!("the list {endpoint} gives the same cursor twice");
+                        return Err(SourceError::failed(message));
+                    }
+                    Some(cursor) => Next::Cursor(Some(cursor.to_owned())),
+                },
+                Next::Index(index) => match total {
+                    None => {
+                        let message = format!("the list {endpoint} has no totalResults");
+                        return Err(SourceError::failed(message));
+                    }
+                    // By the index, not by who was listed: a list that grows shows some twice.
+                    Some(total) if index.saturating_add(as_u64(read)) > total && is_complete => {
+                        return Ok(());
+                    }
+                    Some(_) if read == 0 => return Err(cut_off()),
+                    Some(_) if ids.len() == known => {
+                        let message = format!("the list {endpoint} gives the same page again");
+                        return Err(SourceError::failed(message));
+                    }
+                    Some(_) => Next::Index(index.saturating_add(as_u64(read))),
+                },
+            };
+        }
+    }
+
+    /// The group with its members, where lists do not hold them.
+    fn whole_group(&mut self, group: Object) -> Result<Object, SourceError> {
+        if !self.reads_each {
+            return Ok(group);
+        }
+        let Some(id) = member(&group, "id").and_then(Value::as_str).map(str::to_owned) else {
+            return Ok(group);
+        };
+        let mut url = self.url("Groups", &[]);
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(&id);
+        }
+        self.get(&url)
+    }
+}
+
+/// The resources of a list (RFC 7644 §3.4.2): they are left out when there are none.
+fn list_of(page: &Object) -> Result<Vec<Value>, SourceError> {
+    let schemas = member(page, "schemas").and_then(Value::as_array);
+    let is_list = schemas.is_some_and(|schemas| {
+        let named = |schema: &Value| {
+            schema.as_str().is_some_and(|schema| schema.eq_ignore_ascii_case(urn::LIST_RESPONSE))
+        };
+        schemas.iter().any(named)
+    });
+    let has_total = member(page, "totalResults").is_some();
+    match member(page, "Resources") {
+        Some(Value::Array(resources)) => Ok(resources.clone()),
+        None | Some(Value::Null) if is_list || has_total => Ok(Vec::new()),
+        _ => Err(SourceError::failed("the source answers with something that is no SCIM list")),
+    }
+}
+
+fn modified(resource: &Object) -> Option<i64> {
+    instant_ms(member(resource, "meta")?.get("lastModified")?.as_str()?)
+}
+
+/// The id of a resource, or a fault.
+fn id_of(
+    resource: &Object,
+    kind: Kind,
+    sink: &mut dyn Sink,
+) -> Result<Option<String>, SourceError> {
+    let id = member(resource, "id").and_then(Value::as_str).unwrap_or_default();
+    if (1..=MAX_ID).contains(&id.len()) {
+        return Ok(Some(id.to_owned()));
+    }
+    let name = ["userName", "displayName"].iter().find_map(|name| member(resource, name)?.as_str());
+    let place = name.unwrap_or("a resource").chars().take(80).collect();
+    let message = format!("its \"id\" has {} bytes; 1 to {MAX_ID} are allowed.", id.len());
+    sink.fault(Fault { kind, place, message })?;
+    Ok(None)
+}
+
+fn user(resource: Object, sink: &mut dyn Sink) -> Result<(), SourceError> {
+    let Some(id) = id_of(&resource, Kind::Account, sink)? else { return Ok(()) };
+    let attributes = taken(&resource);
+    sink.put(Envelope::account(id, resource, attributes))
+}
+
+fn group(
+    resource: Object,
+    memberships: &mut Vec<Envelope>,
+    sink: &mut dyn Sink,
+) -> Result<(), SourceError> {
+    let Some(id) = id_of(&resource, Kind::Group, sink)? else { return Ok(()) };
+    for one in member(&resource, "members").and_then(Value::as_array).into_iter().flatten() {
+        let Some(value) = one.get("value").and_then(Value::as_str) else { continue };
+        let payload = one.as_object().cloned().unwrap_or_default();
+        memberships.push(Envelope::membership(id.clone(), value.to_owned(), payload));
+    }
+    let attributes = taken(&resource);
+    sink.put(Envelope::group(id, resource, attributes))
+}
+
+/// What is stored of a resource. The `externalId` that it has there is kept under another name.
+fn taken(resource: &Object) -> Object {
+    let is_taken = |name: &&String| !NOT_TAKEN.iter().any(|not| name.eq_ignore_ascii_case(not));
+    let mut attributes: Object = resource
+        .keys()
+        .filter(is_taken)
+        .filter_map(|name| Some((name.clone(), resource.get(name)?.clone())))
+        .collect();
+    if let Some(external_id) = member(resource, "externalId").filter(|value| value.is_string()) {
+        attributes.insert("sourceExternalId".to_owned(), external_id.clone());
+    }
+    attributes
+}
+
+fn as_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

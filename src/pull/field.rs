@@ -1,0 +1,337 @@
+//! The fields of a connector's configuration as a table: what is checked, what is published as JSON
+//! Schema, what is a secret. One table, so that documents and checks never differ.
+
+use serde_json::{Map, Value, json};
+
+use crate::scim::Object;
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Text,
+    /// Text that is never shown again.
+    Secret,
+    /// An address; where it changes its origin, secrets have to be sent again.
+    Url,
+    Switch,
+    /// A whole number from the first to the second.
+    Number(i64, i64),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// An object whose values are texts.
+    Texts,
+}
+
+/// Who may set a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setter {
+    Anyone,
+    /// Never through a set-up link: whoever sets it reaches what only the operator should.
+    Operator,
+}
+
+/// A field of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub required: bool,
+    pub setter: Setter,
+    /// As JSON text; empty for none.
+    pub default: &'static str,
+    pub description: &'static str,
+}
+
+/// Longest text of a field, in bytes.
+const MAX_TEXT: usize = 16 * 1024;
+
+/// Most members of a field with texts.
+const MAX_TEXTS: usize = 500;
+
+/// What stands for a secret when it is shown.
+const MASK: &str = "********";
+
+impl Field {
+    const fn new(name: &'static str, shape: Shape, description: &'static str) -> Self {
+        Self { name, shape, required: false, setter: Setter::Anyone, default: "", description }
+    }
+
+    pub const fn required(name: &'static str, shape: Shape, description: &'static str) -> Self {
+        let field = Self::new(name, shape, description);
+        Self { required: true, ..field }
+    }
+
+    pub const fn optional(
+        name: &'static str,
+        shape: Shape,
+        default: &'static str,
+        description: &'static str,
+    ) -> Self {
+        let field = Self::new(name, shape, description);
+        Self { default, ..field }
+    }
+
+    pub const fn operator_only(self) -> Self {
+        Self { setter: Setter::Operator, ..self }
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = match self.shape {
+            Shape::Text => json!({"type": "string"}),
+            Shape::Secret => json!({"type": "string", "format": "password", "writeOnly": true}),
+            Shape::Url => json!({"type": "string", "format": "uri"}),
+            Shape::Switch => json!({"type": "boolean"}),
+            Shape::Number(from, to) => {
+                json!({"type": "integer", "minimum": from, "maximum": to})
+            }
+            Shape::Word(words) => json!({"type": "string", "enum": words}),
+            Shape::Texts => {
+                json!({"type": "object", "additionalProperties": {"type": "string"}})
+            }
+        };
+        if let Some(members) = schema.as_object_mut() {
+            members.insert("description".into(), self.description.into());
+            if let Ok(default) = serde_json::from_str::<Value>(self.default) {
+                members.insert("default".into(), default);
+            }
+            if self.setter == Setter::Operator {
+                members.insert("operator_only".into(), true.into());
+            }
+        }
+        schema
+    }
+
+    /// What is wrong with a value, as a sentence.
+    fn check(&self, value: &Value) -> Result<(), String> {
+        let wrong = |wanted: &str| Err(format!("it is {}; it must be {wanted}.", named(value)));
+        match (self.shape, value) {
+            (Shape::Text | Shape::Secret | Shape::Url, Value::String(text)) => check_text(text),
+            (Shape::Text | Shape::Secret | Shape::Url, _) => wrong("a text"),
+            (Shape::Switch, Value::Bool(_)) => Ok(()),
+            (Shape::Switch, _) => wrong("true or false"),
+            (Shape::Number(from, to), Value::Number(number)) => match number.as_i64() {
+                Some(number) if (from..=to).contains(&number) => Ok(()),
+                _ => Err(format!("it is {number}; allowed is {from} to {to}.")),
+            },
+            (Shape::Number(from, to), _) => wrong(&format!("a whole number from {from} to {to}")),
+            (Shape::Word(words), Value::String(word)) if words.contains(&word.as_str()) => Ok(()),
+            (Shape::Word(words), _) => wrong(&format!("one of {}", words.join(", "))),
+            (Shape::Texts, Value::Object(members)) => {
+                if members.len() > MAX_TEXTS {
+                    let count = members.len();
+                    return Err(format!("it has {count} members; at most {MAX_TEXTS} are allowed."));
+                }
+                members.iter().try_for_each(|(name, value)| match value {
+                    Value::String(text) => check_text(text),
+                    _ => Err(format!("its member \"{name}\" must be a text.")),
+                })
+            }
+            (Shape::Texts, _) => wrong("an object whose values are texts"),
+        }
+    }
+}
+
+fn check_text(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("it must not be empty.".to_owned());
+    }
+    if text.len() > MAX_TEXT {
+        return Err(format!("it has {} bytes; at most {MAX_TEXT} are allowed.", text.len()));
+    }
+    match text.contains('\0') {
+        true => Err("it contains the character U+0000.".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// A value in a sentence; no text of it is shown, which may be a secret in the wrong place.
+fn named(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text that is not known here",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The fields as a JSON Schema (draft 2020-12). `operator_only` and `writeOnly` say what they say.
+pub fn schema(title: &str, fields: &[Field]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|field| (field.name.to_owned(), field.schema())).collect();
+    let required: Vec<&str> =
+        fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": properties,
+    })
+}
+
+/// Every fault of a configuration: the field and a sentence.
+pub fn check(config: &Object, fields: &[Field]) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    for (name, value) in config {
+        let place = format!("config.{}", name.chars().take(80).collect::<String>());
+        match fields.iter().find(|field| field.name == name) {
+            None => {
+                let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+                faults.push((place, format!("there is no such field; known are {}.", known.join(", "))));
+            }
+            Some(field) => {
+                if let Err(message) = field.check(value) {
+                    faults.push((place, message));
+                }
+            }
+        }
+    }
+    for field in fields.iter().filter(|field| field.required && !config.contains_key(field.name)) {
+        faults.push((format!("config.{}", field.name), "it is required.".to_owned()));
+    }
+    faults
+}
+
+/// The configuration that is shown: secrets as a mask with their last four characters.
+pub fn masked(config: &Object, fields: &[Field]) -> Object {
+    let shown = |(name, value): (&String, &Value)| {
+        let is_open = fields.iter().any(|f| f.name == name && f.shape != Shape::Secret);
+        let value = match (is_open, value.as_str()) {
+            (true, _) => value.clone(),
+            (false, text) => mask(text.unwrap_or_default()).into(),
+        };
+        (name.clone(), value)
+    };
+    config.iter().map(shown).collect()
+}
+
+/// A short secret shows nothing of itself.
+fn mask(secret: &str) -> String {
+    let count = secret.chars().count();
+    let tail: String = secret.chars().skip(count.saturating_sub(4)).collect();
+    if count >= 16 { format!("{MASK}{tail}") } else { MASK.to_owned() }
+}
+
+/// A changed configuration: members that are sent count, null takes one away, what is shown of a secret
+/// stands for the secret. Where an address moves to another origin, no secret goes along: whoever could
+/// change the one could otherwise read the other.
+pub fn merged(old: &Object, change: &Object, fields: &[Field]) -> Object {
+    let mut new = old.clone();
+    let shown = masked(old, fields);
+    let mut sent = Vec::new();
+    for (name, value) in change {
+        if value.is_null() {
+            new.shift_remove(name);
+        } else if shown.get(name) != Some(value) || old.get(name) == Some(value) {
+            new.insert(name.clone(), value.clone());
+            sent.push(name.as_str());
+        }
+    }
+    let of_shape = |shape: Shape| fields.iter().filter(move |field| field.shape == shape);
+    let moved = of_shape(Shape::Url).any(|field| {
+        old.contains_key(field.name)
+            && origin_of(old.get(field.name)) != origin_of(new.get(field.name))
+    });
+    if moved {
+        for field in of_shape(Shape::Secret).filter(|field| !sent.contains(&field.name)) {
+            new.shift_remove(field.name);
+        }
+    }
+    new
+}
+
+fn origin_of(value: Option<&Value>) -> Option<url::Origin> {
+    let url = url::Url::parse(value?.as_str()?).ok()?;
+    Some(url.origin())
+}
+
+/// The configuration with the defaults of what it leaves out.
+pub fn with_defaults(config: &Object, fields: &[Field]) -> Object {
+    let mut whole = config.clone();
+    for field in fields {
+        if let Ok(default) = serde_json::from_str::<Value>(field.default) {
+            whole.entry(field.name).or_insert(default);
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: &[Field] = &[
+        Field::required("base_url", Shape::Url, "Where it is."),
+        Field::required("token", Shape::Secret, "What opens it."),
+        Field::optional("pages", Shape::Number(1, 10), "5", "How many."),
+        Field::optional("paging", Shape::Word(&["auto", "index"]), "\"auto\"", "How."),
+        Field::optional("columns", Shape::Texts, "", "Which."),
+        Field::optional("wide", Shape::Switch, "false", "Whether.").operator_only(),
+    ];
+
+    fn object(value: Value) -> Object {
+        value.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn every_fault_is_told_and_no_value_is() {
+        let config = object(json!({
+            "base_url": 7, "pages": 11, "paging": "s3cret", "columns": {"a": 1}, "wide": "s3cret",
+            "other": "s3cret",
+        }));
+        let faults = check(&config, FIELDS);
+        let fields: Vec<&str> = faults.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "config.base_url",
+                "config.pages",
+                "config.paging",
+                "config.columns",
+                "config.wide",
+                "config.other",
+                "config.token",
+            ]
+        );
+        assert!(!format!("{faults:?}").contains("s3cret"));
+        let good = object(json!({"base_url": "https://a.example", "token": "x", "pages": 1}));
+        assert_eq!(check(&good, FIELDS), []);
+        assert_eq!(with_defaults(&good, FIELDS)["paging"], "auto");
+    }
+
+    #[test]
+    fn schema_says_what_is_checked() {
+        let schema = schema("Test", FIELDS);
+        assert_eq!(schema["required"], json!(["base_url", "token"]));
+        assert_eq!(schema["properties"]["token"]["writeOnly"], true);
+        assert_eq!(schema["properties"]["wide"]["operator_only"], true);
+        assert_eq!(schema["properties"]["pages"]["default"], 5);
+        assert_eq!(schema["additionalProperties"], false);
+    }
+
+    #[test]
+    fn secrets_are_masked_kept_and_left_behind_by_a_move() {
+        let old = object(json!({"base_url": "https://a.example/x", "token": "0123456789abcdefWXYZ"}));
+        let shown = masked(&old, FIELDS);
+        assert_eq!(shown["token"], "********WXYZ");
+        assert_eq!(shown["base_url"], "https://a.example/x");
+        let short = object(json!({"token": "short"}));
+        assert_eq!(masked(&short, FIELDS)["token"], "********");
+        // What was shown may be sent back.
+        assert_eq!(merged(&old, &shown, FIELDS), old);
+        let path = object(json!({"base_url": "https://a.example/y", "pages": 2}));
+        assert_eq!(merged(&old, &path, FIELDS)["token"], old["token"]);
+        let elsewhere = object(json!({"base_url": "https://b.example/x"}));
+        assert!(!merged(&old, &elsewhere, FIELDS).contains_key("token"));
+        let mut both = elsewhere.clone();
+        both.insert("token".into(), "********WXYZ".into());
+        assert!(!merged(&old, &both, FIELDS).contains_key("token"), "a mask is no secret");
+        both.insert("token".into(), "new".into());
+        assert_eq!(merged(&old, &both, FIELDS)["token"], "new");
+        let without = object(json!({"token": null}));
+        assert!(!merged(&old, &without, FIELDS).contains_key("token"));
+    }
+}

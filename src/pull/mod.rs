@@ -1,0 +1,299 @@
+//! Directories that are read instead of pushed: what a source gives, and what follows from it.
+//!
+//! A [`Connector`] reads one source and answers [`Envelope`]s; it never writes. [`plan`] compares what was
+//! read with what is stored, [`guard`] says whether that takes too much away, [`schedule`] when to read
+//! again. `service::sync` joins them with the store. Connectors block their thread.
+//!
+//! What a source lists is told apart from what it does not list any more. Only a read that reached the end
+//! ([`Finished`]) says anything about who is missing.
+
+pub mod client;
+pub mod connectors;
+pub mod field;
+pub mod guard;
+pub mod plan;
+pub mod schedule;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use crate::outbound::Outbound;
+use crate::scim::Object;
+use field::Field;
+
+/// What an envelope is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Account,
+    Group,
+    Membership,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Group => "group",
+            Self::Membership => "membership",
+        }
+    }
+}
+
+/// Whether the source has it or has it no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Upsert,
+    Delete,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Whether the members that come with a group are all that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// The memberships that follow are all of them.
+    All,
+    /// They are changes.
+    Changes,
+}
+
+/// One thing that a source says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    pub kind: Kind,
+    /// The source's stable id; of a membership that of the group.
+    pub resource: String,
+    pub action: Action,
+    /// The object as the source gave it: what filters look at.
+    pub payload: Object,
+    /// What it is in SCIM, without `id` and `externalId`. What the source does not give is not in it; what
+    /// it gives as empty is null. References (`manager`) hold ids of the source. Empty for a delete.
+    pub attributes: Object,
+    /// Of a membership: the source's id of the member.
+    pub member: String,
+    /// Of a group.
+    pub members: Members,
+    /// Where it stands, for people: `row 12 of users.csv`. Empty where the id says enough.
+    pub place: String,
+}
+
+impl Envelope {
+    fn upsert(kind: Kind, resource: String, payload: Object, attributes: Object) -> Self {
+        Self {
+            kind,
+            resource,
+            action: Action::Upsert,
+            payload,
+            attributes,
+            member: String::new(),
+            members: Members::All,
+            place: String::new(),
+        }
+    }
+
+    pub fn account(resource: String, payload: Object, attributes: Object) -> Self {
+        Self::upsert(Kind::Account, resource, payload, attributes)
+    }
+
+    pub fn group(resource: String, payload: Object, attributes: Object) -> Self {
+        Self::upsert(Kind::Group, resource, payload, attributes)
+    }
+
+    pub fn membership(group: String, member: String, payload: Object) -> Self {
+        Self { member, ..Self::upsert(Kind::Membership, group, payload, Object::new()) }
+    }
+
+    pub fn deleted(kind: Kind, resource: String) -> Self {
+        Self {
+            action: Action::Delete,
+            ..Self::upsert(kind, resource, Object::new(), Object::new())
+        }
+    }
+
+    pub fn at(self, place: String) -> Self {
+        Self { place, ..self }
+    }
+}
+
+/// Something of the source that cannot be used. The others go on, but nothing counts as missing then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: Kind,
+    /// The source's id, or where it stands.
+    pub place: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// Why a source could not be read, in words for the operator; without a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceError {
+    /// The source refuses the credentials.
+    Credentials(String),
+    /// It cannot be reached, breaks off, or says what nobody can use.
+    Failed { message: String, retry_after_ms: Option<i64> },
+    /// The cursor of an incremental read is no longer known: read everything.
+    CursorLost(String),
+    /// The server stops, or somebody else reads the source now.
+    Stopped,
+}
+
+impl SourceError {
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), retry_after_ms: None }
+    }
+
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Credentials(message)
+            | Self::Failed { message, .. }
+            | Self::CursorLost(message) => message,
+            Self::Stopped => "the read was stopped",
+        }
+    }
+}
+
+/// Takes what a connector reads.
+pub trait Sink {
+    fn put(&mut self, envelope: Envelope) -> Result<(), SourceError>;
+    fn fault(&mut self, fault: Fault) -> Result<(), SourceError>;
+}
+
+/// What a source can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether it can say what has changed since.
+    pub incremental: bool,
+    /// Whether that includes what is gone.
+    pub deletes_visible: bool,
+    pub nested_groups: bool,
+    pub groups: bool,
+    /// Whether an account holds everything that the source has of it: then what it lacks was taken away.
+    pub whole_accounts: bool,
+    pub absence: Absence,
+    pub faults: Faults,
+}
+
+/// What it says that a complete read does not list somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The source has it no more.
+    IsRemoval,
+    /// Nothing: the source lists what changes.
+    IsNothing,
+}
+
+/// What becomes of a read in which something cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// The rest is applied.
+    AreListed,
+    /// Beyond so many nothing is applied.
+    Refuse { beyond: usize },
+}
+
+/// The answer to a test of the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// As far as the source says it without being read.
+    pub users: Option<u64>,
+    pub groups: Option<u64>,
+    pub warnings: Vec<String>,
+}
+
+/// A read that reached its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Where an incremental read goes on; `None` where there is no such thing.
+    pub cursor: Option<String>,
+    pub groups: GroupsGiven,
+}
+
+/// Whether the source has said anything about groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupsGiven {
+    #[default]
+    Yes,
+    /// Not that there are none: nothing follows for those that are stored.
+    No,
+}
+
+/// Reads one source.
+pub trait Connector: Send {
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether the source is there, lets in and has what is wanted.
+    fn probe(&mut self) -> Result<Probe, SourceError>;
+
+    /// Everything. Accounts come before the groups, and groups before their memberships.
+    fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError>;
+
+    /// What has changed since the cursor was given.
+    fn incremental(
+        &mut self,
+        cursor: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<Finished, SourceError>;
+}
+
+/// What connectors are given beside their configuration.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub outbound: Outbound,
+    /// Files that were handed in, by name.
+    pub files: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Set when the read is to end.
+    pub stop: Arc<AtomicBool>,
+    /// Whether groups are of use to anybody.
+    pub wants_groups: bool,
+}
+
+impl Surroundings {
+    pub fn check_stop(&self) -> Result<(), SourceError> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(SourceError::Stopped),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A kind of source.
+pub struct SourceKind {
+    /// `pull.csv`.
+    pub name: &'static str,
+    pub title: &'static str,
+    pub description: &'static str,
+    pub fields: &'static [Field],
+    /// Files that may be handed in.
+    pub files: &'static [&'static str],
+    /// How often it is read when the directory does not say, in minutes; `None` for on request only.
+    pub every_minutes: Option<i64>,
+    /// What the fields do not say by themselves; the field and what is wrong with it.
+    pub check: fn(&Object, &Outbound) -> Result<(), (String, String)>,
+    /// Makes a connector of a checked configuration.
+    pub open: fn(&Object, Surroundings) -> Result<Box<dyn Connector>, SourceError>,
+}
+
+impl SourceKind {
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        connectors::ALL.iter().copied().find(|kind| kind.name == name)
+    }
+}
+
+/// A member of an object, by its name in any letter case.
+pub fn member<'o>(object: &'o Object, name: &str) -> Option<&'o Value> {
+    object.get(name).or_else(|| {
+        object.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    })
+}

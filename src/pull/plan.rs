@@ -1,0 +1,535 @@
+//! What a read of a source means for what is stored. Pure.
+//!
+//! Accounts and groups are matched by the source's stable id, which is stored as `externalId`, and by
+//! nothing else: a name that changes is a rename, a name that comes again under another id is somebody
+//! else.
+//!
+//! Removal needs proof. Who is not listed any more is removed only by a complete read without any fault.
+//! What a source says itself needs no more than that: a tombstone, `active: false`, a filter that an
+//! object no longer meets.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::guard::Toll;
+use super::{Absence, Fault, Kind, Members};
+
+/// An account or a group as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub key: i64,
+    /// `directory_user_…`
+    pub id: String,
+    pub kind: Kind,
+    /// The source's id.
+    pub source_id: String,
+    /// A user's name as a comparison key; what lists show of a group.
+    pub name: String,
+    pub active: bool,
+    pub version: i64,
+    /// What it was made of, as far as it is known to be in place.
+    pub digest: Option<String>,
+}
+
+/// What is stored of a directory.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    things: Vec<Known>,
+    by_source: HashMap<(Kind, String), usize>,
+    by_key: HashMap<i64, usize>,
+    /// Direct members of a group, by keys.
+    members: HashMap<i64, Vec<i64>>,
+    /// Keys of groups that give a role.
+    pub role_groups: HashSet<i64>,
+}
+
+impl Stored {
+    /// Of two with one source id the older one is meant.
+    pub fn add(&mut self, known: Known) {
+        let place = self.things.len();
+        self.by_source.entry((known.kind, known.source_id.clone())).or_insert(place);
+        self.by_key.insert(known.key, place);
+        self.things.push(known);
+    }
+
+    pub fn add_member(&mut self, group_key: i64, member_key: i64) {
+        self.members.entry(group_key).or_default().push(member_key);
+    }
+
+    pub fn get(&self, kind: Kind, source_id: &str) -> Option<&Known> {
+        self.things.get(*self.by_source.get(&(kind, source_id.to_owned()))?)
+    }
+
+    fn by_key(&self, key: i64) -> Option<&Known> {
+        self.things.get(*self.by_key.get(&key)?)
+    }
+
+    fn members_of(&self, group_key: i64) -> &[i64] {
+        self.members.get(&group_key).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Known> {
+        self.things.iter().filter(move |known| known.kind == kind)
+    }
+}
+
+/// An account or a group as the source has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub kind: Kind,
+    pub source_id: String,
+    /// As in [`Known`].
+    pub name: String,
+    pub active: bool,
+    pub digest: String,
+    /// JSON text of the SCIM attributes; `None` when what is stored was made of the same.
+    pub attributes: Option<Box<str>>,
+    /// Of a group.
+    pub members: Members,
+    /// Where it stands in the source, for people.
+    pub place: String,
+}
+
+/// Everything that a read has given, after the filter.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    records: Vec<Record>,
+    by_id: HashMap<(Kind, String), usize>,
+    /// Of a group: the source's ids of members that it has, and of those that it has no more.
+    joined: HashMap<String, BTreeSet<String>>,
+    left: HashMap<String, BTreeSet<String>>,
+    deleted: HashSet<(Kind, String)>,
+    excluded: HashSet<(Kind, String)>,
+    pub faults: Vec<Fault>,
+    /// Accounts that were listed, whatever became of them.
+    pub listed: usize,
+}
+
+impl Source {
+    /// A source may list an object twice, when it changes while it is read: the last one counts.
+    pub fn put(&mut self, record: Record) {
+        let id = (record.kind, record.source_id.clone());
+        self.deleted.remove(&id);
+        self.excluded.remove(&id);
+        match self.by_id.get(&id).and_then(|place| self.records.get_mut(*place)) {
+            Some(before) => *before = record,
+            None => {
+                self.by_id.insert(id, self.records.len());
+                self.records.push(record);
+            }
+        }
+    }
+
+    pub fn put_member(&mut self, group: String, member: String) {
+        if let Some(left) = self.left.get_mut(&group) {
+            left.remove(&member);
+        }
+        self.joined.entry(group).or_default().insert(member);
+    }
+
+    pub fn remove_member(&mut self, group: String, member: String) {
+        if let Some(joined) = self.joined.get_mut(&group) {
+            joined.remove(&member);
+        }
+        self.left.entry(group).or_default().insert(member);
+    }
+
+    pub fn delete(&mut self, kind: Kind, source_id: String) {
+        self.forget(kind, &source_id);
+        self.deleted.insert((kind, source_id));
+    }
+
+    /// The filter does not let it in.
+    pub fn exclude(&mut self, kind: Kind, source_id: String) {
+        self.forget(kind, &source_id);
+        self.excluded.insert((kind, source_id));
+    }
+
+    fn forget(&mut self, kind: Kind, source_id: &str) {
+        let id = (kind, source_id.to_owned());
+        if let Some(place) = self.by_id.remove(&id)
+            && place < self.records.len()
+        {
+            self.records.swap_remove(place);
+            if let Some(moved) = self.records.get(place) {
+                self.by_id.insert((moved.kind, moved.source_id.clone()), place);
+            }
+        }
+    }
+
+    fn get(&self, kind: Kind, source_id: &str) -> Option<&Record> {
+        self.records.get(*self.by_id.get(&(kind, source_id.to_owned()))?)
+    }
+
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// How a read is to be understood.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub extent: Extent,
+    pub absence: Absence,
+    /// Only these groups, by source id or name, with all below them and their members; `None` for all.
+    pub group_scope: Option<Vec<String>>,
+    pub groups: Groups,
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    Everything,
+    /// What has changed.
+    Changes,
+}
+
+/// Whether groups come into the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    Synced,
+    /// They are not wanted: those that are stored go.
+    LeftOut,
+    /// The source says nothing about them: those that are stored stay as they are.
+    NotGiven,
+}
+
+/// Why somebody goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Missing,
+    Excluded,
+    OutOfScope,
+}
+
+/// An account or a group that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    pub known: Known,
+    pub why: Why,
+}
+
+/// A stored account or group that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    pub known: Known,
+    pub record: Record,
+}
+
+impl Update {
+    /// Whether a user is active before and not after.
+    pub fn deactivates(&self) -> bool {
+        self.known.kind == Kind::Account && self.known.active && !self.record.active
+    }
+}
+
+/// What changes in the members of a group. Members are named by kind and the source's id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberChange {
+    pub group: String,
+    pub add: Vec<(Kind, String)>,
+    pub remove: Vec<Known>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub creates: Vec<Record>,
+    pub updates: Vec<Update>,
+    pub members: Vec<MemberChange>,
+    pub removals: Vec<Removal>,
+    pub faults: Vec<Fault>,
+    /// Source ids of new or renamed accounts whose name is held by somebody who goes first.
+    pub late: HashSet<String>,
+    pub unchanged_users: usize,
+    pub unchanged_groups: usize,
+    /// Members that are not in the directory: of other kinds, excluded, or not listed.
+    pub unknown_members: usize,
+    /// Who is not listed and stays, because the read has faults.
+    pub spared: usize,
+    /// What is taken away, for the guard.
+    pub toll: Toll,
+}
+
+/// Who is in scope; `None` for everybody.
+type InScope = Option<HashSet<(Kind, String)>>;
+
+/// Compares what was read with what is stored.
+pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
+    let scope = in_scope(&source, rules);
+    let mut plan = Plan { faults: ambiguous(&source, stored, scope.as_ref()), ..Plan::default() };
+    let refused: HashSet<String> = plan.faults.iter().map(|fault| fault.place.clone()).collect();
+    plan.faults.extend(source.faults.iter().cloned());
+    let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval;
+
+    let arrives = |record: &Record| match record.kind {
+        Kind::Account => {
+            !refused.contains(&record.source_id) && is_within(scope.as_ref(), record)
+        }
+        _ => rules.groups == Groups::Synced && is_within(scope.as_ref(), record),
+    };
+    plan.removals = removals(&source, stored, rules, &arrives, is_proof, &mut plan.spared);
+    let gone: HashSet<i64> = plan.removals.iter().map(|removal| removal.known.key).collect();
+    if rules.groups == Groups::Synced {
+        for record in source.records.iter().filter(|r| r.kind == Kind::Group && arrives(r)) {
+            let change = Membership { source: &source, stored, rules, gone: &gone, is_proof }
+                .change(record, &arrives, &mut plan.unknown_members);
+            if !change.add.is_empty() || !change.remove.is_empty() {
+                plan.members.push(change);
+            }
+        }
+    }
+    plan.members.sort_by(|a, b| a.group.cmp(&b.group));
+    let emptied = rules.extent == Extent::Everything
+        && rules.absence == Absence::IsRemoval
+        && source.listed == 0
+        && stored.of_kind(Kind::Account).next().is_some();
+    let arriving: Vec<bool> = source.records.iter().map(arrives).collect();
+    for (record, _) in source.records.into_iter().zip(arriving).filter(|(_, arrives)| *arrives) {
+        match (stored.get(record.kind, &record.source_id), &record.attributes) {
+            (Some(_), None) if record.kind == Kind::Account => plan.unchanged_users += 1,
+            (Some(_), None) => plan.unchanged_groups += 1,
+            (Some(known), Some(_)) => plan.updates.push(Update { known: known.clone(), record }),
+            (None, _) => plan.creates.push(record),
+        }
+    }
+    plan.late = late(&plan, stored, &gone);
+    plan.toll = Toll { emptied, ..toll(&plan, stored, &gone) };
+    plan
+}
+
+fn is_within(scope: Option<&HashSet<(Kind, String)>>, record: &Record) -> bool {
+    scope.is_none_or(|scope| scope.contains(&(record.kind, record.source_id.clone())))
+}
+
+/// The groups that are named, all below them and their members.
+fn in_scope(source: &Source, rules: &Rules) -> InScope {
+    let named = rules.group_scope.as_ref()?;
+    let is_named = |record: &&Record| {
+        record.kind == Kind::Group && named.iter().any(|n| *n == record.source_id || *n == record.name)
+    };
+    let mut waiting: Vec<String> =
+        source.records.iter().filter(is_named).map(|record| record.source_id.clone()).collect();
+    let mut scope = HashSet::new();
+    while let Some(group) = waiting.pop() {
+        if !scope.insert((Kind::Group, group.clone())) {
+            continue;
+        }
+        for member in source.joined.get(&group).into_iter().flatten() {
+            if source.get(Kind::Account, member).is_some() {
+                scope.insert((Kind::Account, member.clone()));
+            } else if source.get(Kind::Group, member).is_some() {
+                waiting.push(member.clone());
+            }
+        }
+    }
+    Some(scope)
+}
+
+/// Accounts that have the name of another one. Who has it in the directory keeps it; of others nobody can
+/// tell whose it is.
+fn ambiguous(
+    source: &Source,
+    stored: &Stored,
+    scope: Option<&HashSet<(Kind, String)>>,
+) -> Vec<Fault> {
+    let mut by_name: HashMap<&str, Vec<&Record>> = HashMap::new();
+    for record in source.records.iter().filter(|record| record.kind == Kind::Account) {
+        if is_within(scope, record) {
+            by_name.entry(&record.name).or_default().push(record);
+        }
+    }
+    let mut faults = Vec::new();
+    for (name, records) in by_name.into_iter().filter(|(_, records)| records.len() > 1) {
+        let holds = |record: &&&Record| {
+            stored.get(Kind::Account, &record.source_id).is_some_and(|known| known.name == name)
+        };
+        let holder = records.iter().find(holds).map(|record| record.source_id.as_str());
+        for record in records.iter().filter(|record| Some(record.source_id.as_str()) != holder) {
+            let other = records.iter().find(|other| other.source_id != record.source_id);
+            let other = other.map_or("", |other| other.source_id.as_str());
+            faults.push(Fault {
+                kind: Kind::Account,
+                place: record.source_id.clone(),
+                message: format!(
+                    "the userName \"{name}\" is also that of {other}; it must be unique, ignoring \
+                     letter case."
+                ),
+            });
+        }
+    }
+    faults.sort_by(|a, b| a.place.cmp(&b.place));
+    faults
+}
+
+/// Who goes, in the order of their keys: groups first, as their memberships end with them.
+fn removals(
+    source: &Source,
+    stored: &Stored,
+    rules: &Rules,
+    arrives: &impl Fn(&Record) -> bool,
+    is_proof: bool,
+    spared: &mut usize,
+) -> Vec<Removal> {
+    let mut removals = Vec::new();
+    for known in stored.of_kind(Kind::Group).chain(stored.of_kind(Kind::Account)) {
+        let id = (known.kind, known.source_id.clone());
+        let why = if source.deleted.contains(&id) {
+            Some(Why::Missing)
+        } else if source.excluded.contains(&id) {
+            Some(Why::Excluded)
+        } else if known.kind == Kind::Group && rules.groups != Groups::Synced {
+            (rules.groups == Groups::LeftOut).then_some(Why::OutOfScope)
+        } else if rules.extent == Extent::Changes || rules.absence == Absence::IsNothing {
+            None
+        } else {
+            let absent = match source.get(known.kind, &known.source_id) {
+                Some(record) if arrives(record) => None,
+                Some(_) => Some(Why::OutOfScope),
+                None => Some(Why::Missing),
+            };
+            *spared += usize::from(absent.is_some() && !is_proof);
+            absent.filter(|_| is_proof)
+        };
+        removals.extend(why.map(|why| Removal { known: known.clone(), why }));
+    }
+    removals
+}
+
+/// What a membership is judged by.
+struct Membership<'m> {
+    source: &'m Source,
+    stored: &'m Stored,
+    rules: &'m Rules,
+    /// Keys of who goes; their memberships end by themselves.
+    gone: &'m HashSet<i64>,
+    is_proof: bool,
+}
+
+impl Membership<'_> {
+    fn change(
+        &self,
+        group: &Record,
+        arrives: &impl Fn(&Record) -> bool,
+        unknown: &mut usize,
+    ) -> MemberChange {
+        let known = self.stored.get(Kind::Group, &group.source_id);
+        let current: HashSet<i64> = known
+            .map_or(&[][..], |known| self.stored.members_of(known.key))
+            .iter()
+            .copied()
+            .collect();
+        let mut change = MemberChange { group: group.source_id.clone(), ..MemberChange::default() };
+        let mut stays = HashSet::new();
+        for member in self.source.joined.get(&group.source_id).into_iter().flatten() {
+            // Groups that name themselves really occur.
+            if *member == group.source_id {
+                continue;
+            }
+            let Some(kind) = self.kind_of(member, arrives) else {
+                *unknown += 1;
+                continue;
+            };
+            match self.stored.get(kind, member) {
+                Some(known) if current.contains(&known.key) => {
+                    stays.insert(known.key);
+                }
+                _ => change.add.push((kind, member.clone())),
+            }
+        }
+        let left = self.source.left.get(&group.source_id);
+        let goes = |key: &&i64| {
+            let Some(member) = self.stored.by_key(**key) else { return false };
+            let is_left = left.is_some_and(|left| left.contains(&member.source_id));
+            let is_absent =
+                group.members == Members::All && self.is_proof && !stays.contains(*key);
+            !self.gone.contains(*key) && (is_left || is_absent)
+        };
+        let mut leaving: Vec<i64> = current.iter().filter(goes).copied().collect();
+        leaving.sort_unstable();
+        change.remove =
+            leaving.iter().filter_map(|key| self.stored.by_key(*key).cloned()).collect();
+        change
+    }
+
+    /// What a member is, if it is in the directory after this run.
+    fn kind_of(&self, member: &str, arrives: &impl Fn(&Record) -> bool) -> Option<Kind> {
+        [Kind::Account, Kind::Group].into_iter().find(|kind| {
+            match self.source.get(*kind, member) {
+                Some(record) => arrives(record),
+                None => {
+                    // Where only changes were read, or the read lists what changes.
+                    let may_stay = self.rules.extent == Extent::Changes
+                        || self.rules.absence == Absence::IsNothing
+                        || !self.is_proof;
+                    may_stay
+                        && self
+                            .stored
+                            .get(*kind, member)
+                            .is_some_and(|known| !self.gone.contains(&known.key))
+                }
+            }
+        })
+    }
+}
+
+/// Whose name is held by somebody who goes.
+fn late(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> HashSet<String> {
+    let leaving: HashMap<&str, &Known> = stored
+        .of_kind(Kind::Account)
+        .filter(|known| gone.contains(&known.key))
+        .map(|known| (known.name.as_str(), known))
+        .collect();
+    let records = plan.creates.iter().chain(plan.updates.iter().map(|update| &update.record));
+    let waits = |record: &&Record| {
+        let holder = leaving.get(record.name.as_str());
+        record.kind == Kind::Account
+            && holder.is_some_and(|holder| holder.source_id != record.source_id)
+    };
+    records.filter(waits).map(|record| record.source_id.clone()).collect()
+}
+
+/// What the plan takes away.
+fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
+    let mut users: HashSet<i64> =
+        plan.updates.iter().filter(|u| u.deactivates()).map(|u| u.known.key).collect();
+    let (mut memberships, mut role_groups) = (0, 0);
+    let is_user = |key: &i64| {
+        stored.by_key(*key).is_some_and(|known| known.kind == Kind::Account)
+    };
+    for removal in &plan.removals {
+        let key = removal.known.key;
+        if removal.known.kind == Kind::Account {
+            users.insert(key);
+            continue;
+        }
+        let ended = stored.members_of(key).iter().filter(|m| !gone.contains(m) && is_user(m));
+        let ended: Vec<i64> = ended.copied().collect();
+        memberships += ended.len();
+        users.extend(ended);
+        role_groups += usize::from(stored.role_groups.contains(&key));
+    }
+    for change in &plan.members {
+        let left = change.remove.iter().filter(|known| known.kind == Kind::Account);
+        let left: Vec<i64> = left.map(|known| known.key).collect();
+        memberships += left.len();
+        users.extend(left);
+    }
+    let is_active = |known: &&Known| known.active;
+    let all = stored.members.values().flatten().filter(|member| is_user(member)).count();
+    Toll {
+        users: users.len(),
+        memberships,
+        role_groups,
+        active_users: stored.of_kind(Kind::Account).filter(is_active).count(),
+        all_memberships: all,
+        emptied: false,
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

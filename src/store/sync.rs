@@ -1,0 +1,300 @@
+//! Directories that are read: their configuration, where a read goes on, and who has the lease. What
+//! comes of runs is in [`super::sync_run`].
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use super::StoreError;
+use super::resource::key_list;
+use super::sql::{Bind, Tx};
+
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct SyncRow {
+    pub directory_key: i64,
+    /// Sealed.
+    pub config: String,
+    /// Sealed; `None` where the next read has to be a complete one.
+    pub cursor: Option<String>,
+    /// `None` for on request only.
+    pub next_at: Option<i64>,
+    pub full_at: Option<i64>,
+    /// Runs that have failed one after another.
+    pub failures: i64,
+    /// Whether the app was told of the directory.
+    pub activated: bool,
+    pub last_sync: Option<i64>,
+    /// JSON object.
+    pub last_counts: Option<String>,
+    pub last_error: Option<String>,
+}
+
+type Sql = (
+    BigInt,
+    Text,
+    Nullable<Text>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    BigInt,
+    Bool,
+    Nullable<BigInt>,
+    Nullable<Text>,
+    Nullable<Text>,
+);
+
+const COLUMNS: &str = "SELECT s.directory_key, s.config, s.cursor, s.next_at, s.full_at, \
+     s.failures, s.activated, s.last_sync, s.last_counts, s.last_error FROM sync_directory s";
+
+/// Which directories there is something to do for: nobody has them, they are not stopped, and their time
+/// has come or somebody has asked for a run.
+const DUE: &str = "s.lease <= ? AND d.state IN ('validating', 'linked', 'invalid_credentials', \
+     'error') AND (s.next_at <= ? OR EXISTS (SELECT 1 FROM sync_run r \
+     WHERE r.directory_key = s.directory_key AND r.status IN ('pending', 'running', 'approved')))";
+
+/// A resource that came from a source.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct KnownRow {
+    pub key: i64,
+    pub id: String,
+    pub resource_type: String,
+    pub external_id: String,
+    /// A user's name as a comparison key, or what lists show.
+    pub name: Option<String>,
+    pub active: bool,
+    pub version: i64,
+    pub digest: Option<String>,
+}
+
+/// How a directory stands after a run.
+#[derive(Clone, Debug)]
+pub struct SyncEnd {
+    pub cursor: Option<String>,
+    pub next_at: Option<i64>,
+    pub full_at: Option<i64>,
+    pub failures: i64,
+    pub last_sync: Option<i64>,
+    pub last_counts: Option<String>,
+    pub last_error: Option<String>,
+}
+
+impl Tx<'_> {
+    pub fn sync_insert(
+        &mut self,
+        directory_key: i64,
+        config: &str,
+        next_at: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO sync_directory (directory_key, config, next_at, failures, activated, \
+             runner, lease) VALUES (?, ?, ?, 0, FALSE, '', 0)",
+            &[Bind::Int(directory_key), Bind::Text(config), Bind::OptInt(next_at)],
+        )?;
+        Ok(())
+    }
+
+    pub fn sync_get(&mut self, directory_key: i64) -> Result<Option<SyncRow>, StoreError> {
+        let text = format!("{COLUMNS} WHERE s.directory_key = ?");
+        self.row::<Sql, _>(&text, &[Bind::Int(directory_key)])
+    }
+
+    /// Those of the directories that are read.
+    pub fn sync_rows(&mut self, directory_keys: &[i64]) -> Result<Vec<SyncRow>, StoreError> {
+        let source = self.dialect.pick(
+            "(SELECT value FROM json_each(?))",
+            "(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let text = format!("{COLUMNS} WHERE s.directory_key IN {source}");
+        self.rows::<Sql, _>(&text, &[Bind::Owned(key_list(directory_keys))])
+    }
+
+    /// Another configuration: what was read by the one before says nothing.
+    pub fn sync_config_set(
+        &mut self,
+        directory_key: i64,
+        config: &str,
+        next_at: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE sync_directory SET config = ?, cursor = NULL, failures = 0, next_at = ? \
+             WHERE directory_key = ?",
+            &[Bind::Text(config), Bind::OptInt(next_at), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
+    /// When it is read next; the next read is a complete one.
+    pub fn sync_schedule_set(
+        &mut self,
+        directory_key: i64,
+        next_at: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE sync_directory SET cursor = NULL, next_at = ? WHERE directory_key = ?",
+            &[Bind::OptInt(next_at), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Takes up to `limit` directories that there is something to do for, those that have waited longest
+    /// first; answers their keys.
+    pub fn sync_claim(
+        &mut self,
+        runner: &str,
+        now: i64,
+        lease: i64,
+        limit: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        let lock = self.dialect.pick("", "FOR NO KEY UPDATE OF s SKIP LOCKED");
+        let text = format!(
+            "SELECT s.directory_key FROM sync_directory s JOIN directory d ON d.key = s.directory_key \
+             WHERE {DUE} ORDER BY s.lease, s.next_at, s.directory_key LIMIT ? {lock}"
+        );
+        let due =
+            self.rows::<BigInt, i64>(&text, &[Bind::Int(now), Bind::Int(now), Bind::Int(limit)])?;
+        for key in &due {
+            self.execute(
+                "UPDATE sync_directory SET runner = ?, lease = ? WHERE directory_key = ?",
+                &[Bind::Text(runner), Bind::Int(lease), Bind::Int(*key)],
+            )?;
+        }
+        Ok(due)
+    }
+
+    /// Whether there is something to do for any directory.
+    pub fn sync_due(&mut self, now: i64) -> Result<bool, StoreError> {
+        let text = format!(
+            "SELECT s.directory_key FROM sync_directory s JOIN directory d ON d.key = s.directory_key \
+             WHERE {DUE} LIMIT 1"
+        );
+        Ok(self.row::<BigInt, i64>(&text, &[Bind::Int(now), Bind::Int(now)])?.is_some())
+    }
+
+    /// Keeps a directory, or lets it go; false when somebody else has it.
+    pub fn sync_hold(
+        &mut self,
+        directory_key: i64,
+        runner: &str,
+        lease: i64,
+    ) -> Result<bool, StoreError> {
+        let held = self.execute(
+            "UPDATE sync_directory SET lease = ? WHERE directory_key = ? AND runner = ?",
+            &[Bind::Int(lease), Bind::Int(directory_key), Bind::Text(runner)],
+        )?;
+        Ok(held == 1)
+    }
+
+    /// Ends every lease: whoever held one has stopped.
+    pub fn sync_release_all(&mut self) -> Result<(), StoreError> {
+        self.execute("UPDATE sync_directory SET lease = 0 WHERE lease <> 0", &[])?;
+        Ok(())
+    }
+
+    pub fn sync_end(&mut self, directory_key: i64, end: &SyncEnd) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE sync_directory SET cursor = ?, next_at = ?, full_at = ?, failures = ?, \
+             last_sync = ?, last_counts = ?, last_error = ? WHERE directory_key = ?",
+            &[
+                Bind::OptText(end.cursor.as_deref()),
+                Bind::OptInt(end.next_at),
+                Bind::OptInt(end.full_at),
+                Bind::Int(end.failures),
+                Bind::OptInt(end.last_sync),
+                Bind::OptText(end.last_counts.as_deref()),
+                Bind::OptText(end.last_error.as_deref()),
+                Bind::Int(directory_key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The state that a run has found, unless an operator has stopped the directory meanwhile.
+    pub fn sync_state_set(
+        &mut self,
+        directory_key: i64,
+        state: &str,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE directory SET state = ?, modified = ? WHERE key = ? AND state <> ? \
+             AND state IN ('validating', 'linked', 'invalid_credentials', 'error')",
+            &[Bind::Text(state), Bind::Int(now), Bind::Int(directory_key), Bind::Text(state)],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Notes that the app is told of the directory; false when it was before.
+    pub fn sync_activate(&mut self, directory_key: i64) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE sync_directory SET activated = TRUE WHERE directory_key = ? AND NOT activated",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Users and groups that came from the source, by key.
+    pub fn sync_known(
+        &mut self,
+        directory_key: i64,
+        after_key: i64,
+        limit: i64,
+    ) -> Result<Vec<KnownRow>, StoreError> {
+        self.rows::<(BigInt, Text, Text, Text, Nullable<Text>, Bool, BigInt, Nullable<Text>), _>(
+            "SELECT r.key, r.id, r.resource_type, r.external_id, \
+             COALESCE(r.user_name_key, r.display), r.active, r.version, g.digest \
+             FROM resource r LEFT JOIN sync_digest g \
+             ON g.directory_key = r.directory_key AND g.resource_key = r.key \
+             WHERE r.directory_key = ? AND r.key > ? AND r.resource_type IN ('User', 'Group') \
+             AND r.external_id IS NOT NULL AND r.external_id <> '' ORDER BY r.key LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
+        )
+    }
+
+    /// Memberships by group and member, beyond that one.
+    pub fn sync_members(
+        &mut self,
+        directory_key: i64,
+        (after_group, after_member): (i64, i64),
+        limit: i64,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<(BigInt, BigInt), _>(
+            "SELECT group_key, member_key FROM member WHERE directory_key = ? \
+             AND (group_key, member_key) > (?, ?) ORDER BY group_key, member_key LIMIT ?",
+            &[
+                Bind::Int(directory_key),
+                Bind::Int(after_group),
+                Bind::Int(after_member),
+                Bind::Int(limit),
+            ],
+        )
+    }
+
+    /// Notes what resources were made of.
+    pub fn sync_digests_put(
+        &mut self,
+        directory_key: i64,
+        digests: &[(i64, String)],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "INSERT INTO sync_digest (directory_key, resource_key, digest) \
+             SELECT ?, j.value ->> 0, j.value ->> 1 FROM json_each(?) j WHERE TRUE \
+             ON CONFLICT (directory_key, resource_key) DO UPDATE SET digest = excluded.digest",
+            "INSERT INTO sync_digest (directory_key, resource_key, digest) \
+             SELECT ?, CAST(j.value ->> 0 AS BIGINT), j.value ->> 1 \
+             FROM jsonb_array_elements(CAST(? AS jsonb)) j (value) \
+             ON CONFLICT (directory_key, resource_key) DO UPDATE SET digest = excluded.digest",
+        );
+        let list = serde_json::to_string(digests).unwrap_or_else(|_| "[]".to_owned());
+        self.execute(text, &[Bind::Int(directory_key), Bind::Owned(list)])?;
+        Ok(())
+    }
+
+    /// Forgets what resources that are gone were made of.
+    pub fn sync_digests_prune(&mut self, directory_key: i64) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM sync_digest WHERE directory_key = ? AND NOT EXISTS (SELECT 1 \
+             FROM resource r WHERE r.directory_key = sync_digest.directory_key \
+             AND r.key = sync_digest.resource_key)",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+}
