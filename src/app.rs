@@ -74,6 +74,8 @@ pub(crate) const SECRET_KEY_FILE: &str = "secret.key";
 /// The setting by which a database recognises its secret key.
 pub(crate) const SECRET_KEY_CHECK: &str = "secret_key_check";
 pub(crate) const REQUESTS_FILE: &str = "requests.db";
+/// Files for directories that are read from files.
+const INBOX: &str = "inbox";
 const FIRST_START_FILE: &str = "first-start.txt";
 
 /// Why a server did not start.
@@ -148,6 +150,8 @@ impl App {
         let service = service.with_event_retention(config.event_retention);
         let service = service.with_members_at_once(config.members_at_once);
         let service = service.with_portal_origins(config.portal_origins.clone());
+        let inbox = config.data_dir.join(INBOX);
+        let service = service.with_sources(outbound.clone(), inbox);
         let service = service.with_webhooks(outbound, receiver_time, config.webhook_retry);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
@@ -155,6 +159,8 @@ impl App {
             let released = service.release_asynchronous().await;
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_webhooks().await;
+            released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_syncs().await;
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_idempotent().await;
             released.map_err(|error| StartError(error.to_string()))?;
@@ -234,6 +240,9 @@ impl App {
                 if let Err(error) = service.prune_webhooks().await {
                     tracing::warn!(%error, "the log of deliveries is not pruned yet");
                 }
+                if let Err(error) = service.prune_syncs().await {
+                    tracing::warn!(%error, "old runs are not pruned yet");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
@@ -250,6 +259,7 @@ impl App {
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move { service.run_event_log().await });
         actix_web::rt::spawn(Arc::clone(&self.service).run_webhooks());
+        actix_web::rt::spawn(Arc::clone(&self.service).run_syncs());
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             stop_asked().await;
@@ -308,6 +318,7 @@ impl App {
         let ended = (&mut self.server).await.map_err(failed("the server stopped"));
         self.service.event_log.close();
         self.service.stop_webhooks().await;
+        self.service.stop_syncs().await;
         self.service.flush_records().await;
         ended
     }

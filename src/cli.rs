@@ -2,12 +2,14 @@
 //! else speaks the management API: of the running server, or of one that is started for the one command
 //! on a local port.
 
+mod api_key;
 mod backup;
 mod check;
 mod events;
 mod identities;
 mod portal;
 mod requests;
+mod sync;
 mod webhook;
 
 use std::io::IsTerminal;
@@ -61,7 +63,7 @@ enum Command {
     OAuthClient(OAuthClient),
     /// Keys of the management and read APIs
     #[command(subcommand)]
-    ApiKey(ApiKey),
+    ApiKey(api_key::ApiKey),
     /// Links by which a customer's administrator connects its directories
     #[command(subcommand)]
     Portal(portal::Portal),
@@ -76,6 +78,9 @@ enum Command {
     /// Where events are sent to
     #[command(subcommand)]
     Webhook(webhook::Webhook),
+    /// Read directories that nobody pushes
+    #[command(subcommand)]
+    Sync(sync::Sync),
 }
 
 #[derive(Subcommand, Debug)]
@@ -104,9 +109,12 @@ enum Directory {
         /// Id of the organization
         #[arg(long)]
         organization: String,
-        /// scim.generic, scim.okta, scim.entra, …
+        /// scim.generic, scim.okta, scim.entra, … or pull.csv, pull.scim, …
         #[arg(long, default_value = "scim.generic")]
         kind: String,
+        /// File with the configuration of a directory that is read (JSON)
+        #[arg(long, value_name = "FILE", value_parser = json_file)]
+        config: Option<Value>,
     },
     List {
         #[arg(long)]
@@ -242,25 +250,6 @@ fn json_file(path: &str) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("it is not JSON: {error}"))
 }
 
-#[derive(Subcommand, Debug)]
-enum ApiKey {
-    Create {
-        name: String,
-        /// read, webhooks, manage, ssf.manage
-        #[arg(long, value_delimiter = ',', default_value = "read")]
-        scopes: Vec<String>,
-        /// Limit the key to these organizations
-        #[arg(long, value_delimiter = ',')]
-        organizations: Option<Vec<String>>,
-        #[arg(long)]
-        expires_at: Option<String>,
-    },
-    List,
-    Revoke {
-        id: String,
-    },
-}
-
 /// A call of the management API.
 struct Call {
     method: &'static str,
@@ -310,6 +299,7 @@ pub fn run() -> Result<ExitCode, StartError> {
         Command::Requests(command) => requests::run(&config, command)?,
         Command::Replay(command) => requests::replay(&config, &command)?,
         Command::Events(command) => events::run(&config, command)?,
+        Command::Sync(command) => sync::run(&config, command)?,
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
@@ -341,7 +331,7 @@ fn call(command: Command) -> Call {
         Command::Directory(command) => directory(command),
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),
-        Command::ApiKey(command) => api_key(command),
+        Command::ApiKey(command) => api_key::call(command),
         Command::Portal(command) => portal::call(command),
         Command::Webhook(command) => webhook::call(command),
         Command::Serve
@@ -352,6 +342,7 @@ fn call(command: Command) -> Call {
         | Command::Restore(_)
         | Command::Requests(_)
         | Command::Replay(_)
+        | Command::Sync(_)
         | Command::Events(_) => Call::get("/health/live"),
     }
 }
@@ -373,9 +364,10 @@ fn directory(command: Directory) -> Call {
     let state =
         |id: String, state: &str| Call::patch(format!("{PATH}/{id}"), json!({"state": state}));
     match command {
-        Directory::Create { name, organization, kind } => {
-            Call::post(PATH, json!({"organization_id": organization, "name": name, "kind": kind}))
-        }
+        Directory::Create { name, organization, kind, config } => Call::post(
+            PATH,
+            json!({"organization_id": organization, "name": name, "kind": kind, "config": config}),
+        ),
         Directory::List { organization: None } => Call::get(PATH),
         Directory::List { organization: Some(id) } => {
             Call::get(format!("{PATH}?organization_id={id}"))
@@ -472,23 +464,6 @@ fn oauth_client(command: OAuthClient) -> Call {
         OAuthClient::Delete { directory, client } => {
             Call::delete(format!("{}/{client}", path(&directory)))
         }
-    }
-}
-
-fn api_key(command: ApiKey) -> Call {
-    const PATH: &str = "/api/v1/api_keys";
-    match command {
-        ApiKey::Create { name, scopes, organizations, expires_at } => Call::post(
-            PATH,
-            json!({
-                "name": name,
-                "scopes": scopes,
-                "organization_ids": organizations,
-                "expires_at": expires_at,
-            }),
-        ),
-        ApiKey::List => Call::get(PATH),
-        ApiKey::Revoke { id } => Call::delete(format!("{PATH}/{id}")),
     }
 }
 

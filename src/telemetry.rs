@@ -139,6 +139,7 @@ impl Metrics {
         service.intent_metrics.register(&mut registry);
         service.records.metrics.register(&mut registry);
         service.portal.metrics.register(&mut registry);
+        service.syncs.metrics.register(&mut registry);
         Self {
             registry,
             requests,

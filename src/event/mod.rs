@@ -14,7 +14,14 @@ pub enum Reason {
     ScimActiveFalse,
     /// The identity provider sent a DELETE.
     ScimDelete,
-    /// No group has had the user for as long as the directory allows.
+    /// A directory that is read has the user no more.
+    PullMissing,
+    /// A directory that is read says that the user is inactive.
+    PullSuspended,
+    /// The filter of the directory does not let the user in.
+    FilterExcluded,
+    /// No group has had the user for as long as the directory allows, or the user is in none of the groups
+    /// that a read is about.
     OutOfScope,
     DirectoryDeleted,
 }
@@ -24,6 +31,9 @@ impl Reason {
         match self {
             Self::ScimActiveFalse => "scim_active_false",
             Self::ScimDelete => "scim_delete",
+            Self::PullMissing => "pull_missing",
+            Self::PullSuspended => "pull_suspended",
+            Self::FilterExcluded => "filter_excluded",
             Self::OutOfScope => "out_of_scope",
             Self::DirectoryDeleted => "directory_deleted",
         }

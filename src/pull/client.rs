@@ -96,9 +96,13 @@ impl Client {
         match fetched.status {
             200 => match serde_json::from_slice(&fetched.body) {
                 Ok(Value::Object(object)) => Ok(Judged::Good(Reply { object, date: now })),
-                _ => Err(SourceError::failed("the source answers 200 with something that is no JSON object")),
+                _ => Err(SourceError::failed(
+                    "the source answers 200 with something that is no JSON object",
+                )),
             },
-            status @ (401 | 403) => Err(SourceError::Credentials(self.words(status, &fetched.body))),
+            status @ (401 | 403) => {
+                Err(SourceError::Credentials(self.words(status, &fetched.body)))
+            }
             status @ (429 | 500 | 502..=599) => {
                 let pause_ms = fetched.retry_after.as_deref().and_then(|text| pause(text, now));
                 Ok(Judged::Busy { message: self.words(status, &fetched.body), pause_ms })

@@ -119,7 +119,9 @@ impl Field {
             (Shape::Texts, Value::Object(members)) => {
                 if members.len() > MAX_TEXTS {
                     let count = members.len();
-                    return Err(format!("it has {count} members; at most {MAX_TEXTS} are allowed."));
+                    return Err(format!(
+                        "it has {count} members; at most {MAX_TEXTS} are allowed."
+                    ));
                 }
                 members.iter().try_for_each(|(name, value)| match value {
                     Value::String(text) => check_text(text),
@@ -180,7 +182,10 @@ pub fn check(config: &Object, fields: &[Field]) -> Vec<(String, String)> {
         match fields.iter().find(|field| field.name == name) {
             None => {
                 let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
-                faults.push((place, format!("there is no such field; known are {}.", known.join(", "))));
+                faults.push((
+                    place,
+                    format!("there is no such field; known are {}.", known.join(", ")),
+                ));
             }
             Some(field) => {
                 if let Err(message) = field.check(value) {
@@ -314,7 +319,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_kept_and_left_behind_by_a_move() {
-        let old = object(json!({"base_url": "https://a.example/x", "token": "0123456789abcdefWXYZ"}));
+        let old =
+            object(json!({"base_url": "https://a.example/x", "token": "0123456789abcdefWXYZ"}));
         let shown = masked(&old, FIELDS);
         assert_eq!(shown["token"], "********WXYZ");
         assert_eq!(shown["base_url"], "https://a.example/x");

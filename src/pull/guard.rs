@@ -45,12 +45,11 @@ impl Default for Limits {
 
 impl Limits {
     fn check(&self) -> Result<(), String> {
-        let within = |name: &str, value: usize, from: usize, to: usize| {
-            match (from..=to).contains(&value) {
+        let within =
+            |name: &str, value: usize, from: usize, to: usize| match (from..=to).contains(&value) {
                 true => Ok(()),
                 false => Err(format!("{name} is {value}; allowed is {from} to {to}")),
-            }
-        };
+            };
         for (name, limit) in [("users", &self.users), ("memberships", &self.memberships)] {
             within(&format!("{name}.at_least"), limit.at_least, 1, 1_000_000)?;
             within(&format!("{name}.more_than"), limit.more_than, 0, 1_000_000)?;
@@ -194,7 +193,10 @@ mod tests {
         }
         for (value, message) in [
             (json!("on"), "\"off\" or an object"),
-            (json!({"users": {"at_least": 0, "more_than": 5, "percent": 50}}), "users.at_least is 0"),
+            (
+                json!({"users": {"at_least": 0, "more_than": 5, "percent": 50}}),
+                "users.at_least is 0",
+            ),
             (json!({"people": 1}), "people"),
         ] {
             let error = guard(value).expect_err("refused").to_string();

@@ -239,11 +239,7 @@ pub trait Connector: Send {
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError>;
 
     /// What has changed since the cursor was given.
-    fn incremental(
-        &mut self,
-        cursor: &str,
-        sink: &mut dyn Sink,
-    ) -> Result<Finished, SourceError>;
+    fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError>;
 }
 
 /// What connectors are given beside their configuration.

@@ -200,9 +200,19 @@ pub enum Groups {
 /// Why somebody goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// A complete read does not list it.
     Missing,
+    /// The source says that it is gone.
+    Deleted,
     Excluded,
     OutOfScope,
+}
+
+impl Why {
+    /// Whether it follows from who is not listed.
+    pub fn is_absence(self) -> bool {
+        matches!(self, Self::Missing | Self::OutOfScope)
+    }
 }
 
 /// An account or a group that goes.
@@ -266,9 +276,7 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval;
 
     let arrives = |record: &Record| match record.kind {
-        Kind::Account => {
-            !refused.contains(&record.source_id) && is_within(scope.as_ref(), record)
-        }
+        Kind::Account => !refused.contains(&record.source_id) && is_within(scope.as_ref(), record),
         _ => rules.groups == Groups::Synced && is_within(scope.as_ref(), record),
     };
     plan.removals = removals(&source, stored, rules, &arrives, is_proof, &mut plan.spared);
@@ -309,7 +317,8 @@ fn is_within(scope: Option<&HashSet<(Kind, String)>>, record: &Record) -> bool {
 fn in_scope(source: &Source, rules: &Rules) -> InScope {
     let named = rules.group_scope.as_ref()?;
     let is_named = |record: &&Record| {
-        record.kind == Kind::Group && named.iter().any(|n| *n == record.source_id || *n == record.name)
+        record.kind == Kind::Group
+            && named.iter().any(|n| *n == record.source_id || *n == record.name)
     };
     let mut waiting: Vec<String> =
         source.records.iter().filter(is_named).map(|record| record.source_id.clone()).collect();
@@ -378,7 +387,7 @@ fn removals(
     for known in stored.of_kind(Kind::Group).chain(stored.of_kind(Kind::Account)) {
         let id = (known.kind, known.source_id.clone());
         let why = if source.deleted.contains(&id) {
-            Some(Why::Missing)
+            Some(Why::Deleted)
         } else if source.excluded.contains(&id) {
             Some(Why::Excluded)
         } else if known.kind == Kind::Group && rules.groups != Groups::Synced {
@@ -444,8 +453,7 @@ impl Membership<'_> {
         let goes = |key: &&i64| {
             let Some(member) = self.stored.by_key(**key) else { return false };
             let is_left = left.is_some_and(|left| left.contains(&member.source_id));
-            let is_absent =
-                group.members == Members::All && self.is_proof && !stays.contains(*key);
+            let is_absent = group.members == Members::All && self.is_proof && !stays.contains(*key);
             !self.gone.contains(*key) && (is_left || is_absent)
         };
         let mut leaving: Vec<i64> = current.iter().filter(goes).copied().collect();
@@ -497,9 +505,7 @@ fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
     let mut users: HashSet<i64> =
         plan.updates.iter().filter(|u| u.deactivates()).map(|u| u.known.key).collect();
     let (mut memberships, mut role_groups) = (0, 0);
-    let is_user = |key: &i64| {
-        stored.by_key(*key).is_some_and(|known| known.kind == Kind::Account)
-    };
+    let is_user = |key: &i64| stored.by_key(*key).is_some_and(|known| known.kind == Kind::Account);
     for removal in &plan.removals {
         let key = removal.known.key;
         if removal.known.kind == Kind::Account {

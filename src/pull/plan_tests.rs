@@ -105,7 +105,7 @@ fn tombstone_and_filter_need_no_complete_read() {
     let fault = Fault { kind: Kind::Account, place: "x".into(), message: "no".into() };
     source.faults.push(fault);
     let plan = plan(source, &stored, &Rules { extent: Extent::Changes, ..rules() });
-    assert_eq!(removed(&plan), [("a", Why::Missing), ("b", Why::Excluded)]);
+    assert_eq!(removed(&plan), [("a", Why::Deleted), ("b", Why::Excluded)]);
     // They come back when the source lists them again.
     let (_, mut source) = both();
     source.delete(Kind::Account, "a".into());
@@ -213,7 +213,10 @@ fn toll_counts_each_user_once_and_an_empty_source_is_held() {
 }
 
 /// Applies a plan to a model of the store.
-fn applied(plan: &Plan, stored: &Stored) -> (BTreeSet<(Kind, String, String)>, BTreeSet<(String, String)>) {
+fn applied(
+    plan: &Plan,
+    stored: &Stored,
+) -> (BTreeSet<(Kind, String, String)>, BTreeSet<(String, String)>) {
     let gone: HashSet<i64> = plan.removals.iter().map(|removal| removal.known.key).collect();
     let stays = |key: &i64| !gone.contains(key);
     let mut things: BTreeSet<(Kind, String, String)> = BTreeSet::new();

@@ -11,9 +11,14 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub enum Ended {
     Well,
     /// So many runs have failed one after another.
-    Failed { times: i64, retry_after_ms: Option<i64> },
+    Failed {
+        times: i64,
+        retry_after_ms: Option<i64>,
+    },
     /// Sources block who goes on with wrong credentials.
-    Refused { times: i64 },
+    Refused {
+        times: i64,
+    },
 }
 
 /// Milliseconds until the next run of a source that is read every `every_ms`. Never exactly that: sources

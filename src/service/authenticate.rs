@@ -12,6 +12,7 @@ use super::oauth::{EntraToken, TokenFault};
 use super::{Service, ServiceError};
 use crate::auth::verified::Remembered;
 use crate::auth::{Presented, SecretKind, Verified, hash, secret};
+use crate::event::Reason;
 use crate::store::api_key::ApiKeyRow;
 use crate::store::directory::DirectoryRow;
 use crate::store::schemas::SchemaRow;
@@ -74,6 +75,8 @@ pub struct Access {
     pub user_id: Option<String>,
     /// Where the findings of the request go that comes with it.
     pub trace: Trace,
+    /// Why whoever becomes inactive or goes does so, where it is not the word of a SCIM client.
+    pub(super) removal: Option<Reason>,
     pub(super) expires: Option<i64>,
     pub(super) last_used: Option<i64>,
 }
@@ -92,9 +95,15 @@ impl Access {
             scope: TokenScope::Write,
             user_id: None,
             trace: Trace::off(),
+            removal: None,
             expires: None,
             last_used: None,
         }
+    }
+
+    /// The same, where whoever becomes inactive or goes does so for that reason.
+    pub(super) fn because(&self, reason: Reason) -> Self {
+        Self { removal: Some(reason), ..self.clone() }
     }
 }
 
@@ -257,6 +266,7 @@ impl Service {
             scope: TokenScope::of(&token.scope),
             user_id: token.user_id,
             trace: Trace::off(),
+            removal: None,
             expires: token.expires,
             last_used: token.last_used,
         });

@@ -7,7 +7,10 @@ use super::limit::RateLimit;
 use super::mapping::Mapping;
 use super::oauth::EntraToken;
 use super::policy::{InactiveUsers, OnDelete, Policies, Revive, Span};
+use super::sync::Schedule;
 use crate::profile::{PROVIDERS, Profile};
+use crate::pull::guard::Guard;
+use crate::pull::{SourceKind, connectors};
 use crate::scim::{Registry, ResourceType, ScimError};
 use crate::store::directory::DirectoryRow;
 
@@ -115,6 +118,26 @@ pub struct Settings {
     /// What is kept of its requests.
     #[serde(default)]
     pub records: RecordSettings,
+    /// Of a directory that is read: which objects of the source come in (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Of a directory that is read: users only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disable_group_sync: bool,
+    /// Of a directory that is read: only these groups, by the source's id or name, with all below them and
+    /// their members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_scope: Option<Vec<String>>,
+    /// Of a directory that is read: when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// Of a directory that is read: how much a run may take away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+fn is_false(switch: &bool) -> bool {
+    !switch
 }
 
 impl Settings {
@@ -131,17 +154,22 @@ impl Settings {
 /// What kinds of directories there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind<'k> {
-    /// `entra` of `scim.entra`.
+    /// `entra` of `scim.entra`; `default` for what is read.
     pub provider: &'k str,
 }
 
 impl<'k> Kind<'k> {
-    /// Reads `scim.<provider>`; the error lists what is allowed.
+    /// Reads `scim.<provider>` or `pull.<source>`; the error lists what is allowed.
     pub fn parse(text: &'k str) -> Result<Self, String> {
+        if SourceKind::named(text).is_some() {
+            return Ok(Self { provider: "default" });
+        }
         match text.strip_prefix("scim.") {
             Some(provider) if PROVIDERS.contains(&provider) => Ok(Self { provider }),
             _ => {
-                let known: Vec<String> = PROVIDERS.iter().map(|p| format!("scim.{p}")).collect();
+                let pushed = PROVIDERS.iter().map(|provider| format!("scim.{provider}"));
+                let pulled = connectors::ALL.iter().map(|kind| kind.name.to_owned());
+                let known: Vec<String> = pushed.chain(pulled).collect();
                 Err(format!(
                     "\"{text}\" is not a directory kind; allowed are {}.",
                     known.join(", ")

@@ -233,6 +233,7 @@ impl Service {
             ids: self.clock.ids(),
             trace: Trace::off(),
             members_at_once: self.members_at_once,
+            removal: None,
         }))
     }
 

@@ -33,7 +33,7 @@ pub(super) fn tell(
     new: &ResourceRow,
     groups: &[i64],
 ) -> Result<(), StoreError> {
-    let reason = policy::reason(new);
+    let reason = recorder.inactive_reason(new);
     match (old.app_state.is_visible(), new.app_state.is_visible()) {
         (false, false) => Ok(()),
         (true, true) => {
@@ -55,6 +55,13 @@ pub(super) fn tell(
             let groups = group_rows(tx, recorder, groups)?;
             recorder.entered(tx, new, &groups)
         }
+    }
+}
+
+impl Recorder<'_> {
+    /// Why a user is inactive who was active before.
+    fn inactive_reason(&self, user: &ResourceRow) -> Reason {
+        self.removal.filter(|_| !user.active).unwrap_or_else(|| policy::reason(user))
     }
 }
 
@@ -97,7 +104,8 @@ pub(super) fn strip(
     }
     let groups = group_rows(tx, recorder, groups)?;
     if user.app_state.is_visible() {
-        recorder.left(tx, user, &groups, Reason::ScimActiveFalse)?;
+        let reason = recorder.removal.unwrap_or(Reason::ScimActiveFalse);
+        recorder.left(tx, user, &groups, reason)?;
     }
     note_groupless(tx, recorder, &[user.key])?;
     groups.iter().for_each(|group| named.push(&group.id, MAX_NAMED));
@@ -219,7 +227,8 @@ pub(super) fn depart(
         recorder.account_gone(tx, &row.id)?;
         return Ok(Vec::new());
     }
-    let (reason, now) = (Reason::ScimDelete, recorder.now.max(row.modified));
+    let reason = recorder.removal.unwrap_or(Reason::ScimDelete);
+    let now = recorder.now.max(row.modified);
     let groups = [groups, &emptied(tx, recorder, row.key)?].concat();
     let groups = group_rows(tx, recorder, &groups)?;
     recorder.left(tx, row, &groups, reason)?;

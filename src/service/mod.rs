@@ -4,7 +4,7 @@
 //! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
 //! what a bearer secret opens, [`events`] reads what is told, [`webhook`] sends it, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
-//! keeps records of what clients sent.
+//! keeps records of what clients sent, [`sync`] reads directories that nobody pushes.
 
 pub mod administer;
 pub mod asynchronous;
@@ -37,10 +37,12 @@ pub mod query;
 pub mod read;
 mod record;
 pub mod render;
+pub mod sync;
 mod unit;
 mod unit_single;
 pub mod webhook;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -102,6 +104,8 @@ pub struct Service {
     pub webhooks: webhook::Webhooks,
     pub intent_metrics: intent::IntentMetrics,
     pub portal: portal::Portal,
+    /// Reads directories that are not pushed.
+    pub syncs: Arc<sync::Syncs>,
     /// Most changes of members in one unit.
     pub(crate) members_at_once: usize,
     /// Hashes that may be computed at the same time.
@@ -183,6 +187,7 @@ impl Service {
             webhooks: webhook::Webhooks::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),
             portal: portal::Portal::new(secret_key),
+            syncs: Arc::new(sync::Syncs::new(secret_key)),
             members_at_once: intent::MEMBERS_AT_ONCE,
             store,
             clock,
@@ -214,6 +219,13 @@ impl Service {
     /// may take, and the pause after the first failure in milliseconds.
     pub fn with_webhooks(self, outbound: Outbound, timeout: Duration, first_retry_ms: i64) -> Self {
         Self { webhooks: self.webhooks.reaching(outbound, timeout, first_retry_ms), ..self }
+    }
+
+    /// The same service with the operator's network for sources, and the folder where files are laid for
+    /// directories.
+    pub fn with_sources(self, outbound: Outbound, inbox: PathBuf) -> Self {
+        let syncs = self.syncs.reaching(outbound, inbox);
+        Self { syncs: Arc::new(syncs), ..self }
     }
 
     /// The same service with so many changes of members in one unit.

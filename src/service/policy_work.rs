@@ -210,6 +210,7 @@ impl PolicyWork {
             now: self.now,
             event_ids: Listed::default(),
             has_intents: false,
+            removal: None,
         };
         let done = part(tx, &mut recorder, shared.policy_cursor, may_suspend(state))?;
         *ids = recorder.ids;

@@ -32,6 +32,7 @@ impl Service {
             ids: self.clock.ids(),
             trace: access.trace.clone(),
             members_at_once: self.members_at_once,
+            removal: access.removal,
         }
     }
 
@@ -82,6 +83,17 @@ impl Service {
         body: Object,
     ) -> Result<ResourceRow, ServiceError> {
         let id = self.clock.id(&resource_type.id_prefix);
+        self.create_as(access, resource_type, id, body).await
+    }
+
+    /// The same, with an id that was given out before.
+    pub(super) async fn create_as(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        id: String,
+        body: Object,
+    ) -> Result<ResourceRow, ServiceError> {
         let mut creation = self.creation(access, resource_type, id, body)?;
         let site = creation.site.clone();
         creation.plan = self.plan_members(&site, None, &creation.members).await?;

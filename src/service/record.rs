@@ -36,6 +36,8 @@ pub(super) struct Recorder<'r> {
     pub(super) event_ids: Listed,
     /// Members of some group of the directory are changed in several units, or may be.
     pub(super) has_intents: bool,
+    /// Why whoever becomes inactive or goes does so, where it is not the word of a SCIM client.
+    pub(super) removal: Option<Reason>,
 }
 
 /// What the app sees of a resource.

@@ -16,6 +16,7 @@ use super::membership::{Group, Plan};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, Told, object};
 use super::{lifecycle, membership};
+use crate::event::Reason;
 use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Columns, Document};
@@ -37,6 +38,8 @@ pub(super) struct Site {
     pub(super) trace: Trace,
     /// Most changes of members in one unit.
     pub(super) members_at_once: usize,
+    /// Why whoever becomes inactive or goes does so, where it is not the word of a SCIM client.
+    pub(super) removal: Option<Reason>,
 }
 
 /// A change that was stored.
@@ -350,6 +353,7 @@ impl Site {
                     now: self.now,
                     event_ids: Listed::default(),
                     has_intents: shared.has_intents,
+                    removal: self.removal,
                 })
             }
         }

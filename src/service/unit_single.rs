@@ -49,6 +49,7 @@ impl SingleCreation {
             event_ids: Listed::default(),
             // No group is waiting for more of a resource that is not there yet.
             has_intents: false,
+            removal: None,
         };
         let event =
             app_state.is_visible().then(|| recorder.creation(&row, Some(&creation.told))).flatten();

@@ -182,6 +182,21 @@ impl Tx<'_> {
         Ok(held == 1)
     }
 
+    /// Whether a directory is still this runner's.
+    pub fn sync_is_held_by(
+        &mut self,
+        directory_key: i64,
+        runner: &str,
+    ) -> Result<bool, StoreError> {
+        let lock = self.dialect.pick("", "FOR NO KEY UPDATE");
+        let text = format!(
+            "SELECT directory_key FROM sync_directory WHERE directory_key = ? AND runner = ? {lock}"
+        );
+        let found =
+            self.row::<BigInt, i64>(&text, &[Bind::Int(directory_key), Bind::Text(runner)])?;
+        Ok(found.is_some())
+    }
+
     /// Ends every lease: whoever held one has stopped.
     pub fn sync_release_all(&mut self) -> Result<(), StoreError> {
         self.execute("UPDATE sync_directory SET lease = 0 WHERE lease <> 0", &[])?;

@@ -26,6 +26,8 @@ pub struct RunRow {
     /// JSON object: why it is held.
     pub held: Option<String>,
     pub error: Option<String>,
+    /// JSON object: what a dry run goes by in place of the settings in force.
+    pub settings: Option<String>,
 }
 
 type Sql = (
@@ -41,10 +43,11 @@ type Sql = (
     Nullable<Text>,
     Nullable<Text>,
     Nullable<Text>,
+    Nullable<Text>,
 );
 
 const COLUMNS: &str = "SELECT id, status, mode, dry_run, cause, created, started, finished, counts, \
-     progress, held, error FROM sync_run";
+     progress, held, error, settings FROM sync_run";
 
 /// A file without its content.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -58,7 +61,7 @@ impl Tx<'_> {
     pub fn run_insert(&mut self, directory_key: i64, row: &RunRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO sync_run (directory_key, id, status, mode, dry_run, cause, created, started, \
-             counts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             counts, settings) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             &[
                 Bind::Int(directory_key),
                 Bind::Text(&row.id),
@@ -69,6 +72,7 @@ impl Tx<'_> {
                 Bind::Int(row.created),
                 Bind::OptInt(row.started),
                 Bind::Text(&row.counts),
+                Bind::OptText(row.settings.as_deref()),
             ],
         )?;
         Ok(())
@@ -186,10 +190,8 @@ impl Tx<'_> {
 
     /// Runs that wait for a decision, in all directories.
     pub fn run_held_count(&mut self) -> Result<i64, StoreError> {
-        let count = self.row::<BigInt, i64>(
-            "SELECT COUNT(*) FROM sync_run WHERE status = 'held'",
-            &[],
-        )?;
+        let count =
+            self.row::<BigInt, i64>("SELECT COUNT(*) FROM sync_run WHERE status = 'held'", &[])?;
         Ok(count.unwrap_or(0))
     }
 
@@ -252,12 +254,7 @@ impl Tx<'_> {
         self.rows::<(BigInt, Text), _>(
             "SELECT number, data FROM sync_change WHERE directory_key = ? AND run_id = ? \
              AND number > ? ORDER BY number LIMIT ?",
-            &[
-                Bind::Int(directory_key),
-                Bind::Text(run_id),
-                Bind::Int(after),
-                Bind::Int(limit),
-            ],
+            &[Bind::Int(directory_key), Bind::Text(run_id), Bind::Int(after), Bind::Int(limit)],
         )
     }
 

@@ -33,6 +33,8 @@ CREATE TABLE sync_run (
     progress      TEXT,
     held          TEXT,
     error         TEXT,
+    -- Of a dry run by other settings than those in force.
+    settings      TEXT,
     PRIMARY KEY (directory_key, id)
 );
 CREATE INDEX sync_run_open ON sync_run (directory_key, id)

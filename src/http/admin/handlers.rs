@@ -5,11 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Answer, created, delete_directory, failed, json, manager, ok, parameters, query};
 use crate::http::State;
-use crate::http::error::HttpError;
 use crate::http::once::once;
 use crate::scim::Object;
 use crate::service::administer::{Catalogue, Others};
-use crate::service::error::AdminError;
 
 pub(super) async fn organization_create(
     request: HttpRequest,
@@ -125,17 +123,6 @@ pub(super) async fn directory_delete(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     delete_directory(&state, &access, &id).await
-}
-
-pub(super) async fn not_pullable(
-    request: HttpRequest,
-    id: Path<String>,
-    state: Data<State>,
-) -> Answer {
-    let access = manager(&request, &state).await?;
-    state.service.directory_get(&access, &id).await.map_err(failed)?;
-    let message = "A SCIM directory is pushed by its identity provider; it cannot be pulled.";
-    Err(HttpError::api(AdminError::new(409, "not_pullable", message)))
 }
 
 pub(super) async fn token_create(

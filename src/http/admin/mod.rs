@@ -1,11 +1,12 @@
 //! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, webhook
-//! endpoints, API keys.
+//! endpoints, API keys, directories that are read.
 
 mod events;
 mod handlers;
 mod identities;
 mod mapping;
 mod requests;
+mod sources;
 mod webhooks;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    use {handlers as h, identities as i, webhooks as w};
+    use {handlers as h, identities as i, sources as s, webhooks as w};
     config.service(
         web::scope("/api/v1")
             .service(
@@ -132,8 +133,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 methods("/directories/{id}/requests/{request}/replay", "POST")
                     .post(requests::replay),
             )
-            .service(methods("/directories/{id}/test", "POST").post(h::not_pullable))
-            .service(methods("/directories/{id}/sync", "POST").post(h::not_pullable))
+            .service(methods("/connectors", "GET").get(s::kinds))
+            .service(methods("/connectors/{kind}", "GET").get(s::kind))
+            .service(methods("/directories/{id}/test", "POST").post(s::test))
+            .service(methods("/directories/{id}/sync", "POST").post(s::sync))
+            .service(methods("/directories/{id}/syncs", "GET").get(s::list))
+            .service(methods("/directories/{id}/syncs/{run}", "GET").get(s::get))
+            .service(methods("/directories/{id}/syncs/{run}/diff", "GET").get(s::diff))
+            .service(methods("/directories/{id}/syncs/{run}/approve", "POST").post(s::approve))
+            .service(methods("/directories/{id}/syncs/{run}/reject", "POST").post(s::reject))
+            .service(methods("/directories/{id}/files", "GET").get(s::file_list))
+            .service(
+                methods("/directories/{id}/files/{name}", "PUT, DELETE")
+                    .put(s::file_put)
+                    .delete(s::file_delete),
+            )
             .service(
                 methods("/directories/{id}/tokens", "GET, POST")
                     .get(h::token_list)

@@ -100,10 +100,7 @@ fn check(config: &Object, _: &Outbound) -> Result<(), (String, String)> {
     Ok(())
 }
 
-fn open(
-    config: &Object,
-    surroundings: Surroundings,
-) -> Result<Box<dyn Connector>, SourceError> {
+fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
     let mut columns = HashMap::new();
     for (header, target) in config.get("columns").and_then(Value::as_object).into_iter().flatten() {
         let target = Target::parse(target.as_str().unwrap_or_default());
@@ -203,10 +200,9 @@ impl Connector for Files {
                 .and_then(|cells| self.account(&users, cells, &mut edges))
                 .and_then(|envelope| match keys.insert(envelope.resource.clone(), row.line) {
                     None => Ok(envelope),
-                    Some(line) => Err(format!(
-                        "the key \"{}\" is also in line {line}.",
-                        envelope.resource
-                    )),
+                    Some(line) => {
+                        Err(format!("the key \"{}\" is also in line {line}.", envelope.resource))
+                    }
                 });
             match read {
                 Ok(envelope) => sink.put(envelope.at(place))?,
@@ -330,7 +326,8 @@ impl Files {
         if key.len() > 512 {
             return Err(format!("the key has {} bytes; at most 512 are allowed.", key.len()));
         }
-        let mut action = cell(&|target| *target == Target::Action).unwrap_or_default().to_lowercase();
+        let mut action =
+            cell(&|target| *target == Target::Action).unwrap_or_default().to_lowercase();
         action.retain(|c| !c.is_whitespace());
         let mut active = match cell(&|target| *target == Target::Active) {
             None | Some("") => None,
@@ -441,9 +438,8 @@ fn is_shortened(cell: &str) -> bool {
 fn activity(word: &str) -> Result<bool, String> {
     match word.to_lowercase().as_str() {
         "true" | "yes" | "y" | "1" | "active" | "enabled" | "employed" => Ok(true),
-        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "suspended" | "terminated" | "left" => {
-            Ok(false)
-        }
+        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "suspended" | "terminated"
+        | "left" => Ok(false),
         _ => Err(format!(
             "the column of the state holds \"{word}\"; allowed are true, yes, 1, active, enabled and \
              false, no, 0, inactive, disabled, suspended, terminated."

@@ -208,8 +208,7 @@ impl Target {
                 set_in(attributes, ENTERPRISE_USER, name, value());
             }
             Self::Manager => {
-                let manager =
-                    if cell.is_empty() { Value::Null } else { json!({"value": cell}) };
+                let manager = if cell.is_empty() { Value::Null } else { json!({"value": cell}) };
                 set_in(attributes, ENTERPRISE_USER, "manager", manager);
             }
             Self::Values(name) => {
@@ -247,7 +246,9 @@ fn extend(attributes: &mut Object, name: &str, values: Vec<Value>) {
     let slot = attributes.entry(name).or_insert_with(|| json!([]));
     if let Value::Array(elements) = slot {
         for mut value in values {
-            if let (true, "emails", Some(members)) = (elements.is_empty(), name, value.as_object_mut()) {
+            if let (true, "emails", Some(members)) =
+                (elements.is_empty(), name, value.as_object_mut())
+            {
                 members.insert("primary".to_owned(), true.into());
             }
             elements.push(value);

@@ -223,7 +223,8 @@ mod tests {
     #[test]
     fn one_table_in_every_encoding_with_every_delimiter() {
         let text = "name,town\r\nZoë,Köln\r\n";
-        let latin = |text: &str| text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin")).collect();
+        let latin =
+            |text: &str| text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin")).collect();
         for delimiter in DELIMITERS {
             let text = text.replace(',', &delimiter.to_string());
             let forms: [Vec<u8>; 7] = [

@@ -117,10 +117,7 @@ fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
     }
 }
 
-fn open(
-    config: &Object,
-    surroundings: Surroundings,
-) -> Result<Box<dyn Connector>, SourceError> {
+fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
     let base = text(config, "base_url").trim_end_matches('/');
     let base = Url::parse(base).map_err(|_| SourceError::failed("base_url is no URL"))?;
     let (token, password) = (text(config, "token"), text(config, "password"));
@@ -183,7 +180,8 @@ impl Connector for Server {
     }
 
     fn probe(&mut self) -> Result<Probe, SourceError> {
-        let mut probe = Probe { users: self.count("Users", &self.user_filter.clone())?, ..Probe::default() };
+        let mut probe =
+            Probe { users: self.count("Users", &self.user_filter.clone())?, ..Probe::default() };
         if self.wants_groups {
             match self.count("Groups", &self.group_filter.clone()) {
                 Ok(groups) => probe.groups = groups,
@@ -203,11 +201,7 @@ impl Connector for Server {
         self.read(None, sink)
     }
 
-    fn incremental(
-        &mut self,
-        cursor: &str,
-        sink: &mut dyn Sink,
-    ) -> Result<Finished, SourceError> {
+    fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
         let since = cursor.parse().map_err(|_| SourceError::CursorLost("no time".to_owned()))?;
         match self.read(Some(since), sink) {
             // Servers may refuse the filter; everything can be read without it.
@@ -220,11 +214,7 @@ impl Connector for Server {
 }
 
 impl Server {
-    fn read(
-        &mut self,
-        since: Option<i64>,
-        sink: &mut dyn Sink,
-    ) -> Result<Finished, SourceError> {
+    fn read(&mut self, since: Option<i64>, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
         self.server_time = None;
         let changed = since.map(|ms| format!("meta.lastModified ge \"{}\"", instant_text(ms)));
         let filter = |own: &str| match (own.is_empty(), &changed) {

@@ -108,6 +108,7 @@ impl Service {
             ids: self.clock.ids(),
             trace: Trace::off(),
             members_at_once: usize::MAX,
+            removal: None,
         };
         let mut sites: Vec<(Site, String, Object)> = Vec::with_capacity(wanted.len());
         for (value, attributes) in wanted {

@@ -1,5 +1,7 @@
 //! Directories: created with their first token, changed, and deleted in two steps.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -9,17 +11,20 @@ use super::{ListPage, ListParameters, TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
 use crate::event::{Reason, name};
+use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
 use crate::service::policy_work::Done;
-use crate::service::{ApiAccess, Service, ServiceError};
+use crate::service::sync::config::SourceView;
+use crate::service::{ApiAccess, Service, ServiceError, sync};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
 use crate::store::organization::DomainRow;
 use crate::store::pending::PendingRow;
+use crate::store::sync::SyncRow;
 use crate::store::token::TokenRow;
 use crate::store::{StoreError, Tx};
 
@@ -33,13 +38,21 @@ pub struct DirectoryView {
     pub state: String,
     /// Its accounts say what the identities of the organization are.
     pub primary: bool,
-    pub scim: ScimUrls,
+    /// Not of a directory that is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scim: Option<ScimUrls>,
     pub settings: Value,
+    /// Of a directory that is read, with its secrets masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
     pub client: ClientView,
     pub last_request_at: Option<String>,
     pub last_sync_at: Option<String>,
     pub last_sync_counts: Option<Value>,
     pub last_error: Option<String>,
+    /// Of a directory that is read by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_sync_at: Option<String>,
     pub created_at: String,
     pub updated_at: String,
     /// Only in the answer to a create.
@@ -58,16 +71,18 @@ impl DirectoryView {
     fn of(row: DirectoryRow, client: ClientView, public_url: &str) -> Self {
         let key = &row.external_key;
         Self {
-            scim: ScimUrls {
+            scim: Some(ScimUrls {
                 base_url: format!("{public_url}/scim/v2/{key}"),
                 v1_base_url: format!("{public_url}/scim/v1/{key}"),
-            },
+            }),
+            config: None,
             settings: serde_json::from_str(&row.settings).unwrap_or_else(|_| json!({})),
             client,
             last_request_at: row.last_request.map(instant_text),
             last_sync_at: None,
             last_sync_counts: None,
             last_error: None,
+            next_sync_at: None,
             created_at: instant_text(row.created),
             updated_at: instant_text(row.modified),
             id: row.id,
@@ -78,6 +93,19 @@ impl DirectoryView {
             state: row.state,
             primary: row.primary,
             token: None,
+        }
+    }
+
+    /// The same of a directory that is read.
+    fn read(self, source: SourceView) -> Self {
+        Self {
+            scim: None,
+            config: Some(source.config),
+            last_sync_at: source.last_sync.map(instant_text),
+            last_sync_counts: source.last_counts,
+            last_error: source.last_error,
+            next_sync_at: source.next_sync.map(instant_text),
+            ..self
         }
     }
 }
@@ -114,8 +142,8 @@ pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
 
-/// Reads settings and tries them: what is stored is known to work.
-pub(super) fn checked_settings(settings: Option<&Value>) -> Result<String, AdminError> {
+/// Reads settings of a directory of that kind and tries them: what is stored is known to work.
+pub(super) fn checked_settings(settings: Option<&Value>, kind: &str) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
     if !value.is_object() {
         return Err(AdminError::invalid("settings", "it must be an object."));
@@ -131,15 +159,8 @@ pub(super) fn checked_settings(settings: Option<&Value>) -> Result<String, Admin
     settings.records.check().map_err(|(field, message)| {
         AdminError::invalid(&format!("settings.records.{field}"), message)
     })?;
+    sync::settings::check(&settings, kind)?;
     Ok(value.to_string())
-}
-
-fn refuse_config(config: Option<&Value>) -> Result<(), AdminError> {
-    match config {
-        None | Some(Value::Null) => Ok(()),
-        Some(Value::Object(members)) if members.is_empty() => Ok(()),
-        Some(_) => Err(AdminError::invalid("config", "a SCIM directory has no configuration.")),
-    }
 }
 
 /// A directory and its first token, if it is to have one, decided but not stored.
@@ -149,6 +170,7 @@ pub(super) struct Draft {
     name: String,
     kind: String,
     settings: String,
+    state: State,
     token: Option<TokenRow>,
     /// Of the token; empty without one.
     pub(super) secret: String,
@@ -174,6 +196,11 @@ impl Draft {
         Self { token: Some(token), secret: secret.text, ..bare }
     }
 
+    /// Of a directory that is read: the app is told of it after the first read.
+    fn read(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+        Self { state: State::Validating, ..Self::bare(clock, name, kind, settings) }
+    }
+
     /// Without a token.
     pub(super) fn bare(clock: &Clock, name: String, kind: String, settings: String) -> Self {
         let (id, now) = (clock.id("directory"), clock.now_ms());
@@ -183,6 +210,7 @@ impl Draft {
             name,
             kind,
             settings,
+            state: State::Linked,
             token: None,
             secret: String::new(),
             ids: clock.ids(),
@@ -203,12 +231,15 @@ impl Draft {
             external_key: self.external_key.clone(),
             name: self.name.clone(),
             kind: self.kind.clone(),
-            state: State::Linked.as_str().to_owned(),
+            state: self.state.as_str().to_owned(),
             settings: self.settings.clone(),
             config: "{}".to_owned(),
             now: self.now,
         })?;
         let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
+        if self.state == State::Validating {
+            return Ok(row);
+        }
         let domains = tx.domain_list(std::slice::from_ref(&row.organization_id))?;
         let activated = NewEvent {
             id: ids.next("event"),
@@ -235,25 +266,33 @@ impl Service {
     ) -> Result<DirectoryView, ServiceError> {
         check_name(&new.name)?;
         Kind::parse(&new.kind).map_err(|e| AdminError::invalid("kind", e))?;
-        let settings = checked_settings(new.settings.as_ref())?;
-        refuse_config(new.config.as_ref())?;
+        let settings = checked_settings(new.settings.as_ref(), &new.kind)?;
+        let source = self.source_checked(&new.kind, new.config.as_ref())?;
         if !access.reaches(&new.organization_id) {
             return Err(AdminError::not_found("The organization").into());
         }
-        let draft = Draft::new(&self.clock, new.name, new.kind, settings);
+        let draft = match &source {
+            None => Draft::new(&self.clock, new.name, new.kind, settings),
+            // Nobody pushes into it.
+            Some(_) => Draft::read(&self.clock, new.name, new.kind, settings),
+        };
         let (token, secret) = (draft.token.clone(), draft.secret.clone());
+        let (syncs, now) = (Arc::clone(&self.syncs), self.clock.now_ms());
         let organization_id = new.organization_id;
-        let row: DirectoryRow = self
+        let row: Result<DirectoryRow, ServiceError> = self
             .store
             .write("directory_create", move |tx| {
                 let organization = tx
                     .organization_get(&organization_id)?
                     .ok_or_else(|| ServiceError::from(AdminError::not_found("The organization")))?;
-                draft.store(tx, organization.key)
+                let row = draft.store(tx, organization.key)?;
+                if let Some(source) = &source {
+                    source.store(tx, &row, &syncs, now)?;
+                }
+                Ok(row)
             })
-            .await?;
-        let client = ClientView::nobody(&row.kind);
-        let mut view = DirectoryView::of(row, client, &self.public_url);
+            .await;
+        let mut view = self.directory_view(row?).await?;
         view.token = token.map(|token| TokenView::with_secret(token, secret));
         Ok(view)
     }
@@ -279,9 +318,33 @@ impl Service {
     }
 
     async fn directory_view(&self, row: DirectoryRow) -> Result<DirectoryView, ServiceError> {
-        let client = self.clients(std::slice::from_ref(&row)).await?.pop();
-        let client = client.unwrap_or_else(|| ClientView::nobody(&row.kind));
-        Ok(DirectoryView::of(row, client, &self.public_url))
+        let mut views = self.directory_views(vec![row]).await?;
+        views.pop().ok_or_else(missing)
+    }
+
+    async fn directory_views(
+        &self,
+        rows: Vec<DirectoryRow>,
+    ) -> Result<Vec<DirectoryView>, ServiceError> {
+        let mut clients = self.clients(&rows).await?.into_iter();
+        let read = rows.iter().filter(|row| SourceKind::named(&row.kind).is_some());
+        let read: Vec<i64> = read.map(|row| row.key).collect();
+        let sources: Result<Vec<SyncRow>, StoreError> = match read.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.store.get("sync_rows", move |tx| tx.sync_rows(&read)).await,
+        };
+        let sources = sources?;
+        let view = |row: DirectoryRow| {
+            let client = clients.next().unwrap_or_else(|| ClientView::nobody(&row.kind));
+            let source = sources.iter().find(|source| source.directory_key == row.key);
+            let source = source.map(|source| self.syncs.view(&row, source));
+            let view = DirectoryView::of(row, client, &self.public_url);
+            match source {
+                Some(source) => view.read(source),
+                None => view,
+            }
+        };
+        Ok(rows.into_iter().map(view).collect())
     }
 
     /// Directories, newest first. A key that is limited to organizations must name one of them.
@@ -308,12 +371,8 @@ impl Service {
                 tx.directory_list(organization_id.as_deref(), &reading)
             })
             .await;
-        let page = ListPage::of(&range, rows?, |row| &row.id);
-        let mut clients = self.clients(&page.data).await?.into_iter();
-        Ok(page.map(|row| {
-            let client = clients.next().unwrap_or_else(|| ClientView::nobody(&row.kind));
-            DirectoryView::of(row, client, &self.public_url)
-        }))
+        let ListPage { data, list_metadata } = ListPage::of(&range, rows?, |row| &row.id);
+        Ok(ListPage { data: self.directory_views(data).await?, list_metadata })
     }
 
     /// Member values that wait for their resources, oldest first, at most 500.
@@ -346,7 +405,7 @@ impl Service {
         if let Some(name) = &change.name {
             check_name(name)?;
         }
-        refuse_config(change.config.as_ref())?;
+        let source = self.changed_source(&row, change.config.as_ref()).await?;
         let state = match change.state.as_deref() {
             None => None,
             Some(word @ ("linked" | "paused" | "disabled")) => Some(word.to_owned()),
@@ -357,9 +416,9 @@ impl Service {
         };
         let settings = match &change.settings {
             None => None,
-            some => Some(checked_settings(some.as_ref())?),
+            some => Some(checked_settings(some.as_ref(), &row.kind)?),
         };
-        let now = self.clock.now_ms();
+        let (syncs, now) = (Arc::clone(&self.syncs), self.clock.now_ms());
         let work = match &settings {
             Some(_) => Some(self.policy_work(row.key).await?),
             None => None,
@@ -386,13 +445,37 @@ impl Service {
                     Some(work) => work.after_change(tx, &row, settings)?,
                     None => Done::default(),
                 };
-                Ok((tx.directory_by_key(row.key)?.ok_or_else(missing)?, done))
+                let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                let kind = SourceKind::named(&row.kind);
+                if let Some(source) = &source {
+                    source.replace(tx, &row, &syncs, now)?;
+                } else if let (Some(kind), Some(_)) = (kind, &work) {
+                    let next = sync::config::next_after_change(kind, &row.settings, now);
+                    tx.sync_schedule_set(row.key, next)?;
+                }
+                Ok((row, done))
             })
             .await;
         let (row, done) = updated?;
         self.forget_access();
         self.count_policy_work(done);
         self.directory_view(row).await
+    }
+
+    /// What a directory that is read would be read by after a change; `None` where nothing changes.
+    async fn changed_source(
+        &self,
+        row: &DirectoryRow,
+        change: Option<&Value>,
+    ) -> Result<Option<sync::config::Checked>, ServiceError> {
+        let Some(change) = change.filter(|change| !change.is_null()) else { return Ok(None) };
+        let key = row.key;
+        let source: Result<Option<SyncRow>, StoreError> =
+            self.store.get("sync_get", move |tx| tx.sync_get(key)).await;
+        match source? {
+            Some(source) => Ok(self.source_changed(row, &source, change)?),
+            None => Ok(sync::config::refuse(Some(change)).map(|()| None)?),
+        }
     }
 
     /// Begins the deletion: tokens die and the one event is written at once; the rows go later, see
@@ -448,7 +531,8 @@ pub(in crate::service) fn app_type(kind: &str) -> &str {
     }
 }
 
-fn activated(row: &DirectoryRow, domains: &[DomainRow]) -> Value {
+/// What the app is told of a directory that it may look at.
+pub(in crate::service) fn activated(row: &DirectoryRow, domains: &[DomainRow]) -> Value {
     let shown = domains
         .iter()
         .map(|d| json!({"object": "organization_domain", "id": d.id, "domain": d.domain}));

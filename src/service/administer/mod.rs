@@ -14,9 +14,9 @@ mod token;
 
 pub use api_key::{ApiKeyView, NewApiKey};
 pub use catalogue::Catalogue;
-pub(in crate::service) use directory::app_type;
 pub(in crate::service) use directory::missing;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
+pub(in crate::service) use directory::{activated, app_type};
 pub use first_start::{FirstKey, FirstStart};
 pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};

@@ -10,6 +10,7 @@ use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
 use crate::service::error::AdminError;
 use crate::service::oauth::TOKEN_PATH;
+use crate::service::sync::config::refuse_push;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::oauth::OAuthClientRow;
@@ -124,6 +125,7 @@ impl Service {
         new: NewOAuthClient,
     ) -> Result<OAuthClientView, ServiceError> {
         let row = self.directory_row(access, directory_id).await?;
+        refuse_push(&row)?;
         let now = self.clock.now_ms();
         if let Some(name) = &new.name {
             check_name(name)?;

@@ -89,7 +89,7 @@ impl Service {
         wanted: SettingsPreview,
     ) -> Result<Value, ServiceError> {
         let row = self.directory_row(access, id).await?;
-        let settings = checked_settings(Some(&wanted.settings))?;
+        let settings = checked_settings(Some(&wanted.settings), &row.kind)?;
         let (policies, now, key) = (Policies::stored(&settings), self.clock.now_ms(), row.key);
         let mut outcome = Outcome::default();
         if let DepartedUntil::At(until) = policies.departed_until(now) {

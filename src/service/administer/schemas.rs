@@ -369,9 +369,9 @@ impl Step {
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
         let in_force = InForce { policies: directory.policies, changing: false };
         let (ids, event_ids) = (self.ids.clone(), Listed::default());
-        let (now, has_intents) = (self.now, false);
+        let (now, has_intents, removal) = (self.now, false, None);
         let mut recorder =
-            Recorder { directory, in_force, identities, ids, now, event_ids, has_intents };
+            Recorder { directory, in_force, identities, ids, now, event_ids, has_intents, removal };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);

@@ -10,6 +10,7 @@ use crate::event::name;
 use crate::scim::key::{instant_ms, instant_text};
 use crate::service::authenticate::TokenScope;
 use crate::service::error::AdminError;
+use crate::service::sync::config::refuse_push;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
@@ -160,6 +161,7 @@ impl Service {
         new: NewToken,
     ) -> Result<TokenView, ServiceError> {
         let row = self.directory_row(access, directory_id).await?;
+        refuse_push(&row)?;
         let now = self.clock.now_ms();
         let secret = Secret::generate(SecretKind::Directory, &self.clock);
         let token = TokenRow {

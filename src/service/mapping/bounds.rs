@@ -82,6 +82,8 @@ pub(super) struct Bounded {
 /// The walk over a tree.
 #[derive(Default)]
 struct Walk {
+    /// What the expression may start from.
+    names: &'static [&'static str],
     nodes: usize,
     /// Of the part that the walk is at, in the tree that it makes.
     depth: usize,
@@ -91,9 +93,9 @@ struct Walk {
     scope: Vec<String>,
 }
 
-/// The expression within its bounds; otherwise what is wrong with it.
-pub(super) fn bounded(tree: IdedExpr) -> Result<Bounded, String> {
-    let mut walk = Walk::default();
+/// The expression over these names within its bounds; otherwise what is wrong with it.
+pub(super) fn bounded(tree: IdedExpr, names: &'static [&'static str]) -> Result<Bounded, String> {
+    let mut walk = Walk { names, ..Walk::default() };
     let tree = walk.node(tree)?;
     Ok(Bounded { tree, depth: walk.deepest })
 }
@@ -146,12 +148,14 @@ impl Walk {
     }
 
     fn name(&self, name: String) -> Result<Expr, String> {
-        let known = [RAW, ENTERPRISE].contains(&name.as_str()) || self.scope.contains(&name);
+        let known = self.names.contains(&name.as_str()) || self.scope.contains(&name);
+        let quoted = || self.names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
         match known {
             true => Ok(Expr::Ident(name)),
             false => Err(format!(
-                "it uses \"{}\", which is not there; it may use \"{RAW}\" and \"{ENTERPRISE}\"",
-                shortened(&name)
+                "it uses \"{}\", which is not there; it may use {}",
+                shortened(&name),
+                quoted().join(" and ")
             )),
         }
     }
@@ -260,7 +264,8 @@ mod tests {
     fn steps_of_map_and_filter_keep_the_form_that_appends() {
         for source in ["raw.a.map(e, e.b + 'c')", "raw.a.filter(e, e.b == 'c')"] {
             let tree = super::super::fuel::ENV.parser().parse(source).expect("CEL");
-            let Expr::Comprehension(walk) = bounded(tree).expect("bounds").tree.expr else {
+            let bounded = bounded(tree, &[RAW]).expect("bounds");
+            let Expr::Comprehension(walk) = bounded.tree.expr else {
                 panic!("{source} is a walk");
             };
             let step = match walk.loop_step.expr {

@@ -39,7 +39,7 @@ const LARGE_STACK: usize = 16 * 1024 * 1024;
 
 /// Runs `work` on a thread of its own with a large stack; `None` when it panics, or when there is no thread
 /// for it.
-pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(in crate::service) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(LARGE_STACK);
         thread.spawn_scoped(scope, work).ok()?.join().ok()
@@ -48,11 +48,11 @@ pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option
 
 /// An expression that may be evaluated.
 #[derive(Clone, Debug)]
-pub(super) struct Expression(Bounded);
+pub(in crate::service) struct Expression(Bounded);
 
 /// What an expression makes of a user.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
+pub(in crate::service) enum Outcome {
     Value(Value),
     /// Null, or a member that the user does not have.
     Absent,
@@ -64,6 +64,14 @@ impl Expression {
     /// Reads and checks an expression; the error says what is wrong with it. The parser wants a large
     /// stack.
     pub(super) fn compile(source: &str) -> Result<Self, String> {
+        Self::over(source, &[RAW, ENTERPRISE])
+    }
+
+    /// The same for an expression that starts from other names.
+    pub(in crate::service) fn over(
+        source: &str,
+        names: &'static [&'static str],
+    ) -> Result<Self, String> {
         if source.trim().is_empty() {
             return Err("it is empty".to_owned());
         }
@@ -78,12 +86,17 @@ impl Expression {
             Ok(Err(errors)) => return Err(syntax_error(&errors)),
             Err(_) => return Err("it is not understood".to_owned()),
         };
-        bounded(tree).map(Self)
+        bounded(tree, names).map(Self)
     }
 
     /// How deep the tree is: more than [`INLINE_DEPTH`] wants a large stack.
     pub(super) fn depth(&self) -> usize {
         self.0.depth
+    }
+
+    /// Whether evaluating it wants a large stack.
+    pub(in crate::service) fn is_deep(&self) -> bool {
+        self.0.depth > INLINE_DEPTH
     }
 }
 
@@ -96,7 +109,7 @@ fn syntax_error(errors: &cel::ParseErrors) -> String {
 }
 
 /// A user, ready for expressions.
-pub(super) struct Input<'u> {
+pub(in crate::service) struct Input<'u> {
     context: Context<'u, 'u>,
     left: u64,
 }
@@ -110,8 +123,17 @@ impl<'u> Input<'u> {
         Self { context, left: USER_UNITS }
     }
 
+    /// Values under their names.
+    pub(in crate::service) fn of(values: [(&'static str, &'u Value); 4]) -> Self {
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        for (name, value) in values {
+            context.add_variable_as_val(name, val(value));
+        }
+        Self { context, left: USER_UNITS }
+    }
+
     /// Evaluates the expression, within its own bounds and those of all expressions of the user.
-    pub(super) fn evaluate(&mut self, expression: &Expression) -> Outcome {
+    pub(in crate::service) fn evaluate(&mut self, expression: &Expression) -> Outcome {
         let units = UNITS.min(self.left);
         let (outcome, left) = with_units(units, || self.outcome(expression));
         self.left = self.left.saturating_sub(units - left);

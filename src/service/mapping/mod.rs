@@ -12,7 +12,7 @@
 
 pub mod attributes;
 mod bounds;
-mod expression;
+pub(super) mod expression;
 pub(super) mod follow;
 mod fuel;
 pub mod manage;

@@ -338,6 +338,7 @@ pub(super) fn recorder(
         now,
         event_ids: Listed::default(),
         has_intents: false,
+        removal: None,
     }
 }
 

@@ -225,6 +225,7 @@ impl Service {
             scope: TokenScope::of(&client.scope),
             user_id: None,
             trace: Trace::off(),
+            removal: None,
             expires: client.expires,
             last_used: client.last_used,
         }
@@ -350,6 +351,7 @@ impl Service {
             scope: TokenScope::Write,
             user_id: None,
             trace: Trace::off(),
+            removal: None,
             expires: None,
             last_used: opened.row.last_request,
         }))

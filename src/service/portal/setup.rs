@@ -10,13 +10,16 @@ use crate::service::{Service, ServiceError};
 const SHOWN: i64 = 100;
 
 impl Service {
-    /// The directories of the organization, newest first, without those that are being deleted.
+    /// The directories of the organization that are pushed, newest first, without those that are being
+    /// deleted.
     pub async fn portal_directories(
         &self,
         visit: &Visit,
     ) -> Result<Vec<DirectoryView>, ServiceError> {
         let page = self.directory_list(&visit.access, None, &shown()).await?;
-        Ok(page.data.into_iter().filter(|directory| directory.state != "deleting").collect())
+        let is_shown =
+            |directory: &DirectoryView| directory.state != "deleting" && directory.scim.is_some();
+        Ok(page.data.into_iter().filter(is_shown).collect())
     }
 
     /// One of them.
@@ -28,6 +31,8 @@ impl Service {
         let directory = self.directory_get(&visit.access, id).await?;
         match directory.state.as_str() {
             "deleting" => Err(AdminError::not_found("The directory").into()),
+            // Nothing on its page would be of use.
+            _ if directory.scim.is_none() => Err(AdminError::not_found("The directory").into()),
             _ => Ok(directory),
         }
     }

@@ -10,6 +10,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         identities(),
         directories(),
         parts(),
+        sources(),
         maps(),
         requests(),
         events(),
@@ -165,7 +166,7 @@ fn directories() -> Vec<Attack> {
 /// What hangs below a directory: each route with B's directory.
 fn parts() -> Vec<Attack> {
     let values = || Some(json!({"data": [{"value": "mine"}]}));
-    let table: [(&'static str, &'static str, Option<Value>); 13] = [
+    let table: [(&'static str, &'static str, Option<Value>); 11] = [
         ("/directories/{id}/schemas", "GET", None),
         ("/directories/{id}/schemas", "PUT", Some(json!({}))),
         ("/directories/{id}/roles", "GET", None),
@@ -177,8 +178,6 @@ fn parts() -> Vec<Attack> {
         ("/directories/{id}/profile", "PATCH", Some(json!({"overrides": {"bulk": false}}))),
         ("/directories/{id}/settings/preview", "POST", Some(json!({"settings": {}}))),
         ("/directories/{id}/pending_members", "GET", None),
-        ("/directories/{id}/test", "POST", None),
-        ("/directories/{id}/sync", "POST", None),
     ];
     let mut attacks = Vec::new();
     for (route, method, body) in table {
@@ -208,6 +207,48 @@ fn parts() -> Vec<Attack> {
         operator("/directories/{id}/roles", "PUT", &holding("roles"), 422)
             .body(json!({"data": [{"value": "mine", "contains": ["{role_value}"]}]})),
     ]);
+    attacks
+}
+
+/// Directories that are read: B's, whatever is asked of it, and B's names in A's.
+fn sources() -> Vec<Attack> {
+    let table: [(&'static str, &'static str, &'static str); 9] = [
+        ("/directories/{id}/syncs", "GET", "syncs"),
+        ("/directories/{id}/syncs/{run}", "GET", "syncs/{record}"),
+        ("/directories/{id}/syncs/{run}/diff", "GET", "syncs/{record}/diff"),
+        ("/directories/{id}/syncs/{run}/approve", "POST", "syncs/{record}/approve"),
+        ("/directories/{id}/syncs/{run}/reject", "POST", "syncs/{record}/reject"),
+        ("/directories/{id}/files", "GET", "files"),
+        ("/directories/{id}/files/{name}", "DELETE", "files/users"),
+        ("/directories/{id}/test", "POST", "test"),
+        ("/directories/{id}/sync", "POST", "sync"),
+    ];
+    let mut attacks = vec![
+        operator("/connectors", "GET", "/connectors", 200),
+        operator("/connectors/{kind}", "GET", "/connectors/{directory}", 404),
+        operator(
+            "/directories/{id}/files/{name}",
+            "PUT",
+            "/directories/{directory}/files/users",
+            404,
+        )
+        .header("Content-Type", "text/csv")
+        .body(json!("id,userName")),
+    ];
+    for (route, method, part) in table {
+        attacks.push(operator(route, method, &format!("/directories/{{directory}}/{part}"), 404));
+        // A's own directory is pushed.
+        let status = match (part, method) {
+            ("files", _) => 200,
+            ("files/users", _) => 404,
+            _ => 409,
+        };
+        let own = format!("/directories/{{a_directory}}/{part}");
+        attacks.push(operator(route, method, &own, status));
+    }
+    // A directory that would be read from B.
+    let new = json!({"organization_id": "{organization}", "name": "Mine", "kind": "pull.csv"});
+    attacks.push(operator("/directories", "POST", "/directories", 404).body(new));
     attacks
 }
 

@@ -9,6 +9,7 @@ mod jwt;
 mod key_server;
 pub mod process;
 mod receiver;
+mod source;
 
 pub use app::{DirectoryHandle, TestApp};
 pub use browser::{Browser, field as form_field, secret as link_secret};
@@ -18,6 +19,7 @@ pub use database::Database;
 pub use jwt::SigningKey;
 pub use key_server::KeyServer;
 pub use receiver::{Delivery, Receiver, Reply};
+pub use source::{FakeSource, Told};
 
 use serde_json::{Value, json};
 

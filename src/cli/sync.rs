@@ -1,0 +1,291 @@
+//! `rollbook sync`: runs of directories that are read, in the terminal.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{Call, exchange, local_agent, perform, print, print_line, send, understood};
+use crate::app::{self, LocalAccess, StartError};
+use crate::config::Config;
+
+/// Changes asked for at a time.
+const PAGE: i64 = 1_000;
+
+/// How long one look at a run waits for its end, in seconds: that often the bar moves.
+const WAIT: u64 = 1;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Sync {
+    /// Kinds of sources, or the fields of one kind
+    Kinds {
+        /// pull.csv, pull.scim, …
+        kind: Option<String>,
+    },
+    /// Whether the source can be reached
+    Test { directory: String },
+    /// Hand in a file that the directory is read from
+    Upload {
+        directory: String,
+        /// users.csv or memberships.csv: its name says which it is
+        file: PathBuf,
+        /// Which file it is, whatever its name
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Read the source now, and wait for the end
+    Run {
+        directory: String,
+        /// Only show what would change
+        #[arg(long)]
+        dry_run: bool,
+        /// full or incremental
+        #[arg(long)]
+        mode: Option<String>,
+    },
+    /// Runs of a directory, newest first
+    Runs { directory: String },
+    /// A run with what it has done, would do or waits to do
+    Show { directory: String, run: String },
+    /// Let a held run take away what it waits to take away
+    Approve { directory: String, run: String },
+    /// Drop what a held run waits to take away
+    Reject { directory: String, run: String },
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn path(directory: &str, rest: &str) -> String {
+    format!("/api/v1/directories/{}/{rest}", encoded(directory))
+}
+
+fn run_path(directory: &str, run: &str) -> String {
+    path(directory, &format!("syncs/{}", encoded(run)))
+}
+
+pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
+    match command {
+        Sync::Kinds { kind: None } => print(&perform(config, &Call::get("/api/v1/connectors"))?),
+        Sync::Kinds { kind: Some(kind) } => {
+            let path = format!("/api/v1/connectors/{}", encoded(&kind));
+            print(&perform(config, &Call::get(path))?);
+        }
+        Sync::Test { directory } => {
+            let tested = perform(config, &Call::post(path(&directory, "test"), json!({})))?;
+            print(&tested);
+            if tested["ok"] != true {
+                return Err(StartError("the source cannot be read".into()));
+            }
+        }
+        Sync::Upload { directory, file, name } => upload(config, &directory, &file, name)?,
+        Sync::Run { directory, dry_run, mode } => {
+            let body = json!({"dry_run": dry_run, "mode": mode});
+            let access = server(config)?;
+            let asked = send(&access, &Call::post(path(&directory, "sync"), body))?;
+            let run = follow(&access, &directory, asked["id"].as_str().unwrap_or_default())?;
+            show(&access, &directory, &run)?;
+        }
+        Sync::Runs { directory } => {
+            let runs = perform(config, &Call::get(path(&directory, "syncs")))?;
+            for run in runs["data"].as_array().into_iter().flatten() {
+                print_line(format_args!("{}", line(run)));
+            }
+        }
+        Sync::Show { directory, run } => {
+            let access = server(config)?;
+            let found = send(&access, &Call::get(run_path(&directory, &run)))?;
+            show(&access, &directory, &found)?;
+        }
+        Sync::Approve { directory, run } => {
+            let access = server(config)?;
+            let approve = format!("{}/approve", run_path(&directory, &run));
+            send(&access, &Call::post(approve, json!({})))?;
+            let ended = follow(&access, &directory, &run)?;
+            print_line(format_args!("{}", line(&ended)));
+        }
+        Sync::Reject { directory, run } => {
+            let reject = format!("{}/reject", run_path(&directory, &run));
+            let rejected = perform(config, &Call::post(reject, json!({})))?;
+            print_line(format_args!("{}", line(&rejected)));
+        }
+    }
+    Ok(())
+}
+
+/// A run outlives the command that asks for it.
+fn server(config: &Config) -> Result<LocalAccess, StartError> {
+    app::running_server(&config.data_dir).ok_or_else(|| {
+        StartError("no server runs on this data folder; start one with \"rollbook serve\"".into())
+    })
+}
+
+fn upload(
+    config: &Config,
+    directory: &str,
+    file: &PathBuf,
+    name: Option<String>,
+) -> Result<(), StartError> {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let name = name.or(stem).unwrap_or_default();
+    let failed = |error: std::io::Error| StartError(format!("{}: {error}", file.display()));
+    let content = std::fs::read(file).map_err(failed)?;
+    let access = server(config)?;
+    let url = format!("{}{}", access.url, path(directory, &format!("files/{}", encoded(&name))));
+    let request = ureq::http::Request::builder()
+        .method("PUT")
+        .uri(url)
+        .header("Authorization", format!("Bearer {}", access.key))
+        .header("Content-Type", "text/csv")
+        .body(content)
+        .map_err(|error| StartError(error.to_string()))?;
+    let mut response = local_agent().run(request).map_err(|error| StartError(error.to_string()))?;
+    let status = response.status();
+    let text = response.body_mut().read_to_string();
+    let text = text.map_err(|error| StartError(format!("the answer broke off: {error}")))?;
+    print(&understood(status, &text)?);
+    Ok(())
+}
+
+/// Waits for the end of a run, with a bar that shows how far it is.
+fn follow(access: &LocalAccess, directory: &str, run: &str) -> Result<Value, StartError> {
+    // Drawn on the standard error stream, and only where somebody sees it.
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let call = || Call::get(format!("{}?wait={WAIT}", run_path(directory, run)));
+    loop {
+        let (status, text) = exchange(access, &call())?;
+        let found = understood(status, &text)?;
+        let is_over = !matches!(found["status"].as_str(), Some("pending" | "running"));
+        if is_over {
+            bar.finish_and_clear();
+            return Ok(found);
+        }
+        draw(&bar, &found["progress"]);
+    }
+}
+
+fn draw(bar: &ProgressBar, progress: &Value) {
+    let number = |name: &str| progress[name].as_u64().unwrap_or(0);
+    let phase = progress["phase"].as_str().unwrap_or("waiting").to_owned();
+    if phase == "applying" && number("planned") > 0 {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_length(number("planned"));
+        bar.set_position(number("done"));
+        bar.set_message(phase);
+    } else {
+        bar.set_message(format!("{phase} {}", number("read")));
+    }
+}
+
+/// A run in one line.
+fn line(run: &Value) -> String {
+    let text = |name: &str| run[name].as_str().unwrap_or("-").to_owned();
+    let dry = if run["dry_run"] == true { " dry" } else { "" };
+    let mut line = format!(
+        "{}  {}  {}{dry}  {}",
+        text("id"),
+        text("created_at"),
+        text("status"),
+        text("mode")
+    );
+    for (label, name) in [("users", "users"), ("groups", "groups"), ("memberships", "memberships")]
+    {
+        let counts = run["counts"][name].as_object().into_iter().flatten();
+        let counts: Vec<String> = counts
+            .filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0))
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
+        if !counts.is_empty() {
+            line.push_str(&format!("  {label}: {}", counts.join(", ")));
+        }
+    }
+    if let Some(error) = run["error"].as_str() {
+        line.push_str(&format!("  ({error})"));
+    }
+    line
+}
+
+/// A run and its changes, each in a line that begins with what is done.
+fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartError> {
+    let id = run["id"].as_str().unwrap_or_default();
+    let mut after = 0;
+    loop {
+        let query = format!("{}/diff?after={after}&limit={PAGE}", run_path(directory, id));
+        let page = send(access, &Call::get(query))?;
+        for change in page["data"].as_array().into_iter().flatten() {
+            print_line(format_args!("{}", change_line(change)));
+        }
+        match page["next"].as_i64() {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    print_line(format_args!("{}", line(run)));
+    if let Some(held) = run["held"].as_object() {
+        let number = |name: &str| held.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let would = if run["dry_run"] == true { "would be held" } else { "held" };
+        print_line(format_args!(
+            "{would}: it takes away {} of {} active users and {} of {} memberships",
+            number("users"),
+            number("of_active_users"),
+            number("memberships"),
+            number("of_memberships"),
+        ));
+    }
+    if run["status"] == "held" {
+        print_line(format_args!(
+            "let it do so with \"rollbook sync approve {directory} {id}\", or drop it with \"rollbook sync \
+             reject {directory} {id}\""
+        ));
+    }
+    match run["status"].as_str() {
+        Some("failed") => Err(StartError("the run has failed".into())),
+        _ => Ok(()),
+    }
+}
+
+/// `+ user ada@example.com (7)`
+fn change_line(change: &Value) -> String {
+    let text = |name: &str| change[name].as_str().unwrap_or_default();
+    let sign = match (text("status"), text("action")) {
+        ("failed", _) => "!",
+        (_, "create" | "add") => "+",
+        (_, "update") => "~",
+        _ => "-",
+    };
+    let what = match text("action") {
+        "deactivate" => "deactivate ",
+        _ => "",
+    };
+    let mut line = format!("{sign} {what}{}", text("kind"));
+    if !text("name").is_empty() {
+        line.push_str(&format!(" {}", text("name")));
+    }
+    line.push_str(&format!(" ({})", text("source_id")));
+    if !text("group").is_empty() {
+        line.push_str(&format!(" of group {}", text("group")));
+    }
+    let attributes: Vec<&str> =
+        change["attributes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !attributes.is_empty() {
+        line.push_str(&format!(": {}", attributes.join(", ")));
+    }
+    if !text("reason").is_empty() {
+        line.push_str(&format!(" [{}]", text("reason")));
+    }
+    if !text("message").is_empty() {
+        line.push_str(&format!(": {}", text("message")));
+    }
+    if text("status") == "held" {
+        line.push_str(" held");
+    }
+    line
+}

@@ -1,0 +1,545 @@
+//! Carries out a plan, in bounded batches through the same use cases as SCIM: what follows from a change
+//! (events, roles, identities, policies) follows by itself.
+//!
+//! First everybody who is new or changed, then groups, then memberships, then whoever goes. Nobody who is
+//! not listed goes when anything before has failed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::sync::RwLock;
+
+use super::change::{About, Act, Change, Standing};
+use super::drive::{Job, of_fault};
+use super::run::Lease;
+use super::stage::manager_of;
+use super::view::{Counts, Tally};
+use crate::event::Reason;
+use crate::pull::Kind;
+use crate::pull::plan::{Known, MemberChange, Plan, Record, Removal, Stored, Update, Why};
+use crate::scim::{Object, ResourceType, ScimType, urn};
+use crate::service::{Access, Service, ServiceError, on_behalf_of};
+use crate::store::StoreError;
+use crate::store::resource::ResourceRow;
+
+/// Changes that are under way at the same time; a directory has a share of the writer like any other.
+const AT_ONCE: usize = 32;
+
+/// Changes between two looks whether the run goes on.
+const BATCH: usize = 500;
+
+/// How often a change is tried again that the storage, or another change, was in the way of.
+const TRIES: u32 = 8;
+
+/// What a run has done.
+#[derive(Default)]
+pub(super) struct Applied {
+    pub(super) counts: Counts,
+    pub(super) changes: Vec<Change>,
+    /// The lease was lost, or the server stops.
+    pub(super) is_cut_off: bool,
+}
+
+/// A new or changed account or group.
+pub(super) enum Item {
+    New { record: Record, id: String },
+    Changed { update: Update },
+}
+
+impl Item {
+    fn record(&self) -> &Record {
+        match self {
+            Self::New { record, .. } => record,
+            Self::Changed { update } => &update.record,
+        }
+    }
+}
+
+/// What became of an [`Item`].
+enum Done {
+    Created(i64),
+    Updated,
+    Unchanged,
+    /// Somebody else has the name.
+    Taken(String),
+    Failed(String),
+}
+
+pub(super) struct Apply<'a> {
+    pub(super) service: &'a Service,
+    pub(super) job: &'a Job,
+    pub(super) lease: &'a Lease,
+    pub(super) stored: Arc<Stored>,
+    /// Accounts hold everything that the source has of them.
+    pub(super) whole: bool,
+    /// What takes away waits.
+    pub(super) held: bool,
+    access: RwLock<Access>,
+    /// Ids of new accounts and groups, as far as they were made.
+    new_ids: HashMap<(Kind, String), String>,
+    digests: Vec<(i64, String)>,
+    pub(super) applied: Applied,
+}
+
+impl<'a> Apply<'a> {
+    pub(super) fn new(
+        service: &'a Service,
+        job: &'a Job,
+        lease: &'a Lease,
+        stored: Arc<Stored>,
+        whole: bool,
+        held: bool,
+    ) -> Self {
+        Self {
+            service,
+            job,
+            lease,
+            stored,
+            whole,
+            held,
+            access: RwLock::new(job.access.clone()),
+            new_ids: HashMap::new(),
+            digests: Vec::new(),
+            applied: Applied::default(),
+        }
+    }
+
+    /// Carries out a plan, or shows what that would change.
+    pub(super) async fn run(mut self, plan: Plan) -> Result<Applied, ServiceError> {
+        let Plan { creates, updates, members, removals, faults, late, .. } = plan;
+        let counts = &mut self.applied.counts;
+        counts.users.unchanged = plan.unchanged_users;
+        counts.groups.unchanged = plan.unchanged_groups;
+        let failed: Vec<Change> = faults.iter().map(|fault| of_fault(fault, counts)).collect();
+        self.applied.changes = failed;
+        let total = creates.len() + updates.len() + members.len() + removals.len();
+        self.lease.progress.planned.store(total, Ordering::Relaxed);
+
+        let (mut users, mut groups, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for record in creates {
+            let prefix = match record.kind {
+                Kind::Account => "directory_user",
+                _ => "directory_group",
+            };
+            // Given out now: users name their managers, and groups their members, by it.
+            let id = self.service.clock.id(prefix);
+            self.new_ids.insert((record.kind, record.source_id.clone()), id.clone());
+            let item = Item::New { record, id };
+            let to =
+                if late.contains(&item.record().source_id) { &mut waiting } else { &mut users };
+            if item.record().kind == Kind::Account { to.push(item) } else { groups.push(item) }
+        }
+        for update in updates {
+            let item = Item::Changed { update };
+            let to =
+                if late.contains(&item.record().source_id) { &mut waiting } else { &mut users };
+            if item.record().kind == Kind::Account { to.push(item) } else { groups.push(item) }
+        }
+        if self.job.run.dry_run {
+            users.extend(waiting);
+            return self.show(users, groups, members, removals).await;
+        }
+        self.items(users).await?;
+        self.items(groups).await?;
+        // Who comes only after somebody has gone joins only then.
+        let joins = |change: &MemberChange, is_late: bool| MemberChange {
+            group: change.group.clone(),
+            add: change
+                .add
+                .iter()
+                .filter(|(_, id)| late.contains(id) == is_late)
+                .cloned()
+                .collect(),
+            remove: if is_late { Vec::new() } else { change.remove.clone() },
+        };
+        let later: Vec<MemberChange> = members.iter().map(|change| joins(change, true)).collect();
+        let now = members.iter().map(|change| joins(change, false)).collect();
+        self.members(now).await?;
+        self.removals(removals).await?;
+        if self.held {
+            for item in &waiting {
+                self.refuse(
+                    item,
+                    "its name is held by somebody whose removal waits for a decision.",
+                );
+            }
+        } else {
+            self.items(waiting).await?;
+            self.members(later).await?;
+        }
+        self.keep_digests().await?;
+        Ok(self.applied)
+    }
+
+    pub(super) fn goes_on(&mut self) -> bool {
+        self.applied.is_cut_off |= self.lease.is_lost();
+        !self.applied.is_cut_off
+    }
+
+    pub(super) fn tally(&mut self, kind: Kind) -> &mut Tally {
+        match kind {
+            Kind::Account => &mut self.applied.counts.users,
+            _ => &mut self.applied.counts.groups,
+        }
+    }
+
+    pub(super) fn note(&mut self, change: Change) {
+        self.applied.changes.push(change);
+    }
+
+    fn refuse(&mut self, item: &Item, message: &str) {
+        let record = item.record();
+        self.tally(record.kind).failed += 1;
+        self.new_ids.remove(&(record.kind, record.source_id.clone()));
+        let place = match record.place.is_empty() {
+            true => record.source_id.clone(),
+            false => format!("{} ({})", record.source_id, record.place),
+        };
+        let act = match item {
+            Item::New { .. } => Act::Create,
+            Item::Changed { .. } => Act::Update,
+        };
+        let mut change = Change::new(about(record.kind), act, Standing::Failed, &place);
+        change.name = Some(record.name.clone());
+        self.note(change.failed(message));
+    }
+
+    /// Writes new and changed ones. Names may go round: who cannot have a name now may have it when the
+    /// one before has another.
+    async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
+        let mut left = items;
+        while !left.is_empty() {
+            let before = left.len();
+            let mut taken = Vec::new();
+            let mut batches = left.into_iter();
+            loop {
+                let batch: Vec<Item> = batches.by_ref().take(BATCH).collect();
+                if batch.is_empty() {
+                    break;
+                }
+                if !self.goes_on() {
+                    return Ok(());
+                }
+                taken.extend(self.batch(batch).await?);
+            }
+            if taken.len() == before {
+                for (item, message) in &taken {
+                    self.refuse(item, message);
+                }
+                return Ok(());
+            }
+            left = taken.into_iter().map(|(item, _)| item).collect();
+        }
+        Ok(())
+    }
+
+    /// Writes some at the same time; answers those whose name somebody else has.
+    async fn batch(&mut self, batch: Vec<Item>) -> Result<Vec<(Item, String)>, ServiceError> {
+        let this = &*self;
+        let written = futures_util::stream::iter(batch.into_iter().map(|item| async move {
+            let done = this.item(&item).await;
+            this.lease.progress.done.fetch_add(1, Ordering::Relaxed);
+            (item, done)
+        }));
+        let written: Vec<_> = written.buffer_unordered(AT_ONCE).collect().await;
+        let mut taken = Vec::new();
+        for (item, done) in written {
+            let (kind, record) = (item.record().kind, item.record());
+            let digest = record.digest.clone();
+            let known = match &item {
+                Item::New { .. } => None,
+                Item::Changed { update } => Some((update.known.key, update.deactivates())),
+            };
+            let deactivates = known.is_some_and(|(_, deactivates)| deactivates);
+            match done? {
+                Done::Created(key) => {
+                    self.tally(kind).created += 1;
+                    self.digests.push((key, digest));
+                }
+                // The next run has to look again at whoever waits for a decision.
+                Done::Unchanged if deactivates && self.held => self.tally(kind).unchanged += 1,
+                Done::Updated if deactivates && self.held => self.tally(kind).updated += 1,
+                Done::Unchanged => {
+                    self.tally(kind).unchanged += 1;
+                    self.digests.extend(known.map(|(key, _)| (key, digest)));
+                }
+                Done::Updated => {
+                    let tally = self.tally(kind);
+                    *(if deactivates { &mut tally.deactivated } else { &mut tally.updated }) += 1;
+                    self.digests.extend(known.map(|(key, _)| (key, digest)));
+                }
+                Done::Taken(message) => {
+                    taken.push((item, message));
+                    continue;
+                }
+                Done::Failed(message) => {
+                    self.refuse(&item, &message);
+                    continue;
+                }
+            }
+            if let (Item::Changed { update }, true) = (&item, deactivates) {
+                let standing = if self.held { Standing::Held } else { Standing::Applied };
+                self.note(deactivation(&update.known, standing));
+            }
+        }
+        self.keep_digests().await?;
+        Ok(taken)
+    }
+
+    /// Notes what is in place, so that the next run knows it without reading it.
+    async fn keep_digests(&mut self) -> Result<(), ServiceError> {
+        let digests = std::mem::take(&mut self.digests);
+        if digests.is_empty() {
+            return Ok(());
+        }
+        let key = self.job.row.key;
+        let kept: Result<(), StoreError> = self
+            .service
+            .store
+            .write("sync_digests", move |tx| tx.sync_digests_put(key, &digests))
+            .await;
+        Ok(kept?)
+    }
+
+    /// The id here of an account or group of the source.
+    pub(super) fn id_of(&self, kind: Kind, source_id: &str) -> Option<&str> {
+        let known = self.stored.get(kind, source_id).map(|known| known.id.as_str());
+        let new = || self.new_ids.get(&(kind, source_id.to_owned())).map(String::as_str);
+        known.or_else(new)
+    }
+
+    /// The attributes as they are sent: references by the ids here.
+    pub(super) fn body(&self, record: &Record) -> Object {
+        let text = record.attributes.as_deref().unwrap_or("{}");
+        let mut body: Object = serde_json::from_str(text).unwrap_or_default();
+        let manager = manager_of(&body).map(|source_id| {
+            self.id_of(Kind::Account, source_id).map_or(Value::Null, |id| json!({"value": id}))
+        });
+        if let (Some(manager), Some(Value::Object(enterprise))) =
+            (manager, body.get_mut(urn::ENTERPRISE_USER))
+        {
+            enterprise.insert("manager".to_owned(), manager);
+        }
+        body
+    }
+
+    async fn item(&self, item: &Item) -> Result<Done, ServiceError> {
+        match item {
+            Item::New { record, id } => {
+                let body = self.body(record);
+                let written = self.tried(None, |access| {
+                    let (kind, body) = (record.kind, body.clone());
+                    async move {
+                        let resource_type = type_of(&access, kind)?;
+                        self.service.create_as(&access, &resource_type, id.clone(), body).await
+                    }
+                });
+                judged(written.await, |row| Done::Created(row.key))
+            }
+            Item::Changed { update } => {
+                let (known, record) = (&update.known, &update.record);
+                let mut body = self.body(record);
+                if update.deactivates() && self.held {
+                    body.shift_remove("active");
+                }
+                let reason = update.deactivates().then_some(Reason::PullSuspended);
+                let whole = self.whole && known.kind == Kind::Account;
+                let written = self.tried(reason, |access| {
+                    let body = body.clone();
+                    async move { self.change(&access, known, body, whole).await }
+                });
+                judged(written.await, |row| match row.version == known.version {
+                    true => Done::Unchanged,
+                    false => Done::Updated,
+                })
+            }
+        }
+    }
+
+    /// What the source does not give stays, unless it gives all that it has.
+    async fn change(
+        &self,
+        access: &Access,
+        known: &Known,
+        body: Object,
+        whole: bool,
+    ) -> Result<ResourceRow, ServiceError> {
+        let resource_type = type_of(access, known.kind)?;
+        if whole {
+            return self.service.replace(access, &resource_type, &known.id, None, body).await;
+        }
+        let patch = replacing(body);
+        self.service.patch(access, &resource_type, &known.id, None, &patch).await
+    }
+
+    /// Does a change as the directory's, again when something was in the way.
+    pub(super) async fn tried<T, F>(
+        &self,
+        reason: Option<Reason>,
+        work: impl Fn(Access) -> F,
+    ) -> Result<T, ServiceError>
+    where
+        F: Future<Output = Result<T, ServiceError>>,
+    {
+        let mut tries = 0;
+        loop {
+            let access = self.access.read().await.clone();
+            let access = reason.map_or(access.clone(), |reason| access.because(reason));
+            let key = access.directory.key;
+            let error = match on_behalf_of(key, work(access)).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let is_passing = match &error {
+                ServiceError::SchemasChange | ServiceError::MembersChange => true,
+                ServiceError::Store(error) => !matches!(error, StoreError::Unique(_)),
+                ServiceError::Scim(_) | ServiceError::Admin(_) => false,
+            };
+            tries += 1;
+            if !is_passing || tries >= TRIES {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(20 << tries)).await;
+            if matches!(error, ServiceError::SchemasChange) {
+                *self.access.write().await = self.service.source_access(&self.job.row).await?;
+            }
+        }
+    }
+
+    async fn removals(&mut self, removals: Vec<Removal>) -> Result<(), ServiceError> {
+        let is_proof = self.applied.counts.failed() == 0;
+        for removal in removals {
+            if !self.goes_on() {
+                return Ok(());
+            }
+            if removal.why.is_absence() && !is_proof {
+                continue;
+            }
+            let reason = reason_of(removal.why);
+            if self.held {
+                self.note(end_of(&removal.known, reason, Standing::Held));
+                continue;
+            }
+            let (kind, id) = (removal.known.kind, removal.known.id.clone());
+            let change = end_of(&removal.known, reason, Standing::Applied);
+            match self.delete(kind, &id, reason).await {
+                Ok(()) => {
+                    self.tally(kind).deleted += 1;
+                    self.note(change);
+                }
+                Err(error) => {
+                    let message = refusal(error)?;
+                    self.tally(kind).failed += 1;
+                    self.note(change.failed(message));
+                }
+            }
+            self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Who is gone already is gone.
+    pub(super) async fn delete(
+        &self,
+        kind: Kind,
+        id: &str,
+        reason: Reason,
+    ) -> Result<(), ServiceError> {
+        let deleted = self.tried(Some(reason), |access| async move {
+            let resource_type = type_of(&access, kind)?;
+            self.service.delete(&access, &resource_type, id, None).await
+        });
+        match deleted.await {
+            Err(ServiceError::Scim(error)) if error.status == 404 => Ok(()),
+            deleted => deleted,
+        }
+    }
+}
+
+/// The result of a write, with refusals of the one object told apart from trouble that ends the run.
+fn judged(
+    written: Result<ResourceRow, ServiceError>,
+    done: impl FnOnce(ResourceRow) -> Done,
+) -> Result<Done, ServiceError> {
+    match written {
+        Ok(row) => Ok(done(row)),
+        Err(ServiceError::Scim(error)) if error.scim_type == Some(ScimType::Uniqueness) => {
+            Ok(Done::Taken(error.detail))
+        }
+        Err(error) => refusal(error).map(Done::Failed),
+    }
+}
+
+/// Why one object is refused; trouble with the storage is an error of the run.
+pub(super) fn refusal(error: ServiceError) -> Result<String, ServiceError> {
+    match error {
+        ServiceError::Scim(error) if error.status != 403 => Ok(error.detail),
+        // The directory is being deleted, or the storage is in trouble.
+        other => Err(other),
+    }
+}
+
+pub(super) fn type_of(access: &Access, kind: Kind) -> Result<Arc<ResourceType>, ServiceError> {
+    let name = if kind == Kind::Account { "User" } else { "Group" };
+    let found = access.directory.registry.by_name(name).cloned();
+    found.ok_or(ServiceError::SchemasChange)
+}
+
+pub(super) fn patch(operations: Vec<Value>) -> Object {
+    let mut body = Object::new();
+    body.insert("schemas".to_owned(), json!([urn::PATCH_OP]));
+    body.insert("Operations".to_owned(), operations.into());
+    body
+}
+
+/// Sets what is there; null takes away.
+pub(super) fn replacing(attributes: Object) -> Object {
+    patch(vec![json!({"op": "replace", "value": attributes})])
+}
+
+pub(super) fn about(kind: Kind) -> About {
+    match kind {
+        Kind::Account => About::User,
+        Kind::Group => About::Group,
+        Kind::Membership => About::Membership,
+    }
+}
+
+pub(super) fn reason_of(why: Why) -> Reason {
+    match why {
+        Why::Missing | Why::Deleted => Reason::PullMissing,
+        Why::Excluded => Reason::FilterExcluded,
+        Why::OutOfScope => Reason::OutOfScope,
+    }
+}
+
+pub(super) fn end_of(known: &Known, reason: Reason, standing: Standing) -> Change {
+    Change {
+        id: Some(known.id.clone()),
+        name: Some(known.name.clone()),
+        reason: Some(reason.as_str().to_owned()),
+        ..Change::new(about(known.kind), Act::Delete, standing, &known.source_id)
+    }
+}
+
+pub(super) fn deactivation(known: &Known, standing: Standing) -> Change {
+    Change { action: Act::Deactivate, ..end_of(known, Reason::PullSuspended, standing) }
+}
+
+pub(super) fn end_of_membership(
+    (group_id, group): (&str, &str),
+    member: &Known,
+    standing: Standing,
+) -> Change {
+    Change {
+        kind: About::Membership,
+        action: Act::Remove,
+        group_id: Some(group_id.to_owned()),
+        group: Some(group.to_owned()),
+        ..end_of(member, Reason::PullMissing, standing)
+    }
+}

@@ -1,0 +1,110 @@
+//! What a run has done, would do or waits to do, as an operator reads it. Kept sealed: it names people.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Syncs;
+
+/// What a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum About {
+    User,
+    Group,
+    Membership,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Act {
+    Create,
+    Update,
+    Deactivate,
+    Delete,
+    Add,
+    Remove,
+    /// Nothing can be done about it.
+    Skip,
+}
+
+/// Whether it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Standing {
+    /// A dry run would do it.
+    Planned,
+    Applied,
+    /// It waits for a decision.
+    Held,
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Change {
+    pub(super) kind: About,
+    pub(super) action: Act,
+    pub(super) status: Standing,
+    /// The id here; of a membership that of the member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    /// The source's id, or where it stands.
+    pub(super) source_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    /// Of a membership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<String>,
+    /// Why somebody goes: `pull_missing`, `pull_suspended`, `filter_excluded`, `out_of_scope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// Names of attributes that change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) attributes: Vec<String>,
+    /// Why it failed, a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<String>,
+}
+
+impl Change {
+    pub(super) fn new(kind: About, action: Act, status: Standing, source_id: &str) -> Self {
+        Self {
+            kind,
+            action,
+            status,
+            id: None,
+            source_id: source_id.to_owned(),
+            name: None,
+            group_id: None,
+            group: None,
+            reason: None,
+            attributes: Vec::new(),
+            message: None,
+        }
+    }
+
+    pub(super) fn failed(self, message: impl Into<String>) -> Self {
+        Self { status: Standing::Failed, message: Some(message.into()), ..self }
+    }
+
+    /// As the API shows it.
+    pub(super) fn shown(&self, number: i64) -> Value {
+        let mut shown = json!(self);
+        if let Some(members) = shown.as_object_mut() {
+            members.shift_insert(0, "number".to_owned(), number.into());
+        }
+        shown
+    }
+}
+
+impl Syncs {
+    pub(super) fn seal_change(&self, run_id: &str, change: &Change) -> String {
+        self.seal.seal(run_id.as_bytes(), json!(change).to_string().as_bytes())
+    }
+
+    /// `None` for what was not sealed here.
+    pub(super) fn open_change(&self, run_id: &str, data: &str) -> Option<Change> {
+        serde_json::from_slice(&self.seal.open(run_id.as_bytes(), data)?).ok()
+    }
+}

@@ -1,0 +1,546 @@
+//! One run: read, plan, ask the guard, apply, and say how it ended.
+
+use std::sync::Arc;
+
+use crate::event::name;
+use crate::pull::field::with_defaults;
+use crate::pull::guard::Reason as Held;
+use crate::pull::plan::{Extent, Groups, Known, Plan, Rules, Source, Stored, plan};
+use crate::pull::{
+    Absence, Capabilities, Fault, Faults, Finished, GroupsGiven, Kind, SourceError, SourceKind,
+    Surroundings,
+};
+use crate::service::administer::activated;
+use crate::service::authenticate::served_catalogue;
+use crate::service::context::{Directory, Settings, State};
+use crate::service::{Access, Service, ServiceError};
+use crate::store::StoreError;
+use crate::store::directory::DirectoryRow;
+use crate::store::event::NewEvent;
+use crate::store::sync::SyncRow;
+use crate::store::sync_run::RunRow;
+
+use super::apply::{Applied, Apply};
+use super::change::{About, Act, Change, Standing};
+use super::run::Lease;
+use super::settings::ReadSettings;
+use super::stage::Stage;
+use super::view::{Counts, status};
+
+/// Rows read at a time.
+const PAGE: i64 = 5_000;
+
+/// A run that is asked for.
+pub(super) struct Ask {
+    pub(super) row: RunRow,
+}
+
+impl Ask {
+    fn new(service: &Service, cause: &str, dry_run: bool, mode: &str) -> Self {
+        Self {
+            row: RunRow {
+                id: service.clock.id("sync"),
+                status: status::PENDING.to_owned(),
+                mode: mode.to_owned(),
+                dry_run,
+                cause: cause.to_owned(),
+                created: service.clock.now_ms(),
+                started: None,
+                finished: None,
+                counts: Counts::default().text(),
+                progress: None,
+                held: None,
+                error: None,
+                settings: None,
+            },
+        }
+    }
+
+    pub(super) fn of_request(service: &Service, dry_run: bool, mode: &str) -> Self {
+        Self::new(service, "request", dry_run, mode)
+    }
+
+    pub(super) fn of_file(service: &Service) -> Self {
+        Self::new(service, "file", false, "auto")
+    }
+
+    fn of_schedule(service: &Service) -> Self {
+        Self::new(service, "schedule", false, "auto")
+    }
+}
+
+/// What a run works with.
+pub(super) struct Job {
+    pub(super) row: DirectoryRow,
+    pub(super) sync: SyncRow,
+    pub(super) kind: &'static SourceKind,
+    pub(super) access: Access,
+    pub(super) settings: ReadSettings,
+    /// Why the settings in force cannot be gone by.
+    fault: Option<String>,
+    pub(super) run: RunRow,
+}
+
+/// What was read, and how.
+struct Read {
+    source: Source,
+    finished: Finished,
+    capabilities: Capabilities,
+    extent: Extent,
+}
+
+/// How a run ended.
+pub(super) struct Outcome {
+    pub(super) status: &'static str,
+    pub(super) counts: Counts,
+    pub(super) changes: Vec<Change>,
+    pub(super) error: Option<SourceError>,
+    pub(super) held: Option<serde_json::Value>,
+    /// A new cursor, and whether everything was read.
+    pub(super) finished: Option<(Finished, Extent)>,
+}
+
+impl Outcome {
+    fn failed(error: SourceError) -> Self {
+        Self {
+            status: status::FAILED,
+            counts: Counts::default(),
+            changes: Vec::new(),
+            error: Some(error),
+            held: None,
+            finished: None,
+        }
+    }
+}
+
+impl Service {
+    /// Does the runs that there are to do for a directory now. An error leaves the run to be done again.
+    pub(super) async fn drive(self: &Arc<Self>, lease: &Lease) -> Result<(), ServiceError> {
+        while let Some(job) = self.next_job(lease).await? {
+            lease.begins(&job.run.id);
+            let is_decision = job.run.status == status::APPROVED;
+            let mut job = Job { run: RunRow { status: status::RUNNING.into(), ..job.run }, ..job };
+            let ended = match is_decision || job.run.held.is_some() {
+                true => self.carry_out(&job, lease).await,
+                false => {
+                    job.run.started = Some(job.run.started.unwrap_or(self.clock.now_ms()));
+                    self.begin(&job).await?;
+                    self.read_and_apply(&mut job, lease).await
+                }
+            };
+            let outcome = match ended {
+                Err(ServiceError::Store(error)) => return Err(error.into()),
+                Err(other) => Outcome::failed(SourceError::failed(other.to_scim().detail)),
+                Ok(outcome) => outcome,
+            };
+            if matches!(outcome.error, Some(SourceError::Stopped)) {
+                // Whoever has the directory next does it.
+                return Ok(());
+            }
+            self.end_run(&job, lease, outcome).await?;
+            self.syncs.ended.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// The next run that is to be done: one that was cut off, one that was asked for, one whose time has
+    /// come.
+    async fn next_job(&self, lease: &Lease) -> Result<Option<Job>, ServiceError> {
+        if lease.is_lost() {
+            return Ok(None);
+        }
+        let (key, now) = (lease.directory_key, self.clock.now_ms());
+        let (scheduled, runner) = (Ask::of_schedule(self).row, lease.runner.clone());
+        let found: Result<_, StoreError> = self
+            .store
+            .write("sync_next", move |tx| {
+                if !tx.sync_is_held_by(key, &runner)? {
+                    return Ok(None);
+                }
+                let Some(row) = tx.directory_by_key(key)? else { return Ok(None) };
+                let Some(sync) = tx.sync_get(key)? else { return Ok(None) };
+                let stops = matches!(row.state.as_str(), "paused" | "disabled" | "deleting");
+                let run = match tx.run_open(key)?.into_iter().next() {
+                    _ if stops => None,
+                    Some(open) => Some(open),
+                    None if sync.next_at.is_some_and(|at| at <= now) => {
+                        tx.run_insert(key, &scheduled)?;
+                        Some(scheduled.clone())
+                    }
+                    None => None,
+                };
+                Ok(run.map(|run| (row, sync, run)))
+            })
+            .await;
+        let Some((row, sync, run)) = found? else { return Ok(None) };
+        let Some(kind) = SourceKind::named(&row.kind) else { return Ok(None) };
+        let settings = Settings::stored(run.settings.as_deref().unwrap_or(&row.settings));
+        let (settings, fault) = match ReadSettings::of(&settings, kind) {
+            Ok(settings) => (settings, None),
+            Err(message) => (ReadSettings::usual(kind), Some(message)),
+        };
+        let access = self.source_access(&row).await?;
+        Ok(Some(Job { row, sync, kind, access, settings, fault, run }))
+    }
+
+    /// What lets write into a directory that is read, by its rules as they are now.
+    pub(super) async fn source_access(&self, row: &DirectoryRow) -> Result<Access, ServiceError> {
+        let key = row.key;
+        let found: Result<_, StoreError> = self
+            .store
+            .read("sync_access", move |tx| {
+                let row = tx.directory_by_key(key)?;
+                Ok((row, tx.schema_get(key)?, served_catalogue(tx, key)?))
+            })
+            .await;
+        let (found, own, served) = found?;
+        let row = found.ok_or_else(crate::service::administer::missing)?;
+        let registry = self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
+        Ok(Access::of_directory(Directory::from_row(&row, registry)))
+    }
+
+    /// Notes that a run begins, and forgets what an attempt before has noted.
+    async fn begin(&self, job: &Job) -> Result<(), ServiceError> {
+        let (key, run) = (job.row.key, job.run.clone());
+        let begun: Result<(), StoreError> = self
+            .store
+            .write("sync_begin", move |tx| {
+                tx.change_clear(key, &run.id)?;
+                tx.run_update(key, &run)
+            })
+            .await;
+        Ok(begun?)
+    }
+
+    async fn read_and_apply(
+        self: &Arc<Self>,
+        job: &mut Job,
+        lease: &Lease,
+    ) -> Result<Outcome, ServiceError> {
+        if let Some(message) = &job.fault {
+            let message = format!("the filter of the directory is not understood: {message}");
+            return Ok(Outcome::failed(SourceError::failed(message)));
+        }
+        let stored = Arc::new(self.stored_of(job).await?);
+        lease.progress.enter("reading");
+        let read = match self.read_source(job, lease, &stored).await? {
+            Ok(read) => read,
+            Err(error) => return Ok(Outcome::failed(error)),
+        };
+        job.run.mode = match read.extent {
+            Extent::Everything => "full".to_owned(),
+            Extent::Changes => "incremental".to_owned(),
+        };
+        lease.progress.enter("planning");
+        let Read { source, finished, capabilities, extent } = read;
+        let rules = rules(job, &capabilities, &finished, extent);
+        let plan = {
+            let stored = Arc::clone(&stored);
+            let planned = tokio::task::spawn_blocking(move || plan(source, &stored, &rules)).await;
+            planned.map_err(|_| StoreError::Panicked("sync_plan"))?
+        };
+        let beyond = match capabilities.faults {
+            Faults::Refuse { beyond } if plan.faults.len() > beyond => true,
+            Faults::Refuse { .. } | Faults::AreListed => false,
+        };
+        if beyond {
+            return Ok(refused(plan));
+        }
+        let held = job.settings.guard.holds(&plan.toll);
+        if !job.run.dry_run && !job.sync.activated {
+            self.activate(job).await?;
+        }
+        lease.progress.enter("applying");
+        let toll = plan.toll;
+        let spared = plan.spared;
+        let whole = capabilities.whole_accounts;
+        let applied = Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan).await?;
+        let Applied { counts, changes, is_cut_off } = applied;
+        if is_cut_off {
+            return Ok(Outcome::failed(SourceError::Stopped));
+        }
+        let is_held = held.is_some() && !job.run.dry_run;
+        let faults = counts.failed();
+        let error = (faults > 0).then(|| {
+            SourceError::failed(format!(
+                "{faults} objects of the source could not be used; {spared} that it does not list stay \
+                 until all can"
+            ))
+        });
+        Ok(Outcome {
+            status: if is_held { status::HELD } else { status::COMPLETED },
+            held: held.map(|reason| held_view(reason, &toll)),
+            counts,
+            changes,
+            error,
+            finished: Some((finished, extent)),
+        })
+    }
+
+    /// What a held run waits for is done now.
+    async fn carry_out(
+        self: &Arc<Self>,
+        job: &Job,
+        lease: &Lease,
+    ) -> Result<Outcome, ServiceError> {
+        self.start_decided(job).await?;
+        lease.progress.enter("applying");
+        let changes = self.held_changes(job).await?;
+        let stored = Arc::new(Stored::default());
+        let apply = Apply::new(self, job, lease, stored, false, false);
+        let applied = apply.decided(changes, Counts::stored(&job.run.counts)).await?;
+        if applied.is_cut_off {
+            return Ok(Outcome::failed(SourceError::Stopped));
+        }
+        Ok(Outcome {
+            status: status::COMPLETED,
+            counts: applied.counts,
+            changes: applied.changes,
+            error: None,
+            held: job.run.held.as_deref().and_then(|held| serde_json::from_str(held).ok()),
+            finished: None,
+        })
+    }
+
+    async fn start_decided(&self, job: &Job) -> Result<(), ServiceError> {
+        let (key, run) = (job.row.key, job.run.clone());
+        let started: Result<(), StoreError> =
+            self.store.write("sync_begin", move |tx| tx.run_update(key, &run)).await;
+        Ok(started?)
+    }
+
+    /// The changes of a run, in the order of their numbers.
+    async fn held_changes(&self, job: &Job) -> Result<Vec<Change>, ServiceError> {
+        let (key, mut after, mut all) = (job.row.key, 0, Vec::new());
+        loop {
+            let run = job.run.id.clone();
+            let page: Result<Vec<(i64, String)>, StoreError> = self
+                .store
+                .read("sync_held_changes", move |tx| tx.change_list(key, &run, after, PAGE))
+                .await;
+            let page = page?;
+            let Some((last, _)) = page.last() else { return Ok(all) };
+            after = *last;
+            all.extend(
+                page.iter().filter_map(|(_, data)| self.syncs.open_change(&job.run.id, data)),
+            );
+        }
+    }
+
+    /// What is stored of a directory, without its documents.
+    async fn stored_of(&self, job: &Job) -> Result<Stored, ServiceError> {
+        let key = job.row.key;
+        let mut stored = Stored::default();
+        let mut after = 0;
+        loop {
+            let page: Result<_, StoreError> =
+                self.store.read("sync_known", move |tx| tx.sync_known(key, after, PAGE)).await;
+            let page = page?;
+            let Some(last) = page.last() else { break };
+            after = last.key;
+            for row in page {
+                stored.add(Known {
+                    key: row.key,
+                    kind: if row.resource_type == "User" { Kind::Account } else { Kind::Group },
+                    id: row.id,
+                    source_id: row.external_id,
+                    name: row.name.unwrap_or_default(),
+                    active: row.active,
+                    version: row.version,
+                    digest: row.digest,
+                });
+            }
+        }
+        let mut beyond = (0, 0);
+        loop {
+            let page: Result<_, StoreError> =
+                self.store.read("sync_members", move |tx| tx.sync_members(key, beyond, PAGE)).await;
+            let page = page?;
+            let Some(last) = page.last() else { break };
+            beyond = *last;
+            page.iter().for_each(|(group, member)| stored.add_member(*group, *member));
+        }
+        let directory = &job.access.directory;
+        if let Some(roles) = directory.mapping.group_roles() {
+            let gives = |known: &&Known| roles.groups().contains(&known.id);
+            stored.role_groups =
+                stored.of_kind(Kind::Group).filter(gives).map(|known| known.key).collect();
+        }
+        Ok(stored)
+    }
+
+    /// Reads the source; what has changed, where that can be read and is enough.
+    async fn read_source(
+        self: &Arc<Self>,
+        job: &Job,
+        lease: &Lease,
+        stored: &Arc<Stored>,
+    ) -> Result<Result<Read, SourceError>, ServiceError> {
+        let Some(config) = self.syncs.open_config(&job.row, &job.sync) else {
+            return Ok(Err(SourceError::failed(
+                "its configuration was sealed with another secret key; send it again",
+            )));
+        };
+        let config = with_defaults(&config, job.kind.fields);
+        let surroundings = Surroundings {
+            outbound: self.syncs.outbound.clone(),
+            files: self.source_files(&job.row).await?,
+            stop: Arc::clone(&lease.stop),
+            wants_groups: job.settings.wants_groups(),
+        };
+        let cursor = self.cursor_of(job).await?;
+        let again = job.run.mode == "full" && job.run.cause == "request";
+        let stage = || {
+            Stage::new(
+                Arc::clone(self),
+                job.access.clone(),
+                Arc::clone(stored),
+                job.settings.filter.clone(),
+                again,
+                (Arc::clone(&lease.stop), Arc::clone(&lease.progress)),
+            )
+        };
+        let (mut changed, mut whole) = (stage(), stage());
+        let open = job.kind.open;
+        let read = tokio::task::spawn_blocking(move || -> Result<Read, SourceError> {
+            let mut connector = open(&config, surroundings)?;
+            let capabilities = connector.capabilities();
+            if let Some(cursor) = cursor.filter(|_| capabilities.incremental) {
+                match connector.incremental(&cursor, &mut changed) {
+                    Ok(finished) => {
+                        let (source, extent) = (changed.finished(), Extent::Changes);
+                        return Ok(Read { source, finished, capabilities, extent });
+                    }
+                    Err(SourceError::CursorLost(reason)) => {
+                        tracing::info!(reason, "a cursor is lost; everything is read");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let finished = connector.full(&mut whole)?;
+            let (source, extent) = (whole.finished(), Extent::Everything);
+            Ok(Read { source, finished, capabilities, extent })
+        });
+        match read.await {
+            Ok(read) => Ok(read),
+            Err(_) => Ok(Err(SourceError::failed("the connector has stopped"))),
+        }
+    }
+
+    /// Where an incremental read goes on; `None` where everything is to be read.
+    async fn cursor_of(&self, job: &Job) -> Result<Option<String>, ServiceError> {
+        let is_old = job
+            .sync
+            .full_at
+            .is_none_or(|at| at.saturating_add(job.settings.full_every_ms) <= self.clock.now_ms());
+        // Who is in scope, and what a held run waits for, is known only by everything.
+        let wants_all = job.settings.group_scope.is_some()
+            || job.run.settings.is_some()
+            || match job.run.mode.as_str() {
+                "full" => true,
+                "incremental" => false,
+                _ => is_old,
+            };
+        let key = job.row.key;
+        let held: Result<bool, StoreError> =
+            self.store.get("sync_is_held", move |tx| tx.run_is_held(key)).await;
+        if wants_all || held? {
+            return Ok(None);
+        }
+        let opened = job.sync.cursor.as_deref().and_then(|cursor| {
+            let bytes = self.syncs.seal.open(job.row.id.as_bytes(), cursor)?;
+            String::from_utf8(bytes).ok()
+        });
+        Ok(opened)
+    }
+
+    /// The first read has gone well: the app is told of the directory before it is told of its users.
+    async fn activate(&self, job: &Job) -> Result<(), ServiceError> {
+        let (key, now, ids) = (job.row.key, self.clock.now_ms(), self.clock.ids());
+        let done: Result<(), ServiceError> = self
+            .store
+            .write("sync_activate", move |tx| {
+                if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
+                    return Err(crate::service::administer::missing());
+                }
+                tx.sync_state_set(key, State::Linked.as_str(), now)?;
+                if !tx.sync_activate(key)? {
+                    return Ok(());
+                }
+                let row =
+                    tx.directory_by_key(key)?.ok_or_else(crate::service::administer::missing)?;
+                let domains = tx.domain_list(std::slice::from_ref(&row.organization_id))?;
+                let event = NewEvent {
+                    id: ids.clone().next("event"),
+                    event: name::ACTIVATED,
+                    resource_id: row.id.clone(),
+                    data: activated(&row, &domains).to_string(),
+                    reason: None,
+                    created: now,
+                };
+                Ok(tx.event_append(key, &event)?)
+            })
+            .await;
+        self.forget_access();
+        done
+    }
+}
+
+fn rules(job: &Job, capabilities: &Capabilities, finished: &Finished, extent: Extent) -> Rules {
+    let groups = match (job.settings.groups, finished.groups) {
+        (Groups::Synced, GroupsGiven::No) => Groups::NotGiven,
+        (wanted, _) => wanted,
+    };
+    Rules {
+        extent,
+        absence: match extent {
+            // A list of changes says nothing about anybody else; members that come with a group do.
+            Extent::Changes => Absence::IsRemoval,
+            Extent::Everything => capabilities.absence,
+        },
+        group_scope: job.settings.group_scope.clone(),
+        groups,
+    }
+}
+
+/// A read with more faults than the source may have: nothing of it counts.
+fn refused(plan: Plan) -> Outcome {
+    let mut counts = Counts::default();
+    let changes: Vec<Change> =
+        plan.faults.iter().map(|fault| of_fault(fault, &mut counts)).collect();
+    let first = plan.faults.first();
+    let first = first.map(|f| format!("{}: {}", f.place, f.message)).unwrap_or_default();
+    let message =
+        format!("nothing was applied, because of {} faults; the first is {first}", changes.len());
+    Outcome { counts, changes, ..Outcome::failed(SourceError::failed(message)) }
+}
+
+/// A fault as a change that was not made.
+pub(super) fn of_fault(fault: &Fault, counts: &mut Counts) -> Change {
+    let about = match fault.kind {
+        Kind::Account => {
+            counts.users.failed += 1;
+            About::User
+        }
+        Kind::Group => {
+            counts.groups.failed += 1;
+            About::Group
+        }
+        Kind::Membership => {
+            counts.groups.failed += 1;
+            About::Membership
+        }
+    };
+    Change::new(about, Act::Skip, Standing::Failed, &fault.place).failed(fault.message.clone())
+}
+
+fn held_view(reason: Held, toll: &crate::pull::guard::Toll) -> serde_json::Value {
+    serde_json::json!({
+        "reason": reason,
+        "users": toll.users,
+        "of_active_users": toll.active_users,
+        "memberships": toll.memberships,
+        "of_memberships": toll.all_memberships,
+        "role_groups": toll.role_groups,
+    })
+}

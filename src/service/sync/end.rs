@@ -1,0 +1,132 @@
+//! How a run ended: what is stored of it, the state of the directory, and when it is read next.
+
+use super::drive::{Job, Outcome};
+use super::run::Lease;
+use super::view::status;
+use crate::clock::fill_random;
+use crate::pull::SourceError;
+use crate::pull::plan::Extent;
+use crate::pull::schedule::{Ended, pause};
+use crate::service::context::State;
+use crate::service::{Service, ServiceError};
+use crate::store::sync::SyncEnd;
+use crate::store::sync_run::RunRow;
+use crate::store::{StoreError, Tx};
+
+impl Service {
+    /// Stores how a run ended, what follows for the directory, and when it is read next.
+    pub(super) async fn end_run(
+        &self,
+        job: &Job,
+        lease: &Lease,
+        outcome: Outcome,
+    ) -> Result<(), ServiceError> {
+        let (now, key) = (self.clock.now_ms(), job.row.key);
+        let is_decided = job.run.held.is_some();
+        self.syncs.metrics.ended(job.kind.name, outcome.status, outcome.counts.failed());
+        if let Some(error) = &outcome.error {
+            tracing::warn!(
+                directory = job.row.id,
+                run = job.run.id,
+                status = outcome.status,
+                error = error.message(),
+                "a run has ended"
+            );
+        }
+        let run = RunRow {
+            status: outcome.status.to_owned(),
+            finished: Some(now),
+            counts: outcome.counts.text(),
+            progress: None,
+            held: outcome.held.as_ref().map(ToString::to_string),
+            error: outcome.error.as_ref().map(|error| error.message().to_owned()),
+            ..job.run.clone()
+        };
+        // Changes of a decided run are in place already, each under its number.
+        let changes: Vec<(i64, String)> = (1_i64..)
+            .zip(&outcome.changes)
+            .map(|(number, change)| (number, self.syncs.seal_change(&run.id, change)))
+            .collect();
+        for chunk in changes.chunks(500) {
+            let (run_id, chunk) = (run.id.clone(), chunk.to_vec());
+            let put: Result<(), StoreError> = self
+                .store
+                .write("sync_changes", move |tx| tx.change_put(key, &run_id, &chunk))
+                .await;
+            put?;
+        }
+        let next = (!job.run.dry_run).then(|| self.next(job, &outcome, now));
+        let state = match &outcome.error {
+            Some(SourceError::Credentials(_)) => State::InvalidCredentials,
+            Some(_) if outcome.status == status::FAILED => State::Error,
+            _ => State::Linked,
+        };
+        let replaces = !job.run.dry_run
+            && matches!(outcome.finished, Some((_, Extent::Everything)))
+            && !is_decided;
+        let (runner, lost) = (lease.runner.clone(), lease.is_lost());
+        let ended: Result<(), StoreError> = self
+            .store
+            .write("sync_end", move |tx: &mut Tx<'_>| {
+                // Whoever has the directory by now does the run again.
+                if lost || !tx.sync_is_held_by(key, &runner)? {
+                    return Ok(());
+                }
+                tx.run_update(key, &run)?;
+                if replaces {
+                    let reason = format!("the run {} has looked again since", run.id);
+                    tx.run_supersede(key, &run.id, &reason)?;
+                    tx.sync_digests_prune(key)?;
+                }
+                if let Some(next) = &next {
+                    tx.sync_end(key, next)?;
+                    tx.sync_state_set(key, state.as_str(), now)?;
+                }
+                Ok(())
+            })
+            .await;
+        ended?;
+        self.forget_access();
+        Ok(())
+    }
+
+    /// How the directory stands after a run.
+    fn next(&self, job: &Job, outcome: &Outcome, now: i64) -> SyncEnd {
+        let sync = &job.sync;
+        let is_failed = outcome.status == status::FAILED;
+        let failures = if is_failed { sync.failures.saturating_add(1) } else { 0 };
+        let ended = match &outcome.error {
+            Some(SourceError::Credentials(_)) => Ended::Refused { times: failures },
+            Some(SourceError::Failed { retry_after_ms, .. }) if is_failed => {
+                Ended::Failed { times: failures, retry_after_ms: *retry_after_ms }
+            }
+            _ => Ended::Well,
+        };
+        let mut random = [0; 4];
+        fill_random(&mut random);
+        let every = job.settings.every_ms;
+        let pause = every.map(|every| pause(every, ended, u32::from_le_bytes(random)));
+        // After a decision, what had to wait for it comes at once.
+        let is_decided = job.run.held.is_some();
+        let next_at = match is_decided {
+            true => Some(now).filter(|_| every.is_some()),
+            false => pause.map(|pause| now.saturating_add(pause)),
+        };
+        let cursor = outcome.finished.as_ref().and_then(|(finished, _)| finished.cursor.as_deref());
+        let cursor =
+            cursor.map(|cursor| self.syncs.seal.seal(job.row.id.as_bytes(), cursor.as_bytes()));
+        let is_full = matches!(outcome.finished, Some((_, Extent::Everything)));
+        SyncEnd {
+            cursor: cursor.or_else(|| sync.cursor.clone()),
+            next_at,
+            full_at: if is_full { Some(now) } else { sync.full_at },
+            failures,
+            last_sync: if is_failed { sync.last_sync } else { Some(now) },
+            last_counts: match is_failed {
+                true => sync.last_counts.clone(),
+                false => Some(outcome.counts.text()),
+            },
+            last_error: outcome.error.as_ref().map(|error| error.message().to_owned()),
+        }
+    }
+}

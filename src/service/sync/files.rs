@@ -1,0 +1,231 @@
+//! Files of directories that are read from files: handed in over the API, or laid into a folder below the
+//! data folder. They are kept sealed until others take their place, so a dry run and the run after it read
+//! the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::drive::Ask;
+use crate::pull::SourceKind;
+use crate::scim::key::instant_text;
+use crate::service::error::AdminError;
+use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::directory::DirectoryRow;
+use crate::store::sync_run::FileRow;
+use crate::store::{StoreError, Tx};
+
+/// Largest file, in bytes.
+pub const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes of a file in one row.
+const PART: usize = 1024 * 1024;
+
+fn no_such_file() -> ServiceError {
+    AdminError::not_found("The file").into()
+}
+
+fn shown(file: &FileRow) -> Value {
+    json!({
+        "name": file.name,
+        "bytes": file.bytes,
+        "uploaded_at": instant_text(file.uploaded),
+    })
+}
+
+impl Service {
+    /// The kind of a directory that takes a file of that name.
+    fn takes_file(row: &DirectoryRow, name: &str) -> Result<(), ServiceError> {
+        let files = SourceKind::named(&row.kind).map_or(&[][..], |kind| kind.files);
+        if files.contains(&name) {
+            return Ok(());
+        }
+        let message = match files {
+            [] => format!("A directory of the kind {} takes no files.", row.kind),
+            files => format!("There is no file of that name; there are {}.", files.join(", ")),
+        };
+        Err(AdminError::new(404, "entity_not_found", message).into())
+    }
+
+    /// Keeps a file in the place of the one before.
+    pub async fn source_file_put(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        name: &str,
+        content: Vec<u8>,
+    ) -> Result<Value, ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        Self::takes_file(&row, name)?;
+        if content.is_empty() {
+            return Err(AdminError::invalid("file", "it is empty.").into());
+        }
+        let file = self.keep_files(&row, vec![(name.to_owned(), content)], None).await?;
+        Ok(file.first().map(shown).unwrap_or_default())
+    }
+
+    pub async fn source_file_list(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<Value, ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        let files: Result<Vec<FileRow>, StoreError> =
+            self.store.get("sync_files", move |tx| tx.file_list(row.key)).await;
+        Ok(json!({"data": files?.iter().map(shown).collect::<Vec<_>>()}))
+    }
+
+    pub async fn source_file_delete(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        name: &str,
+    ) -> Result<(), ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        Self::takes_file(&row, name)?;
+        let name = name.to_owned();
+        let removed: Result<bool, StoreError> =
+            self.store.write("sync_file_delete", move |tx| tx.file_delete(row.key, &name)).await;
+        if removed? { Ok(()) } else { Err(no_such_file()) }
+    }
+
+    /// Stores files, and asks for a run of them if one is given.
+    async fn keep_files(
+        &self,
+        row: &DirectoryRow,
+        files: Vec<(String, Vec<u8>)>,
+        ask: Option<Ask>,
+    ) -> Result<Vec<FileRow>, ServiceError> {
+        let (key, now) = (row.key, self.clock.now_ms());
+        let mut kept = Vec::new();
+        for (name, content) in files {
+            let context = format!("{}/{name}", row.id);
+            let seal = |(part, bytes): (usize, &[u8])| {
+                self.syncs.seal.seal(format!("{context}/{part}").as_bytes(), bytes)
+            };
+            let parts: Vec<String> = content.chunks(PART).enumerate().map(seal).collect();
+            let bytes = i64::try_from(content.len()).unwrap_or(i64::MAX);
+            kept.push((FileRow { name, bytes, uploaded: now }, parts));
+        }
+        let rows: Vec<FileRow> = kept.iter().map(|(file, _)| file.clone()).collect();
+        let stored: Result<(), ServiceError> = self
+            .store
+            .write("sync_file_put", move |tx: &mut Tx<'_>| {
+                if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
+                    return Err(crate::service::administer::missing());
+                }
+                for (file, parts) in &kept {
+                    tx.file_put(key, file, parts)?;
+                }
+                match &ask {
+                    Some(ask) => Ok(tx.run_insert(key, &ask.row)?),
+                    None => Ok(()),
+                }
+            })
+            .await;
+        stored?;
+        Ok(rows)
+    }
+
+    /// Every file of a directory, opened.
+    pub(super) async fn source_files(
+        &self,
+        row: &DirectoryRow,
+    ) -> Result<Arc<BTreeMap<String, Vec<u8>>>, ServiceError> {
+        let names = SourceKind::named(&row.kind).map_or(&[][..], |kind| kind.files);
+        let key = row.key;
+        let mut files = BTreeMap::new();
+        for name in names {
+            let parts: Result<Vec<String>, StoreError> =
+                self.store.read("sync_file", move |tx| tx.file_parts(key, name)).await;
+            let mut content = Vec::new();
+            for (part, data) in parts?.iter().enumerate() {
+                let context = format!("{}/{name}/{part}", row.id);
+                let opened = self.syncs.seal.open(context.as_bytes(), data);
+                content.extend(opened.ok_or_else(|| {
+                    StoreError::Unavailable("a file is sealed with another key".to_owned())
+                })?);
+            }
+            if !content.is_empty() {
+                files.insert((*name).to_owned(), content);
+            }
+        }
+        Ok(Arc::new(files))
+    }
+
+    /// Takes the files that were laid into the folders of directories, and asks for a run of each that
+    /// had some.
+    pub async fn take_inbox(&self) -> Result<(), ServiceError> {
+        let Some(inbox) = &self.syncs.inbox else { return Ok(()) };
+        let Ok(folders) = fs::read_dir(inbox) else { return Ok(()) };
+        for folder in folders.flatten() {
+            let id = folder.file_name().to_string_lossy().into_owned();
+            if let Err(error) = self.take_folder(&id, &folder.path()).await {
+                tracing::warn!(%error, directory = id, "files of a directory are not taken yet");
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_folder(&self, id: &str, folder: &Path) -> Result<(), ServiceError> {
+        let wanted = id.to_owned();
+        let names: Vec<&str> = SourceKind::named("pull.csv").map_or(&[][..], |k| k.files).to_vec();
+        let path = |name: &str| folder.join(format!("{name}.csv"));
+        let present: Vec<&str> = names.into_iter().filter(|name| is_file(&path(name))).collect();
+        if present.is_empty() {
+            return Ok(());
+        }
+        let found: Result<_, StoreError> = self
+            .store
+            .read("sync_inbox", move |tx| {
+                let Some(row) = tx.directory_get(&wanted)? else { return Ok(None) };
+                Ok(tx.sync_get(row.key)?.map(|sync| (row, sync)))
+            })
+            .await;
+        let Some((row, sync)) = found? else { return Ok(()) };
+        let config = self.syncs.open_config(&row, &sync).unwrap_or_default();
+        if config.get("watch") != Some(&Value::Bool(true)) || row.state == "deleting" {
+            return Ok(());
+        }
+        let mut files = Vec::new();
+        for name in present {
+            match read_bounded(&path(name)) {
+                Ok(content) => files.push((name.to_owned(), content)),
+                Err(error) => {
+                    tracing::warn!(%error, directory = id, file = name, "a file cannot be read");
+                    let _ = fs::rename(path(name), path(name).with_extension("csv.failed"));
+                    return Ok(());
+                }
+            }
+        }
+        let taken: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let ask = Ask::of_file(self);
+        self.keep_files(&row, files, Some(ask)).await?;
+        for name in taken {
+            // The mark is for whoever has laid the file there.
+            let _ = fs::rename(path(&name), path(&name).with_extension("csv.done"));
+        }
+        self.syncs.wanted.notify_one();
+        Ok(())
+    }
+}
+
+/// A link may lead anywhere.
+fn is_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.is_file())
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let meta = path.symlink_metadata().map_err(|error| error.to_string())?;
+    let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+    if meta.len() > most {
+        return Err(format!("it has {} bytes; at most {most} are allowed", meta.len()));
+    }
+    if meta.len() == 0 {
+        return Err("it is empty".to_owned());
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}

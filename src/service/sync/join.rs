@@ -1,0 +1,86 @@
+//! Memberships of a plan.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::apply::{Apply, end_of_membership, patch, refusal, type_of};
+use super::change::{About, Act, Change, Standing};
+use crate::pull::Kind;
+use crate::pull::plan::{Known, MemberChange};
+use crate::service::ServiceError;
+
+/// Members in one change of a group.
+const MEMBERS: usize = 1_000;
+
+impl Apply<'_> {
+    pub(super) async fn members(&mut self, changes: Vec<MemberChange>) -> Result<(), ServiceError> {
+        let (is_proof, held) = (self.applied.counts.failed() == 0, self.held);
+        for change in changes {
+            if !self.goes_on() {
+                return Ok(());
+            }
+            let Some(group) = self.id_of(Kind::Group, &change.group).map(str::to_owned) else {
+                continue;
+            };
+            let add = change.add.iter().filter_map(|(kind, member)| self.id_of(*kind, member));
+            let add: Vec<String> = add.map(str::to_owned).collect();
+            let named = (group.as_str(), change.group.as_str());
+            for known in change.remove.iter().filter(|_| held) {
+                self.note(end_of_membership(named, known, Standing::Held));
+            }
+            let removes = is_proof && !held;
+            let remove: Vec<&Known> = change.remove.iter().filter(|_| removes).collect();
+            if add.is_empty() && remove.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.change_members(&group, &add, &remove).await {
+                let message = refusal(error)?;
+                self.applied.counts.groups.failed += 1;
+                let failed =
+                    Change::new(About::Group, Act::Update, Standing::Failed, &change.group);
+                self.note(failed.failed(message));
+                continue;
+            }
+            self.applied.counts.memberships.added += add.len();
+            self.applied.counts.memberships.removed += remove.len();
+            for known in remove {
+                self.note(end_of_membership(named, known, Standing::Applied));
+            }
+            self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn change_members(
+        &self,
+        group: &str,
+        add: &[String],
+        remove: &[&Known],
+    ) -> Result<(), ServiceError> {
+        let values = |ids: &mut dyn Iterator<Item = &str>| -> Value {
+            ids.map(|id| json!({"value": id})).collect()
+        };
+        let mut operations = Vec::new();
+        for ids in remove.chunks(MEMBERS) {
+            let value = values(&mut ids.iter().map(|known| known.id.as_str()));
+            operations.push(json!({"op": "remove", "path": "members", "value": value}));
+        }
+        for ids in add.chunks(MEMBERS) {
+            let value = values(&mut ids.iter().map(String::as_str));
+            operations.push(json!({"op": "add", "path": "members", "value": value}));
+        }
+        for operation in operations {
+            let body = patch(vec![operation]);
+            self.tried(None, |access| {
+                let body = body.clone();
+                async move {
+                    let group_type = type_of(&access, Kind::Group)?;
+                    self.service.patch(&access, &group_type, group, None, &body).await
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,330 @@
+//! What an operator asks of directories that are read: a test, a run, what runs did, and decisions about
+//! those that are held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::drive::Ask;
+use super::settings::{self, ReadSettings};
+use super::view::{is_over, shown, status};
+use crate::pull::field::with_defaults;
+use crate::pull::{SourceError, SourceKind, Surroundings};
+use crate::service::administer::{ListPage, ListParameters};
+use crate::service::context::{Settings, State};
+use crate::service::error::AdminError;
+use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::StoreError;
+use crate::store::directory::DirectoryRow;
+use crate::store::sync::SyncRow;
+use crate::store::sync_run::RunRow;
+
+/// Longest time that a test of a connection may take.
+const TEST_TIME: Duration = Duration::from_secs(30);
+
+/// Longest time that a look at a run waits for its end, in seconds.
+const MAX_WAIT: u64 = 30;
+
+/// How often such a look asks the database, for runs of other processes.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs that may wait.
+const MAX_WAITING: usize = 10;
+
+/// Changes in one answer.
+const DIFF_LIMITS: (i64, i64) = (100, 1_000);
+
+const NOT_PULLABLE: &str =
+    "A SCIM directory is pushed by its identity provider; it cannot be pulled.";
+
+/// A run that somebody asks for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRun {
+    /// Shows what would change and changes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// `full` reads everything and writes everything again, `incremental` only what has changed.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Settings that a dry run goes by in place of those in force.
+    #[serde(default)]
+    pub settings: Option<Value>,
+}
+
+/// Where a diff begins and how long it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiffParameters {
+    pub after: Option<i64>,
+    pub limit: Option<i64>,
+}
+
+fn no_such_run() -> ServiceError {
+    AdminError::not_found("The run").into()
+}
+
+impl Service {
+    /// A directory that is read; others are 409 `not_pullable`.
+    async fn source_of(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<(DirectoryRow, SyncRow, &'static SourceKind), ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        let refused = || AdminError::new(409, "not_pullable", NOT_PULLABLE);
+        let kind = SourceKind::named(&row.kind).ok_or_else(refused)?;
+        let key = row.key;
+        let sync: Result<Option<SyncRow>, StoreError> =
+            self.store.get("sync_get", move |tx| tx.sync_get(key)).await;
+        Ok((row, sync?.ok_or_else(refused)?, kind))
+    }
+
+    /// Whether the source can be reached: `{ok, users?, groups?, warnings, error?}`. Changes nothing.
+    pub async fn source_test(&self, access: &ApiAccess, id: &str) -> Result<Value, ServiceError> {
+        let (row, sync, kind) = self.source_of(access, id).await?;
+        let config = self.syncs.open_config(&row, &sync).unwrap_or_default();
+        let config = with_defaults(&config, kind.fields);
+        let wants_groups = ReadSettings::of(&Settings::stored(&row.settings), kind)
+            .map_or(true, |settings| settings.wants_groups());
+        let stop = Arc::new(AtomicBool::new(false));
+        let surroundings = Surroundings {
+            outbound: self.syncs.outbound.clone(),
+            files: self.source_files(&row).await?,
+            stop: Arc::clone(&stop),
+            wants_groups,
+        };
+        let probed =
+            tokio::task::spawn_blocking(move || (kind.open)(&config, surroundings)?.probe());
+        let probed = match tokio::time::timeout(TEST_TIME, probed).await {
+            Ok(Ok(probed)) => probed,
+            Ok(Err(_)) => Err(SourceError::failed("the test has stopped")),
+            Err(_) => {
+                stop.store(true, Ordering::Relaxed);
+                let seconds = TEST_TIME.as_secs();
+                let message = format!("the source did not answer within {seconds} seconds");
+                Err(SourceError::failed(message))
+            }
+        };
+        Ok(match probed {
+            Ok(probe) => json!({
+                "ok": true,
+                "users": probe.users,
+                "groups": probe.groups,
+                "warnings": probe.warnings,
+            }),
+            Err(error) => json!({
+                "ok": false,
+                "error": error.message(),
+                "code": match error {
+                    SourceError::Credentials(_) => "invalid_credentials",
+                    _ => "failed",
+                },
+            }),
+        })
+    }
+
+    /// Asks for a run; it is done as soon as somebody is free for it.
+    pub async fn sync_request(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        wanted: NewRun,
+    ) -> Result<Value, ServiceError> {
+        let (row, _, _) = self.source_of(access, id).await?;
+        let mode = match wanted.mode.as_deref() {
+            None => "auto",
+            Some(mode @ ("full" | "incremental")) => mode,
+            Some(other) => {
+                let message = format!("it is \"{other}\"; allowed are full and incremental.");
+                return Err(AdminError::invalid("mode", message).into());
+            }
+        };
+        let settings = match wanted.settings.filter(|settings| !settings.is_null()) {
+            None => None,
+            Some(_) if !wanted.dry_run => {
+                let message = "only a dry run goes by other settings; send dry_run as well.";
+                return Err(AdminError::invalid("settings", message).into());
+            }
+            Some(settings) => {
+                let checked: Settings =
+                    serde_path_to_error::deserialize(&settings).map_err(|error| {
+                        let field = format!("settings.{}", error.path());
+                        AdminError::invalid(&field, format!("{}.", error.inner()))
+                    })?;
+                settings::check(&checked, &row.kind)?;
+                Some(settings.to_string())
+            }
+        };
+        if matches!(State::parse(&row.state), Some(State::Paused | State::Disabled)) {
+            let message = format!("The directory is {}; resume it first.", row.state);
+            return Err(AdminError::new(409, "directory_stopped", message).into());
+        }
+        let mut ask = Ask::of_request(self, wanted.dry_run, mode);
+        ask.row.settings = settings;
+        let (key, new) = (row.key, ask.row.clone());
+        let stored: Result<(), ServiceError> = self
+            .store
+            .write("sync_request", move |tx| {
+                if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
+                    return Err(crate::service::administer::missing());
+                }
+                let waiting = tx.run_open(key)?.len();
+                if waiting >= MAX_WAITING {
+                    let message = format!("{waiting} runs of this directory wait already.");
+                    return Err(AdminError::new(409, "too_many_runs", message).into());
+                }
+                Ok(tx.run_insert(key, &new)?)
+            })
+            .await;
+        stored?;
+        self.syncs.wanted.notify_one();
+        Ok(shown(&ask.row, &row.id))
+    }
+
+    /// Runs of a directory, newest first.
+    pub async fn sync_list(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        parameters: &ListParameters,
+    ) -> Result<ListPage<Value>, ServiceError> {
+        let (row, _, _) = self.source_of(access, id).await?;
+        let range = parameters.range()?;
+        let (key, reading) = (row.key, range.clone());
+        let rows: Result<Vec<RunRow>, StoreError> =
+            self.store.get("sync_list", move |tx| tx.run_list(key, &reading)).await;
+        let page = ListPage::of(&range, rows?, |run| &run.id);
+        Ok(page.map(|run| shown(&run, &row.id)))
+    }
+
+    async fn run_of(&self, row: &DirectoryRow, run: &str) -> Result<RunRow, ServiceError> {
+        let (key, run) = (row.key, run.to_owned());
+        let found: Result<Option<RunRow>, StoreError> =
+            self.store.get("sync_run", move |tx| tx.run_get(key, &run)).await;
+        found?.ok_or_else(no_such_run)
+    }
+
+    /// One run, once it is over or so many seconds have passed.
+    pub async fn sync_get(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        run: &str,
+        wait: u64,
+    ) -> Result<Value, ServiceError> {
+        let (row, _, _) = self.source_of(access, id).await?;
+        let waited = async {
+            loop {
+                let ended = self.syncs.ended.notified();
+                let found = self.run_of(&row, run).await?;
+                if wait == 0 || is_over(&found) || self.event_log.is_closing() {
+                    return Ok(found);
+                }
+                tokio::select! {
+                    () = ended => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+            }
+        };
+        let longest = Duration::from_secs(wait.min(MAX_WAIT));
+        let found = match wait {
+            0 => waited.await,
+            _ => match tokio::time::timeout(longest, waited).await {
+                Ok(found) => found,
+                Err(_) => self.run_of(&row, run).await,
+            },
+        };
+        Ok(shown(&found?, &row.id))
+    }
+
+    /// What a run has done, would do or waits to do, in order.
+    pub async fn sync_diff(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        run: &str,
+        parameters: DiffParameters,
+    ) -> Result<Value, ServiceError> {
+        let (row, _, _) = self.source_of(access, id).await?;
+        let run = self.run_of(&row, run).await?;
+        let limit = parameters.limit.unwrap_or(DIFF_LIMITS.0);
+        if !(1..=DIFF_LIMITS.1).contains(&limit) {
+            let message = format!("it is {limit}; allowed is 1 to {}.", DIFF_LIMITS.1);
+            return Err(AdminError::invalid("limit", message).into());
+        }
+        let (key, run_id, after) = (row.key, run.id.clone(), parameters.after.unwrap_or(0));
+        let rows: Result<Vec<(i64, String)>, StoreError> = self
+            .store
+            .read("sync_diff", move |tx| tx.change_list(key, &run_id, after, limit + 1))
+            .await;
+        let rows = rows?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > wanted;
+        let changes = rows.iter().take(wanted).filter_map(|(number, data)| {
+            let change = self.syncs.open_change(&run.id, data)?;
+            Some((*number, change.shown(*number)))
+        });
+        let (numbers, data): (Vec<i64>, Vec<Value>) = changes.unzip();
+        Ok(json!({
+            "run": shown(&run, &row.id),
+            "data": data,
+            "next": numbers.last().filter(|_| more),
+        }))
+    }
+
+    /// Lets a held run take away what it waits to take away.
+    pub async fn sync_approve(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        run: &str,
+    ) -> Result<Value, ServiceError> {
+        self.decide(access, id, run, status::APPROVED).await
+    }
+
+    /// Drops what a held run waits to take away. The next run looks again.
+    pub async fn sync_reject(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        run: &str,
+    ) -> Result<Value, ServiceError> {
+        self.decide(access, id, run, status::REJECTED).await
+    }
+
+    async fn decide(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        run: &str,
+        decision: &'static str,
+    ) -> Result<Value, ServiceError> {
+        let (row, _, _) = self.source_of(access, id).await?;
+        let found = self.run_of(&row, run).await?;
+        let (key, run_id, finished) = (row.key, found.id.clone(), found.finished);
+        let moved: Result<bool, StoreError> = self
+            .store
+            .write("sync_decide", move |tx| {
+                tx.run_move(key, &run_id, (status::HELD, decision), finished)
+            })
+            .await;
+        if !moved? {
+            let message = match found.status.as_str() {
+                status::HELD => "Somebody else has just decided about the run.".to_owned(),
+                other => format!("The run is {other}; only one that is held can be decided about."),
+            };
+            return Err(AdminError::new(409, "not_held", message).into());
+        }
+        tracing::info!(
+            directory = row.id,
+            run = found.id,
+            decision,
+            "a held run was decided about"
+        );
+        self.syncs.wanted.notify_one();
+        Ok(shown(&self.run_of(&row, run).await?, &row.id))
+    }
+}

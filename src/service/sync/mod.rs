@@ -1,0 +1,136 @@
+//! Directories that are read: runs, from a source through a plan into the store.
+//!
+//! ```text
+//! connector ─envelopes▶ stage (filter, check, digest) ─source▶ plan ─▶ guard ─▶ apply
+//! ```
+//!
+//! [`run`] says which directory this process reads now, [`drive`] is one run, [`stage`] takes what a
+//! connector reads, [`apply`] writes by the same use cases as SCIM does. One run at a time reads a
+//! directory, under a lease; a run that was cut off is done again from its beginning, where everything that
+//! it has applied is found unchanged. [`manage`] is what an operator sees and asks for, [`config`] what
+//! is stored of the source, [`files`] what was handed in.
+
+mod apply;
+mod change;
+pub(in crate::service) mod config;
+mod decide;
+mod drive;
+mod end;
+mod files;
+mod filter;
+mod join;
+mod manage;
+mod run;
+pub(in crate::service) mod settings;
+mod show;
+mod stage;
+mod view;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Notify, Semaphore};
+
+pub use files::MAX_FILE_BYTES;
+pub use manage::{DiffParameters, NewRun};
+pub use settings::Schedule;
+
+use crate::auth::{Seal, SecretKey};
+use crate::outbound::Outbound;
+
+/// Directories that a process reads at the same time.
+const READERS: usize = 4;
+
+/// What reading takes beside the store.
+pub struct Syncs {
+    /// Seals configurations, cursors, files and changes.
+    seal: Arc<Seal>,
+    outbound: Outbound,
+    /// Where files are laid for directories; `None` where nobody looks.
+    inbox: Option<PathBuf>,
+    readers: Arc<Semaphore>,
+    /// Somebody has asked for a run.
+    wanted: Notify,
+    /// A run has ended.
+    ended: Notify,
+    pub metrics: SyncMetrics,
+}
+
+impl Syncs {
+    pub(super) fn new(secret_key: &SecretKey) -> Self {
+        Self {
+            seal: Arc::new(secret_key.seal("source of a directory")),
+            outbound: Outbound::new(Vec::new()),
+            inbox: None,
+            readers: Arc::new(Semaphore::new(READERS)),
+            wanted: Notify::new(),
+            ended: Notify::new(),
+            metrics: SyncMetrics::default(),
+        }
+    }
+
+    /// The same in the operator's network, with a folder for files.
+    pub(super) fn reaching(&self, outbound: Outbound, inbox: PathBuf) -> Self {
+        Self {
+            seal: Arc::clone(&self.seal),
+            outbound,
+            inbox: Some(inbox),
+            readers: Arc::clone(&self.readers),
+            wanted: Notify::new(),
+            ended: Notify::new(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    kind: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+/// What this process has read; clones share the same values.
+#[derive(Clone, Debug, Default)]
+pub struct SyncMetrics {
+    runs: Family<RunLabels, Counter>,
+    faults: Family<KindLabels, Counter>,
+    held: Gauge,
+    running: Gauge,
+}
+
+impl SyncMetrics {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "sync_runs",
+            "Runs of directories that are read, by kind and how they ended",
+            self.runs.clone(),
+        );
+        registry.register(
+            "sync_faults",
+            "Objects of sources that could not be used, by kind",
+            self.faults.clone(),
+        );
+        registry.register(
+            "sync_held",
+            "Runs that take too much away and wait for a decision",
+            self.held.clone(),
+        );
+        registry.register("sync_running", "Directories being read now", self.running.clone());
+    }
+
+    fn ended(&self, kind: &'static str, status: &'static str, faults: usize) {
+        self.runs.get_or_create(&RunLabels { kind, status }).inc();
+        let faults = u64::try_from(faults).unwrap_or(u64::MAX);
+        self.faults.get_or_create(&KindLabels { kind }).inc_by(faults);
+    }
+}

@@ -1,0 +1,230 @@
+//! Which directories this process reads: it takes their leases, a few seconds at a time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::stage::Progress;
+use crate::service::{Service, ServiceError};
+use crate::store::{StoreError, Tx};
+
+/// How often a process looks for directories whose time has come.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a lease lasts, in milliseconds: so long after a process was killed another one goes on.
+const LEASE_MS: i64 = 20_000;
+
+/// How often a lease is renewed, and how often a look is taken whether it has to be.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+const BEAT: Duration = Duration::from_millis(500);
+
+/// How long a directory rests when the database was in trouble, in milliseconds.
+const REST_MS: i64 = 10_000;
+
+/// Runs that are removed in one unit, and for how long they are kept, in milliseconds: 30 days.
+const PRUNED: i64 = 20;
+const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
+
+/// A directory that this process reads. Renewed as long as this lives.
+pub(super) struct Lease {
+    pub(super) directory_key: i64,
+    pub(super) runner: String,
+    /// Set when the directory is to be let go.
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) progress: Arc<Progress>,
+    /// The run that is done now.
+    run: Arc<Mutex<Option<String>>>,
+    beat: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.beat.abort();
+    }
+}
+
+impl Lease {
+    fn new(service: &Arc<Service>, directory_key: i64, runner: String) -> Self {
+        let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
+        let run = Arc::new(Mutex::new(None));
+        let heart = Heart {
+            service: Arc::clone(service),
+            directory_key,
+            runner: runner.clone(),
+            stop: Arc::clone(&stop),
+            progress: Arc::clone(&progress),
+            run: Arc::clone(&run),
+        };
+        let beat = tokio::spawn(heart.beat());
+        Self { directory_key, runner, stop, progress, run, beat }
+    }
+
+    /// The run whose progress is shown.
+    pub(super) fn begins(&self, run: &str) {
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.to_owned());
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Renews a lease and shows the progress of its run.
+struct Heart {
+    service: Arc<Service>,
+    directory_key: i64,
+    runner: String,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+    run: Arc<Mutex<Option<String>>>,
+}
+
+impl Heart {
+    /// Until the lease is lost, or the server stops.
+    async fn beat(self) {
+        let (mut beats, mut reported) = (0_u32, String::new());
+        loop {
+            tokio::time::sleep(BEAT).await;
+            beats += 1;
+            let renews = BEAT * beats >= RENEW_EVERY;
+            let goes_on = !self.service.event_log.is_closing()
+                && (!renews || self.service.hold(self.directory_key, &self.runner).await);
+            if !goes_on {
+                self.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+            if renews {
+                beats = 0;
+            }
+            let progress = self.progress.shown().to_string();
+            if beats.is_multiple_of(2) && progress != reported {
+                self.report(&progress).await;
+                reported = progress;
+            }
+        }
+    }
+
+    async fn report(&self, progress: &str) {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(run) = run else { return };
+        let (key, progress) = (self.directory_key, progress.to_owned());
+        let write = move |tx: &mut Tx<'_>| tx.run_progress(key, &run, &progress);
+        let written: Result<(), StoreError> =
+            self.service.store.write("sync_progress", write).await;
+        if let Err(error) = written {
+            tracing::debug!(%error, "the progress of a run is not shown");
+        }
+    }
+}
+
+impl Service {
+    /// Ends every lease. For a process that has the database to itself: whoever held one has stopped.
+    pub async fn release_syncs(&self) -> Result<(), ServiceError> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
+        let released: Result<(), StoreError> =
+            self.store.write("sync_release", |tx| tx.sync_release_all()).await;
+        Ok(released?)
+    }
+
+    /// Reads directories for as long as the process serves.
+    pub async fn run_syncs(self: Arc<Self>) {
+        while !self.event_log.is_closing() {
+            if let Err(error) = self.take_inbox().await {
+                tracing::warn!(%error, "files that were laid into folders are not taken yet");
+            }
+            if let Err(error) = self.start_syncs().await {
+                tracing::warn!(%error, "directories are not read yet");
+            }
+            tokio::select! {
+                () = self.syncs.wanted.notified() => {}
+                () = self.event_log.closed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Lets go of what is being read; it is read again by whoever comes next.
+    pub async fn stop_syncs(&self) {
+        let all = u32::try_from(super::READERS).unwrap_or(u32::MAX);
+        let waiting = self.syncs.readers.acquire_many(all);
+        if tokio::time::timeout(Duration::from_secs(10), waiting).await.is_err() {
+            tracing::warn!("the read of a directory was cut off; it is read again");
+        }
+    }
+
+    /// Takes directories that have something to do, as many as there is room for.
+    pub async fn start_syncs(self: &Arc<Self>) -> Result<(), ServiceError> {
+        let room = i64::try_from(self.syncs.readers.available_permits()).unwrap_or(0);
+        let now = self.clock.now_ms();
+        let due: Result<bool, StoreError> =
+            self.store.get("sync_due", move |tx| tx.sync_due(now)).await;
+        if room == 0 || !due? {
+            return Ok(());
+        }
+        let runner = self.clock.id("run");
+        let name = runner.clone();
+        let claimed: Result<Vec<i64>, StoreError> = self
+            .store
+            .write("sync_claim", move |tx| tx.sync_claim(&name, now, now + LEASE_MS, room))
+            .await;
+        for key in claimed? {
+            let Ok(place) = Arc::clone(&self.syncs.readers).acquire_owned().await else { break };
+            let (service, runner) = (Arc::clone(self), runner.clone());
+            tokio::spawn(async move {
+                let _place = place;
+                service.syncs.metrics.running.inc();
+                service.serve_source(key, runner).await;
+                service.syncs.metrics.running.dec();
+            });
+        }
+        Ok(())
+    }
+
+    /// Does what there is to do for a directory, and lets it go.
+    async fn serve_source(self: &Arc<Self>, key: i64, runner: String) {
+        let lease = Lease::new(self, key, runner);
+        let rest = match self.drive(&lease).await {
+            Ok(()) => 0,
+            Err(error) => {
+                tracing::warn!(%error, directory_key = key, "a run is interrupted and goes on later");
+                self.clock.now_ms() + REST_MS
+            }
+        };
+        let (runner, key) = (lease.runner.clone(), lease.directory_key);
+        drop(lease);
+        let released: Result<bool, StoreError> =
+            self.store.write("sync_let_go", move |tx| tx.sync_hold(key, &runner, rest)).await;
+        if let Err(error) = released {
+            tracing::warn!(%error, "a directory is let go only when its lease ends");
+        }
+        self.syncs.ended.notify_waiters();
+        self.syncs.wanted.notify_one();
+    }
+
+    /// Renews a lease; false when somebody else has the directory. A database in trouble takes nothing
+    /// away: the lease ends by itself.
+    async fn hold(&self, key: i64, runner: &str) -> bool {
+        let (until, name) = (self.clock.now_ms() + LEASE_MS, runner.to_owned());
+        let held: Result<bool, StoreError> =
+            self.store.write("sync_hold", move |tx| tx.sync_hold(key, &name, until)).await;
+        held.unwrap_or(true)
+    }
+
+    /// Removes runs that nobody looks at any more, and counts those that wait for somebody.
+    pub async fn prune_syncs(&self) -> Result<(), ServiceError> {
+        let before = self.clock.now_ms() - KEPT_MS;
+        loop {
+            let pruned: Result<usize, StoreError> =
+                self.store.write("sync_prune", move |tx| tx.run_prune(before, PRUNED)).await;
+            if pruned? == 0 {
+                break;
+            }
+        }
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
+        let held: Result<i64, StoreError> =
+            self.store.get("sync_held", |tx| tx.run_held_count()).await;
+        self.syncs.metrics.held.set(held?);
+        Ok(())
+    }
+}

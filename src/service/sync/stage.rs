@@ -1,0 +1,232 @@
+//! Takes what a connector reads: the filter, the check that it can be stored, and whether it is what is
+//! stored already. What is kept of an object that has not changed is its name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::filter::Filter;
+use crate::pull::plan::{Record, Source, Stored};
+use crate::pull::{Action, Envelope, Fault, Kind, Sink, SourceError};
+use crate::scim::key::text_key;
+use crate::scim::{Object, ResourceType, urn};
+use crate::service::{Access, Service};
+
+/// Largest object, in bytes of JSON.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Longest id of a source, in bytes.
+const MAX_ID: usize = 512;
+
+/// Faults that are kept of a read; the others are counted as one.
+const MAX_FAULTS: usize = 1_000;
+
+/// How far a run is; written by whoever does it, read by whoever reports.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) phase: AtomicUsize,
+    pub(super) read: AtomicUsize,
+    pub(super) planned: AtomicUsize,
+    pub(super) done: AtomicUsize,
+}
+
+/// The words of [`Progress::phase`].
+const PHASES: [&str; 4] = ["starting", "reading", "planning", "applying"];
+
+impl Progress {
+    pub(super) fn enter(&self, phase: &str) {
+        let number = PHASES.iter().position(|known| *known == phase).unwrap_or(0);
+        self.phase.store(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn shown(&self) -> Value {
+        let number = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        json!({
+            "phase": PHASES.get(number(&self.phase)).unwrap_or(&"starting"),
+            "read": number(&self.read),
+            "planned": number(&self.planned),
+            "done": number(&self.done),
+        })
+    }
+}
+
+/// Collects a read.
+pub(super) struct Stage {
+    service: Arc<Service>,
+    access: Access,
+    stored: Arc<Stored>,
+    filter: Option<Filter>,
+    /// Compares nothing: every object is written again.
+    again: bool,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+    pub(super) source: Source,
+    unlisted_faults: usize,
+}
+
+impl Stage {
+    pub(super) fn new(
+        service: Arc<Service>,
+        access: Access,
+        stored: Arc<Stored>,
+        filter: Option<Filter>,
+        again: bool,
+        (stop, progress): (Arc<AtomicBool>, Arc<Progress>),
+    ) -> Self {
+        let (source, unlisted_faults) = (Source::default(), 0);
+        Self { service, access, stored, filter, again, stop, progress, source, unlisted_faults }
+    }
+
+    /// What was read.
+    pub(super) fn finished(mut self) -> Source {
+        if self.unlisted_faults > 0 {
+            let (kind, place) = (Kind::Account, "others".to_owned());
+            let message = format!("{} more objects cannot be used.", self.unlisted_faults);
+            self.source.faults.push(Fault { kind, place, message });
+        }
+        self.source
+    }
+
+    fn refuse(&mut self, kind: Kind, place: String, message: String) {
+        match self.source.faults.len() < MAX_FAULTS {
+            true => self.source.faults.push(Fault { kind, place, message }),
+            false => self.unlisted_faults += 1,
+        }
+    }
+
+    /// An account or a group as it would be stored, or what is wrong with it.
+    fn record(&self, envelope: &Envelope) -> Result<Record, String> {
+        let Envelope { kind, resource, members, .. } = envelope;
+        let directory = &self.access.directory;
+        let type_name = if *kind == Kind::Account { "User" } else { "Group" };
+        let resource_type =
+            directory.registry.by_name(type_name).ok_or("the directory has no such type.")?;
+        let mut attributes = envelope.attributes.clone();
+        attributes.insert("externalId".to_owned(), resource.as_str().into());
+        let text = |name: &str| attributes.get(name).and_then(Value::as_str).unwrap_or_default();
+        let name = match kind {
+            Kind::Account => text_key(text("userName"), false),
+            _ => text("displayName").to_owned(),
+        };
+        if name.is_empty() {
+            let named = if *kind == Kind::Account { "userName" } else { "displayName" };
+            return Err(format!("it has no \"{named}\"."));
+        }
+        let active = is_active(&attributes);
+        let manager = manager_of(&attributes).unwrap_or_default();
+        // The same reference means another user once there is one.
+        let manager = self.stored.get(Kind::Account, manager).map_or("", |known| known.id.as_str());
+        let written = Value::Object(attributes.clone()).to_string();
+        let digest = digest(&written, manager);
+        let known = self.stored.get(*kind, resource);
+        let is_same = known.is_some_and(|known| known.digest.as_ref() == Some(&digest));
+        let is_same = is_same && !self.again;
+        if !is_same {
+            if written.len() > MAX_BYTES {
+                let bytes = written.len();
+                return Err(format!("it has {bytes} bytes; at most {MAX_BYTES} are allowed."));
+            }
+            if written.contains("\\u0000") {
+                return Err("it contains the character U+0000.".to_owned());
+            }
+            self.check(resource_type, attributes)?;
+        }
+        Ok(Record {
+            kind: *kind,
+            source_id: resource.clone(),
+            name,
+            active,
+            digest,
+            attributes: (!is_same).then(|| written.into_boxed_str()),
+            members: *members,
+            place: envelope.place.clone(),
+        })
+    }
+
+    /// Whether it could be stored, as far as that can be told without the database.
+    fn check(&self, resource_type: &Arc<ResourceType>, body: Object) -> Result<(), String> {
+        let checked =
+            self.service.creation(&self.access, resource_type, "checked".to_owned(), body);
+        checked.map(drop).map_err(|error| error.to_scim().detail)
+    }
+}
+
+/// Identity providers write booleans as text, too.
+fn is_active(attributes: &Object) -> bool {
+    match attributes.get("active") {
+        Some(Value::Bool(active)) => *active,
+        Some(Value::String(text)) => !text.eq_ignore_ascii_case("false"),
+        _ => true,
+    }
+}
+
+/// The source's id of the manager.
+pub(super) fn manager_of(attributes: &Object) -> Option<&str> {
+    attributes.get(urn::ENTERPRISE_USER)?.get("manager")?.get("value")?.as_str()
+}
+
+/// What tells whether an object has changed.
+fn digest(written: &str, manager: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(written);
+    digest.update([0]);
+    digest.update(manager);
+    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Sink for Stage {
+    fn put(&mut self, envelope: Envelope) -> Result<(), SourceError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(SourceError::Stopped);
+        }
+        let Envelope { kind, resource, action, .. } = &envelope;
+        let (kind, action) = (*kind, *action);
+        if kind == Kind::Account {
+            self.progress.read.fetch_add(1, Ordering::Relaxed);
+            self.source.listed += usize::from(action == Action::Upsert);
+        }
+        let place = match envelope.place.is_empty() {
+            true => resource.clone(),
+            false => envelope.place.clone(),
+        };
+        if !(1..=MAX_ID).contains(&resource.len()) || resource.contains('\0') {
+            self.refuse(kind, place, format!("its id must have 1 to {MAX_ID} bytes."));
+            return Ok(());
+        }
+        if let (Some(filter), Action::Upsert) = (&self.filter, action) {
+            match filter.lets_in(&envelope) {
+                Ok(true) => {}
+                Ok(false) if kind == Kind::Membership => return Ok(()),
+                Ok(false) => {
+                    self.source.exclude(kind, envelope.resource);
+                    return Ok(());
+                }
+                Err(message) => {
+                    self.refuse(kind, place, message);
+                    return Ok(());
+                }
+            }
+        }
+        match (kind, action) {
+            (Kind::Membership, Action::Upsert) => {
+                self.source.put_member(envelope.resource, envelope.member);
+            }
+            (Kind::Membership, Action::Delete) => {
+                self.source.remove_member(envelope.resource, envelope.member);
+            }
+            (_, Action::Delete) => self.source.delete(kind, envelope.resource),
+            (_, Action::Upsert) => match self.record(&envelope) {
+                Ok(record) => self.source.put(record),
+                Err(message) => self.refuse(kind, place, message),
+            },
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: Fault) -> Result<(), SourceError> {
+        self.refuse(fault.kind, fault.place, fault.message);
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Runs as the management API shows them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::scim::key::instant_text;
+use crate::store::sync_run::RunRow;
+
+/// What has become of users or groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Tally {
+    pub(super) created: usize,
+    pub(super) updated: usize,
+    pub(super) deactivated: usize,
+    pub(super) deleted: usize,
+    pub(super) unchanged: usize,
+    pub(super) failed: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct MemberTally {
+    pub(super) added: usize,
+    pub(super) removed: usize,
+}
+
+/// The counts of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    pub(super) users: Tally,
+    pub(super) groups: Tally,
+    pub(super) memberships: MemberTally,
+}
+
+impl Counts {
+    pub(super) fn stored(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> String {
+        json!(self).to_string()
+    }
+
+    pub(super) fn failed(&self) -> usize {
+        self.users.failed + self.groups.failed
+    }
+}
+
+/// The statuses of a run as they are stored. An approved run waits like a pending one.
+pub(super) mod status {
+    pub(in crate::service::sync) const PENDING: &str = "pending";
+    pub(in crate::service::sync) const APPROVED: &str = "approved";
+    pub(in crate::service::sync) const RUNNING: &str = "running";
+    pub(in crate::service::sync) const COMPLETED: &str = "completed";
+    pub(in crate::service::sync) const FAILED: &str = "failed";
+    pub(in crate::service::sync) const HELD: &str = "held";
+    pub(in crate::service::sync) const REJECTED: &str = "rejected";
+}
+
+/// Whether a run is over, or waits for somebody.
+pub(super) fn is_over(row: &RunRow) -> bool {
+    !matches!(row.status.as_str(), status::PENDING | status::APPROVED | status::RUNNING)
+}
+
+pub(super) fn shown(row: &RunRow, directory_id: &str) -> Value {
+    let object = |text: &Option<String>| {
+        text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok())
+    };
+    let shown_status = match row.status.as_str() {
+        status::APPROVED => status::PENDING,
+        other => other,
+    };
+    json!({
+        "id": row.id,
+        "directory_id": directory_id,
+        "status": shown_status,
+        "mode": row.mode,
+        "dry_run": row.dry_run,
+        "cause": row.cause,
+        "created_at": instant_text(row.created),
+        "started_at": row.started.map(instant_text),
+        "finished_at": row.finished.map(instant_text),
+        "counts": Counts::stored(&row.counts),
+        "progress": if row.status == status::RUNNING { object(&row.progress) } else { None },
+        "held": object(&row.held),
+        "error": row.error,
+    })
+}

@@ -1,0 +1,107 @@
+//! Runs that take too much away wait for somebody.
+
+use serde_json::{Value, json};
+
+use super::{Source, numbered};
+use crate::http::api_error;
+use crate::on_both_databases;
+use crate::support::TestApp;
+
+on_both_databases![
+    empty_source_holds_the_run_and_approving_applies_it,
+    half_of_a_source_holds_and_the_others_go_on,
+    rejected_and_outdated_runs_take_nothing_away,
+    guard_is_a_setting,
+];
+
+fn empty_source_holds_the_run_and_approving_applies_it(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=2));
+    let told = source.events();
+    let run = source.sync_users("id,userName\n");
+    assert_eq!((&run["status"], &run["held"]["reason"]), (&json!("held"), &json!("source_empty")));
+    assert_eq!(source.diff(&run), ["delete user 1 held", "delete user 2 held"]);
+    assert_eq!((source.events(), source.users().len()), (told, 2));
+    assert_eq!(source.view()["state"], "linked");
+    let approved = source.decide(&run, "approve").expect(200).body;
+    assert_ne!(approved["status"], "held");
+    let ended = source.ended(run["id"].as_str().expect("an id"));
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["counts"]["users"]["deleted"], 2);
+    assert_eq!(source.diff(&run), ["delete user 1 applied", "delete user 2 applied"]);
+    let mut told = source.told(told);
+    told.sort_unstable();
+    assert_eq!(told, ["user.deleted 1", "user.deleted 2"]);
+    api_error(&source.decide(&run, "approve"), 409, "not_held");
+}
+
+fn half_of_a_source_holds_and_the_others_go_on(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&format!("{}20,inactive@example.com\n", numbered(1..=12)));
+    let told = source.events();
+    // Six have left, one is terminated, one is renamed, one is new.
+    let rows: String = (1..=4).map(|n| format!("{n},user{n}@example.com,active\n")).collect();
+    let file = format!(
+        "id,userName,status\n{rows}5,five@example.com,active\n6,user6@example.com,terminated\n\
+         20,inactive@example.com,\n30,new@example.com,active\n"
+    );
+    let run = source.sync_users(&file);
+    assert_eq!(run["status"], "held", "{run}");
+    assert_eq!(
+        (&run["held"]["users"], &run["held"]["of_active_users"]),
+        (&json!(7), &json!(13)),
+        "{run}"
+    );
+    let mut seen = source.told(told);
+    seen.sort_unstable();
+    assert_eq!(seen, ["user.created 30", "user.updated 5"]);
+    let waiting = source.diff(&run);
+    assert_eq!(waiting.len(), 7, "{waiting:?}");
+    assert!(waiting.contains(&"deactivate user 6 held".to_owned()), "{waiting:?}");
+    assert_eq!(source.users()["6"], "user6@example.com active");
+    source.decide(&run, "approve").expect(200);
+    let ended = source.ended(run["id"].as_str().expect("an id"));
+    assert_eq!(ended["counts"]["users"]["deleted"], 6, "{ended}");
+    assert_eq!(source.users()["6"], "user6@example.com inactive");
+    assert_eq!(source.users().len(), 8);
+    // The next read finds all in place.
+    let told = source.events();
+    let again = source.sync();
+    assert_eq!(again["counts"]["users"]["unchanged"], 8, "{again}");
+    assert_eq!(source.events(), told);
+}
+
+fn rejected_and_outdated_runs_take_nothing_away(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=10));
+    let first = source.sync_users(&numbered(1..=2));
+    assert_eq!(first["status"], "held", "{first}");
+    let rejected = source.decide(&first, "reject").expect(200).body;
+    assert_eq!(rejected["status"], "rejected");
+    api_error(&source.decide(&first, "approve"), 409, "not_held");
+    let second = source.sync_users(&numbered(1..=2));
+    assert_eq!(second["status"], "held", "the next read finds the same");
+    // The source has recovered: what was held has no proof any more.
+    source.sync_users(&numbered(1..=10));
+    let outdated = source.ended(second["id"].as_str().expect("an id"));
+    assert_eq!(outdated["status"], "cancelled", "{outdated}");
+    api_error(&source.decide(&second, "approve"), 409, "not_held");
+    assert_eq!(source.users().len(), 10);
+    let runs = app.api.get(&format!("{}/syncs?limit=2", source.path)).expect(200).body;
+    assert_eq!(runs["data"].as_array().map(Vec::len), Some(2));
+    assert!(runs["list_metadata"]["after"].is_string(), "{runs}");
+}
+
+fn guard_is_a_setting(app: &TestApp) {
+    let settings = json!({"guard": {"users": {"at_least": 1, "more_than": 0, "percent": 100}}});
+    let source = Source::new(app, "pull.csv", json!({}), settings);
+    source.sync_users(&numbered(1..=4));
+    let held = |run: &Value| run["status"] == "held";
+    assert!(held(&source.sync_users(&numbered(1..=3))));
+    // A dry run says that it would be held.
+    let dry = source.run(json!({"dry_run": true}));
+    assert_eq!((&dry["status"], &dry["held"]["users"]), (&json!("completed"), &json!(1)));
+    app.api.patch(&source.path, json!({"settings": {"guard": "off"}})).expect(200);
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], source.users().len()), (&json!("completed"), 3), "{run}");
+}

@@ -1,0 +1,152 @@
+//! What an operator sees of directories that are read, and how their runs come about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use rollbook::store::StoreError;
+
+use super::{Source, numbered};
+use crate::http::{api_error, assert_invalid};
+use crate::on_both_databases;
+use crate::support::TestApp;
+
+on_both_databases![
+    kinds_are_published_with_their_schemas,
+    nobody_pushes_into_a_directory_that_is_read,
+    stopped_directory_is_not_read,
+    schedule_reads_by_itself_and_backs_off,
+    run_of_a_killed_process_is_taken_over_when_its_lease_ends,
+    deleted_directory_leaves_nothing,
+];
+
+fn kinds_are_published_with_their_schemas(app: &TestApp) {
+    let kinds = app.api.get("/api/v1/connectors").expect(200).body;
+    for kind in kinds["data"].as_array().expect("a list") {
+        let name = kind["kind"].as_str().expect("a name");
+        let shown = app.api.get(&format!("/api/v1/connectors/{name}")).expect(200).body;
+        assert_eq!(shown["config_schema"]["additionalProperties"], false, "{name}");
+        assert!(shown["operator_only"].as_array().is_some_and(|names| !names.is_empty()), "{name}");
+    }
+    let path = "/api/v1/directories";
+    let body = |kind: &str| {
+        json!({"organization_id": app.directory.organization_id, "name": "S", "kind": kind,
+            "config": {"colour": "blue"}})
+    };
+    assert_invalid(&app.api.post(path, body("pull.csv")), "config.colour");
+    assert_invalid(&app.api.post(path, body("scim.okta")), "config");
+    assert_invalid(&app.api.post(path, body("pull.pigeon")), "kind");
+}
+
+fn nobody_pushes_into_a_directory_that_is_read(app: &TestApp) {
+    let source = Source::csv(app);
+    let post = |part: &str, body: Value| app.api.post(&format!("{}/{part}", source.path), body);
+    api_error(&post("tokens", json!({})), 409, "not_pushable");
+    let client = json!({"auth_method": "client_secret"});
+    api_error(&post("oauth_clients", client), 409, "not_pushable");
+    let settings = json!({"settings": {"entra_token": {"tenant_id": "x", "audience": "y"}}});
+    assert_eq!(app.api.patch(&source.path, settings).status, 422);
+    // And a directory that is pushed is not read.
+    let pushed = format!("/api/v1/directories/{}", app.directory.id);
+    for part in ["test", "sync"] {
+        let answer = app.api.post(&format!("{pushed}/{part}"), json!({}));
+        api_error(&answer, 409, "not_pullable");
+    }
+    let filter = json!({"settings": {"filter": "true"}});
+    assert_invalid(&app.api.patch(&pushed, filter), "settings.filter");
+}
+
+fn stopped_directory_is_not_read(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=2));
+    app.api.patch(&source.path, json!({"state": "paused"})).expect(200);
+    let answer = app.api.post(&format!("{}/sync", source.path), json!({}));
+    api_error(&answer, 409, "directory_stopped");
+    app.api.patch(&source.path, json!({"state": "linked"})).expect(200);
+    source.sync();
+    for (body, field) in [
+        (json!({"mode": "half"}), "mode"),
+        (json!({"settings": {}}), "settings"),
+        (json!({"dry_run": true, "settings": {"filter": "payload."}}), "settings.filter"),
+    ] {
+        assert_invalid(&app.api.post(&format!("{}/sync", source.path), body), field);
+    }
+    let missing = format!("{}/syncs/sync_01ARZ3NDEKTSV4RRFFQ69G5FAV", source.path);
+    api_error(&app.api.get(&missing), 404, "entity_not_found");
+}
+
+/// Lets the server look for what is due, and waits for the run that comes of it.
+fn next_run(app: &TestApp, source: &Source<'_>, number: usize) -> Value {
+    let service = Arc::clone(app.service());
+    app.wait(async move { service.start_syncs().await }).expect("a look");
+    loop {
+        let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
+        let runs = runs["data"].as_array().expect("a list").clone();
+        if runs.len() == number {
+            return source.ended(runs[0]["id"].as_str().expect("an id"));
+        }
+        assert!(runs.len() < number, "{runs:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn schedule_reads_by_itself_and_backs_off(app: &TestApp) {
+    let settings = json!({"schedule": {"every": "1h"}});
+    let source = Source::new(app, "pull.csv", json!({}), settings);
+    let minutes = |source: &Source<'_>| {
+        let view = source.view();
+        let at = |text: &Value| {
+            let text = text.as_str().expect("a time");
+            rollbook::scim::key::instant_ms(text).expect("a time")
+        };
+        (at(&view["next_sync_at"]) - app.clock.now_ms()) / 60_000
+    };
+    let run = next_run(app, &source, 1);
+    assert_eq!((&run["status"], &run["cause"]), (&json!("failed"), &json!("schedule")), "{run}");
+    assert_eq!(source.view()["state"], "error");
+    assert!(minutes(&source) <= 1, "a source that fails is read again soon");
+    source.upload("users", &numbered(1..=2));
+    app.clock.advance(Duration::from_secs(120));
+    let run = next_run(app, &source, 2);
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(source.view()["state"], "linked");
+    assert!((53..=66).contains(&minutes(&source)), "{}", minutes(&source));
+    let metrics = app.api.get("/metrics").text;
+    assert!(metrics.contains("rollbook_sync_runs_total{kind=\"pull.csv\",status=\"failed\"} 1"));
+}
+
+fn run_of_a_killed_process_is_taken_over_when_its_lease_ends(app: &TestApp) {
+    let source = Source::csv(app);
+    source.upload("users", &numbered(1..=3));
+    let (service, now) = (Arc::clone(app.service()), app.clock.now_ms());
+    let id = source.handle.id.clone();
+    // Somebody else has the directory, and a third of the run done, when it dies.
+    let taken: Result<bool, StoreError> = app.wait(async move {
+        let ask = move |tx: &mut rollbook::store::Tx<'_>| {
+            let key = tx.directory_get(&id)?.expect("the directory").key;
+            tx.sync_hold(key, "", now + 20_000)
+        };
+        service.store.write("test", ask).await
+    });
+    assert!(taken.expect("a lease"));
+    let asked = app.api.post(&format!("{}/sync", source.path), json!({})).expect(202);
+    let path = format!("{}/syncs/{}", source.path, asked.id());
+    let service = Arc::clone(app.service());
+    app.wait(async move { service.start_syncs().await }).expect("a look");
+    assert_eq!(app.api.get(&path).expect(200).body["status"], "pending");
+    app.clock.advance(Duration::from_secs(21));
+    let service = Arc::clone(app.service());
+    app.wait(async move { service.start_syncs().await }).expect("a look");
+    assert_eq!(source.ended(&asked.id())["status"], "completed");
+    assert_eq!(source.users().len(), 3);
+}
+
+fn deleted_directory_leaves_nothing(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=3));
+    app.api.delete(&source.path).expect(202);
+    app.purge();
+    app.api.get(&source.path).expect(404);
+    api_error(&app.api.get(&format!("{}/syncs", source.path)), 404, "entity_not_found");
+}
