@@ -14,6 +14,7 @@ use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::service::policy::Span;
 use crate::service::portal::Origin;
+use crate::service::sync::SOURCE_RETRY_MS;
 use crate::service::webhook::{FIRST_RETRY_MS, TIMEOUT};
 use crate::store::Location;
 
@@ -67,6 +68,9 @@ pub struct Config {
     /// Milliseconds until a webhook that was not accepted is sent again; each time twice as long, up to an
     /// hour.
     pub webhook_retry: i64,
+    /// Milliseconds until a directory that is read is asked again when it did not answer or is too busy; each
+    /// time twice as long.
+    pub source_retry: i64,
     /// Most changes of a group's members that are stored together. A request that makes more is stored
     /// in several steps, so that other writers get their turn, and answered after the last.
     pub members_at_once: usize,
@@ -96,6 +100,7 @@ impl Default for Config {
             event_retention: RETENTION,
             webhook_timeout: TIMEOUT.as_secs(),
             webhook_retry: FIRST_RETRY_MS,
+            source_retry: SOURCE_RETRY_MS,
             members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
@@ -166,6 +171,9 @@ impl Config {
         }
         if !(1..=LONGEST_MS).contains(&self.webhook_retry) {
             return Err(format!("webhook_retry must be 1 to {LONGEST_MS} milliseconds"));
+        }
+        if !(1..=60_000).contains(&self.source_retry) {
+            return Err("source_retry must be 1 to 60000 milliseconds".into());
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
@@ -268,6 +276,8 @@ mod tests {
             "webhook_timeout = 61",
             "webhook_retry = 0",
             "webhook_retry = 3600001",
+            "source_retry = 0",
+            "source_retry = 60001",
             "rate_limit = 'fast'",
             "rate_limit = 0",
             "rate_limit = -5",

@@ -138,7 +138,7 @@ impl Client {
         (message, asked_ms): (String, Option<i64>),
         tries: u32,
     ) -> Result<(), SourceError> {
-        let own = 500_i64 << tries.min(7);
+        let own = self.surroundings.first_retry_ms << tries.saturating_sub(1).min(7);
         let pause = asked_ms.unwrap_or(own).max(0);
         if tries >= TRIES || pause > self.patience_ms {
             return Err(SourceError::Failed { message, retry_after_ms: asked_ms });

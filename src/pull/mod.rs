@@ -246,6 +246,8 @@ pub trait Connector: Send {
 #[derive(Clone)]
 pub struct Surroundings {
     pub outbound: Outbound,
+    /// The first pause after a source that did not answer, in milliseconds.
+    pub first_retry_ms: i64,
     /// Files that were handed in, by name.
     pub files: Arc<BTreeMap<String, Vec<u8>>>,
     /// Set when the read is to end.

@@ -221,10 +221,10 @@ impl Service {
         Self { webhooks: self.webhooks.reaching(outbound, timeout, first_retry_ms), ..self }
     }
 
-    /// The same service with the operator's network for sources, and the folder where files are laid for
-    /// directories.
-    pub fn with_sources(self, outbound: Outbound, inbox: PathBuf) -> Self {
-        let syncs = self.syncs.reaching(outbound, inbox);
+    /// The same service with the operator's network for sources, the folder where files are laid for
+    /// directories, and the first pause after a source that did not answer, in milliseconds.
+    pub fn with_sources(self, outbound: Outbound, inbox: PathBuf, first_retry_ms: i64) -> Self {
+        let syncs = self.syncs.reaching(outbound, inbox, first_retry_ms);
         Self { syncs: Arc::new(syncs), ..self }
     }
 

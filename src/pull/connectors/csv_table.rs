@@ -61,7 +61,7 @@ pub(super) struct Row {
 impl Table {
     /// Reads a file; the sentence says what is wrong with the whole of it.
     pub(super) fn read(bytes: &[u8], form: Form) -> Result<Self, String> {
-        let text = decoded(bytes, form.encoding)?;
+        let text = decoded(bytes, form.encoding)?.replace("\r\n", "\n").replace('\r', "\n");
         let (text, skipped, named) = without_separator_line(&text);
         let delimiter = form.delimiter.or(named).unwrap_or_else(|| delimiter_of(text));
         let mut reader = ReaderBuilder::new()
@@ -69,6 +69,7 @@ impl Table {
             .has_headers(false)
             .flexible(true)
             .from_reader(text.as_bytes());
+        let mut lines = Lines { text, byte: 0, line: 1 + skipped };
         let mut record = ByteRecord::new();
         let mut headers: Option<Vec<String>> = None;
         let mut rows = Vec::new();
@@ -78,7 +79,7 @@ impl Table {
                 Ok(false) => break,
                 Err(error) => return Err(format!("it cannot be read: {error}")),
             }
-            let line = record.position().map_or(0, csv::Position::line) + skipped;
+            let line = lines.at(record.position().map_or(0, csv::Position::byte));
             let cells: Vec<String> = record.iter().map(cell).collect();
             if cells.iter().all(String::is_empty) {
                 continue;
@@ -94,6 +95,28 @@ impl Table {
         }
         let headers = headers.ok_or("it has no header line")?;
         Ok(Self { headers, rows })
+    }
+}
+
+/// Counts lines; empty ones before a row are not the row's.
+struct Lines<'t> {
+    text: &'t str,
+    byte: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of what begins at that byte or behind the line ends there. Bytes rise from call to call.
+    fn at(&mut self, byte: u64) -> u64 {
+        let start = usize::try_from(byte).unwrap_or(usize::MAX);
+        let rest = self.text.as_bytes().get(self.byte..).unwrap_or_default();
+        let passed = start.saturating_sub(self.byte);
+        let is_behind = |(index, byte): &(usize, &u8)| *index < passed || **byte == b'\n';
+        for (_, byte) in rest.iter().enumerate().take_while(is_behind) {
+            self.byte += 1;
+            self.line += u64::from(*byte == b'\n');
+        }
+        self.line
     }
 }
 
@@ -175,7 +198,7 @@ fn guessed(bytes: &[u8]) -> &'static Encoding {
 /// delimiter.
 fn without_separator_line(text: &str) -> (&str, u64, Option<char>) {
     let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let named = line.trim_end_matches('\r').strip_prefix("sep=").map(|rest| rest.chars());
+    let named = line.strip_prefix("sep=").map(|rest| rest.chars());
     match named.map(|mut chars| (chars.next(), chars.next())) {
         Some((Some(delimiter), None)) if DELIMITERS.contains(&delimiter) => {
             (rest, 1, Some(delimiter))

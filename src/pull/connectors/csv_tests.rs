@@ -30,6 +30,7 @@ fn connector(config: Value, files: &[(&str, &str)]) -> Box<dyn Connector> {
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
     let surroundings = Surroundings {
         outbound: Outbound::new(Vec::new()),
+        first_retry_ms: 1,
         files: Arc::new(files.collect()),
         stop: Arc::new(AtomicBool::new(false)),
         wants_groups: true,
@@ -58,7 +59,7 @@ fn rows_become_users_groups_and_memberships() {
     let (heard, finished) = read(config, &[("users", users), ("memberships", memberships)]);
     assert_eq!(heard.faults, []);
     assert_eq!(finished, Finished::default());
-    let [ada, ben, empty, eng, staff, first, ..] = &heard.envelopes[..] else {
+    let [ada, ben, staff, empty, eng, first, ..] = &heard.envelopes[..] else {
         panic!("{:?}", heard.envelopes)
     };
     assert_eq!((ada.resource.as_str(), ada.place.as_str()), ("1", "line 2 of users"));

@@ -384,6 +384,7 @@ impl Service {
         let config = with_defaults(&config, job.kind.fields);
         let surroundings = Surroundings {
             outbound: self.syncs.outbound.clone(),
+            first_retry_ms: self.syncs.first_retry_ms,
             files: self.source_files(&job.row).await?,
             stop: Arc::clone(&lease.stop),
             wants_groups: job.settings.wants_groups(),

@@ -92,6 +92,7 @@ impl Service {
         let stop = Arc::new(AtomicBool::new(false));
         let surroundings = Surroundings {
             outbound: self.syncs.outbound.clone(),
+            first_retry_ms: self.syncs.first_retry_ms,
             files: self.source_files(&row).await?,
             stop: Arc::clone(&stop),
             wants_groups,

@@ -46,6 +46,9 @@ use crate::outbound::Outbound;
 /// Directories that a process reads at the same time.
 const READERS: usize = 4;
 
+/// The first pause after a source that did not answer, in milliseconds.
+pub const SOURCE_RETRY_MS: i64 = 1_000;
+
 /// What reading takes beside the store.
 pub struct Syncs {
     /// Seals configurations, cursors, files and changes.
@@ -53,6 +56,7 @@ pub struct Syncs {
     outbound: Outbound,
     /// Where files are laid for directories; `None` where nobody looks.
     inbox: Option<PathBuf>,
+    first_retry_ms: i64,
     readers: Arc<Semaphore>,
     /// Somebody has asked for a run.
     wanted: Notify,
@@ -67,6 +71,7 @@ impl Syncs {
             seal: Arc::new(secret_key.seal("source of a directory")),
             outbound: Outbound::new(Vec::new()),
             inbox: None,
+            first_retry_ms: SOURCE_RETRY_MS,
             readers: Arc::new(Semaphore::new(READERS)),
             wanted: Notify::new(),
             ended: Notify::new(),
@@ -75,11 +80,12 @@ impl Syncs {
     }
 
     /// The same in the operator's network, with a folder for files.
-    pub(super) fn reaching(&self, outbound: Outbound, inbox: PathBuf) -> Self {
+    pub(super) fn reaching(&self, outbound: Outbound, inbox: PathBuf, first_retry_ms: i64) -> Self {
         Self {
             seal: Arc::clone(&self.seal),
             outbound,
             inbox: Some(inbox),
+            first_retry_ms,
             readers: Arc::clone(&self.readers),
             wanted: Notify::new(),
             ended: Notify::new(),

@@ -59,6 +59,8 @@ impl TestApp {
             postgres_connections: 8,
             workers: 2,
             stop_timeout: 5,
+            // Sources that fail on purpose are not waited for.
+            source_retry: 1,
             // The clock stands still, so an empty bucket would stay empty.
             rate_limit: RateLimit::Off,
             portal_origins: vec!["https://app.example.com".parse().expect("an origin")],

@@ -76,10 +76,8 @@ fn stopped_directory_is_not_read(app: &TestApp) {
     api_error(&app.api.get(&missing), 404, "entity_not_found");
 }
 
-/// Lets the server look for what is due, and waits for the run that comes of it.
+/// Waits for that many runs, and for the end of the last: the server looks every second for what is due.
 fn next_run(app: &TestApp, source: &Source<'_>, number: usize) -> Value {
-    let service = Arc::clone(app.service());
-    app.wait(async move { service.start_syncs().await }).expect("a look");
     loop {
         let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
         let runs = runs["data"].as_array().expect("a list").clone();
@@ -132,12 +130,9 @@ fn run_of_a_killed_process_is_taken_over_when_its_lease_ends(app: &TestApp) {
     assert!(taken.expect("a lease"));
     let asked = app.api.post(&format!("{}/sync", source.path), json!({})).expect(202);
     let path = format!("{}/syncs/{}", source.path, asked.id());
-    let service = Arc::clone(app.service());
-    app.wait(async move { service.start_syncs().await }).expect("a look");
-    assert_eq!(app.api.get(&path).expect(200).body["status"], "pending");
+    // The server has looked since, because it was told to.
+    assert_eq!(app.api.get(&format!("{path}?wait=1")).expect(200).body["status"], "pending");
     app.clock.advance(Duration::from_secs(21));
-    let service = Arc::clone(app.service());
-    app.wait(async move { service.start_syncs().await }).expect("a look");
     assert_eq!(source.ended(&asked.id())["status"], "completed");
     assert_eq!(source.users().len(), 3);
 }

@@ -1,5 +1,7 @@
 //! `pull.scim`: this server as its own source, and sources that fail in every way.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Source;
@@ -25,13 +27,14 @@ fn reader<'a>(app: &'a TestApp, base: &str, more: Value) -> Source<'a> {
 }
 
 fn own_server_is_read_page_by_page_and_followed_by_its_changes(app: &TestApp) {
+    // The source says its time in a header, which no test can move: what is written here comes after it.
+    app.clock.advance(Duration::from_secs(20 * 365 * 24 * 3_600));
     let there: &Client = &app.scim;
     let create = |path: &str, body: Value| there.post(path, body).expect(201).id();
     let boss = create("/Users", user("boss@example.com"));
     let mut ada = user("ada@example.com");
     ada["externalId"] = "hr-7".into();
     ada["title"] = "Engineer".into();
-    ada["shoeSize"] = 41.into();
     ada[ENTERPRISE] = json!({"department": "R&D", "manager": {"value": boss}});
     let ada = create("/Users", ada);
     let mut off = user("off@example.com");
@@ -53,7 +56,7 @@ fn own_server_is_read_page_by_page_and_followed_by_its_changes(app: &TestApp) {
         let seen = source.user(&ada);
         assert_eq!(seen["job_title"], "Engineer");
         let raw = &seen["raw_attributes"];
-        assert_eq!((&raw["sourceExternalId"], &raw["shoeSize"]), (&json!("hr-7"), &json!(41)));
+        assert_eq!(raw["sourceExternalId"], "hr-7");
         assert_eq!(raw[ENTERPRISE]["department"], "R&D");
         assert_eq!(raw[ENTERPRISE]["manager"]["value"], source.user(&boss)["id"]);
         assert_eq!(source.users()[&off], "off@example.com inactive");
@@ -71,7 +74,6 @@ fn own_server_is_read_page_by_page_and_followed_by_its_changes(app: &TestApp) {
     let source = reader(app, &base, json!({"token": app.directory.token}));
     source.sync();
     let told = source.events();
-    app.clock.advance(std::time::Duration::from_secs(3_600));
     let change = |path: String, op: Value| there.patch(&path, patch(json!([op]))).expect(200);
     change(
         format!("/Users/{ada}"),
@@ -96,7 +98,7 @@ fn own_server_is_read_page_by_page_and_followed_by_its_changes(app: &TestApp) {
     let told = source.events();
     assert_eq!(source.sync()["mode"], "incremental");
     assert_eq!(source.told(told), [""; 0]);
-    app.clock.advance(std::time::Duration::from_secs(24 * 3_600));
+    app.clock.advance(Duration::from_secs(24 * 3_600));
     assert_eq!(source.sync()["mode"], "full");
     let mut seen = source.told(told);
     seen.sort_unstable();
@@ -120,9 +122,12 @@ fn healthy(count: usize) -> impl FnMut(&str) -> Told + Send + 'static {
     move |path: &str| match path {
         path if path.starts_with("/ServiceProviderConfig") => Told::status(404, "", "{}"),
         path if path.starts_with("/Groups") => Told::json(&list(0)),
-        _ => Told::json(&list(count)),
+        _ => Told { headers: DATE.to_owned(), ..Told::json(&list(count)) },
     }
 }
+
+/// The clock of the source.
+const DATE: &str = "Date: Sat, 21 Nov 2026 20:00:00 GMT\r\n";
 
 fn failing_source_takes_nothing_away(app: &TestApp) {
     let fake = FakeSource::start(healthy(4));
@@ -186,13 +191,13 @@ fn failing_source_takes_nothing_away(app: &TestApp) {
 }
 
 fn busy_source_is_waited_for(app: &TestApp) {
-    let (mut asked, date) = (0, "Date: Sat, 21 Nov 2026 20:00:00 GMT\r\n");
+    let mut asked = 0;
     let fake = FakeSource::start(move |path: &str| {
         asked += 1;
         match asked {
             2 => Told::status(429, "Retry-After: 0\r\n", "slow down"),
             4 => {
-                let header = format!("{date}Retry-After: Sat, 21 Nov 2026 20:00:00 GMT\r\n");
+                let header = format!("{DATE}Retry-After: Sat, 21 Nov 2026 20:00:00 GMT\r\n");
                 Told::status(503, &header, "")
             }
             _ => healthy(2)(path),
