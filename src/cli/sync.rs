@@ -56,6 +56,11 @@ pub(super) enum Sync {
     Reject { directory: String, run: String },
 }
 
+/// A member of an answer; null where there is none.
+fn member<'v>(value: &'v Value, name: &str) -> &'v Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
@@ -78,7 +83,7 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
         Sync::Test { directory } => {
             let tested = perform(config, &Call::post(path(&directory, "test"), json!({})))?;
             print(&tested);
-            if tested["ok"] != true {
+            if member(&tested, "ok") != true {
                 return Err(StartError("the source cannot be read".into()));
             }
         }
@@ -87,12 +92,13 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
             let body = json!({"dry_run": dry_run, "mode": mode});
             let access = server(config)?;
             let asked = send(&access, &Call::post(path(&directory, "sync"), body))?;
-            let run = follow(&access, &directory, asked["id"].as_str().unwrap_or_default())?;
+            let run =
+                follow(&access, &directory, member(&asked, "id").as_str().unwrap_or_default())?;
             show(&access, &directory, &run)?;
         }
         Sync::Runs { directory } => {
             let runs = perform(config, &Call::get(path(&directory, "syncs")))?;
-            for run in runs["data"].as_array().into_iter().flatten() {
+            for run in member(&runs, "data").as_array().into_iter().flatten() {
                 print_line(format_args!("{}", line(run)));
             }
         }
@@ -160,18 +166,18 @@ fn follow(access: &LocalAccess, directory: &str, run: &str) -> Result<Value, Sta
     loop {
         let (status, text) = exchange(access, &call())?;
         let found = understood(status, &text)?;
-        let is_over = !matches!(found["status"].as_str(), Some("pending" | "running"));
+        let is_over = !matches!(member(&found, "status").as_str(), Some("pending" | "running"));
         if is_over {
             bar.finish_and_clear();
             return Ok(found);
         }
-        draw(&bar, &found["progress"]);
+        draw(&bar, member(&found, "progress"));
     }
 }
 
 fn draw(bar: &ProgressBar, progress: &Value) {
-    let number = |name: &str| progress[name].as_u64().unwrap_or(0);
-    let phase = progress["phase"].as_str().unwrap_or("waiting").to_owned();
+    let number = |name: &str| member(progress, name).as_u64().unwrap_or(0);
+    let phase = member(progress, "phase").as_str().unwrap_or("waiting").to_owned();
     if phase == "applying" && number("planned") > 0 {
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
         if let Ok(style) = style {
@@ -187,8 +193,8 @@ fn draw(bar: &ProgressBar, progress: &Value) {
 
 /// A run in one line.
 fn line(run: &Value) -> String {
-    let text = |name: &str| run[name].as_str().unwrap_or("-").to_owned();
-    let dry = if run["dry_run"] == true { " dry" } else { "" };
+    let text = |name: &str| member(run, name).as_str().unwrap_or("-").to_owned();
+    let dry = if member(run, "dry_run") == true { " dry" } else { "" };
     let mut line = format!(
         "{}  {}  {}{dry}  {}",
         text("id"),
@@ -198,7 +204,7 @@ fn line(run: &Value) -> String {
     );
     for (label, name) in [("users", "users"), ("groups", "groups"), ("memberships", "memberships")]
     {
-        let counts = run["counts"][name].as_object().into_iter().flatten();
+        let counts = member(member(run, "counts"), name).as_object().into_iter().flatten();
         let counts: Vec<String> = counts
             .filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0))
             .map(|(what, count)| format!("{count} {what}"))
@@ -207,7 +213,7 @@ fn line(run: &Value) -> String {
             line.push_str(&format!("  {label}: {}", counts.join(", ")));
         }
     }
-    if let Some(error) = run["error"].as_str() {
+    if let Some(error) = member(run, "error").as_str() {
         line.push_str(&format!("  ({error})"));
     }
     line
@@ -215,23 +221,23 @@ fn line(run: &Value) -> String {
 
 /// A run and its changes, each in a line that begins with what is done.
 fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartError> {
-    let id = run["id"].as_str().unwrap_or_default();
+    let id = member(run, "id").as_str().unwrap_or_default();
     let mut after = 0;
     loop {
         let query = format!("{}/diff?after={after}&limit={PAGE}", run_path(directory, id));
         let page = send(access, &Call::get(query))?;
-        for change in page["data"].as_array().into_iter().flatten() {
+        for change in member(&page, "data").as_array().into_iter().flatten() {
             print_line(format_args!("{}", change_line(change)));
         }
-        match page["next"].as_i64() {
+        match member(&page, "next").as_i64() {
             Some(next) => after = next,
             None => break,
         }
     }
     print_line(format_args!("{}", line(run)));
-    if let Some(held) = run["held"].as_object() {
+    if let Some(held) = member(run, "held").as_object() {
         let number = |name: &str| held.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let would = if run["dry_run"] == true { "would be held" } else { "held" };
+        let would = if member(run, "dry_run") == true { "would be held" } else { "held" };
         print_line(format_args!(
             "{would}: it takes away {} of {} active users and {} of {} memberships",
             number("users"),
@@ -240,13 +246,13 @@ fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartE
             number("of_memberships"),
         ));
     }
-    if run["status"] == "held" {
+    if member(run, "status") == "held" {
         print_line(format_args!(
             "let it do so with \"rollbook sync approve {directory} {id}\", or drop it with \"rollbook sync \
              reject {directory} {id}\""
         ));
     }
-    match run["status"].as_str() {
+    match member(run, "status").as_str() {
         Some("failed") => Err(StartError("the run has failed".into())),
         _ => Ok(()),
     }
@@ -254,7 +260,7 @@ fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartE
 
 /// `+ user ada@example.com (7)`
 fn change_line(change: &Value) -> String {
-    let text = |name: &str| change[name].as_str().unwrap_or_default();
+    let text = |name: &str| member(change, name).as_str().unwrap_or_default();
     let sign = match (text("status"), text("action")) {
         ("failed", _) => "!",
         (_, "create" | "add") => "+",
@@ -273,8 +279,12 @@ fn change_line(change: &Value) -> String {
     if !text("group").is_empty() {
         line.push_str(&format!(" of group {}", text("group")));
     }
-    let attributes: Vec<&str> =
-        change["attributes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let attributes: Vec<&str> = member(change, "attributes")
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     if !attributes.is_empty() {
         line.push_str(&format!(": {}", attributes.join(", ")));
     }

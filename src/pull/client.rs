@@ -78,7 +78,7 @@ impl Client {
             self.surroundings.check_stop()?;
             tries += 1;
             let pause = match self.session.fetch(url.as_str(), &self.headers, MAX_BODY) {
-                Ok(fetched) => match self.judged(fetched)? {
+                Ok(fetched) => match self.judged(&fetched)? {
                     Judged::Good(reply) => return Ok(reply),
                     Judged::Busy { message, pause_ms } => (message, pause_ms),
                 },
@@ -91,7 +91,7 @@ impl Client {
         }
     }
 
-    fn judged(&self, fetched: Fetched) -> Result<Judged, SourceError> {
+    fn judged(&self, fetched: &Fetched) -> Result<Judged, SourceError> {
         let now = fetched.date.as_deref().and_then(instant);
         match fetched.status {
             200 => match serde_json::from_slice(&fetched.body) {

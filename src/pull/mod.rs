@@ -265,6 +265,11 @@ impl Surroundings {
     }
 }
 
+/// Checks a configuration with its defaults; the field and a sentence.
+pub type Check = fn(&Object, &Outbound) -> Result<(), (String, String)>;
+
+pub type Open = fn(&Object, Surroundings) -> Result<Box<dyn Connector>, SourceError>;
+
 /// A kind of source.
 pub struct SourceKind {
     /// `pull.csv`.
@@ -277,9 +282,9 @@ pub struct SourceKind {
     /// How often it is read when the directory does not say, in minutes; `None` for on request only.
     pub every_minutes: Option<i64>,
     /// What the fields do not say by themselves; the field and what is wrong with it.
-    pub check: fn(&Object, &Outbound) -> Result<(), (String, String)>,
+    pub check: Check,
     /// Makes a connector of a checked configuration.
-    pub open: fn(&Object, Surroundings) -> Result<Box<dyn Connector>, SourceError>,
+    pub open: Open,
 }
 
 impl SourceKind {

@@ -270,8 +270,9 @@ type InScope = Option<HashSet<(Kind, String)>>;
 /// Compares what was read with what is stored.
 pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     let scope = in_scope(&source, rules);
-    let mut plan = Plan { faults: ambiguous(&source, stored, scope.as_ref()), ..Plan::default() };
-    let refused: HashSet<String> = plan.faults.iter().map(|fault| fault.place.clone()).collect();
+    let ambiguous = ambiguous(&source, stored, scope.as_ref());
+    let (refused, faults): (HashSet<String>, Vec<Fault>) = ambiguous.into_iter().unzip();
+    let mut plan = Plan { faults, ..Plan::default() };
     plan.faults.extend(source.faults.iter().cloned());
     let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval;
 
@@ -339,12 +340,12 @@ fn in_scope(source: &Source, rules: &Rules) -> InScope {
 }
 
 /// Accounts that have the name of another one. Who has it in the directory keeps it; of others nobody can
-/// tell whose it is.
+/// tell whose it is. Answers the source's id and the fault of each.
 fn ambiguous(
     source: &Source,
     stored: &Stored,
     scope: Option<&HashSet<(Kind, String)>>,
-) -> Vec<Fault> {
+) -> Vec<(String, Fault)> {
     let mut by_name: HashMap<&str, Vec<&Record>> = HashMap::new();
     for record in source.records.iter().filter(|record| record.kind == Kind::Account) {
         if is_within(scope, record) {
@@ -360,17 +361,18 @@ fn ambiguous(
         for record in records.iter().filter(|record| Some(record.source_id.as_str()) != holder) {
             let other = records.iter().find(|other| other.source_id != record.source_id);
             let other = other.map_or("", |other| other.source_id.as_str());
-            faults.push(Fault {
-                kind: Kind::Account,
-                place: record.source_id.clone(),
-                message: format!(
-                    "the userName \"{name}\" is also that of {other}; it must be unique, ignoring \
-                     letter case."
-                ),
-            });
+            let place = match record.place.is_empty() {
+                true => &record.source_id,
+                false => &record.place,
+            };
+            let message = format!(
+                "the userName \"{name}\" is also that of {other}; it must be unique, ignoring letter case."
+            );
+            let fault = Fault { kind: Kind::Account, place: place.clone(), message };
+            faults.push((record.source_id.clone(), fault));
         }
     }
-    faults.sort_by(|a, b| a.place.cmp(&b.place));
+    faults.sort_by(|(a, _), (b, _)| a.cmp(b));
     faults
 }
 

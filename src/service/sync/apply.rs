@@ -16,7 +16,7 @@ use tokio::sync::RwLock;
 use super::change::{About, Act, Change, Standing};
 use super::drive::{Job, of_fault};
 use super::run::Lease;
-use super::stage::manager_of;
+use super::stage::{digest, manager_of};
 use super::view::{Counts, Tally};
 use crate::event::Reason;
 use crate::pull::Kind;
@@ -51,7 +51,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    fn record(&self) -> &Record {
+    pub(super) fn record(&self) -> &Record {
         match self {
             Self::New { record, .. } => record,
             Self::Changed { update } => &update.record,
@@ -249,7 +249,7 @@ impl<'a> Apply<'a> {
         let mut taken = Vec::new();
         for (item, done) in written {
             let (kind, record) = (item.record().kind, item.record());
-            let digest = record.digest.clone();
+            let made_of = self.digest_of(record);
             let known = match &item {
                 Item::New { .. } => None,
                 Item::Changed { update } => Some((update.known.key, update.deactivates())),
@@ -258,19 +258,19 @@ impl<'a> Apply<'a> {
             match done? {
                 Done::Created(key) => {
                     self.tally(kind).created += 1;
-                    self.digests.push((key, digest));
+                    self.digests.push((key, made_of));
                 }
                 // The next run has to look again at whoever waits for a decision.
                 Done::Unchanged if deactivates && self.held => self.tally(kind).unchanged += 1,
                 Done::Updated if deactivates && self.held => self.tally(kind).updated += 1,
                 Done::Unchanged => {
                     self.tally(kind).unchanged += 1;
-                    self.digests.extend(known.map(|(key, _)| (key, digest)));
+                    self.digests.extend(known.map(|(key, _)| (key, made_of)));
                 }
                 Done::Updated => {
                     let tally = self.tally(kind);
                     *(if deactivates { &mut tally.deactivated } else { &mut tally.updated }) += 1;
-                    self.digests.extend(known.map(|(key, _)| (key, digest)));
+                    self.digests.extend(known.map(|(key, _)| (key, made_of)));
                 }
                 Done::Taken(message) => {
                     taken.push((item, message));
@@ -310,6 +310,21 @@ impl<'a> Apply<'a> {
         let known = self.stored.get(kind, source_id).map(|known| known.id.as_str());
         let new = || self.new_ids.get(&(kind, source_id.to_owned())).map(String::as_str);
         known.or_else(new)
+    }
+
+    /// By the ids of this run: the manager may have come with it.
+    fn digest_of(&self, record: &Record) -> String {
+        let text = record.attributes.as_deref().unwrap_or("{}");
+        let manager = match text.contains("\"manager\"") {
+            true => serde_json::from_str::<Object>(text).ok().and_then(|attributes| {
+                self.id_of(Kind::Account, manager_of(&attributes)?).map(str::to_owned)
+            }),
+            false => None,
+        };
+        match manager {
+            Some(manager) => digest(text, &manager),
+            None => record.digest.clone(),
+        }
     }
 
     /// The attributes as they are sent: references by the ids here.

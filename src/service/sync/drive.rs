@@ -244,7 +244,7 @@ impl Service {
             Faults::Refuse { .. } | Faults::AreListed => false,
         };
         if beyond {
-            return Ok(refused(plan));
+            return Ok(refused(&plan));
         }
         let held = job.settings.guard.holds(&plan.toll);
         if !job.run.dry_run && !job.sync.activated {
@@ -505,12 +505,13 @@ fn rules(job: &Job, capabilities: &Capabilities, finished: &Finished, extent: Ex
 }
 
 /// A read with more faults than the source may have: nothing of it counts.
-fn refused(plan: Plan) -> Outcome {
+fn refused(plan: &Plan) -> Outcome {
     let mut counts = Counts::default();
     let changes: Vec<Change> =
         plan.faults.iter().map(|fault| of_fault(fault, &mut counts)).collect();
     let first = plan.faults.first();
-    let first = first.map(|f| format!("{}: {}", f.place, f.message)).unwrap_or_default();
+    // The sentence of a fault may hold what the row holds: it stands sealed in the diff.
+    let first = first.map(|fault| fault.place.as_str()).unwrap_or_default();
     let message =
         format!("nothing was applied, because of {} faults; the first is {first}", changes.len());
     Outcome { counts, changes, ..Outcome::failed(SourceError::failed(message)) }

@@ -1,5 +1,6 @@
 //! What a dry run would change, without changing it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -30,16 +31,24 @@ impl Apply<'_> {
         members: Vec<MemberChange>,
         removals: Vec<Removal>,
     ) -> Result<Applied, ServiceError> {
+        let new = users.iter().chain(&groups).map(Item::record);
+        let names: HashMap<(Kind, String), String> =
+            new.map(|new| ((new.kind, new.source_id.clone()), new.name.clone())).collect();
         for items in [users, groups] {
             self.show_items(items).await?;
         }
         for change in &members {
             let group = self.id_of(Kind::Group, &change.group).unwrap_or_default().to_owned();
             for (kind, member) in &change.add {
-                let id = self.stored.get(*kind, member).map(|known| known.id.clone());
-                let mut shown = Change::new(About::Membership, Act::Add, Standing::Planned, member);
-                (shown.id, shown.group) = (id, Some(change.group.clone()));
-                self.note(shown);
+                let known = self.stored.get(*kind, member);
+                let new = names.get(&(*kind, member.clone())).cloned();
+                let shown = Change::new(About::Membership, Act::Add, Standing::Planned, member);
+                self.note(Change {
+                    id: known.map(|known| known.id.clone()),
+                    name: new.or_else(|| known.map(|known| known.name.clone())),
+                    group: Some(change.group.clone()),
+                    ..shown
+                });
             }
             for known in &change.remove {
                 let named = (group.as_str(), change.group.as_str());

@@ -116,7 +116,7 @@ impl Stage {
         }
         let active = is_active(&attributes);
         let manager = manager_of(&attributes).unwrap_or_default();
-        // The same reference means another user once there is one.
+        // The same reference may mean another user by now.
         let manager = self.stored.get(Kind::Account, manager).map_or("", |known| known.id.as_str());
         let written = Value::Object(attributes.clone()).to_string();
         let digest = digest(&written, manager);
@@ -167,8 +167,8 @@ pub(super) fn manager_of(attributes: &Object) -> Option<&str> {
     attributes.get(urn::ENTERPRISE_USER)?.get("manager")?.get("value")?.as_str()
 }
 
-/// What tells whether an object has changed.
-fn digest(written: &str, manager: &str) -> String {
+/// What tells whether an object has changed: what the source gives, and whom its reference means here.
+pub(super) fn digest(written: &str, manager: &str) -> String {
     let mut digest = Sha256::new();
     digest.update(written);
     digest.update([0]);

@@ -10,6 +10,7 @@ mod members;
 mod portal;
 mod requests;
 mod serve;
+mod sync;
 mod tls;
 mod webhooks;
 

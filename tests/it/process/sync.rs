@@ -1,0 +1,86 @@
+//! Directories that are read, by command, and a server that is killed while it reads.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{Server, run};
+use crate::support::Client;
+
+const KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
+
+/// Users in the file: enough for the kill to come in between.
+const USERS: usize = 1_500;
+
+#[test]
+fn killed_server_goes_on_with_the_run_and_commands_show_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut server = Server::start_with(folder, &[("ROLLBOOK_API_KEY", KEY)]);
+    let api = Client::new(&server.url, KEY, "application/json");
+    let command = |arguments: &[&str]| {
+        let output = run(folder, arguments);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let json_of =
+        |arguments: &[&str]| -> Value { serde_json::from_str(&command(arguments)).expect("JSON") };
+    let organization = json_of(&["organization", "create", "Example"]);
+    let organization = organization["id"].as_str().expect("an id");
+    let made =
+        ["directory", "create", "Files", "--kind", "pull.csv", "--organization", organization];
+    let directory = json_of(&made)["id"].as_str().expect("an id").to_owned();
+    let rows = |more: &str| {
+        let rows = (1..=USERS).map(|n| format!("{n},user{n}@example.com,Staff\n"));
+        format!("id,userName,groups\n{}{more}", rows.collect::<String>())
+    };
+    let file = folder.join("users.csv");
+    fs::write(&file, rows("")).expect("written");
+    let upload = ["sync", "upload", &*directory, file.to_str().expect("UTF-8")];
+    assert_eq!(json_of(&upload)["name"], "users");
+    assert_eq!(json_of(&["sync", "test", &directory])["users"], USERS);
+
+    let path = format!("/api/v1/directories/{directory}");
+    let asked = api.post(&format!("{path}/sync"), json!({})).expect(202).id();
+    let users = || {
+        let path = format!("/directory_users?directory={directory}&limit=1");
+        let listed = api.get(&path).expect(200).body["data"].clone();
+        listed.as_array().map_or(0, Vec::len)
+    };
+    while users() == 0 {
+        std::thread::yield_now();
+    }
+    server.kill();
+    server.again();
+    let look = || api.get(&format!("{path}/syncs/{asked}?wait=30")).expect(200).body;
+    let ended = look();
+    let counts = &ended["counts"]["users"];
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let number = |name: &str| counts[name].as_u64().expect("a number");
+    assert!(number("unchanged") > 0, "some were there before the kill: {ended}");
+    assert_eq!(number("created") + number("unchanged"), 1_500, "{ended}");
+    // Nobody was told twice of anybody, and nobody was taken for missing.
+    let told = command(&["events", "export", "--directory", &directory]);
+    let of = |name: &str| told.lines().filter(|line| line.contains(&format!("\"{name}\""))).count();
+    assert_eq!(of("dsync.activated"), 1);
+    assert_eq!(of("dsync.user.created"), USERS);
+    assert_eq!(of("dsync.group.user_added"), USERS);
+    assert_eq!((of("dsync.user.updated"), of("dsync.user.deleted")), (0, 0));
+
+    fs::write(&file, rows("9999,new@example.com,Staff\n")).expect("written");
+    command(&upload);
+    let dry = command(&["sync", "run", &directory, "--dry-run"]);
+    assert!(dry.contains("+ user new@example.com (9999)\n"), "{dry}");
+    assert!(dry.contains("+ membership new@example.com (9999) of group Staff\n"), "{dry}");
+    fs::write(&file, "id,userName,groups\n1,user1@example.com,Staff\n").expect("written");
+    command(&upload);
+    let held = command(&["sync", "run", &directory]);
+    assert!(held.contains("- user user2@example.com (2) [pull_missing] held\n"), "{held}");
+    assert!(held.contains("held: it takes away 1499 of 1500 active users"), "{held}");
+    let runs = command(&["sync", "runs", &directory]);
+    let newest = runs.split_whitespace().next().expect("a run").to_owned();
+    assert!(command(&["sync", "reject", &directory, &newest]).contains("rejected"));
+    assert!(command(&["sync", "show", &directory, &newest]).contains("rejected"));
+    assert!(!run(folder, &["sync", "approve", &directory, &newest]).status.success());
+}
