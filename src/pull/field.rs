@@ -278,7 +278,8 @@ mod tests {
     ];
 
     fn object(value: Value) -> Object {
-        value.as_object().expect("an object").clone()
+        let Value::Object(object) = value else { panic!("an object") };
+        object
     }
 
     #[test]

@@ -212,14 +212,17 @@ fn toll_counts_each_user_once_and_an_empty_source_is_held() {
     assert_eq!(Guard::default().holds(&few.toll), None);
 }
 
+/// Kind, id and name.
+type Thing = (Kind, String, String);
+
+/// Group and member.
+type Edge = (String, String);
+
 /// Applies a plan to a model of the store.
-fn applied(
-    plan: &Plan,
-    stored: &Stored,
-) -> (BTreeSet<(Kind, String, String)>, BTreeSet<(String, String)>) {
+fn applied(plan: &Plan, stored: &Stored) -> (BTreeSet<Thing>, BTreeSet<Edge>) {
     let gone: HashSet<i64> = plan.removals.iter().map(|removal| removal.known.key).collect();
     let stays = |key: &i64| !gone.contains(key);
-    let mut things: BTreeSet<(Kind, String, String)> = BTreeSet::new();
+    let mut things = BTreeSet::new();
     for known in stored.things.iter().filter(|known| stays(&known.key)) {
         let update = plan.updates.iter().find(|update| update.known.key == known.key);
         let name = update.map_or(&known.name, |update| &update.record.name);
@@ -247,7 +250,9 @@ fn applied(
     (things, members)
 }
 
-type World = (BTreeSet<(u8, u8)>, BTreeSet<u8>, BTreeSet<(u8, u8)>);
+type Pairs = BTreeSet<(u8, u8)>;
+
+type World = (Pairs, BTreeSet<u8>, Pairs);
 
 /// Users with names, groups, memberships of users and groups.
 fn worlds() -> impl Strategy<Value = World> {

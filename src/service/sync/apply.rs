@@ -387,7 +387,7 @@ impl<'a> Apply<'a> {
         if whole {
             return self.service.replace(access, &resource_type, &known.id, None, body).await;
         }
-        let patch = replacing(body);
+        let patch = replacing(&body);
         self.service.patch(access, &resource_type, &known.id, None, &patch).await
     }
 
@@ -512,7 +512,7 @@ pub(super) fn patch(operations: Vec<Value>) -> Object {
 }
 
 /// Sets what is there; null takes away.
-pub(super) fn replacing(attributes: Object) -> Object {
+pub(super) fn replacing(attributes: &Object) -> Object {
     patch(vec![json!({"op": "replace", "value": attributes})])
 }
 

@@ -42,7 +42,7 @@ impl Apply<'_> {
         let service = self.service;
         match (change.kind, change.action) {
             (About::User, Act::Deactivate) => {
-                let body = replacing(Object::from_iter([("active".to_owned(), false.into())]));
+                let body = replacing(&Object::from_iter([("active".to_owned(), false.into())]));
                 let done = self.tried(Some(reason), |access| {
                     let (id, body) = (id.clone(), body.clone());
                     async move {

@@ -146,7 +146,7 @@ impl Apply<'_> {
         if self.whole && update.known.kind == Kind::Account {
             return self.service.replacement(access, resource_type, id, None, body);
         }
-        let patch = replacing(body);
+        let patch = replacing(&body);
         self.service.patching(access, resource_type, id, None, &patch)
     }
 }

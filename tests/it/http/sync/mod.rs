@@ -3,6 +3,7 @@
 mod csv;
 mod guard;
 mod manage;
+mod replicas;
 mod scim;
 
 use std::collections::BTreeMap;
