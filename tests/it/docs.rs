@@ -121,3 +121,32 @@ fn each_setting_is_documented_and_no_other() {
         assert_eq!(unknown, Vec::<String>::new(), "{file}");
     }
 }
+
+/// The pages of the sources say what their configurations hold.
+mod sources {
+    use super::*;
+    use rollbook::pull::connectors::ALL;
+
+    #[test]
+    fn each_source_has_a_page_with_exactly_its_fields() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sources");
+        let read = |name: &str| {
+            fs::read_to_string(root.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+        };
+        let index = read("README.md");
+        for kind in ALL {
+            let name = kind.name.trim_start_matches("pull.");
+            let page = read(&format!("{name}.md"));
+            assert!(index.contains(&format!("]({name}.md) | `{}` |", kind.name)), "{name}");
+            // `| `field`, `field` | what it is |`
+            let rows = page.lines().filter(|line| line.starts_with("| `"));
+            let cells = rows.filter_map(|row| row.split(" | ").next());
+            let written: BTreeSet<String> = cells
+                .flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned))
+                .collect();
+            let fields: BTreeSet<String> =
+                kind.fields.iter().map(|field| field.name.to_owned()).collect();
+            assert_eq!(written, fields, "{name}");
+        }
+    }
+}

@@ -111,11 +111,11 @@ impl Target {
             return Self::parse(&path.replace("urn:", &format!("{ENTERPRISE_USER}:")))
                 .unwrap_or(Self::Beside);
         }
-        Self::parse(header).unwrap_or_else(|_| match SCHEMAS.user().attribute(header) {
-            // Under such a name it would be read as the attribute.
-            Some(_) => Self::Ignored,
-            None => Self::Beside,
-        })
+        let base = header.split(['.', '[']).next().unwrap_or_default().trim();
+        // Under such a name it would be read as the attribute.
+        let is_path = SCHEMAS.user().attribute(base).is_some() || header.starts_with("urn:");
+        let otherwise = if is_path { Self::Ignored } else { Self::Beside };
+        Self::parse(header).unwrap_or(otherwise)
     }
 
     /// Reads what the configuration says: a path of SCIM, or one of the words of this connector.
@@ -293,6 +293,8 @@ mod tests {
             ("password", Target::Ignored),
             ("meta", Target::Ignored),
             ("Shoe size", Target::Beside),
+            ("emails.value", Target::Ignored),
+            ("urn:example:x", Target::Ignored),
             ("", Target::Ignored),
         ] {
             assert_eq!(Target::of_header(header), target, "{header}");

@@ -300,7 +300,10 @@ impl<'a> Apply<'a> {
         let kept: Result<(), StoreError> = self
             .service
             .store
-            .write("sync_digests", move |tx| tx.sync_digests_put(key, &digests))
+            .write("sync_digests", move |tx| match tx.directory_share(key)? {
+                Some(shared) if shared.state != "deleting" => tx.sync_digests_put(key, &digests),
+                _ => Ok(()),
+            })
             .await;
         Ok(kept?)
     }

@@ -51,7 +51,12 @@ impl Service {
             let (run_id, chunk) = (run.id.clone(), chunk.to_vec());
             let put: Result<(), StoreError> = self
                 .store
-                .write("sync_changes", move |tx| tx.change_put(key, &run_id, &chunk))
+                .write("sync_changes", move |tx| match tx.directory_share(key)? {
+                    Some(shared) if shared.state != "deleting" => {
+                        tx.change_put(key, &run_id, &chunk)
+                    }
+                    _ => Ok(()),
+                })
                 .await;
             put?;
         }
