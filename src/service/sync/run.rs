@@ -118,6 +118,19 @@ impl Heart {
     }
 }
 
+/// Serves a directory on this thread: a large run must not take the time of those who send events.
+fn serve_alone(service: &Arc<Service>, key: i64, runner: String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    match runtime {
+        Ok(runtime) => {
+            service.syncs.metrics.running.inc();
+            runtime.block_on(service.serve_source(key, runner));
+            service.syncs.metrics.running.dec();
+        }
+        Err(error) => tracing::warn!(%error, "a directory cannot be read"),
+    }
+}
+
 impl Service {
     /// Ends every lease. For a process that has the database to itself: whoever held one has stopped.
     pub async fn release_syncs(&self) -> Result<(), ServiceError> {
@@ -171,12 +184,14 @@ impl Service {
         for key in claimed? {
             let Ok(place) = Arc::clone(&self.syncs.readers).acquire_owned().await else { break };
             let (service, runner) = (Arc::clone(self), runner.clone());
-            tokio::spawn(async move {
+            let thread = std::thread::Builder::new().name("sync".to_owned());
+            let started = thread.spawn(move || {
                 let _place = place;
-                service.syncs.metrics.running.inc();
-                service.serve_source(key, runner).await;
-                service.syncs.metrics.running.dec();
+                serve_alone(&service, key, runner);
             });
+            if let Err(error) = started {
+                tracing::warn!(%error, "there is no thread for a directory; it waits for its lease");
+            }
         }
         Ok(())
     }

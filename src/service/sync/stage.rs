@@ -20,6 +20,11 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Longest id of a source, in bytes.
 const MAX_ID: usize = 512;
 
+/// Most accounts and groups of a source, and most memberships: a list without an end must not take the
+/// memory of the process.
+const MAX_OBJECTS: usize = 2_000_000;
+const MAX_MEMBERSHIPS: usize = 20_000_000;
+
 /// Faults that are kept of a read; the others are counted as one.
 const MAX_FAULTS: usize = 1_000;
 
@@ -64,6 +69,7 @@ pub(super) struct Stage {
     progress: Arc<Progress>,
     pub(super) source: Source,
     unlisted_faults: usize,
+    memberships: usize,
 }
 
 impl Stage {
@@ -75,8 +81,18 @@ impl Stage {
         again: bool,
         (stop, progress): (Arc<AtomicBool>, Arc<Progress>),
     ) -> Self {
-        let (source, unlisted_faults) = (Source::default(), 0);
-        Self { service, access, stored, filter, again, stop, progress, source, unlisted_faults }
+        Self {
+            service,
+            access,
+            stored,
+            filter,
+            again,
+            stop,
+            progress,
+            source: Source::default(),
+            unlisted_faults: 0,
+            memberships: 0,
+        }
     }
 
     /// What was read.
@@ -208,6 +224,13 @@ impl Sink for Stage {
                     return Ok(());
                 }
             }
+        }
+        self.memberships += usize::from(kind == Kind::Membership);
+        if self.source.len() >= MAX_OBJECTS || self.memberships > MAX_MEMBERSHIPS {
+            return Err(SourceError::failed(format!(
+                "the source lists more than {MAX_OBJECTS} accounts and groups or {MAX_MEMBERSHIPS} \
+                 memberships"
+            )));
         }
         match (kind, action) {
             (Kind::Membership, Action::Upsert) => {
