@@ -46,9 +46,10 @@ const COLUMNS: &str = "SELECT s.directory_key, s.config, s.cursor, s.next_at, s.
 
 /// Which directories there is something to do for: nobody has them, they are not stopped, and their time
 /// has come or somebody has asked for a run.
-const DUE: &str = "s.lease <= ? AND d.state IN ('validating', 'linked', 'invalid_credentials', \
-     'error') AND (s.next_at <= ? OR EXISTS (SELECT 1 FROM sync_run r \
-     WHERE r.directory_key = s.directory_key AND r.status IN ('pending', 'running', 'approved')))";
+const DUE: &str = "s.directory_key IN (SELECT n.directory_key FROM sync_directory n \
+     WHERE n.next_at <= ? UNION ALL SELECT r.directory_key FROM sync_run r \
+     WHERE r.status IN ('pending', 'running', 'approved')) AND s.lease <= ? \
+     AND d.state IN ('validating', 'linked', 'invalid_credentials', 'error')";
 
 /// A resource that came from a source.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]

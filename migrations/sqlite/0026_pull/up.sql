@@ -59,7 +59,7 @@ CREATE TABLE sync_file (
     uploaded      BIGINT NOT NULL,
     data          TEXT   NOT NULL,
     PRIMARY KEY (directory_key, name, part)
-) WITHOUT ROWID;
+);
 
 -- What a resource was made of, to know that nothing has changed without reading it.
 CREATE TABLE sync_digest (

@@ -4,10 +4,11 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Answer, failed, json_or_default, manager, ok, parameters, query};
+use super::{Answer, failed, manager, ok, parameters, query};
 use crate::http::State;
 use crate::http::body::{self, Query};
 use crate::http::error::HttpError;
+use crate::http::once::once_or_default;
 use crate::scim::ScimError;
 use crate::service::error::AdminError;
 use crate::service::sync::{DiffParameters, MAX_FILE_BYTES};
@@ -35,9 +36,11 @@ pub(super) async fn sync(
     state: Data<State>,
 ) -> Answer {
     let access = manager(&request, &state).await?;
-    let wanted = json_or_default(&request, payload).await?;
-    let run = state.service.sync_request(&access, &id, wanted).await.map_err(failed)?;
-    Ok(HttpResponse::Accepted().json(run))
+    once_or_default(&request, payload, &state, access, async move |service, access, wanted| {
+        let run = service.sync_request(&access, &id, wanted).await.map_err(failed)?;
+        Ok(HttpResponse::Accepted().json(run))
+    })
+    .await
 }
 
 pub(super) async fn list(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {

@@ -64,7 +64,12 @@ fn stopped_directory_is_not_read(app: &TestApp) {
     let answer = app.api.post(&format!("{}/sync", source.path), json!({}));
     api_error(&answer, 409, "directory_stopped");
     app.api.patch(&source.path, json!({"state": "linked"})).expect(200);
-    source.sync();
+    // The same request again is the same run.
+    let path = format!("{}/sync", source.path);
+    let again = || app.api.send("POST", &path, &[("Idempotency-Key", "once")], None).expect(202);
+    let run = again().id();
+    assert_eq!(run, again().id());
+    assert_eq!(source.ended(&run)["status"], "completed");
     for (body, field) in [
         (json!({"mode": "half"}), "mode"),
         (json!({"settings": {}}), "settings"),
