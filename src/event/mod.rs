@@ -18,6 +18,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::ScimActiveFalse, Self::ScimDelete, Self::OutOfScope, Self::DirectoryDeleted]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ScimActiveFalse => "scim_active_false",
@@ -42,6 +48,15 @@ pub mod name {
     pub const GROUP_USER_REMOVED: &str = "dsync.group.user_removed";
     pub const TOKEN_CREATED: &str = "dsync.token.created";
     pub const TOKEN_REVOKED: &str = "dsync.token.revoked";
+
+    /// For the native readers, and for webhooks that ask for them.
+    pub const ALARM_RAISED: &str = "rollbook.alarm.raised";
+    pub const ALARM_RESOLVED: &str = "rollbook.alarm.resolved";
+
+    /// Whether the read API shows events of that name: those that its SDKs know.
+    pub fn is_in_read_api(name: &str) -> bool {
+        name.starts_with("dsync.")
+    }
 
     pub const ALL: [&str; 12] = [
         ACTIVATED,

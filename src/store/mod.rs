@@ -21,10 +21,13 @@ mod range;
 mod sql;
 mod sqlite_lane;
 
+pub mod alarm;
 pub mod api_key;
 pub mod app_read;
 pub mod app_user;
 pub mod async_request;
+pub mod brake;
+pub mod brake_note;
 pub mod client;
 pub mod consumer;
 pub mod departed;

@@ -9,7 +9,7 @@ use super::names::Names;
 use crate::support::TestApp;
 
 /// When somebody was last seen. B's own token moves these when it is tried in a wrong place.
-const SIGHTINGS: [&str; 2] = ["last_used", "last_request"];
+const SIGHTINGS: [&str; 3] = ["last_used", "last_request", "longest_silence"];
 
 #[derive(QueryableByName)]
 struct Line {

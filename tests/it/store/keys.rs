@@ -26,9 +26,10 @@ const OF_NO_DIRECTORY: [(&str, &str); 9] = [
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.
-const WITHOUT: [(&str, &str); 2] = [
+const WITHOUT: [(&str, &str); 3] = [
     ("sqlite resource (key)", "the row id of SQLite, which is one machine"),
     ("sqlite event (key)", "the row id of SQLite, which is one machine"),
+    ("sqlite event_held (key)", "the row id of SQLite, which is one machine"),
 ];
 
 #[derive(QueryableByName)]
