@@ -203,6 +203,9 @@ impl App {
                 if let Err(error) = service.prune_pending_members().await {
                     tracing::warn!(%error, "pending members are not pruned yet");
                 }
+                if let Err(error) = service.finish_brakes().await {
+                    tracing::warn!(%error, "brakes are not let go yet");
+                }
                 if let Err(error) = service.prune_assertions().await {
                     tracing::warn!(%error, "used assertions are not pruned yet");
                 }
@@ -248,6 +251,15 @@ impl App {
                     tracing::warn!(%error, "the lag of consumers is not known");
                 }
                 tokio::time::sleep(MEASURE_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.watch_alarms().await {
+                    tracing::warn!(%error, "alarms are not looked for yet");
+                }
+                tokio::time::sleep(PURGE_EVERY).await;
             }
         });
         // Whom policies take access from does not wait for a large deletion or conversion.

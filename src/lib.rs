@@ -31,6 +31,8 @@
 //!   [`service::context::Settings`].
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
+//! - What a directory may take away before somebody looks: `src/service/brake/`; an alarm: a kind in
+//!   `src/service/alarms/mod.rs`, raised in the unit that finds the condition.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.

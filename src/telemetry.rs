@@ -132,6 +132,7 @@ impl Metrics {
         );
         service.store.metrics().register(&mut registry);
         service.policy_metrics.register(&mut registry);
+        service.alarm_metrics.register(&mut registry);
         service.event_log.metrics.register(&mut registry);
         service.intent_metrics.register(&mut registry);
         service.records.metrics.register(&mut registry);

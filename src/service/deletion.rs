@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::ServiceError;
+use super::brake::Telling;
 use super::exchange::{Changed, Listed};
 use super::lifecycle;
 use super::record::{MAX_NAMED, Recorder, object};
@@ -14,6 +15,8 @@ use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, convert};
 use crate::scim::schema::MANAGER;
 use crate::scim::urn;
+use crate::store::brake::Taken;
+use crate::store::brake_note::Lost;
 use crate::store::intent::Ending;
 use crate::store::pending::Guard;
 use crate::store::resource::ResourceRow;
@@ -42,7 +45,7 @@ impl Deletion {
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
         site.refuse_during_intent(tx, row.key)?;
-        if site.resource_type.is_group() && self.begin_emptying(tx, row.key, &recorder)? {
+        if site.resource_type.is_group() && self.begin_emptying(tx, &row, &mut recorder)? {
             return Ok(Deleted::Begun { key: row.key });
         }
         self.delete(tx, &row, &mut recorder)?;
@@ -53,11 +56,12 @@ impl Deletion {
     fn begin_emptying(
         &self,
         tx: &mut Tx<'_>,
-        key: i64,
-        recorder: &Recorder<'_>,
+        found: &ResourceRow,
+        recorder: &mut Recorder<'_>,
     ) -> Result<bool, ServiceError> {
         let (site, directory_key) = (&self.site, self.site.directory.key);
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
+        let key = found.key;
         if !tx.member_exceeds(directory_key, key, most)? {
             return Ok(false);
         }
@@ -85,6 +89,9 @@ impl Deletion {
             site.empty(tx, row.key, recorder)?;
             return Ok(false);
         }
+        if tx.holds(directory_key) {
+            tx.brake_note_emptied(directory_key, row.key)?;
+        }
         tx.intent_emptied_forget(directory_key, row.key)?;
         tx.intent_close(directory_key, row.key)?;
         self.delete(tx, row, recorder)?;
@@ -106,12 +113,20 @@ impl Deletion {
         site.refuse_during_intent(tx, row.key)?;
         let document = Document::stored(object(&row.doc));
         let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
+        let taken = self.taken(tx, &row, recorder)?;
+        // Of a user who is inactive already nothing is left among the active ones.
+        let users = taken.users.min(i64::from(row.active));
+        recorder.takes_away(tx, taken, Taken { users, ..taken })?;
+        if tx.holds(directory_key) {
+            recorder.note_loss(tx, Lost::Deleted, row.key)?;
+            tx.brake_note_all_members(directory_key, row.key)?;
+        }
         let left = match columns.user_name_key {
             Some(name) if site.resource_type.is_user() => {
                 lifecycle::depart(tx, recorder, &row, &groups, (name, columns.external_id))?
             }
             _ => {
-                recorder.deleted(tx, &row, None)?;
+                recorder.deleted(tx, &row, &row, None)?;
                 Vec::new()
             }
         };
@@ -138,12 +153,48 @@ impl Deletion {
     }
 }
 
+impl Deletion {
+    /// What goes with a resource: a user, or the memberships in a group. Those of the user are not counted.
+    fn taken(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        recorder: &Recorder<'_>,
+    ) -> Result<Taken, StoreError> {
+        let site = &self.site;
+        if site.resource_type.is_user() {
+            let users = i64::from(row.app_state.is_visible());
+            return Ok(Taken { users, ..Taken::default() });
+        }
+        // A group with more members has lost them before.
+        if !site.resource_type.is_group() || !recorder.counts(tx) {
+            return Ok(Taken::default());
+        }
+        let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
+        let members = tx.member_keys(site.directory.key, row.key, 0, most)?;
+        Ok(Taken {
+            memberships: i64::try_from(members.len()).unwrap_or(i64::MAX),
+            role_groups: i64::from(recorder.gives_role(row)),
+            users: 0,
+        })
+    }
+}
+
 impl Site {
     /// Ends as many memberships in a group as go into one unit. The end of a group is one event; its
     /// members make none, unless a user goes before the group: who has left is noted for that.
-    fn empty(&self, tx: &mut Tx<'_>, key: i64, recorder: &Recorder<'_>) -> Result<(), StoreError> {
+    fn empty(
+        &self,
+        tx: &mut Tx<'_>,
+        key: i64,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(), StoreError> {
         let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
         let leaving = tx.member_keys(self.directory.key, key, 0, most)?;
+        let memberships = i64::try_from(leaving.len()).unwrap_or(i64::MAX);
+        let leave = Taken { memberships, ..Taken::default() };
+        recorder.takes_away(tx, leave, leave)?;
+        recorder.note_members(tx, key, &leaving, Telling::Silent)?;
         let left = tx.member_remove(self.directory.key, key, &leaving)?;
         tx.intent_emptied_add(self.directory.key, key, &left)?;
         lifecycle::note_groupless(tx, recorder, &leaving)
@@ -235,6 +286,7 @@ impl Site {
         recorder: &mut Recorder<'_>,
     ) -> Result<(), ServiceError> {
         let Some(row) = tx.resource_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
+        recorder.note_loss(tx, Lost::Manager, key)?;
         let mut document = object(&row.doc);
         if let Some(Value::Object(enterprise)) = document.get_mut(urn::ENTERPRISE_USER) {
             enterprise.shift_remove("manager");

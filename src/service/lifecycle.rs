@@ -10,12 +10,14 @@
 //! user holds the user's groups and the user against every other unit, so that no membership comes
 //! or goes unseen.
 
+use super::brake::Telling;
 use super::exchange::Listed;
 use super::membership::Outcome;
 use super::record::{MAX_NAMED, Recorder, object};
 use crate::event::{Reason, name};
 use crate::scim::resource::project::strip_hidden;
 use crate::store::app_user::AppUser;
+use crate::store::brake::Taken;
 use crate::store::departed::DepartedRow;
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
@@ -44,7 +46,7 @@ pub(super) fn tell(
             let groups = [groups, &emptied(tx, recorder, new.key)?].concat();
             let groups = group_rows(tx, recorder, &groups)?;
             recorder.left(tx, old, &groups, reason)?;
-            recorder.deleted(tx, new, Some(reason))
+            recorder.deleted(tx, old, new, Some(reason))
         }
         (false, true) => {
             // The app is not told that the user is in these.
@@ -89,6 +91,9 @@ pub(super) fn strip(
         return Ok(named);
     }
     let directory_key = recorder.directory.key;
+    for group in groups {
+        recorder.note_members(tx, *group, &[user.key], Telling::Told)?;
+    }
     tx.membership_strip(directory_key, user.key)?;
     for group in groups {
         tx.resource_touch(directory_key, *group, recorder.now)?;
@@ -128,6 +133,9 @@ pub(super) fn left(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
+    let memberships = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+    recorder.takes_away(tx, Taken { memberships, ..Taken::default() }, Taken::default())?;
+    recorder.note_members(tx, group.key, keys, Telling::Told)?;
     note_groupless(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
@@ -165,6 +173,16 @@ pub(super) fn joined(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
+    rejoined(tx, recorder, keys)?;
+    recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
+}
+
+/// Brings those of some users back who were suspended for being in no group: they are in one now.
+pub(super) fn rejoined(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
     if may_lift(recorder) {
         for keys in keys.chunks(CHUNK) {
             for user in tx.app_user_lock(recorder.directory.key, keys)? {
@@ -174,7 +192,7 @@ pub(super) fn joined(
             }
         }
     }
-    recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
+    Ok(())
 }
 
 /// The user is in a group again. Memberships are told by those who made them: there were none.
@@ -208,7 +226,7 @@ pub(super) fn depart(
     let groups = group_rows(tx, recorder, &groups)?;
     recorder.left(tx, row, &groups, reason)?;
     if !recorder.in_force.policies.keeps_departed() {
-        recorder.deleted(tx, row, Some(reason))?;
+        recorder.deleted(tx, row, row, Some(reason))?;
         return Ok(groups);
     }
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
@@ -278,7 +296,7 @@ fn end(
     departed: DepartedRow,
 ) -> Result<(), StoreError> {
     let row = departed_row(departed);
-    recorder.deleted(tx, &row, Some(Reason::ScimDelete))
+    recorder.deleted(tx, &row, &row, Some(Reason::ScimDelete))
 }
 
 /// A departed user as the inactive user that the app sees.

@@ -7,8 +7,10 @@
 //! keeps records of what clients sent.
 
 pub mod administer;
+pub mod alarms;
 pub mod asynchronous;
 pub mod authenticate;
+pub mod brake;
 pub mod bulk;
 pub mod client;
 mod content;
@@ -88,6 +90,7 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    pub alarm_metrics: alarms::AlarmMetrics,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     pub intent_metrics: intent::IntentMetrics,
@@ -166,6 +169,7 @@ impl Service {
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            alarm_metrics: alarms::AlarmMetrics::default(),
             event_log: events::EventLog::default(),
             intent_metrics: intent::IntentMetrics::default(),
             members_at_once: intent::MEMBERS_AT_ONCE,

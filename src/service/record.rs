@@ -13,7 +13,7 @@ use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attribut
 use crate::scim::Object;
 use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
-use crate::store::event::NewEvent;
+use crate::store::event::{NewEvent, Undoable};
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
 
@@ -121,9 +121,25 @@ impl Recorder<'_> {
         resource_id: &str,
         data: String,
         reason: Option<Reason>,
+        undoable: impl FnOnce(&Self) -> Undoable,
     ) -> Result<(), StoreError> {
         let new = self.event(event, resource_id, data, reason);
-        tx.event_append(self.directory.key, &new)
+        self.write(tx, &new, undoable)
+    }
+
+    /// Writes an event, or puts it behind those that wait. What waits has no id yet.
+    fn write(
+        &mut self,
+        tx: &mut Tx<'_>,
+        new: &NewEvent,
+        undoable: impl FnOnce(&Self) -> Undoable,
+    ) -> Result<(), StoreError> {
+        let key = self.directory.key;
+        if !tx.holds(key) {
+            return tx.event_write(key, new);
+        }
+        self.event_ids.take_back(&new.id);
+        tx.event_hold(key, new, &undoable(self))
     }
 
     fn event(
@@ -145,7 +161,22 @@ impl Recorder<'_> {
         told: Option<&Told>,
     ) -> Result<(), StoreError> {
         match self.creation(row, told) {
-            Some(new) => tx.event_append(self.directory.key, &new),
+            Some(new) => self.write(tx, &new, |_| Undoable::default()),
+            None => Ok(()),
+        }
+    }
+
+    /// An event that shows a user as it is, for a fold that compares it with what was told before.
+    pub(super) fn told_as(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        match self.view(row) {
+            Some(data) => {
+                self.append(tx, event, &row.id, data.to_string(), None, |_| Undoable::default())
+            }
             None => Ok(()),
         }
     }
@@ -183,19 +214,28 @@ impl Recorder<'_> {
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        self.append(tx, event, &new.id, data.to_string(), reason)
+        let before = || Undoable { before: Some(before.to_string()), member: None };
+        self.append(tx, event, &new.id, data.to_string(), reason, |_| before())
     }
 
+    /// `old` is the resource as the app was told last.
     pub(super) fn deleted(
         &mut self,
         tx: &mut Tx<'_>,
+        old: &ResourceRow,
         row: &ResourceRow,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         let event =
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, data.to_string(), reason),
+            Some(data) => {
+                let before = |recorder: &Self| Undoable {
+                    before: recorder.view(old).map(|view| view.to_string()),
+                    member: None,
+                };
+                self.append(tx, event, &row.id, data.to_string(), reason, before)
+            }
             None => Ok(()),
         }
     }
@@ -280,7 +320,8 @@ impl Recorder<'_> {
             "user": user,
             "group": group_view,
         });
-        self.append(tx, event, group_id, data.to_string(), reason)
+        let of = |_: &Self| Undoable { before: None, member: Some(member.id.clone()) };
+        self.append(tx, event, group_id, data.to_string(), reason, of)
     }
 }
 

@@ -18,6 +18,8 @@ use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Columns, Document};
 use crate::scim::{Object, ResourceType, ScimError};
+use crate::store::brake::{Brake, Taken};
+use crate::store::brake_note::Lost;
 use crate::store::pending::Guard;
 use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
@@ -325,6 +327,9 @@ impl Site {
             Some(shared) if shared.state == State::Deleting.as_str() => {
                 Err(ScimError::new(403, DELETING).into())
             }
+            Some(shared) if shared.brake.as_deref() == Some(Brake::Undoing.as_str()) => {
+                Err(ServiceError::UndoRuns)
+            }
             // The document was checked against schemas that are no longer the directory's.
             Some(shared)
                 if shared.converting || shared.schema_version != self.directory.schema_version =>
@@ -458,6 +463,13 @@ impl Site {
             None if fate.moves_memberships(row.app_state) => row.app_state,
             _ => fate.state,
         };
+        let ends = rt.is_user() && row.active && !content.columns.active;
+        if ends {
+            let users = i64::from(row.app_state == AppState::Active);
+            let taken = Taken { users, ..Taken::default() };
+            recorder.takes_away(tx, taken, taken)?;
+            recorder.note_loss(tx, Lost::Inactive, row.key)?;
+        }
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
             let written =

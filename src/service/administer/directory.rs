@@ -11,6 +11,7 @@ use crate::clock::{Clock, Ids};
 use crate::event::{Reason, name};
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
+use crate::service::brake;
 use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
@@ -391,13 +392,15 @@ impl Service {
                     return Ok(());
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                let mut ids = ids.clone();
+                brake::let_go(tx, row.key, &mut ids, now)?;
                 let deleting = State::Deleting.as_str();
                 tx.directory_update(row.key, &row.name, deleting, &row.settings, &row.config, now)?;
                 tx.token_delete_all(row.key)?;
                 tx.event_append(
                     row.key,
                     &NewEvent {
-                        id: ids.clone().next("event"),
+                        id: ids.next("event"),
                         event: name::DELETED,
                         resource_id: row.id.clone(),
                         data: deleted(&row).to_string(),

@@ -63,6 +63,11 @@ impl EventLog {
         Self { retention, ..self }
     }
 
+    /// How long events are kept.
+    pub fn kept_for(&self) -> Span {
+        self.retention
+    }
+
     /// Tells of every position that the process sees.
     pub fn positions(&self) -> watch::Receiver<i64> {
         self.last.subscribe()

@@ -142,15 +142,30 @@ struct Filter {
     /// The organizations that the reader may see and wants.
     organizations: Option<Vec<String>>,
     directory: Option<i64>,
+    reader: Reader,
+}
+
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// An SDK, which knows events of directories alone.
+    ReadApi,
+    Native,
 }
 
 impl Filter {
+    /// Whether the reader is shown events of that name at all.
+    fn shows(&self, event: &str) -> bool {
+        self.reader == Reader::Native || name::is_in_read_api(event)
+    }
+
     fn looks_at_heads(&self) -> bool {
         self.names.is_some() || self.range.is_some()
     }
 
     fn passes(&self, head: &LogHead) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(&head.event))
+        self.shows(&head.event)
+            && self.names.as_ref().is_none_or(|names| names.contains(&head.event))
             && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
     }
 
@@ -256,9 +271,12 @@ fn read(
     let directories = filter.directories(tx)?;
     let mut stretch = Stretch { order, beyond, directories, limit };
     if !filter.looks_at_heads() {
-        let LogPart { rows, full } = tx.log_rows(&stretch)?;
-        let all = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
-        let stopped = rows.last().filter(|_| full && !all).map(place);
+        let LogPart { mut rows, full } = tx.log_rows(&stretch)?;
+        let (read, last) = (rows.len(), rows.last().map(place));
+        rows.retain(|row| filter.shows(&row.event));
+        // Who was shown less than was read goes on behind what was read.
+        let all = rows.len() == read && i64::try_from(read).unwrap_or(i64::MAX) >= limit;
+        let stopped = last.filter(|_| full && !all);
         return Ok(Found { rows, stopped, end });
     }
     stretch.limit = CHUNK;
@@ -329,6 +347,7 @@ impl Service {
             range,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory: None,
+            reader: Reader::ReadApi,
         };
         let (request, allowed) = (query.page.clone(), access.organization_ids.clone());
         let found: Found = self
@@ -370,6 +389,7 @@ impl Service {
             range: None,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory,
+            reader: Reader::Native,
         };
         let (start, limit, owner) = (query.start.clone(), query.limit, access.owner());
         let allowed = access.organization_ids.clone();
