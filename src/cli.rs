@@ -3,6 +3,7 @@
 //! on a local port.
 
 mod backup;
+mod brake;
 mod check;
 mod events;
 mod requests;
@@ -64,6 +65,11 @@ enum Command {
     /// What the app is told
     #[command(subcommand)]
     Events(events::Events),
+    /// The brake of a directory that takes away too much
+    #[command(subcommand)]
+    Brake(brake::Brake),
+    /// What needs attention
+    Alarms(brake::Alarms),
 }
 
 #[derive(Subcommand, Debug)]
@@ -301,6 +307,8 @@ fn call(command: Command) -> Call {
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
+        Command::Brake(command) => brake::brake(command),
+        Command::Alarms(wanted) => brake::alarms(wanted),
         Command::Serve
         | Command::Migrate
         | Command::Health

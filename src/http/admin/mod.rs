@@ -1,5 +1,6 @@
 //! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, API keys.
 
+mod alarms;
 mod events;
 mod handlers;
 mod requests;
@@ -68,6 +69,14 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .put(h::profile_put)
                     .patch(h::profile_patch),
             )
+            .service(
+                methods("/directories/{id}/brake", "GET, PUT")
+                    .get(alarms::brake_get)
+                    .put(alarms::brake_put),
+            )
+            .service(methods("/directories/{id}/brake/release", "POST").post(alarms::brake_release))
+            .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
+            .service(methods("/alarms", "GET").get(alarms::list))
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
             .service(methods("/directories/{id}/requests", "GET").get(requests::list))
             .service(methods("/directories/{id}/requests/{request}", "GET").get(requests::get))

@@ -10,6 +10,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         directories(),
         parts(),
         requests(),
+        brakes(),
         events(),
         tokens(),
         oauth_clients(),
@@ -159,6 +160,27 @@ fn requests() -> Vec<Attack> {
 }
 
 /// The event log, which all share.
+/// The brake of B's directory, and alarms, of which A sees its own alone.
+fn brakes() -> Vec<Attack> {
+    let one = "/directories/{id}/brake";
+    let (theirs, mine) = ("/directories/{directory}/brake", "/directories/{a_directory}/brake");
+    let [release, undo] = ["/directories/{id}/brake/release", "/directories/{id}/brake/undo"];
+    vec![
+        operator(one, "GET", theirs, 404),
+        operator(one, "GET", mine, 200),
+        operator(one, "PUT", theirs, 404).body(json!({"mode": "off"})),
+        operator(release, "POST", &format!("{theirs}/release"), 404).body(json!({})),
+        operator(release, "POST", &format!("{mine}/release"), 409).body(json!({})),
+        operator(undo, "POST", &format!("{theirs}/undo"), 404).body(json!({"dry_run": true})),
+        operator(undo, "POST", &format!("{theirs}/undo"), 404).body(json!({})),
+        operator("/alarms", "GET", "/alarms?state=all&limit=500", 200),
+        operator("/alarms", "GET", "/alarms?state=all&directory_id={directory}", 200),
+        operator("/alarms", "GET", "/alarms?state=all&directory_id={external_key}", 200),
+        operator("/alarms", "GET", "/alarms?state=all&after={directory}", 200),
+        operator("/alarms", "GET", "/alarms?state=all&before={directory}", 200),
+    ]
+}
+
 fn events() -> Vec<Attack> {
     let (list, stream, one) = ("/events", "/events/stream", "/consumers/{name}");
     let theirs = "/consumers/{consumer}";

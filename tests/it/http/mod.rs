@@ -3,6 +3,7 @@
 mod asynchronous;
 mod auth;
 mod bad_input;
+mod brake;
 mod bulk;
 mod bulk_references;
 mod catalogue;
