@@ -65,6 +65,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 const RECLAIM_EVERY: Duration = Duration::from_secs(30);
 /// How often a process looks how far consumers have got.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// How often a process looks for users whose roles have to follow their memberships.
+const MAP_EVERY: Duration = Duration::from_secs(2);
 
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
@@ -139,15 +141,20 @@ impl App {
             Location::Postgres(_) => RecordStore::shared(store.clone()),
         };
         let outbound = Outbound::new(config.outbound_networks.clone());
-        let tenant_keys = TenantKeys::new(outbound, &config.entra_authority);
+        let tenant_keys = TenantKeys::new(outbound.clone(), &config.entra_authority);
+        let receiver_time = Duration::from_secs(config.webhook_timeout);
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
         let service = service.with_event_retention(config.event_retention);
         let service = service.with_members_at_once(config.members_at_once);
+        let service = service.with_portal_origins(config.portal_origins.clone());
+        let service = service.with_webhooks(outbound, receiver_time, config.webhook_retry);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
+            released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_webhooks().await;
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_idempotent().await;
             released.map_err(|error| StartError(error.to_string()))?;
@@ -212,6 +219,9 @@ impl App {
                 if let Err(error) = service.prune_idempotent().await {
                     tracing::warn!(%error, "answers of idempotent requests are not pruned yet");
                 }
+                if let Err(error) = service.prune_portal_links().await {
+                    tracing::warn!(%error, "setup links that have ended are not pruned yet");
+                }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");
                 }
@@ -223,6 +233,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_events().await {
                     tracing::warn!(%error, "old events are not pruned yet");
+                }
+                if let Err(error) = service.prune_webhooks().await {
+                    tracing::warn!(%error, "the log of deliveries is not pruned yet");
                 }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
@@ -239,6 +252,7 @@ impl App {
         });
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move { service.run_event_log().await });
+        actix_web::rt::spawn(Arc::clone(&self.service).run_webhooks());
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             stop_asked().await;
@@ -249,6 +263,9 @@ impl App {
             loop {
                 if let Err(error) = service.measure_consumers().await {
                     tracing::warn!(%error, "the lag of consumers is not known");
+                }
+                if let Err(error) = service.measure_webhooks().await {
+                    tracing::warn!(%error, "the lag of webhook endpoints is not known");
                 }
                 tokio::time::sleep(MEASURE_EVERY).await;
             }
@@ -269,6 +286,28 @@ impl App {
                 if let Err(error) = service.apply_policies().await {
                     tracing::warn!(%error, "policies are not applied yet");
                 }
+                if let Err(error) = service.settle_identities().await {
+                    tracing::warn!(%error, "identities are not settled yet");
+                }
+                tokio::time::sleep(PURGE_EVERY).await;
+            }
+        });
+        // Changes of many memberships leave roles to this.
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.apply_mappings().await {
+                    tracing::warn!(%error, "maps are not applied yet");
+                }
+                tokio::time::sleep(MAP_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.measure_mappings().await {
+                    tracing::warn!(%error, "the number of users with faults is not known");
+                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
@@ -279,6 +318,8 @@ impl App {
         }
         write_private(&self.local_file, &serde_json::to_vec(&self.local).unwrap_or_default())?;
         let ended = (&mut self.server).await.map_err(failed("the server stopped"));
+        self.service.event_log.close();
+        self.service.stop_webhooks().await;
         self.service.flush_records().await;
         ended
     }

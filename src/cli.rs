@@ -6,7 +6,10 @@ mod backup;
 mod brake;
 mod check;
 mod events;
+mod identities;
+mod portal;
 mod requests;
+mod webhook;
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -45,6 +48,9 @@ enum Command {
     /// Customers
     #[command(subcommand)]
     Organization(Organization),
+    /// Persons of an organization across its directories
+    #[command(subcommand)]
+    Identity(identities::Identity),
     /// Connections to the directories of customers
     #[command(subcommand)]
     Directory(Directory),
@@ -57,6 +63,9 @@ enum Command {
     /// Keys of the management and read APIs
     #[command(subcommand)]
     ApiKey(ApiKey),
+    /// Links by which a customer's administrator connects its directories
+    #[command(subcommand)]
+    Portal(portal::Portal),
     /// What SCIM clients sent, how it was understood and what it changed
     #[command(subcommand)]
     Requests(requests::Requests),
@@ -70,6 +79,9 @@ enum Command {
     Brake(brake::Brake),
     /// What needs attention
     Alarms(brake::Alarms),
+    /// Where events are sent to
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
 }
 
 #[derive(Subcommand, Debug)]
@@ -127,6 +139,30 @@ enum Directory {
         /// Take an override away
         #[arg(long, value_name = "FLAG")]
         unset: Vec<String>,
+    },
+    /// Show or put what the app sees as custom attributes
+    AttributeMap {
+        id: String,
+        /// File with a JSON object of attributes: {"badge": {"expression": "raw.badge"}}
+        #[arg(long, value_name = "FILE", value_parser = json_file)]
+        set: Option<Value>,
+        /// Only show what it would make of stored users
+        #[arg(long, requires = "set")]
+        preview: bool,
+    },
+    /// List users with an attribute that is required and missing, or whose expression has failed
+    AttributeFaults {
+        id: String,
+    },
+    /// Show or put which groups and values give which roles
+    RoleMap {
+        id: String,
+        /// File with a JSON object: {"rules": [{"role": "admin", "group": "directory_group_…"}]}
+        #[arg(long, value_name = "FILE", value_parser = json_file)]
+        set: Option<Value>,
+        /// Only show what it would make of stored users
+        #[arg(long, requires = "set")]
+        preview: bool,
     },
     /// Answer requests with 503 until it is resumed
     Pause {
@@ -251,6 +287,10 @@ impl Call {
         Self { method: "POST", path: path.into(), body: Some(body) }
     }
 
+    fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { method: "PUT", path: path.into(), body: Some(body) }
+    }
+
     fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { method: "PATCH", path: path.into(), body: Some(body) }
     }
@@ -303,12 +343,15 @@ async fn serve(config: &Config) -> Result<(), StartError> {
 fn call(command: Command) -> Call {
     match command {
         Command::Organization(command) => organization(command),
+        Command::Identity(command) => identities::call(command),
         Command::Directory(command) => directory(command),
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key(command),
         Command::Brake(command) => brake::brake(command),
         Command::Alarms(wanted) => brake::alarms(wanted),
+        Command::Portal(command) => portal::call(command),
+        Command::Webhook(command) => webhook::call(command),
         Command::Serve
         | Command::Migrate
         | Command::Health
@@ -356,6 +399,16 @@ fn directory(command: Directory) -> Call {
             }
         }
         Directory::Profile { id, set, unset } => profile(&id, set, unset),
+        Directory::AttributeMap { id, set, preview } => {
+            let set = set.map(|attributes| json!({"attributes": attributes}));
+            map(format!("{PATH}/{id}/attribute_map"), set, preview)
+        }
+        Directory::AttributeFaults { id } => {
+            Call::get(format!("{PATH}/{id}/attribute_map/faults?limit=500"))
+        }
+        Directory::RoleMap { id, set, preview } => {
+            map(format!("{PATH}/{id}/role_map"), set, preview)
+        }
         Directory::Pause { id } => state(id, "paused"),
         Directory::Disable { id } => state(id, "disabled"),
         Directory::Resume { id } => state(id, "linked"),
@@ -371,6 +424,14 @@ fn profile(id: &str, set: Vec<(String, Value)>, unset: Vec<String>) -> Call {
     let gone = unset.into_iter().map(|flag| (flag, Value::Null));
     let overrides: serde_json::Map<String, Value> = set.into_iter().chain(gone).collect();
     Call::patch(path, json!({"overrides": overrides}))
+}
+
+fn map(path: String, set: Option<Value>, preview: bool) -> Call {
+    match set {
+        None => Call::get(path),
+        Some(body) if preview => Call::post(format!("{path}/preview"), body),
+        Some(body) => Call { method: "PUT", path, body: Some(body) },
+    }
 }
 
 /// `flag=value`; true and false are booleans, anything else is a word.

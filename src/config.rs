@@ -8,10 +8,13 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
+use crate::event::deliver::LONGEST_MS;
 use crate::service::events::RETENTION;
 use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::service::policy::Span;
+use crate::service::portal::Origin;
+use crate::service::webhook::{FIRST_RETRY_MS, TIMEOUT};
 use crate::store::Location;
 
 /// The settings of a process. Each can be set as `ROLLBOOK_<NAME>` or as `<name>` in the file.
@@ -44,6 +47,9 @@ pub struct Config {
     /// Networks that the server may call although they are not public. Plain `http` is spoken there only.
     #[serde(deserialize_with = "list")]
     pub outbound_networks: Vec<IpNet>,
+    /// Origins of the company's app, `https://app.example.com`: setup links lead back to these alone.
+    #[serde(deserialize_with = "list")]
+    pub portal_origins: Vec<Origin>,
     /// Where Entra publishes the keys of its tenants; another one for national clouds.
     pub entra_authority: String,
     /// Connections to PostgreSQL.
@@ -56,6 +62,11 @@ pub struct Config {
     pub rate_limit: RateLimit,
     /// How long events are kept for the app to read: `90d`, `12h`. At least an hour.
     pub event_retention: Span,
+    /// Seconds that the receiver of a webhook has to answer, 1 to 60.
+    pub webhook_timeout: u64,
+    /// Milliseconds until a webhook that was not accepted is sent again; each time twice as long, up to an
+    /// hour.
+    pub webhook_retry: i64,
     /// Most changes of a group's members that are stored together. A request that makes more is stored
     /// in several steps, so that other writers get their turn, and answered after the last.
     pub members_at_once: usize,
@@ -77,11 +88,14 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             trusted_hosts: Vec::new(),
             outbound_networks: Vec::new(),
+            portal_origins: Vec::new(),
             entra_authority: "https://login.microsoftonline.com".to_owned(),
             postgres_connections: 16,
             workers: 0,
             rate_limit: RateLimit::default(),
             event_retention: RETENTION,
+            webhook_timeout: TIMEOUT.as_secs(),
+            webhook_retry: FIRST_RETRY_MS,
             members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
@@ -146,6 +160,12 @@ impl Config {
         }
         if self.event_retention.as_ms() < HOUR_MS {
             return Err("event_retention must be at least 1h".into());
+        }
+        if !(1..=60).contains(&self.webhook_timeout) {
+            return Err("webhook_timeout must be 1 to 60 seconds".into());
+        }
+        if !(1..=LONGEST_MS).contains(&self.webhook_retry) {
+            return Err(format!("webhook_retry must be 1 to {LONGEST_MS} milliseconds"));
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
@@ -238,9 +258,16 @@ mod tests {
             "public_url = 'example.com'",
             "trusted_proxies = 'nowhere'",
             "outbound_networks = 'nowhere'",
+            "portal_origins = 'app.example.com'",
+            "portal_origins = ['https://app.example.com/path']",
+            "portal_origins = 'https://*.example.com'",
             "entra_authority = 'login.example.com'",
             "event_retention = '30m'",
             "event_retention = 'long'",
+            "webhook_timeout = 0",
+            "webhook_timeout = 61",
+            "webhook_retry = 0",
+            "webhook_retry = 3600001",
             "rate_limit = 'fast'",
             "rate_limit = 0",
             "rate_limit = -5",

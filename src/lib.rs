@@ -33,9 +33,14 @@
 //!   `src/service/lifecycle.rs` tells.
 //! - What a directory may take away before somebody looks: `src/service/brake/`; an alarm: a kind in
 //!   `src/service/alarms/mod.rs`, raised in the unit that finds the condition.
+//! - Who is one person: `src/service/identity/`; users reach it from `src/service/record.rs`.
+//! - What an operator makes of users, custom attributes and roles: `src/service/mapping/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
+//! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
+//! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
+//!   pages in `templates/setup/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.
 //! - A finding that the record of a request should show: a note in [`service::exchange::Trace`].
 

@@ -5,6 +5,7 @@
 //! time and size. Private networks are reached only where the operator allows them, and only there
 //! is plain `http` spoken.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,46 +43,142 @@ impl std::fmt::Display for OutboundError {
 
 impl std::error::Error for OutboundError {}
 
+impl From<Error> for OutboundError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Other(other) if other.is::<Forbidden>() => Self::Forbidden(other.to_string()),
+            Error::BadUri(reason) => Self::Forbidden(reason),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 /// Makes requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
+    allowed: Arc<[IpNet]>,
     agent: Agent,
 }
+
+/// Makes several requests to one address, one after another, over one connection.
+#[derive(Clone)]
+pub struct Session {
+    agent: Agent,
+}
+
+/// An answer, of whatever status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    pub status: u16,
+    /// Seconds, where `Retry-After` says so.
+    pub retry_after: Option<i64>,
+    /// The first bytes of the body.
+    pub body: Vec<u8>,
+}
+
+/// How long a kept connection is used: what its name was checked for may change.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Longest time until there is a connection.
+const CONNECT: Duration = Duration::from_secs(5);
 
 impl Outbound {
     /// `allowed` are the networks that are reached although they are not public.
     pub fn new(allowed: Vec<IpNet>) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_global(Some(DEADLINE))
-            .max_response_header_size(MAX_HEADER_BYTES)
-            // A kept connection would outlive what its name was checked for.
-            .max_idle_connections(0)
-            .user_agent(concat!("rollbook/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let resolver = Checked { allowed: Arc::from(allowed), names: DefaultResolver::default() };
-        Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver) }
+        let allowed: Arc<[IpNet]> = Arc::from(allowed);
+        // A kept connection would outlive what its name was checked for.
+        let agent = agent(&allowed, DEADLINE, 0);
+        Self { allowed, agent }
     }
 
     /// The body of a 200, at most `limit` bytes of it; more is a failure. Blocks the thread.
     pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, OutboundError> {
-        let failed = |error: Error| match error {
-            Error::Other(other) if other.is::<Forbidden>() => {
-                OutboundError::Forbidden(other.to_string())
-            }
-            Error::BadUri(reason) => OutboundError::Forbidden(reason),
-            other => OutboundError::Failed(other.to_string()),
-        };
-        let mut response = self.agent.get(url).call().map_err(failed)?;
+        let mut response = self.agent.get(url).call()?;
         let status = response.status().as_u16();
         if status != 200 {
             return Err(OutboundError::Failed(format!("the answer was {status}")));
         }
-        response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)
+        Ok(response.body_mut().with_config().limit(limit).read_to_vec()?)
     }
+
+    /// Requests that follow each other closely; each may take `deadline` from the name to the last byte.
+    pub fn session(&self, deadline: Duration) -> Session {
+        Session { agent: agent(&self.allowed, deadline, 1) }
+    }
+
+    /// Whether the address may be called, as far as it can be told without asking for its name; the
+    /// sentence says what is wrong with it.
+    pub fn check(&self, url: &str) -> Result<(), String> {
+        let uri: Uri =
+            url.parse().map_err(|_| "it is no URL such as https://app.example.com/hooks.")?;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        if !matches!(scheme, "http" | "https") {
+            return Err("it must begin with https://.".to_owned());
+        }
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() {
+            return Err("it has no host name.".to_owned());
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err("it must not hold a user name or password.".to_owned());
+        }
+        let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let is_allowed = match literal {
+            Some(ip) => may_call(scheme, &SocketAddr::new(ip, 0), &self.allowed),
+            None => scheme == "https" || !self.allowed.is_empty(),
+        };
+        match is_allowed {
+            true => Ok(()),
+            false if scheme == "http" => Err("plain http is spoken only in networks that the \
+                                              operator allows (ROLLBOOK_OUTBOUND_NETWORKS); use https."
+                .to_owned()),
+            false => Err("it is in a network that is not public, which the operator has not allowed \
+                          (ROLLBOOK_OUTBOUND_NETWORKS)."
+                .to_owned()),
+        }
+    }
+}
+
+impl Session {
+    /// Sends a body and gives the answer with at most `limit` bytes of its body. Blocks the thread.
+    pub fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: &str,
+        limit: u64,
+    ) -> Result<Posted, OutboundError> {
+        let mut request = self.agent.post(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let mut response = request.send(body)?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let mut body = Vec::new();
+        // The status counts, also when what follows it is cut off.
+        let _ = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
+        Ok(Posted { status, retry_after, body })
+    }
+}
+
+fn agent(allowed: &Arc<[IpNet]>, deadline: Duration, idle: usize) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .timeout_connect(Some(CONNECT.min(deadline)))
+        .timeout_global(Some(deadline))
+        .max_response_header_size(MAX_HEADER_BYTES)
+        .max_idle_connections(idle)
+        .max_idle_connections_per_host(idle)
+        .max_idle_age(IDLE)
+        .user_agent(concat!("rollbook/", env!("CARGO_PKG_VERSION")))
+        .build();
+    let resolver = Checked { allowed: Arc::clone(allowed), names: DefaultResolver::default() };
+    Agent::with_parts(config, DefaultConnector::default(), resolver)
 }
 
 /// An address that must not be called.
@@ -247,6 +344,32 @@ mod tests {
             assert!(!may_call(scheme, &socket("192.168.1.1"), &allowed));
         }
         assert!(!may_call("http", &socket("8.8.8.8"), &allowed));
+    }
+
+    #[test]
+    fn address_that_may_never_be_called_is_refused_before_it_is_stored() {
+        let public = Outbound::new(Vec::new());
+        let private = Outbound::new(vec!["10.0.0.0/8".parse().expect("a network")]);
+        for (url, in_public, in_private) in [
+            ("https://app.example.com/hooks?x=1", true, true),
+            ("https://8.8.8.8:8443/", true, true),
+            ("https://10.1.2.3/", false, true),
+            ("https://[::1]/", false, false),
+            ("https://127.0.0.1/", false, false),
+            ("http://app.example.com/", false, true),
+            ("http://10.1.2.3/", false, true),
+            ("http://8.8.8.8/", false, false),
+            ("https://user@app.example.com/", false, false),
+            ("ftp://app.example.com/", false, false),
+            ("https://", false, false),
+            ("https:///hooks", false, false),
+            ("/hooks", false, false),
+            ("", false, false),
+            ("not a url", false, false),
+        ] {
+            assert_eq!(public.check(url).is_ok(), in_public, "{url}");
+            assert_eq!(private.check(url).is_ok(), in_private, "{url}");
+        }
     }
 
     #[test]

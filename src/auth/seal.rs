@@ -85,11 +85,25 @@ pub struct Mac(hmac::Key);
 impl Mac {
     /// The hash of the text in its context, as 32 hexadecimal digits.
     pub fn hash(&self, context: &str, text: &str) -> String {
+        self.sign(context, text)
+            .as_ref()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The whole hash: a secret that nobody without the key can know, as 43 unreserved URL characters.
+    pub fn secret(&self, context: &str, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.sign(context, text))
+    }
+
+    fn sign(&self, context: &str, text: &str) -> hmac::Tag {
         let mut hash = hmac::Context::with_key(&self.0);
         hash.update(context.as_bytes());
         hash.update(&[0]);
         hash.update(text.as_bytes());
-        hash.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hash.sign()
     }
 }
 
@@ -161,6 +175,10 @@ mod tests {
         ] {
             assert_ne!(other, hash);
         }
+        let secret = key.mac("users").secret("d1", "ada");
+        assert_eq!(secret.len(), 43);
+        assert_eq!(key.mac("users").secret("d1", "ada"), secret);
+        assert_ne!(key.mac("users").secret("d2", "ada"), secret);
     }
 
     #[test]

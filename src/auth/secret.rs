@@ -51,9 +51,7 @@ impl Secret {
     pub fn generate(kind: SecretKind, clock: &Clock) -> Self {
         let id = clock.id(kind.id_prefix());
         let ulid = id.rsplit('_').next().unwrap_or_default();
-        let mut random = [0_u8; 32];
-        fill_random(&mut random);
-        let text = format!("{}{ulid}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(random));
+        let text = format!("{}{ulid}{}", kind.prefix(), random_text());
         let suffix = text.get(text.len() - 4..).unwrap_or_default().to_owned();
         Self { id, text, suffix }
     }
@@ -89,12 +87,39 @@ impl<'s> Presented<'s> {
     }
 }
 
-/// SHA-256 of a secret: a key in memory, never stored.
+/// What the secret of a setup link begins with.
+const SETUP_PREFIX: &str = "rbl_";
+
+/// 256 random bits as 43 unreserved URL characters.
+pub fn random_text() -> String {
+    let mut random = [0_u8; 32];
+    fill_random(&mut random);
+    URL_SAFE_NO_PAD.encode(random)
+}
+
+/// True for text of the form of [`random_text`].
+pub fn is_random_text(text: &str) -> bool {
+    text.len() == RANDOM_CHARS
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// The secret of a setup link: 256 random bits behind a prefix that says what they are.
+pub fn setup_secret() -> String {
+    format!("{SETUP_PREFIX}{}", random_text())
+}
+
+/// True for text of the form of [`setup_secret`]; anything else reaches no database.
+pub fn is_setup_secret(text: &str) -> bool {
+    text.strip_prefix(SETUP_PREFIX).is_some_and(is_random_text)
+}
+
+/// SHA-256 of a secret: a key in memory.
 pub fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// The same as text, for what a client made up and the database has to recognise.
+/// The same as text, for what the database has to recognise: what a client made up, and random secrets
+/// that nothing but their text names.
 pub fn text_digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(text))
 }
@@ -112,6 +137,17 @@ mod tests {
             assert_eq!(presented.id, secret.id);
             assert_eq!(presented.kind, kind);
             assert!(secret.text.ends_with(&secret.suffix));
+        }
+    }
+
+    #[test]
+    fn setup_secrets_are_recognised_and_open_nothing_else() {
+        let secret = setup_secret();
+        assert!(is_setup_secret(&secret) && secret != setup_secret());
+        assert!(Presented::parse(&secret).is_none());
+        let long = format!("{secret}A");
+        for text in ["", "rbl_", "rbl_short", &secret[4..], long.as_str(), &"rbl_é".repeat(10)] {
+            assert!(!is_setup_secret(text), "{text}");
         }
     }
 

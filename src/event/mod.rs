@@ -1,6 +1,8 @@
 //! Events: what the app is told about a change. Built in the unit of the change and stored with it.
 
+pub mod deliver;
 pub mod model;
+pub mod sign;
 pub mod stable;
 
 pub use model::{GroupView, Subject, UserView, previous_attributes};
@@ -49,15 +51,33 @@ pub mod name {
     pub const TOKEN_CREATED: &str = "dsync.token.created";
     pub const TOKEN_REVOKED: &str = "dsync.token.revoked";
 
-    /// For the native readers, and for webhooks that ask for them.
     pub const ALARM_RAISED: &str = "rollbook.alarm.raised";
     pub const ALARM_RESOLVED: &str = "rollbook.alarm.resolved";
+    pub const IDENTITY_CREATED: &str = "rollbook.identity.created";
+    pub const IDENTITY_UPDATED: &str = "rollbook.identity.updated";
+    /// An operator has found that two identities are one person; `data` is the one that stays.
+    pub const IDENTITY_MERGED: &str = "rollbook.identity.merged";
+    /// The same taken back; `data` is the one that stayed.
+    pub const IDENTITY_UNMERGED: &str = "rollbook.identity.unmerged";
+    pub const IDENTITY_ENDED: &str = "rollbook.identity.ended";
 
-    /// Whether the read API shows events of that name: those that its SDKs know.
-    pub fn is_in_read_api(name: &str) -> bool {
-        name.starts_with("dsync.")
+    /// Only for native readers: the contract of the app-facing API does not know them.
+    pub const NATIVE: [&str; 7] = [
+        IDENTITY_CREATED,
+        IDENTITY_UPDATED,
+        IDENTITY_MERGED,
+        IDENTITY_UNMERGED,
+        IDENTITY_ENDED,
+        ALARM_RAISED,
+        ALARM_RESOLVED,
+    ];
+
+    /// Whether events of that name are only for native readers.
+    pub fn is_native(name: &str) -> bool {
+        name.starts_with("rollbook.")
     }
 
+    /// What the app-facing API knows.
     pub const ALL: [&str; 12] = [
         ACTIVATED,
         DELETED,
@@ -72,4 +92,17 @@ pub mod name {
         TOKEN_CREATED,
         TOKEN_REVOKED,
     ];
+
+    /// What the names of this server's own events begin with: those that no SDK knows.
+    const OWN: &str = "rollbook.";
+
+    /// Whether an endpoint may ask for events of that name.
+    pub fn may_be_sent(event: &str) -> bool {
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
+        let own = event.strip_prefix(OWN);
+        ALL.contains(&event)
+            || own.is_some_and(|rest| rest.len() <= 80 && rest.split('.').all(is_word))
+    }
 }

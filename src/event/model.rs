@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scim::Object;
 use crate::scim::key::instant_text;
+use crate::scim::{Object, urn};
 
 /// The directory that an object belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,10 @@ pub struct UserView<'u> {
     pub active: bool,
     pub created: i64,
     pub modified: i64,
+    /// What the attribute map of the directory makes of it.
+    pub custom_attributes: Option<&'u Object>,
+    /// Slugs, the highest first.
+    pub roles: &'u [String],
 }
 
 impl UserView<'_> {
@@ -35,7 +39,7 @@ impl UserView<'_> {
             self.doc.get("name").and_then(|n| n.get(part)).cloned().unwrap_or(Value::Null)
         };
         let emails = self.doc.get("emails").cloned().unwrap_or_else(|| json!([]));
-        json!({
+        let mut view = json!({
             "object": "directory_user",
             "id": self.id,
             "directory_id": subject.directory_id,
@@ -46,17 +50,35 @@ impl UserView<'_> {
             "last_name": name("familyName"),
             "name": self.full_name(),
             "emails": emails,
-            "job_title": text("title"),
+            "job_title": self.job_title(),
             "username": text("userName"),
             "state": if self.active { "active" } else { "inactive" },
-            "raw_attributes": raw(self.doc, self.extra),
-            "custom_attributes": {},
-            "created_at": instant_text(self.created),
-            "updated_at": instant_text(self.modified),
-        })
+            "raw_attributes": raw_attributes(self.doc, self.extra),
+            "custom_attributes": self.custom_attributes.cloned().unwrap_or_default(),
+        });
+        let Some(members) = view.as_object_mut() else { return view };
+        // Both are left out when there is none.
+        if let Some(highest) = self.roles.first() {
+            members.insert("role".to_owned(), json!({"slug": highest}));
+            let roles: Vec<Value> = self.roles.iter().map(|slug| json!({"slug": slug})).collect();
+            members.insert("roles".to_owned(), roles.into());
+        }
+        members.insert("created_at".to_owned(), instant_text(self.created).into());
+        members.insert("updated_at".to_owned(), instant_text(self.modified).into());
+        view
     }
 
-    /// The primary address, else the first one of type work, else of type home.
+    /// The title; clients that have none in the core schema send one beside the enterprise extension.
+    fn job_title(&self) -> Value {
+        let beside = || {
+            let flat = self.extra?.get(&format!("{}:title", urn::ENTERPRISE_USER));
+            flat.filter(|title| title.is_string())
+        };
+        self.doc.get("title").or_else(beside).cloned().unwrap_or(Value::Null)
+    }
+
+    /// The primary address, else the first one of type work, else of type home, else the first one that
+    /// has no type: some clients send addresses as values alone.
     fn email(&self, subject: Subject<'_>) -> Value {
         let addresses = self.doc.get("emails").and_then(Value::as_array);
         let addresses = addresses.map_or(&[][..], Vec::as_slice);
@@ -68,7 +90,8 @@ impl UserView<'_> {
         };
         let found = with(&|a| a.get("primary") == Some(&Value::Bool(true)))
             .or_else(|| with(&of_type("work")))
-            .or_else(|| with(&of_type("home")));
+            .or_else(|| with(&of_type("home")))
+            .or_else(|| with(&|a| a.get("type").is_none()));
         let user_name = self.doc.get("userName").and_then(Value::as_str).unwrap_or_default();
         match found {
             Some(found) => found,
@@ -116,7 +139,7 @@ impl GroupView<'_> {
             "directory_id": subject.directory_id,
             "organization_id": subject.organization_id,
             "name": self.doc.get("displayName").cloned().unwrap_or(Value::Null),
-            "raw_attributes": raw(self.doc, self.extra),
+            "raw_attributes": raw_attributes(self.doc, self.extra),
             "created_at": instant_text(self.created),
             "updated_at": instant_text(self.modified),
         })
@@ -129,12 +152,12 @@ fn idp_id(doc: &Object, id: &str) -> Value {
 }
 
 /// What the source sent: the document and what no schema knows.
-fn raw(doc: &Object, extra: Option<&Object>) -> Value {
+pub fn raw_attributes(doc: &Object, extra: Option<&Object>) -> Object {
     let mut raw = doc.clone();
     for (name, value) in extra.into_iter().flatten() {
         raw.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    raw.into()
+    raw
 }
 
 fn looks_like_address(text: &str) -> bool {
@@ -211,13 +234,59 @@ mod tests {
                 json!({"emails": [{"value": "o", "type": "other"}], "userName": "a@b.c"}),
                 Value::Null,
             ),
+            (
+                json!({"emails": [{"value": "o", "type": "other"}, {"value": "n"}, {"value": "m"}]}),
+                json!("n"),
+            ),
             (json!({"userName": "a@b.c"}), json!("a@b.c")),
             (json!({"userName": "a b@b.c"}), Value::Null),
         ] {
             let doc = doc.as_object().expect("object").clone();
-            let view =
-                UserView { id: "u", doc: &doc, extra: None, active: true, created: 0, modified: 0 };
+            let view = nobody(&doc);
             assert_eq!(view.to_value(subject)["email"], expected);
         }
+    }
+
+    fn nobody(doc: &Object) -> UserView<'_> {
+        UserView {
+            id: "u",
+            doc,
+            extra: None,
+            active: true,
+            created: 0,
+            modified: 0,
+            custom_attributes: None,
+            roles: &[],
+        }
+    }
+
+    #[test]
+    fn roles_are_left_out_when_there_are_none() {
+        let subject =
+            Subject { directory_id: "d", organization_id: "o", email_from_user_name: true };
+        let doc = Object::new();
+        let plain = nobody(&doc).to_value(subject);
+        assert!(plain.get("role").is_none() && plain.get("roles").is_none());
+        assert_eq!(plain["custom_attributes"], json!({}));
+        let custom = json!({"badge": 7});
+        let roles = ["admin".to_owned(), "viewer".to_owned()];
+        let custom_attributes = custom.as_object();
+        let view = UserView { roles: &roles, custom_attributes, ..nobody(&doc) }.to_value(subject);
+        assert_eq!(view["role"], json!({"slug": "admin"}));
+        assert_eq!(view["roles"], json!([{"slug": "admin"}, {"slug": "viewer"}]));
+        assert_eq!(view["custom_attributes"], custom);
+        let previous = previous_attributes(&plain, &view);
+        let expected = json!({"custom_attributes": {"badge": null}, "role": null, "roles": null});
+        assert_eq!(previous, Some(expected));
+    }
+
+    #[test]
+    fn job_title_may_stand_beside_the_extension() {
+        let subject =
+            Subject { directory_id: "d", organization_id: "o", email_from_user_name: true };
+        let (doc, extra) =
+            (Object::new(), json!({(format!("{}:title", urn::ENTERPRISE_USER)): "Lead"}));
+        let view = UserView { extra: extra.as_object(), ..nobody(&doc) }.to_value(subject);
+        assert_eq!(view["job_title"], "Lead");
     }
 }

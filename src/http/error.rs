@@ -1,5 +1,5 @@
-//! Errors as answers: the SCIM error body on SCIM paths, that of OAuth at the token endpoint, `{code,
-//! message, errors?}` elsewhere. The one place where failures of the server are logged.
+//! Errors as answers: the SCIM error body on SCIM paths, that of OAuth at the token endpoint, a page where
+//! people look, `{code, message, errors?}` elsewhere. The one place where failures of the server are logged.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
 use super::limit::TooMany;
+use super::setup::page;
 use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::oauth::{GrantError, Refusal};
@@ -21,6 +22,8 @@ pub(super) enum Surface {
     Api,
     /// The token endpoint (RFC 6749 §5.2).
     OAuth,
+    /// The set-up portal, whose visitors read pages.
+    Page,
 }
 
 /// A failed request.
@@ -242,6 +245,7 @@ impl ResponseError for HttpError {
                 .insert_header((CACHE_CONTROL, "no-store"))
                 .insert_header((PRAGMA, "no-cache"))
                 .json(self.as_oauth(status)),
+            Surface::Page => page::failure(&mut response, status, &self.sentence()),
         }
     }
 }
@@ -345,8 +349,14 @@ fn scim_body(response: &mut HttpResponseBuilder, error: &ScimError) -> HttpRespo
 
 /// Nothing is served at this path.
 pub(super) async fn unknown_route(request: HttpRequest) -> Result<HttpResponse, HttpError> {
-    let is_scim = request.path().trim_start_matches('/').starts_with("scim");
-    let surface = if is_scim { Surface::Scim } else { Surface::Api };
+    let path = request.path().trim_start_matches('/');
+    let surface = if path.starts_with("scim") {
+        Surface::Scim
+    } else if path.starts_with("setup/") {
+        Surface::Page
+    } else {
+        Surface::Api
+    };
     let what = ScimError::not_found("This path");
     Err(HttpError::on(surface, what))
 }

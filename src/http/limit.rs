@@ -23,6 +23,8 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(super) enum Subject {
     Directory,
     ApiKey,
+    /// Of the set-up portal.
+    Visitor,
 }
 
 /// A request that is one too many for its caller.
@@ -44,6 +46,7 @@ impl TooMany {
         let who = match self.subject {
             Subject::Directory => "This directory",
             Subject::ApiKey => "This API key",
+            Subject::Visitor => "This visit",
         };
         let (rate, seconds) = (self.limited.quota.rate, self.limited.retry_seconds);
         let unit = if seconds == 1 { "second" } else { "seconds" };
@@ -78,6 +81,17 @@ pub(super) fn api_key(
     settle(request, state, outcome, Subject::ApiKey, "").map_err(too_many)
 }
 
+/// Takes a request out of the bucket of a visitor of the set-up portal.
+pub(super) fn visitor(
+    request: &HttpRequest,
+    state: &State,
+    access: &ApiAccess,
+) -> Result<(), HttpError> {
+    let outcome = state.service.limit_api_key(access);
+    let too_many = |problem| HttpError::on(Surface::Page, problem);
+    settle(request, state, outcome, Subject::Visitor, "").map_err(too_many)
+}
+
 /// Leaves what is left for [`show`], and counts a refusal.
 fn settle(
     request: &HttpRequest,
@@ -97,6 +111,7 @@ fn settle(
         let surface = match subject {
             Subject::Directory => "scim",
             Subject::ApiKey => "management",
+            Subject::Visitor => "portal",
         };
         state.metrics.rate_limited(surface, provider);
         TooMany { subject, limited }

@@ -1,7 +1,8 @@
 //! The HTTP surface: thin handlers that extract, call one use case and respond.
 //!
 //! [`scim`] serves identity providers, [`oauth`] gives them access tokens, [`admin`] is the management
-//! API, [`api`] the read API for the app, [`health`] serves orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
+//! API, [`api`] the read API for the app, [`setup`] the set-up portal for people, [`health`] serves
+//! orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
 
 pub mod admin;
 pub mod api;
@@ -16,6 +17,7 @@ pub mod oauth;
 mod observe;
 mod once;
 pub mod scim;
+mod setup;
 
 use std::sync::Arc;
 
@@ -46,5 +48,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(admin::routes)
         .configure(api::routes)
         .configure(oauth::routes)
+        .configure(setup::routes)
         .default_service(web::to(error::unknown_route));
 }

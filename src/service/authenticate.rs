@@ -145,6 +145,17 @@ impl ApiAccess {
         }
     }
 
+    /// What opens one organization and has no scope: the visitor who came by that setup link.
+    pub(super) fn of_organization(link_id: &str, organization_id: &str) -> Self {
+        Self {
+            key_id: link_id.to_owned(),
+            scopes: Vec::new(),
+            organization_ids: Some(vec![organization_id.to_owned()]),
+            expires: None,
+            last_used: None,
+        }
+    }
+
     /// Whose the things are that belong to keys like this one: its organizations, with commas; empty for
     /// keys without a limit.
     pub fn owner(&self) -> String {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ServiceError;
+use super::context::Directory;
 use crate::profile::Profile;
 use crate::scim::resource::{Columns, Document, extract};
 use crate::scim::schema::Claim;
@@ -85,14 +86,14 @@ pub(super) fn content(
     document: &Document,
     extra: &Object,
     resource_type: &ResourceType,
-    profile: &Profile,
+    directory: &Directory,
 ) -> Result<ResourceContent, ServiceError> {
     let text = |name: &str| document.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
-    let mut extra = (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string());
-    if extra.as_ref().is_some_and(|text| text.len() > MAX_EXTRA_BYTES) {
-        extra = None;
+    let mut kept = (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string());
+    if kept.as_ref().is_some_and(|text| text.len() > MAX_EXTRA_BYTES) {
+        kept = None;
     }
-    let columns = columns(document, resource_type, profile)?;
+    let columns = columns(document, resource_type, &directory.profile)?;
     if columns.attributes.len().max(columns.claims.len()) > MAX_INDEXED_VALUES {
         return Err(ScimError::invalid_value(format!(
             "The resource has {} values of attributes that are indexed or unique, such as \"emails\"; \
@@ -112,5 +113,7 @@ pub(super) fn content(
         )
         .into());
     }
-    Ok(ResourceContent { columns, display: text("displayName"), doc, extra })
+    let extra_kept = kept.as_ref().map(|_| extra);
+    let mapped = directory.mapping.mapped(resource_type, document.as_object(), extra_kept);
+    Ok(ResourceContent { columns, display: text("displayName"), doc, extra: kept, mapped })
 }

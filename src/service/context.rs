@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::brake::BrakeSettings;
 use super::exchange::RecordSettings;
 use super::limit::RateLimit;
+use super::mapping::Mapping;
 use super::oauth::EntraToken;
 use super::policy::{InactiveUsers, OnDelete, Policies, Revive, Span};
 use crate::profile::{PROVIDERS, Profile};
@@ -173,8 +174,13 @@ pub struct Directory {
     /// What is kept of its requests.
     pub records: RecordSettings,
     pub registry: Registry,
-    /// The version of the directory's own schemas that the registry has.
+    /// The version of the directory's own schemas that the registry has, and of its maps.
     pub schema_version: i64,
+    /// Key of its organization, where that keeps identities. Switching them on counts as a change of
+    /// the schemas, so a unit that goes by this has it right.
+    pub identities: Option<i64>,
+    /// What the operator makes of its users.
+    pub mapping: Arc<Mapping>,
 }
 
 impl Directory {
@@ -211,6 +217,8 @@ impl Directory {
             records: settings.records,
             registry,
             schema_version: row.schema_version,
+            identities: row.identities,
+            mapping: Arc::new(Mapping::of_row(row)),
         }
     }
 

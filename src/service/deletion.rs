@@ -9,6 +9,7 @@ use super::ServiceError;
 use super::brake::Telling;
 use super::exchange::{Changed, Listed};
 use super::lifecycle;
+use super::mapping::follow;
 use super::record::{MAX_NAMED, Recorder, object};
 use super::unit::{Edit, Prepared, Site, check, columns};
 use crate::scim::resource::meta::Condition;
@@ -71,7 +72,7 @@ impl Deletion {
         site.refuse_during_intent(tx, key)?;
         tx.intent_open(directory_key, key, Ending::Deleted, site.now)?;
         tx.resource_touch(directory_key, key, site.now)?;
-        site.empty(tx, key, recorder)?;
+        site.empty(tx, &row, recorder)?;
         Ok(true)
     }
 
@@ -86,7 +87,7 @@ impl Deletion {
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
         if tx.member_exceeds(directory_key, row.key, most)? {
             tx.membership_lock_groups(directory_key, &[row.key])?;
-            site.empty(tx, row.key, recorder)?;
+            site.empty(tx, row, recorder)?;
             return Ok(false);
         }
         if tx.holds(directory_key) {
@@ -137,10 +138,12 @@ impl Deletion {
             tx.resource_touch(directory_key, *group, site.now)?;
         }
         let members = site.tracked_members(tx, row.key, recorder)?;
+        let followed = follow::before_end(tx, recorder, &row)?;
         tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
+        follow::after_end(tx, recorder, &followed)?;
         tx.count_add(directory_key, &site.resource_type.name, row.active, -1)?;
         site.trace.changed(|| {
             let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
@@ -186,18 +189,19 @@ impl Site {
     fn empty(
         &self,
         tx: &mut Tx<'_>,
-        key: i64,
+        group: &ResourceRow,
         recorder: &mut Recorder<'_>,
     ) -> Result<(), StoreError> {
         let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
-        let leaving = tx.member_keys(self.directory.key, key, 0, most)?;
+        let leaving = tx.member_keys(self.directory.key, group.key, 0, most)?;
         let memberships = i64::try_from(leaving.len()).unwrap_or(i64::MAX);
         let leave = Taken { memberships, ..Taken::default() };
         recorder.takes_away(tx, leave, leave)?;
-        recorder.note_members(tx, key, &leaving, Telling::Silent)?;
-        let left = tx.member_remove(self.directory.key, key, &leaving)?;
-        tx.intent_emptied_add(self.directory.key, key, &left)?;
-        lifecycle::note_groupless(tx, recorder, &leaving)
+        recorder.note_members(tx, group.key, &leaving, Telling::Silent)?;
+        let left = tx.member_remove(self.directory.key, group.key, &leaving)?;
+        tx.intent_emptied_add(self.directory.key, group.key, &left)?;
+        lifecycle::note_groupless(tx, recorder, &leaving)?;
+        follow::moved(tx, recorder, group, [&leaving, &[]])
     }
 
     /// The users whose membership ends with a group, where the directory keeps the time of it.

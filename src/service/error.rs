@@ -133,6 +133,11 @@ impl From<StoreError> for ServiceError {
                 "external_id_taken",
                 "Another organization has this external_id.",
             )),
+            StoreError::Unique(UniqueRule::WebhookUrl) => Self::Admin(AdminError::new(
+                409,
+                "duplicate_endpoint",
+                "Another webhook endpoint has this address.",
+            )),
             other => Self::Store(other),
         }
     }

@@ -21,6 +21,7 @@ use super::context::Directory;
 use super::deletion::Deletion;
 use super::error::Trouble;
 use super::exchange::Trace;
+use super::mapping::follow;
 use super::membership::{self, Plan};
 use super::unit::Site;
 use super::{Service, ServiceError, lifecycle, on_behalf_of};
@@ -389,6 +390,7 @@ fn do_next(tx: &mut Tx<'_>, site: &Site, group_key: i64) -> Result<Step, Service
     let moved = membership::do_part(tx, group, &part)?;
     lifecycle::left(tx, &mut recorder, &row, &moved.removed)?;
     lifecycle::joined(tx, &mut recorder, &row, &moved.added)?;
+    follow::moved(tx, &mut recorder, &row, [&moved.removed, &moved.added])?;
     tx.intent_part_done(directory_key, group_key, part.number)?;
     Ok(Step::Part(recorder.event_ids.count))
 }

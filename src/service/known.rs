@@ -20,6 +20,8 @@ struct Source {
     kind: String,
     state: String,
     settings: String,
+    attribute_map: Option<String>,
+    role_map: Option<String>,
     schema_version: i64,
     /// Types of the catalogue that it has values of.
     served: Vec<&'static str>,
@@ -45,6 +47,8 @@ impl KnownDirectories {
             kind: row.kind.clone(),
             state: row.state.clone(),
             settings: row.settings.clone(),
+            attribute_map: row.attribute_map.clone(),
+            role_map: row.role_map.clone(),
             schema_version: row.schema_version,
             served: served.to_vec(),
         };
@@ -80,6 +84,11 @@ mod tests {
             last_request: None,
             schema_version,
             policy_cursor: None,
+            identities: None,
+            primary: false,
+            attribute_map: None,
+            role_map: None,
+            mapping_cursor: None,
         };
         let known = KnownDirectories::default();
         let of = |row: &DirectoryRow, served: &[&'static str]| {

@@ -46,7 +46,9 @@ pub(super) fn tell(
             let groups = [groups, &emptied(tx, recorder, new.key)?].concat();
             let groups = group_rows(tx, recorder, &groups)?;
             recorder.left(tx, old, &groups, reason)?;
-            recorder.deleted(tx, old, new, Some(reason))
+            recorder.deleted(tx, old, new, Some(reason))?;
+            // In SCIM the user is there, and may come back.
+            recorder.account_seen(tx, new)
         }
         (false, true) => {
             // The app is not told that the user is in these.
@@ -115,7 +117,8 @@ pub(super) fn lock_moved(
     recorder: &Recorder<'_>,
     moved: &Outcome,
 ) -> Result<(), StoreError> {
-    if !may_lift(recorder) || moved.removed.is_empty() || moved.added.is_empty() {
+    let locks = recorder.in_force.may_lift() || recorder.directory.follows_memberships();
+    if !locks || moved.removed.is_empty() || moved.added.is_empty() {
         return Ok(());
     }
     let mut keys: Vec<i64> = moved.removed.iter().chain(&moved.added).copied().collect();
@@ -137,6 +140,7 @@ pub(super) fn left(
     recorder.takes_away(tx, Taken { memberships, ..Taken::default() }, Taken::default())?;
     recorder.note_members(tx, group.key, keys, Telling::Told)?;
     note_groupless(tx, recorder, keys)?;
+    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
 
@@ -159,12 +163,6 @@ pub(super) fn note_groupless(
     Ok(())
 }
 
-/// Whether somebody can be suspended, or be counted as in no group. While changed policies have not
-/// reached everybody, what the ones before have left is still there.
-fn may_lift(recorder: &Recorder<'_>) -> bool {
-    recorder.in_force.changing || recorder.in_force.policies.suspend_when_groupless.is_some()
-}
-
 /// Members have joined a group, which is locked. Who was suspended for being in none comes back.
 /// Answers who they are.
 pub(super) fn joined(
@@ -174,6 +172,7 @@ pub(super) fn joined(
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
     rejoined(tx, recorder, keys)?;
+    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
 }
 
@@ -183,7 +182,7 @@ pub(super) fn rejoined(
     recorder: &mut Recorder<'_>,
     keys: &[i64],
 ) -> Result<(), StoreError> {
-    if may_lift(recorder) {
+    if recorder.in_force.may_lift() {
         for keys in keys.chunks(CHUNK) {
             for user in tx.app_user_lock(recorder.directory.key, keys)? {
                 if user.suspended || user.groupless_since.is_some() {
@@ -191,6 +190,22 @@ pub(super) fn rejoined(
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Locks users whose roles may change, before their rows are read for anything: whoever shares a row
+/// cannot lock it when another does so, too.
+fn lock_for_roles(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    if !recorder.directory.follows_memberships() {
+        return Ok(());
+    }
+    for keys in keys.chunks(CHUNK) {
+        tx.app_user_lock(recorder.directory.key, keys)?;
     }
     Ok(())
 }
@@ -219,6 +234,7 @@ pub(super) fn depart(
     keys: (String, Option<String>),
 ) -> Result<Vec<ResourceRow>, StoreError> {
     if !row.app_state.is_visible() {
+        recorder.account_gone(tx, &row.id)?;
         return Ok(Vec::new());
     }
     let (reason, now) = (Reason::ScimDelete, recorder.now.max(row.modified));
@@ -227,6 +243,7 @@ pub(super) fn depart(
     recorder.left(tx, row, &groups, reason)?;
     if !recorder.in_force.policies.keeps_departed() {
         recorder.deleted(tx, row, row, Some(reason))?;
+        recorder.account_gone(tx, &row.id)?;
         return Ok(groups);
     }
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
@@ -236,6 +253,8 @@ pub(super) fn depart(
     let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));
     let departed = DepartedRow {
         email_key: recorder.email_key(&kept),
+        custom_attributes: kept.custom_attributes,
+        roles: kept.roles,
         id: kept.id,
         user_name_key,
         external_id,
@@ -296,7 +315,8 @@ fn end(
     departed: DepartedRow,
 ) -> Result<(), StoreError> {
     let row = departed_row(departed);
-    recorder.deleted(tx, &row, &row, Some(Reason::ScimDelete))
+    recorder.deleted(tx, &row, &row, Some(Reason::ScimDelete))?;
+    recorder.account_gone(tx, &row.id)
 }
 
 /// A departed user as the inactive user that the app sees.
@@ -314,6 +334,8 @@ pub(super) fn departed_row(departed: DepartedRow) -> ResourceRow {
         app_state: AppState::Inactive,
         suspended: false,
         groupless_since: None,
+        custom_attributes: departed.custom_attributes,
+        roles: departed.roles,
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
 //! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`events`] reads what is told, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
+//! what a bearer secret opens, [`events`] reads what is told, [`webhook`] sends it, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
 //! keeps records of what clients sent.
 
 pub mod administer;
@@ -21,15 +21,18 @@ pub mod error;
 pub mod events;
 pub mod exchange;
 pub mod idempotent;
+pub mod identity;
 pub mod intent;
 mod known;
 mod lifecycle;
 pub mod limit;
+pub mod mapping;
 mod membership;
 pub mod oauth;
 pub mod openapi;
 pub mod policy;
 pub mod policy_work;
+pub mod portal;
 pub mod provision;
 pub mod purge;
 pub mod query;
@@ -38,9 +41,11 @@ mod record;
 pub mod render;
 mod unit;
 mod unit_single;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 pub use authenticate::{Access, ApiAccess, ApiScope, AuthError, Credentials};
 pub use context::Directory;
@@ -51,6 +56,7 @@ pub use crate::store::on_behalf_of;
 
 use crate::auth::{AccessTokens, Failures, Seal, SecretKey, Verified};
 use crate::clock::Clock;
+use crate::outbound::Outbound;
 use crate::scim::Registry;
 use crate::store::{RecordStore, Store, StoreError};
 use limit::{Cost, Limited, Limiter, Quota, RateLimit};
@@ -91,9 +97,14 @@ pub struct Service {
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
     pub alarm_metrics: alarms::AlarmMetrics,
+    pub identity_metrics: identity::IdentityMetrics,
+    pub mapping_metrics: mapping::work::MappingMetrics,
     /// The log that the app reads.
     pub event_log: events::EventLog,
+    /// Sends it to endpoints.
+    pub webhooks: webhook::Webhooks,
     pub intent_metrics: intent::IntentMetrics,
+    pub portal: portal::Portal,
     /// Most changes of members in one unit.
     pub(crate) members_at_once: usize,
     /// Hashes that may be computed at the same time.
@@ -170,8 +181,12 @@ impl Service {
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
             alarm_metrics: alarms::AlarmMetrics::default(),
+            identity_metrics: identity::IdentityMetrics::default(),
+            mapping_metrics: mapping::work::MappingMetrics::default(),
             event_log: events::EventLog::default(),
+            webhooks: webhook::Webhooks::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),
+            portal: portal::Portal::new(secret_key),
             members_at_once: intent::MEMBERS_AT_ONCE,
             store,
             clock,
@@ -199,9 +214,20 @@ impl Service {
         Self { event_log: self.event_log.keeping(retention), ..self }
     }
 
+    /// The same service with the operator's network and patience for receivers of webhooks: how long one
+    /// may take, and the pause after the first failure in milliseconds.
+    pub fn with_webhooks(self, outbound: Outbound, timeout: Duration, first_retry_ms: i64) -> Self {
+        Self { webhooks: self.webhooks.reaching(outbound, timeout, first_retry_ms), ..self }
+    }
+
     /// The same service with so many changes of members in one unit.
     pub fn with_members_at_once(self, members_at_once: usize) -> Self {
         Self { members_at_once, ..self }
+    }
+
+    /// The same service, whose setup links may lead back to these places.
+    pub fn with_portal_origins(self, origins: Vec<portal::Origin>) -> Self {
+        Self { portal: self.portal.leading_to(origins), ..self }
     }
 
     /// The same service with the operator's settings for Entra.

@@ -273,6 +273,12 @@ impl InForce {
             || policies.inactive_users == InactiveUsers::Delete
     }
 
+    /// Whether somebody can be suspended, or be counted as in no group. While changed policies have not
+    /// reached everybody, what the ones before have left is still there.
+    pub fn may_lift(&self) -> bool {
+        self.changing || self.policies.suspend_when_groupless.is_some()
+    }
+
     /// Whether there can be somebody who has departed and is still seen.
     pub fn may_have_departed(&self) -> bool {
         self.changing || self.policies.keeps_departed()

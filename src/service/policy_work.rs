@@ -15,6 +15,7 @@ use super::authenticate::served_catalogue;
 use super::context::{Directory, State};
 use super::error::AdminError;
 use super::exchange::Listed;
+use super::identity::Scope;
 use super::lifecycle;
 use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
@@ -169,7 +170,7 @@ fn is_due(tx: &mut Tx<'_>, key: i64, now: i64) -> Result<bool, StoreError> {
 }
 
 /// Whether the app is told nothing of a directory in this state.
-fn rests(state: Option<State>) -> bool {
+pub(super) fn rests(state: Option<State>) -> bool {
     matches!(state, None | Some(State::Disabled | State::Deleting))
 }
 
@@ -208,6 +209,7 @@ impl PolicyWork {
         let mut recorder = Recorder {
             directory: &self.directory,
             in_force: InForce::new(&shared.settings, shared.policy_cursor),
+            identities: Scope::enter(tx, &self.directory)?,
             ids: ids.clone(),
             now: self.now,
             event_ids: Listed::default(),

@@ -61,11 +61,11 @@ impl Service {
         rewrite::stored(&mut attributes, resource_type, profile)?;
         let site = self.site(access, resource_type, id);
         let document = Document::canonical(attributes, &site.id, resource_type)?;
-        let content = content(&document, &notes.extra, resource_type, profile)?;
+        let content = content(&document, &notes.extra, resource_type, &site.directory)?;
         // What is too large to be kept is not told either.
         let extra = content.extra.as_ref().map(|_| notes.extra).unwrap_or_default();
         Ok(Creation {
-            told: Told::new(&site, document.as_object(), &extra, content.columns.active),
+            told: Told::new(&site, document.as_object(), &extra, &content),
             content,
             members: members.map(MemberStep::Add).into_iter().collect(),
             revive,

@@ -1,5 +1,6 @@
 //! The end of a directory: its rows go in bounded units, without events.
 
+use super::identity::retire;
 use super::{Service, ServiceError};
 use crate::store::StoreError;
 
@@ -51,11 +52,18 @@ impl Service {
     /// there is nothing more to do. The lock keeps two purges apart, and the state says that the key
     /// still means the directory that was deleted.
     async fn purge_step(&self, key: i64) -> Result<bool, ServiceError> {
+        let (ids, now) = (self.clock.ids(), self.clock.now_ms());
         let step: Result<bool, StoreError> = self
             .store
             .write("purge", move |tx| {
                 if tx.directory_lock_exclusive(key)?.as_deref() != Some("deleting") {
                     return Ok(false);
+                }
+                // Its users' identities go on without them.
+                if let Some(row) = tx.directory_by_key(key)?.filter(|row| row.identities.is_some())
+                    && retire(tx, &row, ids.clone(), now)? > 0
+                {
+                    return Ok(true);
                 }
                 if tx.directory_purge(key, ROWS)? > 0 {
                     return Ok(true);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
+use super::identity::{self, Facts, Ledger, Scope};
 use super::policy::InForce;
 use super::unit::Site;
 use crate::clock::Ids;
@@ -14,7 +15,7 @@ use crate::scim::Object;
 use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::event::{NewEvent, Undoable};
-use crate::store::resource::{AppState, ResourceRow};
+use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 /// How many member rows are read at a time for their events.
@@ -27,6 +28,8 @@ pub(super) const MAX_NAMED: usize = 50;
 pub(super) struct Recorder<'r> {
     pub(super) directory: &'r Directory,
     pub(super) in_force: InForce,
+    /// Where users are linked to identities, if the unit may change what the app sees of one.
+    pub(super) identities: Option<Scope>,
     pub(super) ids: Ids,
     pub(super) now: i64,
     /// The events that were appended.
@@ -44,6 +47,9 @@ struct Seen<'s> {
     active: bool,
     created: i64,
     modified: i64,
+    /// JSON texts, as they are stored.
+    custom_attributes: Option<&'s str>,
+    roles: Option<&'s str>,
 }
 
 impl Seen<'_> {
@@ -64,7 +70,13 @@ impl Seen<'_> {
         let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
         let &Self { id, active, created, modified, .. } = self;
         let mut view = match self.resource_type {
-            "User" => UserView { id, doc, extra, active, created, modified }.to_value(subject),
+            "User" => {
+                let custom = self.custom_attributes.map(object);
+                let roles: Vec<String> = self.roles.map(slugs).unwrap_or_default();
+                let (custom_attributes, roles) = (custom.as_ref(), roles.as_slice());
+                UserView { id, doc, extra, active, created, modified, custom_attributes, roles }
+                    .to_value(subject)
+            }
             "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
             _ => return None,
         };
@@ -86,9 +98,14 @@ impl Told {
         Self { state: AppState::Active, data: None }
     }
 
-    pub(super) fn new(site: &Site, document: &Object, extra: &Object, active: bool) -> Self {
+    pub(super) fn new(
+        site: &Site,
+        document: &Object,
+        extra: &Object,
+        content: &ResourceContent,
+    ) -> Self {
         let resource_type = &site.resource_type;
-        let state = site.directory.policies.state_of_new(resource_type, active);
+        let state = site.directory.policies.state_of_new(resource_type, content.columns.active);
         let seen = Seen {
             resource_type: &resource_type.name,
             id: &site.id,
@@ -97,6 +114,8 @@ impl Told {
             active: state == AppState::Active,
             created: site.now,
             modified: site.now,
+            custom_attributes: content.mapped.custom_attributes.as_deref(),
+            roles: content.mapped.roles.as_deref(),
         };
         let data = seen.view(&site.directory).filter(|_| state.is_visible());
         Self { state, data: data.map(|data| data.to_string()) }
@@ -160,8 +179,33 @@ impl Recorder<'_> {
         row: &ResourceRow,
         told: Option<&Told>,
     ) -> Result<(), StoreError> {
-        match self.creation(row, told) {
-            Some(new) => self.write(tx, &new, |_| Undoable::default()),
+        let Some(new) = self.creation(row, told) else { return Ok(()) };
+        self.write(tx, &new, |_| Undoable::default())?;
+        self.account_seen(tx, row)
+    }
+
+    fn ledger(&mut self) -> Option<Ledger<'_>> {
+        Some(Ledger {
+            scope: self.identities?,
+            directory_key: self.directory.key,
+            organization_id: &self.directory.organization_id,
+            ids: &mut self.ids,
+            event_ids: &mut self.event_ids,
+            now: self.now,
+        })
+    }
+
+    /// The identity of a user follows what the app sees of the user.
+    pub(super) fn account_seen(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() || row.resource_type != "User" {
+            return Ok(());
+        }
+        match self.view(row) {
+            Some(view) => self.account_is(tx, &row.id, &Facts::of(&view)),
             None => Ok(()),
         }
     }
@@ -173,10 +217,23 @@ impl Recorder<'_> {
         event: &'static str,
         row: &ResourceRow,
     ) -> Result<(), StoreError> {
-        match self.view(row) {
-            Some(data) => {
-                self.append(tx, event, &row.id, data.to_string(), None, |_| Undoable::default())
-            }
+        let Some(data) = self.view(row) else { return Ok(()) };
+        self.append(tx, event, &row.id, data.to_string(), None, |_| Undoable::default())?;
+        self.account_seen(tx, row)
+    }
+
+    fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
+        let directory = self.directory;
+        match &mut self.ledger() {
+            Some(ledger) => identity::account_seen(tx, ledger, &directory.id, id, facts),
+            None => Ok(()),
+        }
+    }
+
+    /// A user is gone for the app and in SCIM.
+    pub(super) fn account_gone(&mut self, tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+        match &mut self.ledger() {
+            Some(ledger) => identity::account_gone(tx, ledger, id),
             None => Ok(()),
         }
     }
@@ -211,11 +268,15 @@ impl Recorder<'_> {
         };
         let Some(mut previous) = previous_attributes(&before, &data) else { return Ok(()) };
         stable::stabilise(&mut previous);
+        let facts = (self.identities.is_some() && new.resource_type == "User")
+            .then(|| Facts::of(&data))
+            .filter(|facts| *facts != Facts::of(&before));
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
         let before = || Undoable { before: Some(before.to_string()), member: None };
-        self.append(tx, event, &new.id, data.to_string(), reason, |_| before())
+        self.append(tx, event, &new.id, data.to_string(), reason, |_| before())?;
+        facts.map_or(Ok(()), |facts| self.account_is(tx, &new.id, &facts))
     }
 
     /// `old` is the resource as the app was told last.
@@ -337,6 +398,8 @@ pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value
         active: row.app_state == AppState::Active,
         created: row.created,
         modified: row.modified,
+        custom_attributes: row.custom_attributes.as_deref(),
+        roles: row.roles.as_deref(),
     };
     seen.view(directory)
 }
@@ -347,5 +410,13 @@ pub(super) fn object(text: &str) -> Object {
     serde_json::from_str(text).unwrap_or_else(|error| {
         tracing::error!(%error, "a stored document is not a JSON object");
         Object::new()
+    })
+}
+
+/// Stored roles.
+pub(super) fn slugs(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        tracing::error!(%error, "stored roles are not a list of texts");
+        Vec::new()
     })
 }

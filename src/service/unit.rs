@@ -10,6 +10,8 @@ use super::ServiceError;
 pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content};
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
+use super::identity::Scope;
+use super::mapping::follow;
 use super::membership::{Group, Plan};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, Told, object};
@@ -21,7 +23,7 @@ use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::brake::{Brake, Taken};
 use crate::store::brake_note::Lost;
 use crate::store::pending::Guard;
-use crate::store::resource::{AppState, ResourceContent, ResourceRow};
+use crate::store::resource::{AppSide, AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
 
 const DELETING: &str = "This directory is being deleted.";
@@ -141,6 +143,7 @@ impl Creation {
         let group = site.group(row.key, site.now);
         let members = membership::apply(tx, group, &self.members, self.plan.as_ref())?;
         let joined = lifecycle::joined(tx, recorder, row, &members.added)?;
+        follow::moved(tx, recorder, row, [&[], &members.added])?;
         let unfinished = members.planned.is_some();
         site.trace.changed(|| Changed {
             after: Some(row.doc.clone()),
@@ -260,7 +263,7 @@ impl Prepared {
         let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
         Ok(Self {
             version: row.version,
-            content: content(&edit.document, &edit.extra, resource_type, profile)?,
+            content: content(&edit.document, &edit.extra, resource_type, &site.directory)?,
             old_columns: columns(&old, resource_type, profile)?,
             members: edit.members,
             plan: None,
@@ -337,10 +340,17 @@ impl Site {
                 Err(ServiceError::SchemasChange)
             }
             Some(shared) => {
+                let in_force = InForce::new(&shared.settings, shared.policy_cursor);
+                // Before any resource is locked.
+                let identities = match self.resource_type.is_user() || in_force.may_lift() {
+                    true => Scope::enter(tx, &self.directory)?,
+                    false => None,
+                };
                 membership::guard(tx, &self.directory, guard)?;
                 Ok(Recorder {
                     directory: &self.directory,
-                    in_force: InForce::new(&shared.settings, shared.policy_cursor),
+                    in_force,
+                    identities,
                     ids: self.ids.clone(),
                     now: self.now,
                     event_ids: Listed::default(),
@@ -402,6 +412,8 @@ impl Site {
             app_state,
             suspended: false,
             groupless_since: None,
+            custom_attributes: content.mapped.custom_attributes.clone(),
+            roles: content.mapped.roles.clone(),
         }
     }
 
@@ -425,6 +437,7 @@ impl Site {
         groups.sort_unstable_by_key(|group| group.key);
         for group in groups {
             lifecycle::joined(tx, recorder, &group, &[row.key])?;
+            follow::moved(tx, recorder, &group, [&[], &[row.key]])?;
         }
         Ok(())
     }
@@ -470,10 +483,15 @@ impl Site {
             recorder.takes_away(tx, taken, taken)?;
             recorder.note_loss(tx, Lost::Inactive, row.key)?;
         }
+        let roles = match rewrites {
+            true => follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
+            false => row.roles.clone(),
+        };
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
+            let app = AppSide { state: app_state, roles: roles.as_deref() };
             let written =
-                tx.resource_update(directory_key, row.key, row.version, content, app_state, now)?;
+                tx.resource_update(directory_key, row.key, row.version, content, app, now)?;
             if !written {
                 return Err(StoreError::MissingReference.into());
             }
@@ -503,6 +521,8 @@ impl Site {
             version: row.version + 1,
             modified: now,
             app_state,
+            custom_attributes: content.mapped.custom_attributes.clone(),
+            roles,
             ..row.clone()
         };
         let (old_name, new_name) =
@@ -525,6 +545,7 @@ impl Site {
         lifecycle::lock_moved(tx, recorder, &members)?;
         let left = lifecycle::left(tx, recorder, &new, &members.removed)?;
         let joined = lifecycle::joined(tx, recorder, &new, &members.added)?;
+        follow::moved(tx, recorder, &new, [&members.removed, &members.added])?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];

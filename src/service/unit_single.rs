@@ -28,7 +28,8 @@ impl SingleCreation {
         let (site, content) = (&creation.site, &creation.content);
         let directory = &site.directory;
         let in_force = InForce { policies: directory.policies, changing: false };
-        let looks_around = directory.profile.hold_unknown_members
+        let looks_around = directory.identities.is_some()
+            || directory.profile.hold_unknown_members
             || in_force.may_have_departed()
             || creation.revive.is_some()
             || !creation.members.is_empty()
@@ -42,6 +43,7 @@ impl SingleCreation {
         let mut recorder = Recorder {
             directory,
             in_force,
+            identities: None,
             ids: site.ids.clone(),
             now: site.now,
             event_ids: Listed::default(),

@@ -62,11 +62,11 @@ impl Tx<'_> {
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since FROM json_each(?) j \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j \
              CROSS JOIN resource r WHERE r.key = j.value AND r.directory_key = ? \
              AND +r.resource_type = 'User'",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles \
              FROM resource r WHERE r.key IN (SELECT CAST(value AS BIGINT) \
              FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
              AND r.resource_type = 'User' ORDER BY r.key FOR SHARE",

@@ -20,13 +20,27 @@ pub struct DepartedRow {
     pub departed: i64,
     /// The address that the app was shown, as a comparison key.
     pub email_key: Option<String>,
+    /// What the maps had made of the user.
+    pub custom_attributes: Option<String>,
+    pub roles: Option<String>,
 }
 
-type Sql =
-    (Text, Text, Nullable<Text>, Text, Nullable<Text>, BigInt, BigInt, BigInt, Nullable<Text>);
+type Sql = (
+    Text,
+    Text,
+    Nullable<Text>,
+    Text,
+    Nullable<Text>,
+    BigInt,
+    BigInt,
+    BigInt,
+    Nullable<Text>,
+    Nullable<Text>,
+    Nullable<Text>,
+);
 
-const COLUMNS: &str =
-    "id, user_name_key, external_id, doc, extra, created, modified, departed, email_key";
+const COLUMNS: &str = "id, user_name_key, external_id, doc, extra, created, modified, departed, \
+     email_key, custom_attributes, roles";
 
 /// Which of the departed the app asks for.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +60,8 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO departed_user (directory_key, id, user_name_key, external_id, doc, extra, \
-             created, modified, departed, email_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             created, modified, departed, email_key, custom_attributes, roles) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             &[
                 Bind::Int(directory_key),
                 Bind::Text(&row.id),
@@ -58,6 +73,8 @@ impl Tx<'_> {
                 Bind::Int(row.modified),
                 Bind::Int(row.departed),
                 Bind::OptText(row.email_key.as_deref()),
+                Bind::OptText(row.custom_attributes.as_deref()),
+                Bind::OptText(row.roles.as_deref()),
             ],
         )?;
         Ok(())

@@ -27,6 +27,16 @@ pub struct DirectoryRow {
     pub schema_version: i64,
     /// Key of the last user who was brought to changed policies; `None` when all are.
     pub policy_cursor: Option<i64>,
+    /// Key of its organization, where that keeps identities.
+    pub identities: Option<i64>,
+    /// It is the primary directory of its organization.
+    pub primary: bool,
+    /// JSON object; `None` for none.
+    pub attribute_map: Option<String>,
+    /// JSON object; `None` for none.
+    pub role_map: Option<String>,
+    /// Key of the last user who was brought to changed maps; `None` when all are.
+    pub mapping_cursor: Option<i64>,
 }
 
 type Sql = (
@@ -43,6 +53,11 @@ type Sql = (
     BigInt,
     Nullable<BigInt>,
     BigInt,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Bool,
+    Nullable<Text>,
+    Nullable<Text>,
     Nullable<BigInt>,
 );
 
@@ -79,7 +94,10 @@ pub struct NewDirectory {
 
 const COLUMNS: &str = "SELECT d.key, d.id, o.id, d.external_key, d.name, d.kind, d.state, \
      d.settings, d.config, d.created, d.modified, d.last_request, d.schema_version, \
-     d.policy_cursor FROM directory d JOIN organization o ON o.key = d.organization_key";
+     d.policy_cursor, oi.organization_key, COALESCE(oi.primary_key = d.key, FALSE), \
+     d.attribute_map, d.role_map, d.mapping_cursor FROM directory d \
+     JOIN organization o ON o.key = d.organization_key \
+     LEFT JOIN organization_identity oi ON oi.organization_key = d.organization_key";
 
 impl Tx<'_> {
     pub fn directory_insert(&mut self, new: &NewDirectory) -> Result<i64, StoreError> {
@@ -166,8 +184,12 @@ impl Tx<'_> {
             Some(ids) => {
                 let source = self.dialect.pick(
                     "json_each(?) j CROSS JOIN organization o CROSS JOIN directory d \
+                     LEFT JOIN organization_identity oi \
+                     ON oi.organization_key = d.organization_key \
                      WHERE o.id = j.value AND d.organization_key = o.key",
                     "directory d JOIN organization o ON o.key = d.organization_key \
+                     LEFT JOIN organization_identity oi \
+                     ON oi.organization_key = d.organization_key \
                      WHERE o.id IN (SELECT value \
                      FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
                 );
@@ -178,6 +200,29 @@ impl Tx<'_> {
                 self.rows::<Sql, _>(&text, &[Bind::Owned(list), beyond, limit])
             }
         }
+    }
+
+    /// The newest directory of that kind that the organization has and no identity provider has talked
+    /// to yet.
+    pub fn directory_untouched(
+        &mut self,
+        organization_key: i64,
+        kind: &str,
+    ) -> Result<Option<DirectoryRow>, StoreError> {
+        let text = format!(
+            "{COLUMNS} WHERE d.organization_key = ? AND d.kind = ? AND d.state = 'linked' \
+             AND d.last_request IS NULL ORDER BY d.id DESC LIMIT 1"
+        );
+        self.row::<Sql, _>(&text, &[Bind::Int(organization_key), Bind::Text(kind)])
+    }
+
+    /// Keys of an organization's directories that are not being deleted.
+    pub fn directory_keys_of(&mut self, organization_key: i64) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT key FROM directory WHERE organization_key = ? AND state <> 'deleting' \
+             ORDER BY key",
+            &[Bind::Int(organization_key)],
+        )
     }
 
     /// Keys of directories in that state.
@@ -294,8 +339,13 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 22] = [
+        const TABLES: [(&str, &str); 27] = [
+            ("identity_walk", "directory_key"),
+            ("identity_move", "user_id, suggestion_id"),
+            ("identity_suggestion", "user_id, identity_key"),
+            ("identity_account", "user_id"),
             ("directory_client", "directory_key"),
+            ("role_work", "kind, target_key"),
             ("member_intent_part", "group_key, part"),
             ("member_intent", "group_key"),
             ("member", "group_key, member_key"),

@@ -9,6 +9,8 @@ pub enum UniqueRule {
     /// A scope of `resource_unique`.
     Scoped,
     OrganizationExternalId,
+    /// The address of an endpoint among those of the same organizations.
+    WebhookUrl,
     /// An id or key that the program made; a second try makes another.
     Generated,
 }
@@ -44,6 +46,8 @@ impl StoreError {
             UniqueRule::Scoped
         } else if names("organization.external_id") || names("organization_external_id") {
             UniqueRule::OrganizationExternalId
+        } else if names("webhook_endpoint.url") || names("webhook_endpoint_url") {
+            UniqueRule::WebhookUrl
         } else {
             UniqueRule::Generated
         }

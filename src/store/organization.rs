@@ -66,6 +66,11 @@ impl Tx<'_> {
         self.row::<Sql, _>(&format!("{COLUMNS} WHERE o.id = ?"), &[Bind::Text(id)])
     }
 
+    /// The id of the organization with that key.
+    pub fn organization_id(&mut self, key: i64) -> Result<Option<String>, StoreError> {
+        self.row::<Text, String>("SELECT id FROM organization WHERE key = ?", &[Bind::Int(key)])
+    }
+
     pub fn organization_by_external_id(
         &mut self,
         external_id: &str,
@@ -77,6 +82,15 @@ impl Tx<'_> {
     /// Like [`Tx::organization_get`], and keeps other units from changing the row.
     pub fn organization_lock(&mut self, id: &str) -> Result<Option<OrganizationRow>, StoreError> {
         let lock = self.dialect.pick("", " FOR NO KEY UPDATE");
+        self.row::<Sql, _>(&format!("{COLUMNS} WHERE o.id = ?{lock}"), &[Bind::Text(id)])
+    }
+
+    /// Like [`Tx::organization_lock`], and lets nobody add a directory.
+    pub fn organization_lock_whole(
+        &mut self,
+        id: &str,
+    ) -> Result<Option<OrganizationRow>, StoreError> {
+        let lock = self.dialect.pick("", " FOR UPDATE");
         self.row::<Sql, _>(&format!("{COLUMNS} WHERE o.id = ?{lock}"), &[Bind::Text(id)])
     }
 
@@ -135,9 +149,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Removes the row and its domains. Directories that still point to it make this a missing
-    /// reference.
+    /// Removes the row, its domains and its identities. Directories that still point to it make this a
+    /// missing reference.
     pub fn organization_delete(&mut self, key: i64) -> Result<(), StoreError> {
+        self.identity_purge(key)?;
         self.execute(
             "DELETE FROM organization_domain WHERE organization_key = ?",
             &[Bind::Int(key)],

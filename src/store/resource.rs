@@ -61,6 +61,10 @@ pub struct ResourceRow {
     pub suspended: bool,
     /// When the last direct membership ended, while the directory suspends such users.
     pub groupless_since: Option<i64>,
+    /// JSON object of what the attribute map of the directory makes of a user; `None` for nothing.
+    pub custom_attributes: Option<String>,
+    /// JSON array of role slugs, the highest first; `None` for none.
+    pub roles: Option<String>,
 }
 
 pub(super) type ResourceSql = (
@@ -76,11 +80,13 @@ pub(super) type ResourceSql = (
     Text,
     Bool,
     Nullable<BigInt>,
+    Nullable<Text>,
+    Nullable<Text>,
 );
 
 /// The columns of [`ResourceRow`] for an alias `r`.
 pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified, \
-     r.app_state, r.suspended, r.groupless_since";
+     r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles";
 
 /// What is written of a resource.
 #[derive(Clone, Debug)]
@@ -90,6 +96,26 @@ pub struct ResourceContent {
     pub display: Option<String>,
     pub doc: String,
     pub extra: Option<String>,
+    pub mapped: Mapped,
+}
+
+/// What the maps of the directory make of a user; nothing of other resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapped {
+    /// JSON object.
+    pub custom_attributes: Option<String>,
+    /// JSON object: what is missing or has failed, by attribute.
+    pub faults: Option<String>,
+    /// JSON array of slugs, the highest first. In [`ResourceContent`] those of a user in no group.
+    pub roles: Option<String>,
+}
+
+/// What is written of the app's side of a resource beside what follows from its content.
+#[derive(Clone, Copy, Debug)]
+pub struct AppSide<'s> {
+    pub state: AppState,
+    /// JSON array of slugs.
+    pub roles: Option<&'s str>,
 }
 
 impl Tx<'_> {
@@ -101,7 +127,7 @@ impl Tx<'_> {
     ) -> Result<Option<ResourceRow>, StoreError> {
         self.row::<ResourceSql, _>(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ?",
             &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
         )
@@ -116,10 +142,10 @@ impl Tx<'_> {
     ) -> Result<Option<ResourceRow>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ? FOR NO KEY UPDATE",
         );
         self.row::<ResourceSql, _>(
@@ -155,8 +181,9 @@ impl Tx<'_> {
         let columns = &content.columns;
         let key = self.row::<BigInt, i64>(
             "INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \
-             display, external_id, active, doc, extra, version, created, modified, app_state) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) RETURNING key",
+             display, external_id, active, doc, extra, version, created, modified, app_state, \
+             custom_attributes, attribute_faults, roles) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING key",
             &[
                 Bind::Int(directory_key),
                 Bind::Text(id),
@@ -171,6 +198,9 @@ impl Tx<'_> {
                 Bind::Int(now),
                 Bind::Int(now),
                 Bind::Text(app_state.as_str()),
+                Bind::OptText(content.mapped.custom_attributes.as_deref()),
+                Bind::OptText(content.mapped.faults.as_deref()),
+                Bind::OptText(content.mapped.roles.as_deref()),
             ],
         )?;
         key.ok_or(StoreError::MissingReference)
@@ -183,14 +213,14 @@ impl Tx<'_> {
         key: i64,
         from_version: i64,
         content: &ResourceContent,
-        app_state: AppState,
+        app: AppSide<'_>,
         now: i64,
     ) -> Result<bool, StoreError> {
         let columns = &content.columns;
         let changed = self.execute(
             "UPDATE resource SET user_name_key = ?, display_key = ?, display = ?, \
              external_id = ?, active = ?, doc = ?, extra = ?, version = version + 1, \
-             modified = ?, app_state = ? \
+             modified = ?, app_state = ?, custom_attributes = ?, attribute_faults = ?, roles = ? \
              WHERE directory_key = ? AND key = ? AND version = ?",
             &[
                 Bind::OptText(columns.user_name_key.as_deref()),
@@ -201,7 +231,10 @@ impl Tx<'_> {
                 Bind::Text(&content.doc),
                 Bind::OptText(content.extra.as_deref()),
                 Bind::Int(now),
-                Bind::Text(app_state.as_str()),
+                Bind::Text(app.state.as_str()),
+                Bind::OptText(content.mapped.custom_attributes.as_deref()),
+                Bind::OptText(content.mapped.faults.as_deref()),
+                Bind::OptText(app.roles),
                 Bind::Int(directory_key),
                 Bind::Int(key),
                 Bind::Int(from_version),
@@ -247,10 +280,10 @@ impl Tx<'_> {
         }
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
              AND r.directory_key = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
              JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
         );
         self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])

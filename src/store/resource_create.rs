@@ -39,8 +39,10 @@ const CREATE: &str = "WITH d AS ( \
          AND pg_advisory_xact_lock_shared(hashtext('directory'), \
          CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE), \
      r AS (INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \
-         display, external_id, active, doc, extra, version, created, modified, app_state) \
-         SELECT d.key, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ? FROM d RETURNING directory_key, key), \
+         display, external_id, active, doc, extra, version, created, modified, app_state, \
+         custom_attributes, attribute_faults, roles) \
+         SELECT d.key, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ? FROM d \
+         RETURNING directory_key, key), \
      a AS (INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal) \
          SELECT r.directory_key, x.path_id, x.key, r.key, x.ordinal FROM r \
          CROSS JOIN jsonb_to_recordset(CAST(? AS jsonb)) \
@@ -81,6 +83,9 @@ impl Single<'_> {
             Bind::Int(new.now),
             Bind::Int(new.now),
             Bind::Text(new.app_state.as_str()),
+            Bind::OptText(content.mapped.custom_attributes.as_deref()),
+            Bind::OptText(content.mapped.faults.as_deref()),
+            Bind::OptText(content.mapped.roles.as_deref()),
             Bind::Text(&entries),
             Bind::Text(new.resource_type),
             Bind::Bool(columns.active),

@@ -34,4 +34,5 @@ mod stopped;
 #[allow(dead_code, unused_imports, reason = "the other tests use the rest of it")]
 mod support;
 mod tables;
+mod webhooks;
 mod world;

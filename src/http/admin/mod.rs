@@ -1,9 +1,13 @@
-//! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, API keys.
+//! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, webhook
+//! endpoints, API keys.
 
 mod alarms;
 mod events;
 mod handlers;
+mod identities;
+mod mapping;
 mod requests;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -22,7 +26,7 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    use handlers as h;
+    use {handlers as h, identities as i, webhooks as w};
     config.service(
         web::scope("/api/v1")
             .service(
@@ -36,6 +40,38 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .patch(h::organization_update)
                     .delete(h::organization_delete),
             )
+            .service(
+                methods("/organizations/{id}/primary_directory", "GET, PUT")
+                    .get(i::primary_get)
+                    .put(i::primary_put),
+            )
+            .service(methods("/organizations/{id}/identities", "GET").get(i::list))
+            .service(methods("/organizations/{id}/identities/{identity}", "GET").get(i::get))
+            .service(
+                methods("/organizations/{id}/identities/{identity}/aliases", "GET, POST")
+                    .get(i::alias_list)
+                    .post(i::alias_create),
+            )
+            .service(
+                methods("/organizations/{id}/identities/{identity}/aliases/{email}", "DELETE")
+                    .delete(i::alias_delete),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions", "GET").get(i::suggestion_list),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions/{suggestion}/accept", "POST")
+                    .post(i::accept),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions/{suggestion}/reject", "POST")
+                    .post(i::reject),
+            )
+            .service(
+                methods("/organizations/{id}/identity_suggestions/{suggestion}/undo", "POST")
+                    .post(i::undo),
+            )
+            .service(methods("/organizations/{id}/orphaned_access", "GET").get(i::orphaned_access))
             .service(
                 methods("/directories", "GET, POST")
                     .get(h::directory_list)
@@ -78,6 +114,27 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
             .service(methods("/alarms", "GET").get(alarms::list))
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
+            .service(
+                methods("/directories/{id}/attribute_map", "GET, PUT")
+                    .get(mapping::attributes_get)
+                    .put(mapping::attributes_put),
+            )
+            .service(
+                methods("/directories/{id}/attribute_map/preview", "POST")
+                    .post(mapping::attributes_preview),
+            )
+            .service(
+                methods("/directories/{id}/attribute_map/faults", "GET")
+                    .get(mapping::attribute_faults),
+            )
+            .service(
+                methods("/directories/{id}/role_map", "GET, PUT")
+                    .get(mapping::roles_get)
+                    .put(mapping::roles_put),
+            )
+            .service(
+                methods("/directories/{id}/role_map/preview", "POST").post(mapping::roles_preview),
+            )
             .service(methods("/directories/{id}/requests", "GET").get(requests::list))
             .service(methods("/directories/{id}/requests/{request}", "GET").get(requests::get))
             .service(
@@ -115,6 +172,23 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .get(events::consumer_get)
                     .put(events::consumer_put)
                     .delete(events::consumer_delete),
+            )
+            .service(methods("/webhook_endpoints", "GET, POST").get(w::list).post(w::create))
+            .service(
+                methods("/webhook_endpoints/{id}", "GET, PATCH, DELETE")
+                    .get(w::get)
+                    .patch(w::update)
+                    .delete(w::delete),
+            )
+            .service(methods("/webhook_endpoints/{id}/rotate", "POST").post(w::rotate))
+            .service(methods("/webhook_endpoints/{id}/test", "POST").post(w::test))
+            .service(methods("/webhook_endpoints/{id}/deliveries", "GET").get(w::deliveries))
+            .service(methods("/webhook_endpoints/{id}/parked", "GET").get(w::parked))
+            .service(methods("/webhook_endpoints/{id}/replay", "POST").post(w::replay))
+            .service(methods("/webhook_endpoints/{id}/replays", "GET").get(w::replays))
+            .service(
+                methods("/webhook_endpoints/{id}/replays/{replay}", "DELETE")
+                    .delete(w::replay_cancel),
             )
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),

@@ -1,14 +1,16 @@
 //! The read API at the root, in the form that the public WorkOS SDKs speak: what the app sees of
-//! directories, users, groups and organizations.
+//! directories, users, groups and organizations; and links to the set-up portal.
 //!
-//! Keys need the scope `read`; what changes something needs `manage`. Errors have the body of the
+//! Keys need the scope `read`; what changes something needs `manage`, webhook endpoints `webhooks`. Errors have the body of the
 //! management API.
 
 mod directories;
 mod events;
 mod groups;
 mod organizations;
+mod portal;
 mod users;
+pub(super) mod webhooks;
 
 use std::sync::Arc;
 
@@ -33,6 +35,14 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         )
         .service(methods("/directories/{id}/sync", "POST").post(directories::sync))
         .service(methods("/events", "GET").get(events::list))
+        .service(
+            methods("/webhook_endpoints", "GET, POST").get(webhooks::list).post(webhooks::create),
+        )
+        .service(
+            methods("/webhook_endpoints/{id}", "PATCH, DELETE")
+                .patch(webhooks::update)
+                .delete(webhooks::delete),
+        )
         .service(methods("/directory_users", "GET").get(users::list))
         .service(methods("/directory_users/{id}", "GET").get(users::get))
         .service(methods("/directory_groups", "GET").get(groups::list))
@@ -51,7 +61,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .get(organizations::get)
                 .put(organizations::update)
                 .delete(organizations::delete),
-        );
+        )
+        .service(methods("/portal/generate_link", "POST").post(portal::generate_link))
+        .service(methods("/portal/revoke_link", "POST").post(portal::revoke_link));
 }
 
 /// Lets in keys that read.

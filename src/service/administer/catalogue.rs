@@ -140,11 +140,11 @@ fn replace(
         known.insert(value.unwrap_or_default(), row);
     }
     for (site, value, attributes) in wanted {
-        let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
+        let resource_type = &site.resource_type;
         match known.remove(value) {
             None => {
                 let document = Document::canonical(attributes.clone(), &site.id, resource_type)?;
-                let content = content(&document, &Object::new(), resource_type, profile)?;
+                let content = content(&document, &Object::new(), resource_type, &site.directory)?;
                 let creation = Creation {
                     site: site.clone(),
                     content,

@@ -32,6 +32,8 @@ pub struct DirectoryView {
     pub name: String,
     pub kind: String,
     pub state: String,
+    /// Its accounts say what the identities of the organization are.
+    pub primary: bool,
     pub scim: ScimUrls,
     pub settings: Value,
     pub client: ClientView,
@@ -75,6 +77,7 @@ impl DirectoryView {
             name: row.name,
             kind: row.kind,
             state: row.state,
+            primary: row.primary,
             token: None,
         }
     }
@@ -105,7 +108,10 @@ pub struct DirectoryChange {
     pub config: Option<Value>,
 }
 
-pub(super) fn missing() -> ServiceError {
+const PRIMARY: &str = "The directory is the primary one of its organization. PUT primary_directory \
+                       with dry_run shows what follows from another one or none; choose that first.";
+
+pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
 
@@ -137,14 +143,15 @@ fn refuse_config(config: Option<&Value>) -> Result<(), AdminError> {
     }
 }
 
-/// A directory and its first token, decided but not stored.
+/// A directory and its first token, if it is to have one, decided but not stored.
 pub(super) struct Draft {
     id: String,
     pub(super) external_key: String,
     name: String,
     kind: String,
     settings: String,
-    token: TokenRow,
+    token: Option<TokenRow>,
+    /// Of the token; empty without one.
     pub(super) secret: String,
     ids: Ids,
     now: i64,
@@ -152,26 +159,33 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(clock: &Clock, name: String, kind: String, settings: String) -> Self {
-        let (id, now) = (clock.id("directory"), clock.now_ms());
+        let bare = Self::bare(clock, name, kind, settings);
         let secret = Secret::generate(SecretKind::Directory, clock);
+        let token = TokenRow {
+            id: secret.id,
+            directory_key: 0,
+            suffix: secret.suffix,
+            hash: hash::hash(&secret.text),
+            scope: TokenScope::Write.as_str().to_owned(),
+            user_id: None,
+            expires: None,
+            created: bare.now,
+            last_used: None,
+        };
+        Self { token: Some(token), secret: secret.text, ..bare }
+    }
+
+    /// Without a token.
+    pub(super) fn bare(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+        let (id, now) = (clock.id("directory"), clock.now_ms());
         Self {
             external_key: id.rsplit('_').next().unwrap_or_default().to_owned(),
             id,
             name,
             kind,
             settings,
-            token: TokenRow {
-                id: secret.id,
-                directory_key: 0,
-                suffix: secret.suffix,
-                hash: hash::hash(&secret.text),
-                scope: TokenScope::Write.as_str().to_owned(),
-                user_id: None,
-                expires: None,
-                created: now,
-                last_used: None,
-            },
-            secret: secret.text,
+            token: None,
+            secret: String::new(),
             ids: clock.ids(),
             now,
         }
@@ -206,8 +220,10 @@ impl Draft {
             created: self.now,
         };
         tx.event_append(key, &activated)?;
-        let token = TokenRow { directory_key: key, ..self.token.clone() };
-        issue(tx, &row, &token, &mut ids, self.now)?;
+        if let Some(token) = &self.token {
+            let token = TokenRow { directory_key: key, ..token.clone() };
+            issue(tx, &row, &token, &mut ids, self.now)?;
+        }
         Ok(row)
     }
 }
@@ -239,7 +255,7 @@ impl Service {
             .await?;
         let client = ClientView::nobody(&row.kind);
         let mut view = DirectoryView::of(row, client, &self.public_url);
-        view.token = Some(TokenView::with_secret(token, secret));
+        view.token = token.map(|token| TokenView::with_secret(token, secret));
         Ok(view)
     }
 
@@ -392,6 +408,10 @@ impl Service {
                     return Ok(());
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                // Nobody makes it the primary one behind this look: that takes the directory as well.
+                if row.primary {
+                    return Err(AdminError::new(409, "directory_is_primary", PRIMARY).into());
+                }
                 let mut ids = ids.clone();
                 brake::let_go(tx, row.key, &mut ids, now)?;
                 let deleting = State::Deleting.as_str();

@@ -9,11 +9,13 @@ pub(in crate::service) mod organization;
 mod preview;
 mod profile;
 mod schemas;
+mod setup;
 mod token;
 
 pub use api_key::{ApiKeyView, NewApiKey};
 pub use catalogue::Catalogue;
 pub(in crate::service) use directory::app_type;
+pub(in crate::service) use directory::missing;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
 pub use first_start::{FirstKey, FirstStart};
 pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};

@@ -19,11 +19,13 @@ use crate::scim::{Object, Registry, ResourceType};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::exchange::Listed;
+use crate::service::identity::Scope;
+use crate::service::mapping::follow;
 use crate::service::policy::InForce;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::columns;
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::resource::{ResourceContent, ResourceRow};
+use crate::store::resource::{AppSide, ResourceContent, ResourceRow};
 use crate::store::schemas::SchemaRow;
 use crate::store::{StoreError, Tx};
 
@@ -306,6 +308,10 @@ fn begin(
     }
     refuse_orphans(tx, key, old, registry, builtin)?;
     tx.schema_change(key, document, old)?;
+    // What expressions are shown of a user may be another thing although nothing of the user changes.
+    if tx.directory_by_key(key)?.is_some_and(|row| row.attribute_map.is_some()) {
+        tx.mapping_cursor_set(key, Some(0))?;
+    }
     Ok(true)
 }
 
@@ -359,11 +365,13 @@ impl Step {
             return Ok(None);
         }
         let directory = &self.change.directory;
+        let identities = Scope::enter(tx, directory)?;
         let rows = tx.resource_chunk_locked(directory.key, &self.new.name, after, CHUNK)?;
         let in_force = InForce { policies: directory.policies, changing: false };
         let (ids, event_ids) = (self.ids.clone(), Listed::default());
         let (now, has_intents) = (self.now, false);
-        let mut recorder = Recorder { directory, in_force, ids, now, event_ids, has_intents };
+        let mut recorder =
+            Recorder { directory, in_force, identities, ids, now, event_ids, has_intents };
         let mut duplicates = Vec::new();
         for row in &rows {
             duplicates.extend(self.row(tx, row, &mut recorder)?);
@@ -411,14 +419,24 @@ impl Step {
             columns: after,
             display: row_display(&document),
             doc: document.to_json(),
-            extra: (!extra.is_empty()).then(|| Value::Object(extra).to_string()),
+            extra: (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string()),
+            mapped: self.change.directory.mapping.mapped(
+                &self.new,
+                document.as_object(),
+                (!extra.is_empty()).then_some(&extra),
+            ),
         };
         if content.doc != row.doc || content.extra != row.extra {
             let modified = self.now.max(row.modified);
-            tx.resource_update(key, row.key, row.version, &content, row.app_state, modified)?;
+            let directory = &self.change.directory;
+            let roles = follow::roles_after(tx, directory, row, &content, false)?;
+            let app = AppSide { state: row.app_state, roles: roles.as_deref() };
+            tx.resource_update(key, row.key, row.version, &content, app, modified)?;
             let new = ResourceRow {
                 doc: content.doc,
                 extra: content.extra,
+                custom_attributes: content.mapped.custom_attributes,
+                roles,
                 version: row.version + 1,
                 modified,
                 ..row.clone()

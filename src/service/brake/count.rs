@@ -107,8 +107,9 @@ impl Recorder<'_> {
     }
 
     /// Whether a group gives its members a role, so that its end weighs more.
-    pub(in crate::service) fn gives_role(&self, _group: &ResourceRow) -> bool {
-        false
+    pub(in crate::service) fn gives_role(&self, group: &ResourceRow) -> bool {
+        let map = self.directory.mapping.group_roles();
+        map.is_some_and(|map| map.groups().contains(&group.id))
     }
 
     /// Notes a resource that is about to lose something, while events wait.

@@ -122,7 +122,11 @@ pub(super) fn tell_part(
 fn told(row: &HeldRow, ids: &mut Ids, now: i64) -> NewEvent {
     NewEvent {
         id: ids.next("event"),
-        event: name::ALL.into_iter().find(|name| *name == row.event).unwrap_or(name::USER_UPDATED),
+        event: name::ALL
+            .into_iter()
+            .chain(name::NATIVE)
+            .find(|name| *name == row.event)
+            .unwrap_or(name::USER_UPDATED),
         resource_id: row.resource_id.clone(),
         data: row.data.clone(),
         reason: row.reason.as_deref().and_then(crate::event::Reason::parse),

@@ -11,6 +11,7 @@ use crate::service::brake::Telling;
 use crate::service::content::{claim, content};
 use crate::service::context::Directory;
 use crate::service::exchange::Trace;
+use crate::service::mapping::follow;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::{Edit, Prepared, Site};
 use crate::service::{ServiceError, lifecycle};
@@ -86,7 +87,7 @@ impl Restorer<'_> {
         let key = self.directory.key;
         let resource_type = self.type_of(&note.resource_type)?;
         let (document, extra) = stored(&note.doc, note.extra.as_deref(), resource_type);
-        let content = content(&document, &extra, resource_type, &self.directory.profile)?;
+        let content = content(&document, &extra, resource_type, self.directory)?;
         let state = recorder.in_force.policies.state_of_new(resource_type, content.columns.active);
         let row_key = tx.resource_restore(key, note, &content, state, self.now)?;
         claim(tx, key, row_key, &[], &content.columns.claims)?;
@@ -221,6 +222,7 @@ impl Restorer<'_> {
             Telling::Silent => lifecycle::rejoined(tx, recorder, &added)?,
             Telling::Told => drop(lifecycle::joined(tx, recorder, group, &added)?),
         }
+        follow::moved(tx, recorder, group, [&[], &added])?;
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::exchange::Listed;
+use crate::service::identity::Scope;
 use crate::service::policy::InForce;
 use crate::service::record::{Recorder, app_view};
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -171,6 +172,7 @@ impl Service {
                 let mut recorder = Recorder {
                     directory: &directory,
                     in_force: InForce::new(&shared.settings, shared.policy_cursor),
+                    identities: Scope::enter(tx, &directory)?,
                     ids: ids.clone(),
                     now,
                     event_ids: Listed::default(),

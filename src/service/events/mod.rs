@@ -11,10 +11,11 @@ mod retention;
 mod sequence;
 mod snapshot;
 mod view;
-mod walk;
+pub(super) mod walk;
 
 pub use checkpoint::{Checkpoint, CheckpointPut, Place};
 pub use read::{EventQuery, LogPage, LogQuery, Start};
+pub(super) use read::{Part, Selection, bounds, event_position, instant, part, position_of};
 pub use reconcile::{Reconcile, Reconciled};
 pub use sequence::EventMetrics;
 pub use snapshot::Snapshot;
@@ -80,6 +81,12 @@ impl EventLog {
 
     pub fn is_closing(&self) -> bool {
         *self.closing.borrow()
+    }
+
+    /// Returns when the process is about to stop.
+    pub async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        let _ = closing.wait_for(|closing| *closing).await;
     }
 
     /// A place for a reader that stays; `None` when all are taken.

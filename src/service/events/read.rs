@@ -133,38 +133,38 @@ pub struct LogPage {
     pub more: bool,
 }
 
+/// Who reads: native readers see events that the app-facing API does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    App,
+    Native,
+}
+
+impl Audience {
+    fn sees(self, event: &str) -> bool {
+        self == Self::Native || !name::is_native(event)
+    }
+}
+
 /// What of the log a reader wants, checked.
 #[derive(Clone, Debug)]
 struct Filter {
+    audience: Audience,
     /// None means all.
     names: Option<Vec<String>>,
     range: Option<(i64, i64)>,
     /// The organizations that the reader may see and wants.
     organizations: Option<Vec<String>>,
     directory: Option<i64>,
-    reader: Reader,
-}
-
-/// Who reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
-    /// An SDK, which knows events of directories alone.
-    ReadApi,
-    Native,
 }
 
 impl Filter {
-    /// Whether the reader is shown events of that name at all.
-    fn shows(&self, event: &str) -> bool {
-        self.reader == Reader::Native || name::is_in_read_api(event)
-    }
-
     fn looks_at_heads(&self) -> bool {
         self.names.is_some() || self.range.is_some()
     }
 
     fn passes(&self, head: &LogHead) -> bool {
-        self.shows(&head.event)
+        self.audience.sees(&head.event)
             && self.names.as_ref().is_none_or(|names| names.contains(&head.event))
             && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
     }
@@ -189,15 +189,19 @@ impl Filter {
 
 /// Names of events, checked. Those of other families than ours are no fault and match nothing: an app
 /// may ask for all that it understands.
-fn names(events: &[String]) -> Result<Option<Vec<String>>, AdminError> {
-    let unknown = events
-        .iter()
-        .find(|event| event.starts_with("dsync.") && !name::ALL.contains(&event.as_str()));
-    match unknown {
+fn names(events: &[String], audience: Audience) -> Result<Option<Vec<String>>, AdminError> {
+    let is_unknown = |event: &&String| match audience {
+        _ if event.starts_with("dsync.") => !name::ALL.contains(&event.as_str()),
+        Audience::Native => name::is_native(event) && !name::NATIVE.contains(&event.as_str()),
+        Audience::App => false,
+    };
+    match events.iter().find(is_unknown) {
         Some(event) => {
+            let known = if name::is_native(event) { &name::NATIVE[..] } else { &name::ALL[..] };
             let event: String = event.chars().take(80).collect();
-            let known = name::ALL.join(", ");
-            let message = format!("\"{event}\" is no event; those of directories are {known}.");
+            let what = if name::is_native(&event) { "identities" } else { "directories" };
+            let known = known.join(", ");
+            let message = format!("\"{event}\" is no event; those of {what} are {known}.");
             Err(AdminError::invalid("events", message))
         }
         None => Ok((!events.is_empty()).then(|| events.to_vec())),
@@ -214,7 +218,10 @@ fn organizations(access: &ApiAccess, wanted: Option<&str>) -> Option<Vec<String>
     }
 }
 
-fn instant(field: &str, text: Option<&str>) -> Result<Option<i64>, AdminError> {
+pub(in crate::service) fn instant(
+    field: &str,
+    text: Option<&str>,
+) -> Result<Option<i64>, AdminError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     instant_ms(text).map(Some).ok_or_else(|| {
         let text: String = text.chars().take(80).collect();
@@ -269,16 +276,28 @@ fn read(
 ) -> Result<Found, StoreError> {
     let end = tx.log_position()?;
     let directories = filter.directories(tx)?;
-    let mut stretch = Stretch { order, beyond, directories, limit };
+    let stretch = Stretch { order, beyond, directories, limit };
     if !filter.looks_at_heads() {
-        let LogPart { mut rows, full } = tx.log_rows(&stretch)?;
-        let (read, last) = (rows.len(), rows.last().map(place));
-        rows.retain(|row| filter.shows(&row.event));
-        // Who was shown less than was read goes on behind what was read.
-        let all = rows.len() == read && i64::try_from(read).unwrap_or(i64::MAX) >= limit;
-        let stopped = last.filter(|_| full && !all);
+        let LogPart { rows, full } = tx.log_rows(&stretch)?;
+        // Where there are others among them, the heads tell which ones count.
+        if rows.iter().any(|row| !filter.audience.sees(&row.event)) {
+            return read_heads(tx, filter, stretch, end);
+        }
+        let all = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
+        let stopped = rows.last().filter(|_| full && !all).map(place);
         return Ok(Found { rows, stopped, end });
     }
+    read_heads(tx, filter, stretch, end)
+}
+
+/// The same for readers who do not want every event.
+fn read_heads(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    mut stretch: Stretch,
+    end: i64,
+) -> Result<Found, StoreError> {
+    let (order, limit) = (stretch.order, stretch.limit);
     stretch.limit = CHUNK;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut found, mut stopped) = (Vec::new(), None);
@@ -300,6 +319,70 @@ fn read(
     let LogPart { rows, full } = tx.log_at(&found, order)?;
     let stopped = if full { rows.last().map(place) } else { stopped };
     Ok(Found { rows, stopped, end })
+}
+
+/// What of the log somebody inside the server wants.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Selection {
+    pub(in crate::service) names: Vec<String>,
+    pub(in crate::service) organizations: Option<Vec<String>>,
+    /// When the events were made; both ends count.
+    pub(in crate::service) range: Option<(i64, i64)>,
+}
+
+/// Events behind a position, oldest first.
+#[derive(Debug)]
+pub(in crate::service) struct Part {
+    pub(in crate::service) rows: Vec<LogRow>,
+    /// Where to go on.
+    pub(in crate::service) next: i64,
+    pub(in crate::service) more: bool,
+}
+
+/// Up to `limit` events of the selection behind a position.
+pub(in crate::service) fn part(
+    tx: &mut Tx<'_>,
+    selection: &Selection,
+    after: i64,
+    limit: i64,
+) -> Result<Part, StoreError> {
+    let filter = Filter {
+        // The server's own events are among the names where they are wanted.
+        audience: Audience::Native,
+        names: Some(selection.names.clone()),
+        range: selection.range,
+        organizations: selection.organizations.clone(),
+        directory: None,
+    };
+    let found = read(tx, &filter, Order::OldestFirst, after, limit)?;
+    let full = i64::try_from(found.rows.len()).unwrap_or(i64::MAX) >= limit;
+    let last = found.rows.last().filter(|_| full).map(|row| row.position);
+    let stopped = found.stopped.map(|(position, _)| position);
+    Ok(Part {
+        next: last.or(stopped).unwrap_or(found.end.max(after)),
+        more: full || stopped.is_some(),
+        rows: found.rows,
+    })
+}
+
+/// The position behind which events made at `from` or later stand, and the last one of those made
+/// until `to`, as far as times say; which events count is for [`Selection::range`] to say.
+pub(in crate::service) fn bounds(
+    tx: &mut Tx<'_>,
+    from: Option<i64>,
+    to: Option<i64>,
+) -> Result<(i64, i64), StoreError> {
+    let floor = |ms: i64| Clock::floor("event", ms);
+    let start = match from {
+        Some(from) => tx.log_before_id(&floor(from.saturating_sub(SLACK_MS)))?.unwrap_or(0),
+        None => 0,
+    };
+    let end = tx.log_position()?;
+    let until = match to {
+        Some(to) => tx.log_from_id(&floor(to.saturating_add(SLACK_MS)))?.unwrap_or(end),
+        None => end,
+    };
+    Ok((start.max(tx.log_pruned()?), until))
 }
 
 fn place(row: &LogRow) -> (i64, String) {
@@ -343,11 +426,11 @@ impl Service {
         let range = (from.is_some() || to.is_some())
             .then(|| (from.unwrap_or(0), to.unwrap_or(i64::MAX - SLACK_MS)));
         let filter = Filter {
-            names: names(&query.events)?,
+            audience: Audience::App,
+            names: names(&query.events, Audience::App)?,
             range,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory: None,
-            reader: Reader::ReadApi,
         };
         let (request, allowed) = (query.page.clone(), access.organization_ids.clone());
         let found: Found = self
@@ -385,11 +468,11 @@ impl Service {
             None => None,
         };
         let filter = Filter {
-            names: names(&query.events)?,
+            audience: Audience::Native,
+            names: names(&query.events, Audience::Native)?,
             range: None,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory,
-            reader: Reader::Native,
         };
         let (start, limit, owner) = (query.start.clone(), query.limit, access.owner());
         let allowed = access.organization_ids.clone();
@@ -488,7 +571,7 @@ pub(super) fn too_many_readers() -> ServiceError {
 }
 
 /// The position of an event that a key for these organizations sees.
-fn event_position(
+pub(in crate::service) fn event_position(
     tx: &mut Tx<'_>,
     id: &str,
     allowed: Option<&[String]>,
@@ -503,7 +586,7 @@ fn event_position(
 
 /// The position behind which a native reader begins. One that has lost events, or that is beyond the
 /// end of the log, is told so.
-pub(super) fn position_of(
+pub(in crate::service) fn position_of(
     tx: &mut Tx<'_>,
     start: &Start,
     allowed: Option<&[String]>,

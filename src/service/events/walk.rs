@@ -13,12 +13,12 @@ use crate::store::{StoreError, Tx};
 pub(super) const MEMBERS: i64 = 1_000;
 
 /// A group or a user as the app sees it.
-pub(super) struct Seen {
-    pub(super) id: String,
+pub(in crate::service) struct Seen {
+    pub(in crate::service) id: String,
     /// `None` for users whom SCIM has deleted: no group has them.
-    pub(super) key: Option<i64>,
+    pub(in crate::service) key: Option<i64>,
     /// The object of the app-facing API.
-    pub(super) view: Value,
+    pub(in crate::service) view: Value,
 }
 
 fn seen(directory: &Directory, key: Option<i64>, row: &ResourceRow) -> Option<Seen> {
@@ -34,7 +34,7 @@ pub(super) fn groups(
     Ok(rows.iter().filter_map(|row| seen(directory, Some(row.key), row)).collect())
 }
 
-pub(super) fn users(
+pub(in crate::service) fn users(
     tx: &mut Tx<'_>,
     directory: &Directory,
     ids: Ids<'_>,

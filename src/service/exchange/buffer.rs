@@ -206,6 +206,11 @@ mod tests {
             last_request: None,
             schema_version: 0,
             policy_cursor: None,
+            identities: None,
+            primary: false,
+            attribute_map: None,
+            role_map: None,
+            mapping_cursor: None,
         };
         let trace = Trace::on();
         trace.received(&vec![b' '; body]);

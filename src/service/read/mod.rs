@@ -14,6 +14,7 @@ mod user;
 pub use directory::DirectoryQuery;
 pub use group::GroupQuery;
 pub use organization::{OrganizationInput, OrganizationPatch, OrganizationQuery};
+pub(super) use page::collect;
 pub use page::{Metadata, Order, Page, PageRequest, PageWords};
 pub use user::UserQuery;
 

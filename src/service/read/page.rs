@@ -156,7 +156,7 @@ impl PageRequest {
 const CHUNK: i64 = 500;
 
 /// Reads on until the range has as many rows as it asks for, or none are left.
-pub(super) fn collect<T>(
+pub(in crate::service) fn collect<T>(
     range: &IdRange,
     mut read: impl FnMut(&IdRange) -> Result<Vec<T>, StoreError>,
     mut wanted: impl FnMut(&T) -> bool,

@@ -57,8 +57,23 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
         "directory" => format!("key IN ({keys})"),
         // The events count; their places in the log of all are given a moment later.
         "event_sequencer" | "event_position" => "1 = 0".to_owned(),
+        "portal_link" => {
+            format!("organization_key = (SELECT o.key FROM organization o WHERE o.{organization})")
+        }
         "consumer" => format!(
             "owner LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
+        ),
+        "organization_identity" | "identity" | "identity_alias" => {
+            format!("organization_key = (SELECT o.key FROM organization o WHERE o.{organization})")
+        }
+        "webhook_endpoint" => {
+            format!(
+                "scope LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
+            )
+        }
+        "webhook_attempt" | "webhook_parked" | "webhook_replay" => format!(
+            "endpoint_id IN (SELECT w.id FROM webhook_endpoint w WHERE w.scope LIKE '%' || \
+             (SELECT o.id FROM organization o WHERE o.{organization}) || '%')"
         ),
         _ if has_directory => format!("directory_key IN ({keys})"),
         _ => "1 = 1".to_owned(),

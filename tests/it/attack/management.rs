@@ -7,11 +7,14 @@ use super::{Attack, Who};
 pub(super) fn attacks() -> Vec<Attack> {
     [
         organizations(),
+        identities(),
         directories(),
         parts(),
+        maps(),
         requests(),
         brakes(),
         events(),
+        webhooks(),
         tokens(),
         oauth_clients(),
         keys(),
@@ -43,6 +46,91 @@ fn organizations() -> Vec<Attack> {
         operator(one, "PATCH", "/organizations/{a_organization}", 403)
             .body(json!({"external_id": "{organization_external_id}"})),
     ]
+}
+
+/// Persons of B's organization, under its own name and under A's.
+fn identities() -> Vec<Attack> {
+    let routes: [(&'static str, &'static str, &'static str, Option<Value>); 8] = [
+        ("/organizations/{id}/identities/{identity}", "GET", "identities/{identity}", None),
+        (
+            "/organizations/{id}/identities/{identity}/aliases",
+            "GET",
+            "identities/{identity}/aliases",
+            None,
+        ),
+        (
+            "/organizations/{id}/identities/{identity}/aliases",
+            "POST",
+            "identities/{identity}/aliases",
+            Some(json!({"email": "mine@example.com"})),
+        ),
+        (
+            "/organizations/{id}/identities/{identity}/aliases/{email}",
+            "DELETE",
+            "identities/{identity}/aliases/{=boss_email}",
+            None,
+        ),
+        (
+            "/organizations/{id}/identity_suggestions/{suggestion}/accept",
+            "POST",
+            "identity_suggestions/{suggestion}/accept",
+            None,
+        ),
+        (
+            "/organizations/{id}/identity_suggestions/{suggestion}/reject",
+            "POST",
+            "identity_suggestions/{suggestion}/reject",
+            None,
+        ),
+        (
+            "/organizations/{id}/identity_suggestions/{suggestion}/undo",
+            "POST",
+            "identity_suggestions/{suggestion}/undo",
+            None,
+        ),
+        ("/organizations/{id}/primary_directory", "PUT", "primary_directory", None),
+    ];
+    let mut attacks = Vec::new();
+    for (route, method, path, body) in routes {
+        for organization in ["{organization}", "{a_organization}"] {
+            let (body, status) = match route {
+                "/organizations/{id}/primary_directory" => {
+                    let status = if organization == "{organization}" { 404 } else { 422 };
+                    (Some(json!({"directory_id": "{directory}"})), status)
+                }
+                _ => (body.clone(), 404),
+            };
+            let path = format!("/organizations/{organization}/{path}");
+            attacks.push(Attack { body, ..operator(route, method, &path, status) });
+        }
+    }
+    let dry = json!({"directory_id": "{directory}", "dry_run": true});
+    let route = "/organizations/{id}/primary_directory";
+    let mine = "/organizations/{a_organization}";
+    attacks.push(operator(route, "PUT", &format!("{mine}/primary_directory"), 422).body(dry));
+    for (route, part) in [
+        ("/organizations/{id}/primary_directory", "primary_directory"),
+        ("/organizations/{id}/identities", "identities"),
+        ("/organizations/{id}/identity_suggestions", "identity_suggestions"),
+        ("/organizations/{id}/orphaned_access", "orphaned_access"),
+    ] {
+        attacks.push(operator(
+            route,
+            "GET",
+            &format!("/organizations/{{organization}}/{part}"),
+            404,
+        ));
+        attacks.push(operator(route, "GET", &format!("{mine}/{part}?limit=500"), 200));
+        attacks.push(operator(route, "GET", &format!("{mine}/{part}?after={{identity}}"), 200));
+        attacks.push(operator(route, "GET", &format!("{mine}/{part}?before={{suggestion}}"), 200));
+    }
+    let list = "/organizations/{id}/identities";
+    for (query, status) in
+        [("email={=user_email}", 200), ("user_id={user}", 200), ("directory_id={directory}", 404)]
+    {
+        attacks.push(operator(list, "GET", &format!("{mine}/identities?{query}"), status));
+    }
+    attacks
 }
 
 fn directories() -> Vec<Attack> {
@@ -122,6 +210,43 @@ fn parts() -> Vec<Attack> {
             .body(json!({"data": [{"value": "mine", "contains": ["{role_value}"]}]})),
     ]);
     attacks
+}
+
+/// What an operator makes of users: B's directory, and B's groups and users in A's.
+fn maps() -> Vec<Attack> {
+    let attributes = || json!({"attributes": {"name": {"expression": "raw.userName"}}});
+    let theirs = || json!({"rules": [{"role": "mine", "group": "{group}"}]});
+    let (attribute_map, role_map) =
+        ("/directories/{id}/attribute_map", "/directories/{id}/role_map");
+    let (tried, faults) =
+        ("/directories/{id}/attribute_map/preview", "/directories/{id}/attribute_map/faults");
+    let tried_roles = "/directories/{id}/role_map/preview";
+    let at = |route: &str, directory: &str| route.replace("{id}", &format!("{{{directory}}}"));
+    let [b, a] = ["directory", "a_directory"];
+    let users = |mut body: Value| {
+        body["user_ids"] = json!(["{user}"]);
+        body
+    };
+    let guests = || json!({"default_role": "guest"});
+    vec![
+        operator(attribute_map, "GET", &at(attribute_map, b), 404),
+        operator(attribute_map, "GET", &at(attribute_map, a), 200),
+        operator(attribute_map, "PUT", &at(attribute_map, b), 404).body(attributes()),
+        operator(tried, "POST", &at(tried, b), 404).body(attributes()),
+        operator(tried, "POST", &at(tried, a), 200).body(attributes()),
+        operator(tried, "POST", &at(tried, a), 404).body(users(attributes())),
+        operator(faults, "GET", &at(faults, b), 404),
+        operator(faults, "GET", &at(faults, a), 200),
+        operator(faults, "GET", &format!("{}?after={{user}}", at(faults, a)), 200),
+        operator(role_map, "GET", &at(role_map, b), 404),
+        operator(role_map, "GET", &at(role_map, a), 200),
+        operator(role_map, "PUT", &at(role_map, b), 404).body(guests()),
+        operator(role_map, "PUT", &at(role_map, a), 422).body(theirs()),
+        operator(tried_roles, "POST", &at(tried_roles, b), 404).body(guests()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 200).body(guests()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 422).body(theirs()),
+        operator(tried_roles, "POST", &at(tried_roles, a), 404).body(users(guests())),
+    ]
 }
 
 /// Records of requests, B's and those of a directory of A that has sent nothing.
@@ -209,6 +334,72 @@ fn events() -> Vec<Attack> {
         operator(one, "DELETE", theirs, 404),
         operator(one, "PUT", "/consumers/mine", 400).body(json!({"event_id": "{event}"})),
     ]
+}
+
+fn webhooks() -> Vec<Attack> {
+    let all = "/webhook_endpoints";
+    let theirs = "/webhook_endpoints/{hook}";
+    // Nothing is sent in this test: what A makes is paused.
+    let mine = |more: Value| {
+        let mut body = json!({"endpoint_url": "https://a.example.com/", "state": "paused",
+            "events": ["dsync.deleted"]});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let mut attacks = vec![
+        operator(all, "GET", "/webhook_endpoints?limit=500", 200),
+        operator(all, "GET", "/webhook_endpoints?after={hook}", 200),
+        operator(all, "POST", all, 422).body(mine(json!({"organization_ids": ["{organization}"]}))),
+        operator(all, "POST", all, 422)
+            .body(mine(json!({"organization_ids": ["{a_organization}", "{organization}"]}))),
+        operator(all, "POST", all, 422)
+            .body(mine(json!({"organization_ids": ["{a_organization},{organization}"]}))),
+        operator(all, "POST", all, 400).body(mine(json!({"after": "{event}"}))),
+    ];
+    let table: [(&'static str, &'static str, Option<Value>); 11] = [
+        ("/webhook_endpoints/{id}", "GET", None),
+        ("/webhook_endpoints/{id}", "PATCH", Some(json!({"state": "enabled"}))),
+        ("/webhook_endpoints/{id}", "DELETE", None),
+        ("/webhook_endpoints/{id}/rotate", "POST", Some(json!({"overlap": 0}))),
+        ("/webhook_endpoints/{id}/test", "POST", Some(json!({}))),
+        ("/webhook_endpoints/{id}/deliveries", "GET", None),
+        ("/webhook_endpoints/{id}/parked", "GET", None),
+        ("/webhook_endpoints/{id}/replay", "POST", Some(json!({"parked": true}))),
+        ("/webhook_endpoints/{id}/replay", "POST", Some(json!({"event_id": "{event}"}))),
+        ("/webhook_endpoints/{id}/replays", "GET", None),
+        ("/webhook_endpoints/{id}/replays/{replay}", "DELETE", None),
+    ];
+    for (route, method, body) in table {
+        let attack = operator(route, method, &route.replace("/{id}", "/{hook}"), 404);
+        attacks.push(Attack { body, ..attack });
+    }
+    let into = json!({"organization_ids": ["{organization}"]});
+    attacks.push(operator("/webhook_endpoints/{id}", "PATCH", theirs, 422).body(into));
+    // A's own endpoint, and what is B's.
+    let own = |part: &str| format!("/webhook_endpoints/{{a_hook}}{part}");
+    attacks.extend([
+        operator("/webhook_endpoints/{id}", "PATCH", &own(""), 422)
+            .body(json!({"organization_ids": ["{organization}"]})),
+        operator("/webhook_endpoints/{id}/replay", "POST", &own("/replay"), 400)
+            .body(json!({"event_id": "{event}"})),
+        operator("/webhook_endpoints/{id}/replay", "POST", &own("/replay"), 400)
+            .body(json!({"after": "{event}"})),
+        operator(
+            "/webhook_endpoints/{id}/deliveries",
+            "GET",
+            &own("/deliveries?event_id={event}"),
+            200,
+        ),
+        operator(
+            "/webhook_endpoints/{id}/replays/{replay}",
+            "DELETE",
+            &own("/replays/{replay}"),
+            404,
+        ),
+    ]);
+    attacks
 }
 
 fn tokens() -> Vec<Attack> {

@@ -12,7 +12,7 @@
 //! - [`names`]: the names of B, and those that nobody has
 //! - [`world`]: A and B, full of values
 //! - [`dump`]: the rows of B
-//! - [`scim`], [`older`], [`management`], [`read`], [`oauth`]: the requests
+//! - [`scim`], [`older`], [`management`], [`read`], [`oauth`], [`setup`]: the requests
 //! - [`routes`]: that there is a request for every route of the source
 
 mod dump;
@@ -23,6 +23,7 @@ mod older;
 mod read;
 mod routes;
 mod scim;
+mod setup;
 mod world;
 
 use serde_json::Value;
@@ -40,6 +41,7 @@ on_both_databases![
     nothing_is_learnt_or_changed_by_an_operator_of_another_organization,
     nothing_is_learnt_or_changed_over_the_read_api,
     nothing_is_given_by_the_token_endpoint,
+    nothing_is_learnt_or_changed_in_a_set_up_session_of_another_organization,
 ];
 
 /// Requests between two looks at the rows of B.
@@ -135,6 +137,7 @@ fn all() -> Vec<Attack> {
         management::attacks(),
         read::attacks(),
         oauth::attacks(),
+        setup::attacks(),
     ]
     .concat()
 }
@@ -165,6 +168,10 @@ fn nothing_is_learnt_or_changed_over_the_read_api(app: &TestApp) {
 
 fn nothing_is_given_by_the_token_endpoint(app: &TestApp) {
     hold(app, oauth::attacks());
+}
+
+fn nothing_is_learnt_or_changed_in_a_set_up_session_of_another_organization(app: &TestApp) {
+    hold(app, setup::attacks());
 }
 
 /// Makes the attacks; B stands.

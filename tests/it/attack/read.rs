@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
-    [directories(), users(), groups(), organizations(), events()].concat()
+    [directories(), users(), groups(), organizations(), events(), portal(), webhooks()].concat()
 }
 
 fn operator(route: &'static str, method: &'static str, path: &str, status: u16) -> Attack {
@@ -85,6 +85,37 @@ fn events() -> Vec<Attack> {
     vec![
         operator("/events", "GET", "/events?limit=100", 200),
         operator("/events", "GET", "/events?organization_id={organization}", 200),
+    ]
+}
+
+fn portal() -> Vec<Attack> {
+    let (make, revoke) = ("/portal/generate_link", "/portal/revoke_link");
+    vec![
+        operator(make, "POST", make, 404).body(json!({"organization": "{organization}"})),
+        operator(make, "POST", make, 404).body(json!({"organization": "{directory}"})),
+        operator(make, "POST", make, 404)
+            .body(json!({"organization": "{organization}", "intent": "dsync"})),
+        operator(revoke, "POST", revoke, 404).body(json!({"organization": "{organization}"})),
+        operator(revoke, "POST", revoke, 404)
+            .body(json!({"organization": "{organization}", "external_user_id": "1"})),
+    ]
+}
+
+fn webhooks() -> Vec<Attack> {
+    let (all, one) = ("/webhook_endpoints", "/webhook_endpoints/{id}");
+    let theirs = "/webhook_endpoints/{hook}";
+    let events = ["dsync.deleted"];
+    vec![
+        operator(all, "GET", "/webhook_endpoints?limit=100", 200),
+        operator(all, "GET", "/webhook_endpoints?after={hook}", 200),
+        operator(all, "GET", "/webhook_endpoints?before={hook}", 200),
+        // The address of another organization's endpoint is free.
+        operator(all, "POST", "/webhook_endpoints", 422)
+            .body(json!({"endpoint_url": "{hook_url}", "events": []})),
+        operator(one, "PATCH", theirs, 404).body(json!({"status": "enabled"})),
+        operator(one, "PATCH", theirs, 404)
+            .body(json!({"endpoint_url": "https://a.example.com/", "events": events})),
+        operator(one, "DELETE", theirs, 404),
     ]
 }
 

@@ -36,7 +36,7 @@ fn surfaces_are_known() {
         .skip(1)
         .filter_map(|rest| rest.split_once("::routes)").map(|(module, _)| module))
         .collect();
-    assert_eq!(configured, BTreeSet::from(["admin", "api", "health", "oauth", "scim"]));
+    assert_eq!(configured, BTreeSet::from(["admin", "api", "health", "oauth", "scim", "setup"]));
     // One handler behind every SCIM path; `Target` says what there is.
     let text = source("scim/mod.rs");
     let scopes = text.matches("web::scope(").count();
@@ -178,4 +178,26 @@ fn oauth_routes_are_attacked() {
         assert!(has(&attacks, path, method), "no attack on {method} {path}");
     }
     assert_eq!(rows, 2);
+}
+
+/// Every row of the set-up portal's table, with each of its methods.
+#[test]
+fn setup_routes_are_attacked() {
+    let text = source("setup/mod.rs");
+    let table = between(&text, "pub(super) fn routes(", "\n}\n");
+    let attacks = super::setup::attacks();
+    let mut rows = 0;
+    for row in table.split("only(").skip(1) {
+        let words = quoted(row);
+        let (Some(path), Some(methods)) = (words.first(), words.get(1)) else {
+            panic!("a row with a path and methods: {row}");
+        };
+        // HEAD answers as GET does.
+        for method in methods.split(", ").filter(|method| *method != "HEAD") {
+            rows += 1;
+            assert!(has(&attacks, path, method), "no attack on {method} {path}");
+        }
+    }
+    assert!(rows >= 8, "{rows} routes were found");
+    assert_eq!(table.matches(".service(").count(), table.matches("only(").count());
 }

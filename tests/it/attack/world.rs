@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::Who;
 use super::names::Names;
-use crate::support::{Client, ENTERPRISE, TestApp, group, patch, user};
+use crate::support::{
+    Browser, Client, ENTERPRISE, TestApp, form_field, group, link_secret, patch, user,
+};
 
 const WIDGET: &str = "urn:example:params:scim:schemas:Widget";
 const SCIM_JSON: &str = "application/scim+json";
@@ -225,6 +227,16 @@ impl World {
         for (label, value) in ["oauth_client", "oauth_secret", "access_token"].iter().zip(made) {
             b.insert(label, value);
         }
+        let persons = format!("/api/v1/organizations/{organization}");
+        keep_identities(&self.root, &persons, &json!(b.get("directory")));
+        let found = self.root.get(&format!("{persons}/identities?user_id={ada}")).expect(200);
+        let identity = text(&found.body["data"][0]["id"]);
+        // An address of somebody else makes a suggestion.
+        let alias = json!({"email": b.get("boss_email")});
+        self.root.post(&format!("{persons}/identities/{identity}/aliases"), alias).expect(201);
+        let found = self.root.get(&format!("{persons}/identity_suggestions")).expect(200);
+        b.insert("suggestion", text(&found.body["data"][0]["id"]));
+        b.insert("identity", identity);
         let key = json!({"name": mark(b, "api_key_name", "Key *"), "scopes": ["manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
@@ -236,7 +248,18 @@ impl World {
         own.put(&format!("/api/v1/consumers/{consumer}"), place).expect(200);
         let events = own.get("/api/v1/events?limit=1").expect(200);
         b.insert("event", text(&events.body["data"][0]["id"]));
+        let hook = json!({"endpoint_url": mark(b, "hook_url", "https://*.example.com/hooks"),
+            "events": ["dsync.user.created"], "state": "paused"});
+        let hook = own.post("/api/v1/webhook_endpoints", hook).expect(201);
+        b.insert("hook", hook.id());
+        b.insert("hook_secret", text(&hook.body["secret"]));
+        let replays = format!("/api/v1/webhook_endpoints/{}/replay", hook.id());
+        b.insert("replay", own.post(&replays, json!({"after": "oldest"})).expect(202).id());
         b.insert("api_secret", secret);
+        b.insert(
+            "setup_proof",
+            Browser::entered(&self.url, &setup_link(&self.root, &organization)).proof(),
+        );
     }
 
     /// The id of what is kept of a request of B's.
@@ -272,6 +295,8 @@ impl World {
                 self.root.put(&format!("{directory}/{list}"), values).expect(200);
             }
         }
+        let persons = format!("/api/v1/organizations/{organization}");
+        keep_identities(&self.root, &persons, &Value::Null);
         let directory = format!("/api/v1/directories/{}", a.get("a_directory"));
         let made = oauth_client(&self.root, &directory, "A");
         for (label, value) in
@@ -283,6 +308,18 @@ impl World {
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         a.insert("a_api_secret", text(&key.body["secret"]));
+        let browser = Browser::entered(&self.url, &setup_link(&self.root, &organization));
+        a.insert("a_setup_proof", browser.proof());
+        // The page of a link that nobody uses.
+        let link = setup_link(&self.root, &organization);
+        let page = browser.get(link.strip_prefix(&self.url).expect("a link")).expect(200);
+        a.insert("a_start_proof", form_field(&page, "proof"));
+        a.insert("a_setup_link", link_secret(&link));
+        a.insert("a_setup_cookie", browser.cookie_header());
+        let own = Client::new(&self.url, a.get("a_api_secret"), "application/json");
+        let hook = json!({"endpoint_url": "https://a.example.com/hooks", "state": "paused",
+            "events": ["dsync.user.created"]});
+        a.insert("a_hook", own.post("/api/v1/webhook_endpoints", hook).expect(201).id());
         *self.a.borrow_mut() = a;
         for who in [Who::A, Who::Holding] {
             self.fresh(who);
@@ -322,6 +359,15 @@ impl World {
     }
 }
 
+/// The organization at that path keeps identities, and everybody has one.
+fn keep_identities(root: &Client, path: &str, primary: &Value) {
+    let path = format!("{path}/primary_directory");
+    root.put(&path, json!({"directory_id": primary})).expect(200);
+    while root.get(&path).expect(200).body["identities"] != "on" {
+        std::thread::yield_now();
+    }
+}
+
 /// Makes an OAuth client of that directory; its id, its secret, and an access token.
 fn oauth_client(root: &Client, directory: &str, name: &str) -> [String; 3] {
     let body = json!({"name": name, "auth_method": "client_secret"});
@@ -332,6 +378,12 @@ fn oauth_client(root: &Client, directory: &str, name: &str) -> [String; 3] {
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
     let granted = root.with_bearer(None).send("POST", "/oauth/token", &headers, Some(form));
     [id, secret, text(&granted.expect(200).body["access_token"])]
+}
+
+/// A link to the set-up pages of that organization.
+fn setup_link(root: &Client, organization: &str) -> String {
+    let made = root.post("/portal/generate_link", json!({"organization": organization}));
+    made.expect(201).body["link"].as_str().expect("a link").to_owned()
 }
 
 /// A type of its own with a unique attribute, in both organizations.

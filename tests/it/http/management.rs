@@ -105,6 +105,7 @@ fn directory_has_exactly_these_members(app: &TestApp) {
         "name": "Okta",
         "kind": "scim.okta",
         "state": "linked",
+        "primary": false,
         "scim": {
             "base_url": format!("{}/scim/v2/{key}", app.url),
             "v1_base_url": format!("{}/scim/v1/{key}", app.url),

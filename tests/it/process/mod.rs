@@ -8,8 +8,10 @@ mod cli;
 mod events;
 mod large_group;
 mod members;
+mod portal;
 mod requests;
 mod serve;
 mod tls;
+mod webhooks;
 
 use crate::support::process::{Server, first_start, rollbook, run};

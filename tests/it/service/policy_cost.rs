@@ -31,6 +31,8 @@ fn statements(work: impl FnOnce()) -> Vec<String> {
         "last_request",
         "last_used",
         "event_sequencer",
+        "role_work",
+        "attribute_faults IS NOT NULL",
         "SAVEPOINT",
         "BEGIN",
         "COMMIT",
@@ -98,4 +100,12 @@ fn directory_without_policies_pays_nothing_for_them() {
     let tracked = on(json!({"suspend_when_groupless": "1d"}), "tracked");
     assert_eq!(tracked, [5, 9, 11, 7, 20, 20]);
     assert_eq!(on(json!({}), "again"), [5, 8, 9, 7, 20, 17]);
+    // Identities cost a user something, and a group nothing.
+    let path = format!("/api/v1/organizations/{}/primary_directory", app.directory.organization_id);
+    app.api.put(&path, json!({"directory_id": null})).expect(200);
+    app.settle_identities();
+    costs(&app, "linked first");
+    let [create, join, leave, deactivate, delete_user, delete_group] = costs(&app, "linked");
+    assert_eq!([join, leave, delete_group], [8, 9, 17]);
+    assert!(create > 5 && deactivate > 7 && delete_user > 20);
 }

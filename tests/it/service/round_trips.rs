@@ -31,9 +31,10 @@ fn sent(request: impl FnOnce()) -> Vec<String> {
     taken();
     request();
     const ABOUT: [&str; 3] = [" resource", " member", "INTO event "];
-    const BESIDE: [&str; 4] = [
+    const BESIDE: [&str; 5] = [
         "request_record",
         "policy_cursor IS NOT NULL",
+        "attribute_faults IS NOT NULL",
         "SELECT state, schema_version",
         "FROM member_intent WHERE created",
     ];

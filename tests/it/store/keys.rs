@@ -13,16 +13,24 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 9] = [
+const OF_NO_DIRECTORY: [(&str, &str); 17] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
     ("directory", "is what the others belong to; the only look-up of a directory by its id"),
     ("organization_domain", "belongs to an organization"),
+    ("organization_identity", "belongs to an organization"),
+    ("identity", "a person, who may be in several directories of an organization"),
+    ("identity_alias", "belongs to an identity"),
     ("api_key", "opens organizations"),
     ("idempotent_request", "belongs to an API key"),
     ("event_sequencer", "one row: where the log of all directories ends"),
     ("consumer", "reads the log of all directories"),
+    ("portal_link", "opens an organization"),
+    ("webhook_endpoint", "gets events of all directories"),
+    ("webhook_attempt", "belongs to an endpoint"),
+    ("webhook_parked", "belongs to an endpoint"),
+    ("webhook_replay", "belongs to an endpoint"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.

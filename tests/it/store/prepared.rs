@@ -47,7 +47,12 @@ fn second_round_of_requests_prepares_nothing() {
     round(&app, "ada");
     let about = ["resource", "member", "event", "directory_token"];
     // What is done beside the requests is done now and then, in whichever lane.
-    let beside = ["event_sequencer", "FROM member_intent ORDER BY", "DELETE FROM member_pending"];
+    let beside = [
+        "event_sequencer",
+        "FROM member_intent ORDER BY",
+        "DELETE FROM member_pending",
+        "attribute_faults IS NOT NULL",
+    ];
     let hot = |text: &String| {
         about.iter().any(|table| text.contains(&format!(" {table}")))
             && !beside.iter().any(|work| text.contains(work))

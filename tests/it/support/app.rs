@@ -61,6 +61,7 @@ impl TestApp {
             stop_timeout: 5,
             // The clock stands still, so an empty bucket would stay empty.
             rate_limit: RateLimit::Off,
+            portal_origins: vec!["https://app.example.com".parse().expect("an origin")],
             ..Config::default()
         };
         change(&mut config);
@@ -165,6 +166,18 @@ impl TestApp {
     pub fn apply_policies(&self) {
         let service = Arc::clone(self.service());
         self.wait(async move { service.apply_policies().await }).expect("policies are applied");
+    }
+
+    /// Does what is left to do about identities.
+    pub fn settle_identities(&self) {
+        let service = Arc::clone(self.service());
+        self.wait(async move { service.settle_identities().await }).expect("identities");
+    }
+
+    /// Removes what deleted directories have left.
+    pub fn purge(&self) {
+        let service = Arc::clone(self.service());
+        self.wait(async move { service.purge_deleted_directories().await }).expect("a purge");
     }
 
     /// Stops the server and waits until it has let go of the database.

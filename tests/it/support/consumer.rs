@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What an app knows of a directory that has read nothing but its events.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub struct Consumer {
     pub groups: BTreeMap<String, Value>,
     /// (group, user)
     pub members: BTreeSet<(String, String)>,
+    pub identities: BTreeMap<String, Value>,
 }
 
 impl Consumer {
@@ -26,7 +27,8 @@ impl Consumer {
         consumer
     }
 
-    fn apply(&mut self, name: &str, data: &Value) -> Result<(), String> {
+    /// Does what one event says.
+    pub fn apply(&mut self, name: &str, data: &Value) -> Result<(), String> {
         let id = text(&data["id"]);
         match name {
             "dsync.user.created" => match self.users.insert(id, data.clone()) {
@@ -65,6 +67,41 @@ impl Consumer {
                 let member = self.member(data)?;
                 self.members.remove(&member).then_some(()).ok_or("it is no member".into())
             }
+            "dsync.deleted" => {
+                self.users.retain(|_, user| user["directory_id"] != data["id"]);
+                self.groups.retain(|_, group| group["directory_id"] != data["id"]);
+                self.members.retain(|(group, _)| self.groups.contains_key(group));
+                Ok(())
+            }
+            "rollbook.identity.created" => match self.identities.insert(id, data.clone()) {
+                None => Ok(()),
+                Some(_) => Err("the identity is there".into()),
+            },
+            "rollbook.identity.updated" => {
+                let known = self.identities.get_mut(&id).ok_or("the identity is not there")?;
+                update(known, data)
+            }
+            "rollbook.identity.merged" => {
+                let (data, merged) = without(data, "merged_identity_id");
+                self.identities.remove(&text(&merged)).ok_or("the merged one is not there")?;
+                let known = self.identities.get_mut(&id).ok_or("the identity is not there")?;
+                update(known, &data)
+            }
+            "rollbook.identity.unmerged" => {
+                let (data, again) = without(data, "unmerged_identity");
+                if self.identities.insert(text(&again["id"]), again).is_some() {
+                    return Err("the unmerged one is there".into());
+                }
+                let known = self.identities.get_mut(&id).ok_or("the identity is not there")?;
+                update(known, &data)
+            }
+            "rollbook.identity.ended" => {
+                self.identities.remove(&id).ok_or("the identity is not there")?;
+                match data["accounts"].as_array().is_some_and(Vec::is_empty) {
+                    true => Ok(()),
+                    false => Err("it has accounts".into()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -81,21 +118,41 @@ impl Consumer {
     }
 }
 
-/// The old values are those that were told, and something changed.
+/// The old values are those that were told, all of those that are new have one, and something changed.
 fn update(known: &mut Value, data: &Value) -> Result<(), String> {
-    let previous = data["previous_attributes"].as_object().ok_or("no previous_attributes")?;
-    for (name, old) in previous.iter().filter(|(name, _)| *name != "raw_attributes") {
-        if known[name] != *old {
-            return Err(format!("\"{name}\" was {}, not {old}", known[name]));
+    let mut new = data.clone();
+    let previous = new.as_object_mut().and_then(|new| new.shift_remove("previous_attributes"));
+    let previous = previous.ok_or("no previous_attributes")?;
+    let mut expected = changes(known, &new);
+    expected.shift_remove("updated_at");
+    for nested in ["raw_attributes", "custom_attributes"] {
+        if expected.contains_key(nested) {
+            expected.insert(nested.into(), changes(&known[nested], &new[nested]).into());
         }
     }
-    let mut new = data.clone();
-    new.as_object_mut().ok_or("no object")?.remove("previous_attributes");
-    if previous.is_empty() || *known == new {
+    if expected.is_empty() {
         return Err("nothing changed".into());
+    }
+    if previous != Value::Object(expected.clone()) {
+        return Err(format!("previous_attributes should be {}", Value::Object(expected)));
     }
     *known = new;
     Ok(())
+}
+
+/// The old values of the members that differ; of those that were not there null.
+fn changes(old: &Value, new: &Value) -> Map<String, Value> {
+    let names: BTreeSet<&String> =
+        [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    let changed = names.into_iter().filter(|name| old[*name] != new[*name]);
+    changed.map(|name| (name.clone(), old[name].clone())).collect()
+}
+
+/// The object without a member, and that.
+fn without(data: &Value, member: &str) -> (Value, Value) {
+    let mut data = data.clone();
+    let taken = data.as_object_mut().and_then(|data| data.shift_remove(member));
+    (data, taken.unwrap_or_default())
 }
 
 fn text(value: &Value) -> String {

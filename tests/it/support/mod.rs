@@ -1,19 +1,23 @@
 //! What tests stand on: a running server with an empty database of its own, and clients for it.
 
 mod app;
+mod browser;
 mod client;
 mod consumer;
 mod database;
 mod jwt;
 mod key_server;
 pub mod process;
+mod receiver;
 
 pub use app::{DirectoryHandle, TestApp};
+pub use browser::{Browser, field as form_field, secret as link_secret};
 pub use client::{Answer, Client, encode};
 pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
 pub use jwt::SigningKey;
 pub use key_server::KeyServer;
+pub use receiver::{Delivery, Receiver, Reply};
 
 use serde_json::{Value, json};
 

@@ -4,6 +4,7 @@
 // SDK's typed exceptions. ROLLBOOK_URL and ROLLBOOK_API_KEY say where the server is.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import {
   NotFoundException,
   RateLimitExceededException,
@@ -180,6 +181,97 @@ const told = (name) => walked.filter((event) => event.event === name);
 assert.deepEqual(told("dsync.user.created").map((event) => event.data.id), users);
 assert.deepEqual(told("dsync.group.created").map((event) => event.data.id), groups);
 assert.equal(told("dsync.group.user_added").length, 12 * 12);
+
+// --- Setup links ---------------------------------------------------------------------------------
+
+const { link } = await workos.portal.generateLink({
+  organization: made.id,
+  intent: "dsync",
+  returnUrl: "https://app.example.com/settings",
+  successUrl: "https://app.example.com/done",
+});
+assert.ok(link.startsWith(`${url}/setup/`), link);
+const landing = await fetch(link);
+assert.equal(landing.status, 200);
+assert.match(await landing.text(), /Node &#38; Co/);
+for (const wrong of [{ intent: "sso" }, { intent: "dsync", returnUrl: "https://evil.example/" }]) {
+  await refused(UnprocessableEntityException, 422, () =>
+    workos.portal.generateLink({ organization: made.id, ...wrong }),
+  );
+}
+await refused(NotFoundException, 404, () =>
+  workos.portal.generateLink({ organization: "org_none", intent: "dsync" }),
+);
+
+// --- Webhooks ------------------------------------------------------------------------------------
+
+// Keeps what it gets; the first request is refused.
+const received = [];
+const expected = 30;
+let all;
+const complete = new Promise((resolve, reject) => {
+  all = resolve;
+  setTimeout(() => reject(new Error(`${received.length} webhooks came`)), 60_000).unref();
+});
+let refusals = 0;
+const receiver = createServer(async (request, response) => {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  if (refusals === 0) {
+    refusals += 1;
+    response.writeHead(500).end();
+    return;
+  }
+  // As frameworks hand it over: the body is JSON that was parsed.
+  const payload = JSON.parse(Buffer.concat(chunks).toString());
+  received.push({ payload, sigHeader: request.headers["workos-signature"] });
+  response.writeHead(204).end();
+  if (received.length === expected) all();
+});
+await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+const hook = await post(`${url}/webhook_endpoints`, key, {
+  endpoint_url: `http://127.0.0.1:${receiver.address().port}/hooks`,
+  events: ["dsync.user.created", "dsync.group.user_added"],
+});
+const hooked = [];
+for (let n = 0; n < 29; n += 1) {
+  const user = await post(`${scim}/Users`, token, {
+    schemas: [USER],
+    userName: `hook${n}@node.example`,
+    // What JavaScript writes in its own way must not change the signature.
+    "urn:example:more": { 10: 1e21, 2: 1.0, text: "é\u2028/<>" },
+    emails: [{ value: `hook${n}@node.example`, type: "work", primary: true }],
+  });
+  hooked.push(user.id);
+}
+await post(`${scim}/Groups`, token, {
+  schemas: [GROUP],
+  displayName: "Hooked",
+  members: [{ value: hooked[0] }],
+});
+await complete;
+const verified = [];
+for (const { payload, sigHeader } of received) {
+  verified.push(await workos.webhooks.constructEvent({ payload, sigHeader, secret: hook.secret }));
+}
+assert.deepEqual(
+  verified.slice(0, 29).map((event) => event.data.id),
+  hooked,
+);
+assert.equal(verified[29].event, "dsync.group.user_added");
+assert.equal(verified[29].data.user.id, hooked[0]);
+await assert.rejects(
+  workos.webhooks.constructEvent({
+    payload: received[1].payload,
+    sigHeader: received[0].sigHeader,
+    secret: hook.secret,
+  }),
+);
+await fetch(`${url}/webhook_endpoints/${hook.id}`, {
+  method: "DELETE",
+  headers: { authorization: `Bearer ${key}` },
+});
+receiver.close();
 
 // --- Errors --------------------------------------------------------------------------------------
 

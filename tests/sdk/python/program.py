@@ -6,7 +6,11 @@ SDK's typed exceptions. ROLLBOOK_URL and ROLLBOOK_API_KEY say where the server i
 
 import json
 import os
+import queue
+import threading
+import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from workos import WorkOSClient
 from workos import _errors as errors
@@ -144,6 +148,119 @@ told = [event.data.id for event in walked if event.event == "dsync.group.created
 assert told == groups, told
 assert len([event for event in walked if event.event == "dsync.group.user_added"]) == 12 * 12
 assert len({event.id for event in walked}) == len(walked)
+
+# --- Setup links ---------------------------------------------------------------------------------
+
+portal = workos.admin_portal
+made_link = portal.generate_link(
+    organization=made.id,
+    intent="dsync",
+    return_url="https://app.example.com/settings",
+    success_url="https://app.example.com/done",
+    external_user_id="ada",
+    it_contact_emails=["ada@example.com"],
+)
+assert made_link.link.startswith(f"{URL}/setup/"), made_link
+with urllib.request.urlopen(made_link.link) as answer:
+    assert "Python &#38; Co" in answer.read().decode(), "the page of the link"
+portal.revoke_link(organization=made.id, external_user_id="ada")
+try:
+    urllib.request.urlopen(made_link.link)
+    raise AssertionError("a revoked link opens")
+except urllib.error.HTTPError as gone:
+    assert gone.code == 404, gone
+for wrong in [{"intent": "sso"}, {"return_url": "https://evil.example/"}]:
+    error = refused(
+        errors.UnprocessableEntityError,
+        422,
+        lambda: portal.generate_link(organization=made.id, **wrong),
+    )
+    assert error.errors[0]["field"] in wrong, error
+refused(errors.NotFoundError, 404, lambda: portal.generate_link(organization="org_none"))
+
+# --- Webhooks ------------------------------------------------------------------------------------
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Keeps what it gets; the first request is refused."""
+
+    got = queue.Queue()
+    refused = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = 204
+        if not self.refused:
+            self.refused.append((self.headers["WorkOS-Signature"], body))
+            status = 500
+        else:
+            self.got.put((self.headers["WorkOS-Signature"], body))
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+threading.Thread(target=receiver.serve_forever, daemon=True).start()
+address = f"http://127.0.0.1:{receiver.server_port}/hooks"
+hook = workos.webhooks.create_webhook_endpoint(
+    endpoint_url=address, events=["dsync.user.created", "dsync.user.deleted"]
+)
+assert hook.endpoint_url == address and hook.status.value == "enabled", hook
+assert hook.secret.startswith("whsec_") and hook.events == ["dsync.user.created", "dsync.user.deleted"]
+assert workos.webhooks.list_webhook_endpoints().data == [hook]
+renamed = [
+    post(f"{scim}/Users", token, {
+        "schemas": [USER],
+        "userName": f"hook{n}@python.example",
+        "emails": [{"value": f"hook{n}@python.example", "type": "work", "primary": True}],
+    })["id"]
+    for n in range(30)
+]
+signature, body = Receiver.got.get(timeout=60)
+refused_signature, refused_body = Receiver.refused[0]
+assert body == refused_body and signature != refused_signature, "sent again, and signed anew"
+received = [(signature, body)] + [Receiver.got.get(timeout=60) for _ in range(29)]
+verified = [
+    workos.webhooks.verify_event(event_body=body, event_signature=signature, secret=hook.secret)
+    for signature, body in received
+]
+assert [event.data.id for event in verified] == renamed, verified
+assert {event.event for event in verified} == {"dsync.user.created"}, verified
+listed = workos.events.list_events(events=["dsync.user.created"], order="desc", limit=30).data
+assert [event.id for event in verified] == ids(listed)[::-1], "the ids of the events API"
+try:
+    workos.webhooks.verify_event(
+        event_body=received[1][1], event_signature=received[0][0], secret=hook.secret
+    )
+    raise AssertionError("a signature of another event was believed")
+except ValueError:
+    pass
+changed = workos.webhooks.update_webhook_endpoint(
+    hook.id, status="disabled", events=["dsync.group.created"]
+)
+assert changed.status.value == "disabled" and changed.events == ["dsync.group.created"], changed
+refused(
+    errors.ConflictError,
+    409,
+    lambda: workos.webhooks.create_webhook_endpoint(endpoint_url=address, events=["dsync.deleted"]),
+)
+error = refused(
+    errors.UnprocessableEntityError,
+    422,
+    lambda: workos.webhooks.create_webhook_endpoint(
+        endpoint_url="http://192.0.2.1/", events=["dsync.deleted"]
+    ),
+)
+assert error.code == "invalid_url", error
+workos.webhooks.delete_webhook_endpoint(hook.id)
+refused(
+    errors.NotFoundError, 404, lambda: workos.webhooks.update_webhook_endpoint(hook.id, events=["dsync.deleted"])
+)
+assert workos.webhooks.list_webhook_endpoints().data == []
+receiver.shutdown()
 
 # --- Errors --------------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ WITH d AS (
     AND pg_advisory_xact_lock_shared(hashtext('directory'),
     CAST(:directory_key % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE),
 r AS (INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key,
-    display, external_id, active, doc, extra, version, created, modified, app_state)
+    display, external_id, active, doc, extra, version, created, modified, app_state,
+    custom_attributes, attribute_faults, roles)
     SELECT d.key, :id, :resource_type, :user_name_key, :display_key, :display, :external_id,
-    :active, :doc, :extra, 1, :now, :now, :app_state FROM d RETURNING directory_key, key),
+    :active, :doc, :extra, 1, :now, :now, :app_state, :custom_attributes,
+    :attribute_faults, :roles FROM d RETURNING directory_key, key),
 a AS (INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
     SELECT r.directory_key, x.path_id, x.key, r.key, x.ordinal FROM r
     CROSS JOIN jsonb_to_recordset(CAST(:entries AS jsonb))

@@ -7,9 +7,11 @@ FROM directory
 WHERE key = :directory_key;
 
 INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, display,
-    external_id, active, doc, extra, version, created, modified, app_state)
+    external_id, active, doc, extra, version, created, modified, app_state,
+    custom_attributes, attribute_faults, roles)
 VALUES (:directory_key, :id, :resource_type, :user_name_key, :display_key, :display,
-    :external_id, :active, :doc, :extra, 1, :now, :now, :app_state)
+    :external_id, :active, :doc, :extra, 1, :now, :now, :app_state,
+    :custom_attributes, :attribute_faults, :roles)
 RETURNING key;
 
 INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)

@@ -96,7 +96,8 @@ pub(super) fn select(object: &str, array: &str, list: &str) -> String {
             'directory_key', r.directory_key, 'resource_type', r.resource_type,
             'user_name_key', r.user_name_key, 'display_key', r.display_key, 'display', r.display,
             'external_id', r.external_id, 'active', r.active, 'doc', r.doc, 'extra', r.extra,
-            'app_state', r.app_state, 'now', r.created,
+            'app_state', r.app_state, 'now', r.created, 'custom_attributes', r.custom_attributes,
+            'attribute_faults', r.attribute_faults, 'roles', r.roles,
             'event', e.event, 'data', e.data, 'reason', e.reason,
             'schema_version', d.schema_version, 'settings', d.settings,
             'attributes', (SELECT {list}({array}(a.path_id, a.key, a.ordinal))

@@ -4,7 +4,8 @@
 //!
 //! - `line`: figures and the table; `machine`: where they were measured
 //! - `server`, `data`: the servers and what is in them
-//! - `tokens`, `creates`, `reads`, `postgres`, `growth`, `pages`, `process`: the lines, a file for each set-up
+//! - `tokens`, `creates`, `reads`, `postgres`, `growth`, `pages`, `webhooks`, `process`: the
+//!   lines, a file for each set-up
 
 mod creates;
 mod data;
@@ -17,6 +18,7 @@ mod process;
 mod reads;
 mod server;
 mod tokens;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -48,6 +50,8 @@ enum Part {
     Growth,
     /// Pages of lists and walks.
     Pages,
+    /// What webhooks cost those who make events.
+    Webhooks,
     /// Start and memory of the process.
     Process,
 }
@@ -162,6 +166,7 @@ fn measure(part: Part, bench: &Bench) -> Result<Vec<Line>, String> {
         Part::Postgres => postgres::lines(bench),
         Part::Growth => growth::lines(bench),
         Part::Pages => pages::lines(bench),
+        Part::Webhooks => webhooks::lines(bench),
         Part::Process => process::lines(bench),
     }
 }

@@ -71,6 +71,8 @@ impl Server {
             .env("ROLLBOOK_LISTEN", "127.0.0.1:0")
             .env("ROLLBOOK_RATE_LIMIT", "off")
             .env("ROLLBOOK_API_KEY", API_KEY)
+            // Where the receiver of webhooks is.
+            .env("ROLLBOOK_OUTBOUND_NETWORKS", "127.0.0.0/8")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file);
@@ -151,6 +153,11 @@ impl Server {
         let made =
             self.api("POST", &format!("/directories/{directory}/tokens"), Some(&json!({})))?;
         text(&made, "/secret")
+    }
+
+    /// An endpoint of webhooks.
+    pub(super) fn webhook(&self, endpoint: &Value) -> Result<(), String> {
+        self.api("POST", "/webhook_endpoints", Some(endpoint)).map(|_| ())
     }
 
     fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {

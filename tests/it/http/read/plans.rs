@@ -102,6 +102,8 @@ fn fill(tx: &mut Tx<'_>, directory: &str) -> Result<(), StoreError> {
                 modified: 0,
                 departed: 0,
                 email_key: Some(format!("d{n}@example.com")),
+                custom_attributes: None,
+                roles: None,
             },
         )?;
         let external_id = format!("c{n}");

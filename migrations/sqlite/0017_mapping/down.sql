@@ -1,0 +1,10 @@
+DROP TABLE role_work;
+ALTER TABLE departed_user DROP COLUMN roles;
+ALTER TABLE departed_user DROP COLUMN custom_attributes;
+DROP INDEX resource_attribute_faults;
+ALTER TABLE resource DROP COLUMN roles;
+ALTER TABLE resource DROP COLUMN attribute_faults;
+ALTER TABLE resource DROP COLUMN custom_attributes;
+ALTER TABLE directory DROP COLUMN mapping_cursor;
+ALTER TABLE directory DROP COLUMN role_map;
+ALTER TABLE directory DROP COLUMN attribute_map;

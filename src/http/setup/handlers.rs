@@ -1,0 +1,168 @@
+//! One function per route: who visits, what is wanted, the page.
+
+use actix_web::http::header::{LOCATION, SET_COOKIE};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+
+use super::browser::{Cookie, Form, Site};
+use super::page::{self, Frame};
+use crate::auth::secret;
+use crate::http::error::{HttpError, Problem, Surface};
+use crate::http::observe::RouteName;
+use crate::http::{State, caller, limit};
+use crate::service::error::AdminError;
+use crate::service::portal::Visit;
+use crate::service::portal::guide::Guide;
+
+type Answer = Result<HttpResponse, HttpError>;
+
+fn failed(problem: impl Into<Problem>) -> HttpError {
+    HttpError::on(Surface::Page, problem)
+}
+
+/// The page of a link. It changes nothing, however often it is read and by whom.
+pub(super) async fn landing(
+    request: HttpRequest,
+    link: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    request.extensions_mut().insert(RouteName("setup"));
+    let site = Site::of(&request, &state);
+    let address = caller::address(&request, &state);
+    let found = state.service.portal_landing(&link, address).await.map_err(failed)?;
+    let Some(landing) = found else { return Ok(page::closed(&site.base)) };
+    let kept = site.cookie(&request, Cookie::Start).filter(|text| secret::is_random_text(text));
+    let browser = kept.unwrap_or_else(secret::random_text);
+    let proof = state.service.portal_start_secret(&browser);
+    let mut answer = page::landing(&site.base, &landing, &link, &proof);
+    put_cookie(&mut answer, &site.set(Cookie::Start, &browser, None));
+    Ok(answer)
+}
+
+/// Exchanges the link for a session and leads to an address without it.
+pub(super) async fn exchange(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
+    request.extensions_mut().insert(RouteName("setup"));
+    let site = Site::of(&request, &state);
+    let form = Form::read(&request, payload).await?;
+    let browser = site.cookie(&request, Cookie::Start).unwrap_or_default();
+    form.check(&request, &state.service.portal_start_secret(&browser))?;
+    let address = caller::address(&request, &state);
+    let link = form.get("link");
+    let session = state.service.portal_exchange(link, &browser, address).await.map_err(failed)?;
+    let Some(session) = session else { return Ok(page::closed(&site.base)) };
+    let mut answer = lead_to(&format!("{}/setup", site.base));
+    let seconds = state.service.portal_session_seconds();
+    put_cookie(&mut answer, &site.set(Cookie::Session, &session, Some(seconds)));
+    put_cookie(&mut answer, &site.set(Cookie::Start, "", Some(0)));
+    Ok(answer)
+}
+
+/// The directories of the organization, and the providers to choose from.
+pub(super) async fn home(request: HttpRequest, state: Data<State>) -> Answer {
+    let (visit, frame) = enter(&request, &state).await?;
+    let directories = state.service.portal_directories(&visit).await.map_err(failed)?;
+    Ok(page::home(&frame, &directories))
+}
+
+/// Goes to a directory for the provider that was chosen.
+pub(super) async fn choose(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
+    let (visit, frame, form) = submitted(&request, payload, &state).await?;
+    let id = state.service.portal_choose(&visit, form.get("provider")).await.map_err(failed)?;
+    Ok(lead_to(&format!("{}/setup/directories/{id}", frame.base)))
+}
+
+/// What to enter at the provider, and where.
+pub(super) async fn directory(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let (visit, frame) = enter(&request, &state).await?;
+    let directory = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
+    let tokens = state.service.portal_tokens(&visit, &id).await.map_err(failed)?;
+    Ok(page::directory(&frame, &directory, &tokens, Guide::of_kind(&directory.kind)))
+}
+
+/// Makes a token and shows it, once: the page is the answer to the form.
+pub(super) async fn token(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let (visit, frame, form) = submitted(&request, payload, &state).await?;
+    let directory = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
+    let newest = form.get("newest");
+    let token = state.service.portal_token(&visit, &id, newest).await.map_err(failed)?;
+    Ok(page::token(&frame, &directory, &token))
+}
+
+/// What has arrived; the page reads itself again.
+pub(super) async fn status(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
+    let (visit, frame) = enter(&request, &state).await?;
+    let directory = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
+    let arrived = state.service.portal_status(&visit, &id).await.map_err(failed)?;
+    Ok(page::status(&frame, &directory, &arrived))
+}
+
+/// Ends the session and leads on to the app.
+pub(super) async fn finish(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
+    let (visit, frame, _) = submitted(&request, payload, &state).await?;
+    state.service.portal_finish(&visit).await.map_err(failed)?;
+    let onward = visit.success_url.as_ref().or(visit.return_url.as_ref());
+    let mut answer = page::finished(&frame, onward.map(String::as_str));
+    let site = Site::of(&request, &state);
+    put_cookie(&mut answer, &site.set(Cookie::Session, "", Some(0)));
+    Ok(answer)
+}
+
+/// The session of the request, within its rate limit, and what its pages have in common.
+async fn enter(request: &HttpRequest, state: &State) -> Result<(Visit, Frame), HttpError> {
+    request.extensions_mut().insert(RouteName("setup"));
+    let site = Site::of(request, state);
+    let session = site.cookie(request, Cookie::Session).unwrap_or_default();
+    let visit = state.service.portal_visit(&session).await.map_err(failed)?;
+    let Some(visit) = visit else {
+        let message = "This browser has no set-up session, or it has ended: a session lasts an hour. Ask \
+                       whoever sent you the link for a new one.";
+        return Err(failed(AdminError::new(403, "no_session", message)));
+    };
+    limit::visitor(request, state, &visit.access)?;
+    // No id contains U+0000, and PostgreSQL would not even look.
+    if request.match_info().iter().any(|(_, part)| part.contains("%00") || part.contains('\0')) {
+        return Err(failed(AdminError::not_found("This page")));
+    }
+    let frame = Frame {
+        base: site.base,
+        public_url: site.public_url,
+        organization: visit.organization.clone(),
+        return_url: visit.return_url.clone(),
+        proof: visit.form_secret.clone(),
+    };
+    Ok((visit, frame))
+}
+
+/// The same for a form, which must be one of this session.
+async fn submitted(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &State,
+) -> Result<(Visit, Frame, Form), HttpError> {
+    let (visit, frame) = enter(request, state).await?;
+    let form = Form::read(request, payload).await?;
+    form.check(request, &visit.form_secret)?;
+    Ok((visit, frame, form))
+}
+
+/// Leads to a path of this server with GET.
+fn lead_to(path: &str) -> HttpResponse {
+    let mut answer = HttpResponse::SeeOther();
+    page::secure(&mut answer).insert_header((LOCATION, path));
+    answer.finish()
+}
+
+fn put_cookie(answer: &mut HttpResponse, cookie: &str) {
+    if let Ok(value) = cookie.parse() {
+        answer.headers_mut().append(SET_COOKIE, value);
+    }
+}

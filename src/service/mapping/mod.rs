@@ -1,0 +1,118 @@
+//! What the operator makes of a directory's users: custom attributes by expressions ([`attributes`]),
+//! roles by rules ([`roles`]).
+//!
+//! What the maps make of a user is stored with the user, so that an event knows exactly what was before.
+//! Custom attributes follow from the user's own attributes and are made with every change of them, before
+//! the unit. Roles follow from memberships, too, and are made in the unit that changes one ([`follow`]),
+//! or by the job ([`work`]) when that is about more users than one unit tells of. A changed map moves the
+//! version by which units know the rules of a directory, so that none goes by the one before; users are
+//! brought to it by the job. Users whom SCIM has deleted keep what they had.
+//!
+//! A directory without maps pays nothing: no statement, no row, no evaluation.
+
+pub mod attributes;
+mod bounds;
+mod expression;
+pub(super) mod follow;
+mod fuel;
+pub mod manage;
+pub mod roles;
+pub mod work;
+
+use std::collections::HashSet;
+use std::fmt;
+
+use attributes::AttributeMap;
+use roles::RoleMap;
+
+use super::context::Directory;
+use super::record::object;
+use crate::event::model::raw_attributes;
+use crate::scim::resource::project::strip_hidden;
+use crate::scim::{Object, Registry, ResourceType};
+use crate::store::directory::DirectoryRow;
+use crate::store::resource::{Mapped, ResourceRow};
+
+/// The maps of a directory.
+#[derive(Default)]
+pub struct Mapping {
+    pub attributes: Option<AttributeMap>,
+    pub roles: Option<RoleMap>,
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attributes = self.attributes.as_ref().map(AttributeMap::rules);
+        let roles = self.roles.as_ref().map(RoleMap::rules);
+        f.debug_struct("Mapping").field("attributes", &attributes).field("roles", &roles).finish()
+    }
+}
+
+impl Mapping {
+    pub fn of_row(row: &DirectoryRow) -> Self {
+        Self {
+            attributes: AttributeMap::stored(row.attribute_map.as_deref()),
+            roles: RoleMap::stored(row.role_map.as_deref()),
+        }
+    }
+
+    /// The role map, if roles follow from memberships.
+    pub fn group_roles(&self) -> Option<&RoleMap> {
+        self.roles.as_ref().filter(|roles| roles.reads_groups())
+    }
+
+    /// What the maps make of a resource in no group: of a user, that is; nothing of others.
+    pub fn mapped(
+        &self,
+        resource_type: &ResourceType,
+        document: &Object,
+        extra: Option<&Object>,
+    ) -> Mapped {
+        if !resource_type.is_user() {
+            return Mapped::default();
+        }
+        let roles = self.roles.as_ref();
+        let mut mapped = Mapped {
+            roles: roles.and_then(|roles| roles.text_of(document, &HashSet::new())),
+            ..Mapped::default()
+        };
+        if let Some(map) = &self.attributes {
+            let made = map.attributes_of(&raw(resource_type, document, extra));
+            mapped.custom_attributes = made.values_text();
+            mapped.faults = made.faults_text();
+        }
+        mapped
+    }
+}
+
+/// What events show as `raw_attributes`.
+fn raw(resource_type: &ResourceType, document: &Object, extra: Option<&Object>) -> Object {
+    let mut raw = raw_attributes(document, extra);
+    if resource_type.hides_attributes() {
+        strip_hidden(&mut raw, resource_type);
+    }
+    raw
+}
+
+/// What the maps make of a stored user who is in these groups, directly or not.
+pub(super) fn mapped_row(
+    mapping: &Mapping,
+    registry: &Registry,
+    row: &ResourceRow,
+    groups: &HashSet<&str>,
+) -> Mapped {
+    let Some(user) = registry.by_name("User") else { return Mapped::default() };
+    let (document, extra) = (object(&row.doc), row.extra.as_deref().map(object));
+    let mut mapped = mapping.mapped(user, &document, extra.as_ref());
+    if let Some(map) = mapping.group_roles() {
+        mapped.roles = map.text_of(&document, groups);
+    }
+    mapped
+}
+
+impl Directory {
+    /// Whether a membership may give or take roles.
+    pub(super) fn follows_memberships(&self) -> bool {
+        self.mapping.group_roles().is_some()
+    }
+}

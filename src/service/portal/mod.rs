@@ -1,0 +1,86 @@
+//! Setup links: an administrator of an organization connects its directories without an account.
+//!
+//! The app asks for a link to one organization. Whoever opens it exchanges it, once, for a session of an
+//! hour, in which one chooses the identity provider, takes base URL and token, follows its steps and sees
+//! what arrives. A session opens what an API key that is limited to the organization would, by the same
+//! use cases, so nothing of another organization is in reach.
+//!
+//! - [`link`]: links are made, revoked and forgotten
+//! - [`session`]: a link becomes a session; forms are told from forged ones
+//! - [`setup`]: what a visitor does
+//! - [`status`]: what has arrived, in plain words
+//! - [`guide`]: the steps of each provider, as `docs/providers` has them
+
+pub mod guide;
+mod link;
+mod origin;
+mod session;
+mod setup;
+mod status;
+
+pub use link::{NewPortalLink, PortalLinkView, PortalRevocation};
+pub use origin::Origin;
+pub use session::{Landing, Visit, is_same_secret};
+pub use status::{Arrived, Heard, Refused};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::auth::{Failures, Mac, SecretKey};
+
+/// Wrong links that one address, or one /64 of IPv6, may try in a minute.
+const WRONG_LINKS: u32 = 30;
+
+/// What the use cases of setup links share.
+pub struct Portal {
+    pub metrics: PortalMetrics,
+    /// Where links may lead back to.
+    origins: Vec<Origin>,
+    /// Secrets of sessions and of their forms.
+    mac: Mac,
+    failures: Failures,
+}
+
+impl Portal {
+    pub(super) fn new(secret_key: &SecretKey) -> Self {
+        Self {
+            metrics: PortalMetrics::default(),
+            origins: Vec::new(),
+            mac: secret_key.mac("portal"),
+            failures: Failures::at_most(WRONG_LINKS),
+        }
+    }
+
+    pub(super) fn leading_to(self, origins: Vec<Origin>) -> Self {
+        Self { origins, ..self }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+/// Counters of setup links; clones share the same values.
+#[derive(Clone, Debug, Default)]
+pub struct PortalMetrics {
+    made: Counter,
+    exchanges: Family<OutcomeLabels, Counter>,
+}
+
+impl PortalMetrics {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("portal_links", "Setup links that were made", self.made.clone());
+        registry.register(
+            "portal_exchanges",
+            "Attempts to exchange a setup link for a session, by outcome",
+            self.exchanges.clone(),
+        );
+    }
+
+    fn exchanged(&self, outcome: &'static str) {
+        self.exchanges.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+}

@@ -1,0 +1,143 @@
+//! Webhooks: events are sent to endpoints, each of them in the order of the log and at least once.
+//!
+//! An endpoint is one row with the position up to which everything is delivered; no event is copied for
+//! it. [`run`] looks for endpoints that have something to do and takes their leases, [`lane`] serves one
+//! endpoint for a few seconds, [`attempt`] makes one request. When to try again, to pause and to park is
+//! decided by [`crate::event::deliver`]. [`endpoint`], [`replay`] and [`history`] are for operators.
+//!
+//! Nothing here waits in a request of SCIM, and no transaction is open while a receiver is waited for.
+
+mod attempt;
+mod endpoint;
+mod history;
+mod lane;
+mod metrics;
+mod replay;
+mod run;
+mod view;
+
+pub use endpoint::{EndpointChange, HookChange, NewEndpoint, NewHook, SecretRotation};
+pub use history::DeliveryQuery;
+pub use metrics::WebhookMetrics;
+pub use replay::ReplayRequest;
+pub use view::{DeliveryView, EndpointView, HookView, ParkedView, ReplayView};
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::error::AdminError;
+use super::{ApiAccess, ServiceError};
+use crate::auth::{Seal, SecretKey};
+use crate::event::sign::SigningSecret;
+use crate::outbound::Outbound;
+use crate::store::webhook::EndpointRow;
+
+/// Endpoints that one process serves at the same time.
+const LANES: usize = 64;
+
+/// How long a receiver has for its answer unless the operator says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after the first attempt that failed, in milliseconds.
+pub const FIRST_RETRY_MS: i64 = 1_000;
+
+/// What a process knows of webhooks.
+pub struct Webhooks {
+    outbound: Outbound,
+    seal: Seal,
+    timeout: Duration,
+    first_retry_ms: i64,
+    lanes: Arc<Semaphore>,
+    /// Endpoints that this process serves at the moment.
+    busy: Mutex<BTreeSet<String>>,
+    /// Told when an operator has changed something.
+    changed: Notify,
+    pub metrics: WebhookMetrics,
+}
+
+impl Webhooks {
+    pub(super) fn new(secret_key: &SecretKey) -> Self {
+        Self {
+            outbound: Outbound::new(Vec::new()),
+            seal: secret_key.seal("webhook"),
+            timeout: TIMEOUT,
+            first_retry_ms: FIRST_RETRY_MS,
+            lanes: Arc::new(Semaphore::new(LANES)),
+            busy: Mutex::default(),
+            changed: Notify::new(),
+            metrics: WebhookMetrics::default(),
+        }
+    }
+
+    /// The same with the operator's network and patience.
+    pub fn reaching(self, outbound: Outbound, timeout: Duration, first_retry_ms: i64) -> Self {
+        Self { outbound, timeout, first_retry_ms, ..self }
+    }
+
+    fn busy(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A secret as it is stored; it opens for no other endpoint.
+    fn sealed(&self, endpoint_id: &str, secret: &SigningSecret) -> String {
+        self.seal.seal(endpoint_id.as_bytes(), secret.text().as_bytes())
+    }
+
+    fn opened(&self, endpoint_id: &str, sealed: &str) -> Option<SigningSecret> {
+        let text = self.seal.open(endpoint_id.as_bytes(), sealed)?;
+        SigningSecret::parse(std::str::from_utf8(&text).ok()?)
+    }
+
+    /// The secrets that sign at that time.
+    fn secrets(&self, row: &EndpointRow, now: i64) -> Result<Secrets, ServiceError> {
+        let lost = || {
+            let message = "The secret of this endpoint was sealed with another secret key.";
+            ServiceError::from(AdminError::new(500, "secret_lost", message))
+        };
+        let newest = self.opened(&row.id, &row.secret).ok_or_else(lost)?;
+        let previous = row.previous_secret.as_deref();
+        let previous = previous.filter(|_| row.previous_until.is_some_and(|until| until > now));
+        let previous =
+            previous.map(|sealed| self.opened(&row.id, sealed).ok_or_else(lost)).transpose()?;
+        Ok(Secrets { newest, previous })
+    }
+}
+
+/// What an endpoint's deliveries are signed with.
+#[derive(Clone)]
+struct Secrets {
+    newest: SigningSecret,
+    /// The one before, while it still counts.
+    previous: Option<SigningSecret>,
+}
+
+impl Secrets {
+    /// The one for the header that holds one signature: a receiver may not know the newest yet.
+    fn single(&self) -> &SigningSecret {
+        self.previous.as_ref().unwrap_or(&self.newest)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &SigningSecret> {
+        std::iter::once(&self.newest).chain(&self.previous)
+    }
+}
+
+/// The organizations of a scope; `None` for all.
+fn organizations(scope: &str) -> Option<Vec<String>> {
+    (!scope.is_empty()).then(|| scope.split(',').map(str::to_owned).collect())
+}
+
+/// Whether a key may see an endpoint: all of its organizations are the key's.
+fn reaches(access: &ApiAccess, scope: &str) -> bool {
+    match &access.organization_ids {
+        None => true,
+        Some(_) => !scope.is_empty() && scope.split(',').all(|id| access.reaches(id)),
+    }
+}
+
+fn missing() -> ServiceError {
+    AdminError::not_found("The webhook endpoint").into()
+}

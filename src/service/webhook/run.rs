@@ -1,0 +1,143 @@
+//! Which endpoints this process serves: it takes their leases, a few seconds at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{LANES, Webhooks};
+use crate::service::{Service, ServiceError};
+use crate::store::StoreError;
+use crate::store::webhook::{EndpointPlace, EndpointRow};
+
+/// How often a process looks for endpoints whose time has come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The least time between two looks, while events come in.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How long a lease lasts beyond the longest request, in milliseconds.
+const LEASE_MS: i64 = 20_000;
+
+/// An endpoint that this process serves, as long as this lives.
+struct Busy {
+    service: Arc<Service>,
+    id: String,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.service.webhooks.busy().remove(&self.id);
+    }
+}
+
+impl Webhooks {
+    /// Until when a lease lasts that is taken or renewed now.
+    pub(super) fn lease(&self, now: i64) -> i64 {
+        let timeout = i64::try_from(self.timeout.as_millis()).unwrap_or(LEASE_MS);
+        now.saturating_add(LEASE_MS).saturating_add(timeout)
+    }
+}
+
+impl Service {
+    /// Ends every lease. For a process that has the database to itself: whoever held one has stopped.
+    pub async fn release_webhooks(&self) -> Result<(), ServiceError> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
+        let released: Result<(), StoreError> =
+            self.store.write("webhook_release", |tx| tx.webhook_release_all()).await;
+        Ok(released?)
+    }
+
+    /// Delivers for as long as the process serves.
+    pub async fn run_webhooks(self: Arc<Self>) {
+        let mut positions = self.event_log.positions();
+        while !self.event_log.is_closing() {
+            if let Err(error) = self.start_lanes().await {
+                tracing::warn!(%error, "webhooks are not delivered yet");
+            }
+            tokio::time::sleep(BREATH).await;
+            tokio::select! {
+                _ = positions.changed() => {}
+                () = self.webhooks.changed.notified() => {}
+                () = self.event_log.closed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Waits until the requests that were sent are answered and what they came to is stored. Nothing is
+    /// sent any more once the log closes.
+    pub async fn stop_webhooks(&self) {
+        let all = u32::try_from(LANES).unwrap_or(u32::MAX);
+        let patience = self.webhooks.timeout + Duration::from_secs(2);
+        if tokio::time::timeout(patience, self.webhooks.lanes.acquire_many(all)).await.is_err() {
+            tracing::warn!("deliveries were cut off; they are made again");
+        }
+    }
+
+    /// Takes endpoints that have something to do, as many as there is room for.
+    async fn start_lanes(self: &Arc<Self>) -> Result<(), ServiceError> {
+        let room = self.webhooks.lanes.available_permits();
+        let now = self.clock.now_ms();
+        if room == 0 {
+            return Ok(());
+        }
+        let due: Result<bool, StoreError> =
+            self.store.get("webhook_due", move |tx| tx.webhook_due(now)).await;
+        if !due? {
+            return Ok(());
+        }
+        let busy: Vec<String> = self.webhooks.busy().iter().cloned().collect();
+        let (runner, lease) = (self.clock.id("run"), self.webhooks.lease(now));
+        let name = runner.clone();
+        let claimed: Result<Vec<EndpointRow>, StoreError> = self
+            .store
+            .write("webhook_claim", move |tx| tx.webhook_claim(&busy, &name, now, lease, room))
+            .await;
+        for row in claimed? {
+            self.start_lane(row, runner.clone()).await;
+        }
+        Ok(())
+    }
+
+    async fn start_lane(self: &Arc<Self>, row: EndpointRow, runner: String) {
+        let Ok(place) = Arc::clone(&self.webhooks.lanes).acquire_owned().await else { return };
+        self.webhooks.busy().insert(row.id.clone());
+        let busy = Busy { service: Arc::clone(self), id: row.id.clone() };
+        let service = Arc::clone(self);
+        tokio::spawn(async move {
+            // Both are let go when the lane has ended, however it does.
+            let (_place, busy) = (place, busy);
+            if let Err(error) = service.serve_endpoint(row, runner).await {
+                tracing::warn!(%error, endpoint = busy.id, "an endpoint is not served");
+            }
+        });
+    }
+
+    /// Brings the metrics of all endpoints up to date, and endpoints back that stand beyond the end of
+    /// the log, as after a restore.
+    pub async fn measure_webhooks(&self) -> Result<(), ServiceError> {
+        let found: Result<(Vec<EndpointPlace>, i64), StoreError> = self
+            .store
+            .read("webhook_places", |tx| {
+                let places = tx.webhook_places()?;
+                let end = if places.is_empty() { 0 } else { tx.log_position()? };
+                Ok((places, end))
+            })
+            .await;
+        let (places, end) = found?;
+        self.webhooks.metrics.places(&places, end);
+        if places.iter().any(|place| place.position > end) {
+            tracing::warn!(
+                "the event log is shorter than what endpoints have got; they go on at its end"
+            );
+            let back: Result<usize, StoreError> = self
+                .store
+                .write("webhook_rewind", |tx| {
+                    let end = tx.log_position()?;
+                    tx.webhook_rewind(end)
+                })
+                .await;
+            back?;
+        }
+        Ok(())
+    }
+}

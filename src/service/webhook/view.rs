@@ -1,0 +1,188 @@
+//! Endpoints, deliveries, parked events and replays as they are shown.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Secrets, organizations};
+use crate::scim::key::instant_text;
+use crate::store::webhook::{EndpointRow, ParkedRow, ReplayRow};
+
+/// An endpoint as the public SDKs read it.
+#[derive(Clone, Debug, Serialize)]
+pub struct HookView {
+    object: &'static str,
+    pub id: String,
+    endpoint_url: String,
+    /// The one that `WorkOS-Signature` is made with now.
+    secret: String,
+    status: &'static str,
+    events: Value,
+    created_at: String,
+    updated_at: String,
+}
+
+impl HookView {
+    pub(super) fn of(row: EndpointRow, secrets: &Secrets) -> Self {
+        Self {
+            object: "webhook_endpoint",
+            id: row.id,
+            endpoint_url: row.url,
+            secret: secrets.single().text().to_owned(),
+            status: if row.state == "enabled" { "enabled" } else { "disabled" },
+            events: serde_json::from_str(&row.events).unwrap_or_default(),
+            created_at: instant_text(row.created),
+            updated_at: instant_text(row.modified),
+        }
+    }
+}
+
+/// An endpoint with all that is known of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointView {
+    object: &'static str,
+    pub id: String,
+    endpoint_url: String,
+    events: Value,
+    /// Null when the events of all organizations count.
+    organization_ids: Option<Vec<String>>,
+    /// `enabled`, `paused` or `disabled`.
+    state: String,
+    state_since: String,
+    /// `operator`, `failing` or `gone`.
+    state_reason: Option<String>,
+    /// Everything up to here is delivered or parked.
+    position: i64,
+    /// Positions from there to the end of the log.
+    lag: i64,
+    /// Positions that were removed because of their age before they were delivered.
+    missed: i64,
+    /// Attempts of the next event that failed.
+    attempts: i64,
+    failing_since: Option<String>,
+    last_success_at: Option<String>,
+    next_attempt_at: Option<String>,
+    /// Events that were put aside.
+    parked: i64,
+    /// Until when the secret before signs as well.
+    previous_secret_until: Option<String>,
+    /// Shown once, when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl EndpointView {
+    pub(super) fn of(row: EndpointRow, end: i64, parked: i64, now: i64) -> Self {
+        let waits = row.state == "enabled" && row.next_at > now;
+        Self {
+            object: "webhook_endpoint",
+            organization_ids: organizations(&row.scope),
+            id: row.id,
+            endpoint_url: row.url,
+            events: serde_json::from_str(&row.events).unwrap_or_default(),
+            state: row.state,
+            state_since: instant_text(row.state_since),
+            state_reason: row.state_reason,
+            position: row.position,
+            lag: end.saturating_sub(row.position).max(0),
+            missed: row.missed,
+            attempts: row.attempts,
+            failing_since: row.failing_since.map(instant_text),
+            last_success_at: row.last_success.map(instant_text),
+            next_attempt_at: waits.then(|| instant_text(row.next_at)),
+            parked,
+            previous_secret_until: row
+                .previous_until
+                .filter(|until| *until > now)
+                .map(instant_text),
+            secret: None,
+            created_at: instant_text(row.created),
+            updated_at: instant_text(row.modified),
+        }
+    }
+
+    pub(super) fn with_secret(self, secret: &str) -> Self {
+        Self { secret: Some(secret.to_owned()), ..self }
+    }
+}
+
+/// An attempt to deliver, as the log has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryView {
+    pub(super) id: String,
+    pub(super) event_id: String,
+    pub(super) event: String,
+    /// The replay that sent it.
+    pub(super) replay_id: Option<String>,
+    /// Which one it was of this event.
+    pub(super) attempt: i64,
+    pub(super) at: String,
+    pub(super) duration_ms: i64,
+    /// Null when there was no answer.
+    pub(super) status: Option<i32>,
+    /// `delivered` or `failed`.
+    pub(super) outcome: String,
+    pub(super) error: Option<String>,
+    /// The first bytes of the answer.
+    pub(super) answer: Option<String>,
+}
+
+/// An event that an endpoint has refused until it was passed over.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedView {
+    event_id: String,
+    event: String,
+    position: i64,
+    attempts: i64,
+    status: Option<i32>,
+    refused_since: String,
+    parked_at: String,
+}
+
+impl From<ParkedRow> for ParkedView {
+    fn from(row: ParkedRow) -> Self {
+        Self {
+            event_id: row.event_id,
+            event: row.event,
+            position: row.position,
+            attempts: row.attempts,
+            status: row.status,
+            refused_since: instant_text(row.since),
+            parked_at: instant_text(row.parked),
+        }
+    }
+}
+
+/// A stretch of the log that is sent once more.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplayView {
+    object: &'static str,
+    id: String,
+    endpoint_id: String,
+    /// Everything up to here has been sent.
+    after: i64,
+    /// The last position.
+    until: i64,
+    range_start: Option<String>,
+    range_end: Option<String>,
+    /// Only parked events are sent.
+    parked: bool,
+    created_at: String,
+}
+
+impl From<ReplayRow> for ReplayView {
+    fn from(row: ReplayRow) -> Self {
+        Self {
+            object: "webhook_replay",
+            id: row.id,
+            endpoint_id: row.endpoint_id,
+            after: row.position,
+            until: row.until,
+            range_start: row.range_start.map(instant_text),
+            range_end: row.range_end.map(instant_text),
+            parked: row.only_parked,
+            created_at: instant_text(row.created),
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! Identities: the persons of an organization, and the accounts that each has in its directories.
+//!
+//! Who changes one holds the row of [`Tx::identity_scope_lock`], so that two directories of one
+//! organization do not decide about the same person at the same time.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+
+use super::resource::key_list;
+use super::sql::{Bind, Tx};
+use super::{ListRange, StoreError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityState {
+    Active,
+    Inactive,
+    /// Its last account is gone.
+    Ended,
+    /// Another one has its accounts.
+    Merged,
+}
+
+impl IdentityState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Ended => "ended",
+            Self::Merged => "merged",
+        }
+    }
+}
+
+impl From<String> for IdentityState {
+    /// The database holds no other words.
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "active" => Self::Active,
+            "inactive" => Self::Inactive,
+            "merged" => Self::Merged,
+            _ => Self::Ended,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct IdentityRow {
+    pub key: i64,
+    pub id: String,
+    #[diesel(deserialize_as = String)]
+    pub state: IdentityState,
+    /// JSON object.
+    pub profile: String,
+    /// The last primary directory that had an account of it.
+    pub root_key: Option<i64>,
+    pub merged_into: Option<i64>,
+    pub created: i64,
+    pub modified: i64,
+}
+
+type Sql = (BigInt, Text, Text, Text, Nullable<BigInt>, Nullable<BigInt>, BigInt, BigInt);
+
+const COLUMNS: &str = "SELECT i.key, i.id, i.state, i.profile, i.root_key, i.merged_into, \
+     i.created, i.modified FROM identity i";
+
+/// A user as its identity knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct AccountRow {
+    pub directory_key: i64,
+    pub directory_id: String,
+    pub user_id: String,
+    pub identity_key: i64,
+    pub active: bool,
+    /// Active while its identity is not.
+    pub orphaned: bool,
+    pub email: Option<String>,
+    pub email_key: Option<String>,
+    pub name_key: Option<String>,
+    /// JSON object.
+    pub profile: String,
+    /// `first`, `email`, `alias` or `suggestion`.
+    pub linked_by: String,
+}
+
+type AccountSql = (
+    BigInt,
+    Text,
+    Text,
+    BigInt,
+    Bool,
+    Bool,
+    Nullable<Text>,
+    Nullable<Text>,
+    Nullable<Text>,
+    Text,
+    Text,
+);
+
+const ACCOUNT: &str = "SELECT a.directory_key, d.id, a.user_id, a.identity_key, a.active, \
+     a.orphaned, a.email, a.email_key, a.name_key, a.profile, a.linked_by FROM identity_account a \
+     JOIN directory d ON d.key = a.directory_key";
+
+/// How an organization keeps identities.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct ScopeRow {
+    pub primary_key: Option<i64>,
+    /// Key of the last identity that was brought to a changed primary directory; `None` when all are.
+    pub settle_cursor: Option<i64>,
+}
+
+/// An address that identities have, and one identity that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable)]
+pub struct Holder {
+    pub identity_key: i64,
+    /// Not zero when its account with the address is in the primary directory.
+    in_primary: i32,
+}
+
+impl Holder {
+    pub fn is_in_primary(self) -> bool {
+        self.in_primary != 0
+    }
+}
+
+/// Which identities a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityFilter {
+    /// Those that are active or inactive when there is none.
+    pub state: Option<IdentityState>,
+    pub email_key: Option<String>,
+    pub directory_key: Option<i64>,
+    pub user_id: Option<String>,
+}
+
+impl Tx<'_> {
+    /// `None` when the organization keeps no identities.
+    pub fn identity_scope(
+        &mut self,
+        organization_key: i64,
+    ) -> Result<Option<ScopeRow>, StoreError> {
+        self.row::<(Nullable<BigInt>, Nullable<BigInt>), _>(
+            "SELECT primary_key, settle_cursor FROM organization_identity \
+             WHERE organization_key = ?",
+            &[Bind::Int(organization_key)],
+        )
+    }
+
+    /// The same, and keeps other units from the identities of the organization. A unit takes its
+    /// directories before it, and resources after it.
+    pub fn identity_scope_lock(
+        &mut self,
+        organization_key: i64,
+    ) -> Result<Option<ScopeRow>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT primary_key, settle_cursor FROM organization_identity \
+             WHERE organization_key = ?",
+            "SELECT primary_key, settle_cursor FROM organization_identity \
+             WHERE organization_key = ? FOR UPDATE",
+        );
+        self.row::<(Nullable<BigInt>, Nullable<BigInt>), _>(text, &[Bind::Int(organization_key)])
+    }
+
+    /// The organization keeps identities from now on.
+    pub fn identity_scope_insert(
+        &mut self,
+        organization_key: i64,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO organization_identity (organization_key, created) VALUES (?, ?)",
+            &[Bind::Int(organization_key), Bind::Int(now)],
+        )?;
+        Ok(())
+    }
+
+    /// Makes a directory the primary one, or none. Every identity is to be brought to it.
+    pub fn identity_primary_set(
+        &mut self,
+        organization_key: i64,
+        directory_key: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE organization_identity SET primary_key = ?, settle_cursor = 0 \
+             WHERE organization_key = ?",
+            &[Bind::OptInt(directory_key), Bind::Int(organization_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Notes how far identities are brought to the primary directory.
+    pub fn identity_settled(
+        &mut self,
+        organization_key: i64,
+        cursor: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE organization_identity SET settle_cursor = ? WHERE organization_key = ?",
+            &[Bind::OptInt(cursor), Bind::Int(organization_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Keys of organizations whose identities are not all made or brought to the primary directory.
+    pub fn identity_pending(&mut self) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT organization_key FROM organization_identity WHERE settle_cursor IS NOT NULL \
+             UNION SELECT organization_key FROM identity_walk ORDER BY 1",
+            &[],
+        )
+    }
+
+    pub fn identity_walk_insert(
+        &mut self,
+        directory_key: i64,
+        organization_key: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO identity_walk (directory_key, organization_key, after_id) \
+             VALUES (?, ?, '')",
+            &[Bind::Int(directory_key), Bind::Int(organization_key)],
+        )?;
+        Ok(())
+    }
+
+    /// A directory whose users were not all looked at, the primary one first, and the last that was.
+    pub fn identity_walk_next(
+        &mut self,
+        organization_key: i64,
+    ) -> Result<Option<(i64, String)>, StoreError> {
+        self.row::<(BigInt, Text), _>(
+            "SELECT w.directory_key, w.after_id FROM identity_walk w \
+             JOIN organization_identity o ON o.organization_key = w.organization_key \
+             WHERE w.organization_key = ? \
+             ORDER BY CASE WHEN w.directory_key = o.primary_key THEN 0 ELSE 1 END, \
+             w.directory_key LIMIT 1",
+            &[Bind::Int(organization_key)],
+        )
+    }
+
+    /// Notes the last user that was looked at; `None` when there are no more.
+    pub fn identity_walk_set(
+        &mut self,
+        directory_key: i64,
+        after_id: Option<&str>,
+    ) -> Result<(), StoreError> {
+        match after_id {
+            Some(id) => self.execute(
+                "UPDATE identity_walk SET after_id = ? WHERE directory_key = ?",
+                &[Bind::Text(id), Bind::Int(directory_key)],
+            ),
+            None => self.execute(
+                "DELETE FROM identity_walk WHERE directory_key = ?",
+                &[Bind::Int(directory_key)],
+            ),
+        }?;
+        Ok(())
+    }
+
+    pub fn identity_insert(
+        &mut self,
+        organization_key: i64,
+        row: &IdentityRow,
+    ) -> Result<i64, StoreError> {
+        let key = self.row::<BigInt, i64>(
+            "INSERT INTO identity (organization_key, id, state, profile, root_key, created, modified) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING key",
+            &[
+                Bind::Int(organization_key),
+                Bind::Text(&row.id),
+                Bind::Text(row.state.as_str()),
+                Bind::Text(&row.profile),
+                Bind::OptInt(row.root_key),
+                Bind::Int(row.created),
+                Bind::Int(row.modified),
+            ],
+        )?;
+        key.ok_or(StoreError::MissingReference)
+    }
+
+    pub fn identity_update(&mut self, row: &IdentityRow) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE identity SET state = ?, profile = ?, root_key = ?, merged_into = ?, modified = ? \
+             WHERE key = ?",
+            &[
+                Bind::Text(row.state.as_str()),
+                Bind::Text(&row.profile),
+                Bind::OptInt(row.root_key),
+                Bind::OptInt(row.merged_into),
+                Bind::Int(row.modified),
+                Bind::Int(row.key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub fn identity_by_key(&mut self, key: i64) -> Result<Option<IdentityRow>, StoreError> {
+        self.row::<Sql, _>(&format!("{COLUMNS} WHERE i.key = ?"), &[Bind::Int(key)])
+    }
+
+    pub fn identity_get(
+        &mut self,
+        organization_key: i64,
+        id: &str,
+    ) -> Result<Option<IdentityRow>, StoreError> {
+        let text = format!("{COLUMNS} WHERE i.id = ? AND i.organization_key = ?");
+        self.row::<Sql, _>(&text, &[Bind::Text(id), Bind::Int(organization_key)])
+    }
+
+    /// The next identities of an organization by key, of any state.
+    pub fn identity_chunk(
+        &mut self,
+        organization_key: i64,
+        after_key: i64,
+        limit: i64,
+    ) -> Result<Vec<IdentityRow>, StoreError> {
+        let text =
+            format!("{COLUMNS} WHERE i.organization_key = ? AND i.key > ? ORDER BY i.key LIMIT ?");
+        let binds = [Bind::Int(organization_key), Bind::Int(after_key), Bind::Int(limit)];
+        self.rows::<Sql, _>(&text, &binds)
+    }
+
+    pub fn identity_list(
+        &mut self,
+        organization_key: i64,
+        filter: &IdentityFilter,
+        range: &ListRange,
+    ) -> Result<Vec<IdentityRow>, StoreError> {
+        let (condition, order, cursor) = range.sql_on("i.id");
+        let mut text = format!("{COLUMNS} WHERE i.organization_key = ? AND {condition}");
+        let mut binds = vec![Bind::Int(organization_key), Bind::Text(cursor)];
+        match filter.state {
+            Some(state) => {
+                text.push_str(" AND i.state = ?");
+                binds.push(Bind::Text(state.as_str()));
+            }
+            None => text.push_str(" AND i.state IN ('active', 'inactive')"),
+        }
+        if let Some(email) = &filter.email_key {
+            text.push_str(
+                " AND i.key IN (SELECT a.identity_key FROM identity_account a \
+                 WHERE a.organization_key = ? AND a.email_key = ?)",
+            );
+            binds.extend([Bind::Int(organization_key), Bind::Text(email)]);
+        }
+        if let Some(user) = &filter.user_id {
+            text.push_str(
+                " AND i.key IN (SELECT a.identity_key FROM identity_account a JOIN directory d \
+                 ON d.key = a.directory_key WHERE d.organization_key = ? AND a.user_id = ?)",
+            );
+            binds.extend([Bind::Int(organization_key), Bind::Text(user)]);
+        }
+        if let Some(directory) = filter.directory_key {
+            text.push_str(
+                " AND EXISTS (SELECT 1 FROM identity_account a \
+                 WHERE a.identity_key = i.key AND a.directory_key = ?)",
+            );
+            binds.push(Bind::Int(directory));
+        }
+        text.push_str(&format!(" ORDER BY {order} LIMIT ?"));
+        binds.push(Bind::Int(range.limit));
+        self.rows::<Sql, _>(&text, &binds)
+    }
+
+    /// The accounts of identities: those of one stand in the order in which the users were made.
+    pub fn identity_accounts(&mut self, keys: &[i64]) -> Result<Vec<AccountRow>, StoreError> {
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
+        let text = format!(
+            "{ACCOUNT} WHERE a.identity_key IN ({list}) ORDER BY a.identity_key, a.user_id"
+        );
+        self.rows::<AccountSql, _>(&text, &[Bind::Owned(key_list(keys))])
+    }
+
+    pub fn identity_account_get(
+        &mut self,
+        directory_key: i64,
+        user_id: &str,
+    ) -> Result<Option<AccountRow>, StoreError> {
+        let text = format!("{ACCOUNT} WHERE a.directory_key = ? AND a.user_id = ?");
+        self.row::<AccountSql, _>(&text, &[Bind::Int(directory_key), Bind::Text(user_id)])
+    }
+
+    /// Users of a directory that have an identity, at most `limit`.
+    pub fn identity_account_users(
+        &mut self,
+        directory_key: i64,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.rows::<Text, String>(
+            "SELECT user_id FROM identity_account WHERE directory_key = ? ORDER BY user_id LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(limit)],
+        )
+    }
+
+    pub fn identity_account_insert(
+        &mut self,
+        organization_key: i64,
+        row: &AccountRow,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO identity_account (directory_key, user_id, organization_key, identity_key, \
+             active, orphaned, email, email_key, name_key, profile, linked_by) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            &[
+                Bind::Int(row.directory_key),
+                Bind::Text(&row.user_id),
+                Bind::Int(organization_key),
+                Bind::Int(row.identity_key),
+                Bind::Bool(row.active),
+                Bind::Bool(row.orphaned),
+                Bind::OptText(row.email.as_deref()),
+                Bind::OptText(row.email_key.as_deref()),
+                Bind::OptText(row.name_key.as_deref()),
+                Bind::Text(&row.profile),
+                Bind::Text(&row.linked_by),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub fn identity_account_update(&mut self, row: &AccountRow) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE identity_account SET identity_key = ?, active = ?, orphaned = ?, email = ?, \
+             email_key = ?, name_key = ?, profile = ?, linked_by = ? \
+             WHERE directory_key = ? AND user_id = ?",
+            &[
+                Bind::Int(row.identity_key),
+                Bind::Bool(row.active),
+                Bind::Bool(row.orphaned),
+                Bind::OptText(row.email.as_deref()),
+                Bind::OptText(row.email_key.as_deref()),
+                Bind::OptText(row.name_key.as_deref()),
+                Bind::Text(&row.profile),
+                Bind::Text(&row.linked_by),
+                Bind::Int(row.directory_key),
+                Bind::Text(&row.user_id),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The link of a user goes, and what was suggested for it.
+    pub fn identity_account_delete(
+        &mut self,
+        directory_key: i64,
+        user_id: &str,
+    ) -> Result<(), StoreError> {
+        let binds = [Bind::Int(directory_key), Bind::Text(user_id)];
+        for text in [
+            "DELETE FROM identity_move WHERE directory_key = ? AND user_id = ?",
+            "DELETE FROM identity_suggestion WHERE directory_key = ? AND user_id = ? \
+             AND state <> 'accepted'",
+            "DELETE FROM identity_account WHERE directory_key = ? AND user_id = ?",
+        ] {
+            self.execute(text, &binds)?;
+        }
+        Ok(())
+    }
+
+    /// Identities that were merged into this one.
+    pub fn identity_merged_keys(&mut self, key: i64) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT key FROM identity WHERE merged_into = ? ORDER BY key",
+            &[Bind::Int(key)],
+        )
+    }
+
+    /// What is only about an identity that has ended goes.
+    pub fn identity_forget(&mut self, key: i64) -> Result<(), StoreError> {
+        self.execute("DELETE FROM identity_alias WHERE identity_key = ?", &[Bind::Int(key)])?;
+        self.execute(
+            "DELETE FROM identity_suggestion WHERE identity_key = ? AND state <> 'accepted'",
+            &[Bind::Int(key)],
+        )?;
+        Ok(())
+    }
+
+    /// Identities that have an address, at most two: one is the only one.
+    pub fn identity_holders(
+        &mut self,
+        organization_key: i64,
+        email_key: &str,
+        primary_key: Option<i64>,
+    ) -> Result<Vec<Holder>, StoreError> {
+        self.rows::<(BigInt, Integer), _>(
+            "SELECT identity_key, MAX(CASE WHEN directory_key = ? THEN 1 ELSE 0 END) \
+             FROM identity_account WHERE organization_key = ? AND email_key = ? \
+             GROUP BY identity_key ORDER BY identity_key LIMIT 2",
+            &[Bind::OptInt(primary_key), Bind::Int(organization_key), Bind::Text(email_key)],
+        )
+    }
+
+    /// Whether the organization has shown that the domain is its own.
+    pub fn domain_verified(
+        &mut self,
+        organization_key: i64,
+        domain: &str,
+    ) -> Result<bool, StoreError> {
+        let found = self.row::<Integer, i32>(
+            "SELECT 1 FROM organization_domain WHERE organization_key = ? AND domain = ? \
+             AND state = 'verified'",
+            &[Bind::Int(organization_key), Bind::Text(domain)],
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Accounts that are active while their identity is not, in the order of the users' ids.
+    pub fn identity_orphaned(
+        &mut self,
+        organization_key: i64,
+        range: &ListRange,
+    ) -> Result<Vec<(AccountRow, String)>, StoreError> {
+        let (condition, order, cursor) = range.sql_on("a.user_id");
+        let text = format!(
+            "SELECT a.directory_key, d.id, a.user_id, a.identity_key, a.active, a.orphaned, \
+             a.email, a.email_key, a.name_key, a.profile, a.linked_by, i.id \
+             FROM identity_account a JOIN directory d ON d.key = a.directory_key \
+             JOIN identity i ON i.key = a.identity_key \
+             WHERE a.organization_key = ? AND a.orphaned AND {condition} ORDER BY {order} LIMIT ?"
+        );
+        let binds = [Bind::Int(organization_key), Bind::Text(cursor), Bind::Int(range.limit)];
+        self.rows::<(AccountSql, Text), _>(&text, &binds)
+    }
+
+    /// Everything of an organization that is about to go. Its directories have gone before.
+    pub fn identity_purge(&mut self, organization_key: i64) -> Result<(), StoreError> {
+        for text in [
+            "DELETE FROM identity_alias WHERE organization_key = ?",
+            "DELETE FROM identity WHERE organization_key = ?",
+            "DELETE FROM organization_identity WHERE organization_key = ?",
+        ] {
+            self.execute(text, &[Bind::Int(organization_key)])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,341 @@
+//! What the maps of a directory have made of its users, and the work that changed maps and changed
+//! memberships leave.
+
+use diesel::Queryable;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::resource::{Mapped, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
+use super::sql::{Bind, Tx};
+use super::{ListRange, StoreError};
+
+/// Whose roles have to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleWork {
+    /// A user.
+    User,
+    /// The users that a group has directly.
+    Members,
+    /// The users below a group, however deep.
+    Below,
+}
+
+impl RoleWork {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Members => "members",
+            Self::Below => "below",
+        }
+    }
+}
+
+/// What is left to do about roles.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct RoleWorkRow {
+    /// A user or a group.
+    pub target_key: i64,
+    /// Members up to this key are done.
+    pub after_key: i64,
+}
+
+/// A user whom the attribute map lacks something of.
+#[derive(Clone, Debug)]
+pub struct FaultyUser {
+    pub row: ResourceRow,
+    /// JSON object.
+    pub faults: String,
+}
+
+/// A user as the maps look at it.
+#[derive(Clone, Debug)]
+pub struct MappedUser {
+    pub row: ResourceRow,
+    /// JSON object.
+    pub faults: Option<String>,
+}
+
+type UserSql = (ResourceSql, Nullable<Text>);
+
+impl Tx<'_> {
+    /// Stores the maps of a directory, whose writers are excluded. Units that were computed with the ones
+    /// before are refused from now on.
+    pub fn mapping_set(
+        &mut self,
+        directory_key: i64,
+        attribute_map: Option<&str>,
+        role_map: Option<&str>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE directory SET attribute_map = ?, role_map = ?, modified = ?, \
+             schema_version = schema_version + 1 WHERE key = ?",
+            &[
+                Bind::OptText(attribute_map),
+                Bind::OptText(role_map),
+                Bind::Int(now),
+                Bind::Int(directory_key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Notes how far the users of a directory are brought to changed maps; `None` when all are.
+    pub fn mapping_cursor_set(
+        &mut self,
+        directory_key: i64,
+        cursor: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE directory SET mapping_cursor = ? WHERE key = ?",
+            &[Bind::OptInt(cursor), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Directories whose users are not all as the maps and their memberships want them.
+    pub fn mapping_directories(&mut self) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT key FROM directory WHERE mapping_cursor IS NOT NULL AND state <> 'deleting' \
+             UNION SELECT directory_key FROM role_work",
+            &[],
+        )
+    }
+
+    /// The next users of a directory by key.
+    pub fn mapping_chunk(
+        &mut self,
+        directory_key: i64,
+        after_key: i64,
+        limit: i64,
+    ) -> Result<Vec<MappedUser>, StoreError> {
+        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(
+            &format!(
+                "SELECT {RESOURCE_COLUMNS}, r.attribute_faults FROM resource r \
+                 WHERE r.directory_key = ? AND r.resource_type = 'User' AND r.key > ? \
+                 ORDER BY r.key LIMIT ?"
+            ),
+            &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
+        )?;
+        Ok(rows.into_iter().map(|(row, faults)| MappedUser { row, faults }).collect())
+    }
+
+    /// Users among the resources, locked in the order of their keys.
+    pub fn mapping_lock(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<MappedUser>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.attribute_faults FROM resource r \
+             WHERE r.key IN (SELECT value FROM json_each(?)) AND +r.directory_key = ? \
+             AND +r.resource_type = 'User' ORDER BY r.key",
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.attribute_faults FROM resource r \
+             WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
+             AND r.resource_type = 'User' ORDER BY r.key FOR NO KEY UPDATE",
+        );
+        let binds = [Bind::Owned(key_list(keys)), Bind::Int(directory_key)];
+        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(text, &binds)?;
+        Ok(rows.into_iter().map(|(row, faults)| MappedUser { row, faults }).collect())
+    }
+
+    /// Writes what the maps make of a user whose row is locked. For SCIM nothing has changed.
+    pub fn mapping_write(
+        &mut self,
+        directory_key: i64,
+        key: i64,
+        mapped: &Mapped,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE resource SET custom_attributes = ?, attribute_faults = ?, roles = ? \
+             WHERE directory_key = ? AND key = ?",
+            &[
+                Bind::OptText(mapped.custom_attributes.as_deref()),
+                Bind::OptText(mapped.faults.as_deref()),
+                Bind::OptText(mapped.roles.as_deref()),
+                Bind::Int(directory_key),
+                Bind::Int(key),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Users, newest first, of whom a required attribute is missing or an expression has failed.
+    pub fn faulty_list(
+        &mut self,
+        directory_key: i64,
+        range: &ListRange,
+    ) -> Result<Vec<FaultyUser>, StoreError> {
+        let (condition, order, cursor) = range.sql_on("r.id");
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS}, r.attribute_faults FROM resource r \
+             WHERE r.directory_key = ? AND r.attribute_faults IS NOT NULL AND {condition} \
+             ORDER BY {order} LIMIT ?"
+        );
+        let binds = [Bind::Int(directory_key), Bind::Text(cursor), Bind::Int(range.limit)];
+        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(&text, &binds)?;
+        let faulty = rows.into_iter().filter_map(|(row, faults)| {
+            let faults = faults?;
+            Some(FaultyUser { row, faults })
+        });
+        Ok(faulty.collect())
+    }
+
+    /// How many users of a directory have faults, or of all directories.
+    pub fn faulty_count(&mut self, directory_key: Option<i64>) -> Result<i64, StoreError> {
+        let count = match directory_key {
+            Some(key) => self.row::<BigInt, i64>(
+                "SELECT COUNT(*) FROM resource WHERE directory_key = ? \
+                 AND attribute_faults IS NOT NULL",
+                &[Bind::Int(key)],
+            )?,
+            None => self.row::<BigInt, i64>(
+                "SELECT COUNT(*) FROM resource WHERE attribute_faults IS NOT NULL",
+                &[],
+            )?,
+        };
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Resources by key as (key, type).
+    pub fn resource_kinds(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.key, r.resource_type FROM json_each(?) j CROSS JOIN resource r \
+             WHERE r.key = j.value AND r.directory_key = ?",
+            "SELECT r.key, r.resource_type FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
+        );
+        self.rows::<(BigInt, Text), _>(
+            text,
+            &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
+        )
+    }
+
+    /// Keys of resources below groups, however deep, with the groups themselves: at most so many, in no
+    /// order. Each is visited once, so cycles end.
+    pub fn below_groups(
+        &mut self,
+        directory_key: i64,
+        group_keys: &[i64],
+        most: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        let text = self.dialect.pick(
+            "WITH RECURSIVE down (key) AS (SELECT value FROM json_each(?) \
+                 UNION SELECT m.member_key FROM down CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.group_key = down.key LIMIT ?) \
+             SELECT key FROM down",
+            "WITH RECURSIVE down (key) AS (SELECT CAST(value AS BIGINT) FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+                 UNION SELECT m.member_key FROM down CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.group_key = down.key) \
+             SELECT key FROM down LIMIT ?",
+        );
+        self.rows::<BigInt, i64>(
+            text,
+            &[Bind::Owned(key_list(group_keys)), Bind::Int(directory_key), Bind::Int(most)],
+        )
+    }
+
+    /// Keys of a group and of the groups below it, however deep.
+    pub fn groups_below(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "WITH RECURSIVE down (key) AS (SELECT CAST(? AS BIGINT) \
+                 UNION SELECT m.member_key FROM down CROSS JOIN member m \
+                 WHERE m.directory_key = ? AND m.group_key = down.key \
+                 AND EXISTS (SELECT 1 FROM member n WHERE n.directory_key = m.directory_key \
+                     AND n.group_key = m.member_key)) \
+             SELECT key FROM down ORDER BY key",
+            &[Bind::Int(group_key), Bind::Int(directory_key)],
+        )
+    }
+
+    /// Leaves work; what is left already begins anew.
+    pub fn role_work_add(
+        &mut self,
+        directory_key: i64,
+        kind: RoleWork,
+        keys: &[i64],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "INSERT INTO role_work (directory_key, kind, target_key, after_key) \
+             SELECT ?, ?, j.value, 0 FROM json_each(?) j WHERE true \
+             ON CONFLICT (directory_key, kind, target_key) DO UPDATE SET after_key = 0",
+            "INSERT INTO role_work (directory_key, kind, target_key, after_key) \
+             SELECT ?, ?, CAST(j.value AS BIGINT), 0 \
+             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             ORDER BY CAST(j.value AS BIGINT) \
+             ON CONFLICT (directory_key, kind, target_key) DO UPDATE SET after_key = 0",
+        );
+        let binds =
+            [Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Owned(key_list(keys))];
+        self.execute(text, &binds)?;
+        Ok(())
+    }
+
+    /// The next of what is left of a kind.
+    pub fn role_work_next(
+        &mut self,
+        directory_key: i64,
+        kind: RoleWork,
+        limit: i64,
+    ) -> Result<Vec<RoleWorkRow>, StoreError> {
+        self.rows::<(BigInt, BigInt), _>(
+            "SELECT target_key, after_key FROM role_work WHERE directory_key = ? AND kind = ? \
+             ORDER BY target_key LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Int(limit)],
+        )
+    }
+
+    /// Notes how far a group's members are done.
+    pub fn role_work_move(
+        &mut self,
+        directory_key: i64,
+        group_key: i64,
+        after_key: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE role_work SET after_key = ? WHERE directory_key = ? AND kind = 'members' \
+             AND target_key = ?",
+            &[Bind::Int(after_key), Bind::Int(directory_key), Bind::Int(group_key)],
+        )?;
+        Ok(())
+    }
+
+    pub fn role_work_done(
+        &mut self,
+        directory_key: i64,
+        kind: RoleWork,
+        keys: &[i64],
+    ) -> Result<(), StoreError> {
+        let text = self.dialect.pick(
+            "DELETE FROM role_work WHERE directory_key = ? AND kind = ? AND target_key IN \
+             (SELECT value FROM json_each(?))",
+            "DELETE FROM role_work WHERE directory_key = ? AND kind = ? AND target_key IN \
+             (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let binds =
+            [Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Owned(key_list(keys))];
+        self.execute(text, &binds)?;
+        Ok(())
+    }
+
+    /// Forgets what is left of a directory without groups in its role map.
+    pub fn role_work_forget(&mut self, directory_key: i64) -> Result<(), StoreError> {
+        self.execute("DELETE FROM role_work WHERE directory_key = ?", &[Bind::Int(directory_key)])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Endpoints in the management API: what is refused, and what is shown.
+
+use serde_json::{Value, json};
+
+use super::PATH;
+use crate::http::{NOW, api_error, assert_invalid};
+use crate::on_both_databases;
+use crate::support::TestApp;
+
+on_both_databases![
+    endpoint_shows_all_that_is_known_of_it,
+    what_does_not_fit_is_named,
+    organizations_of_an_endpoint_can_be_changed,
+    nobody_makes_endpoints_without_end,
+];
+
+const URL: &str = "https://app.example.com/hooks";
+
+fn body() -> Value {
+    json!({"endpoint_url": URL, "events": ["dsync.user.created"], "state": "paused"})
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut body = body();
+    body[name] = value;
+    body
+}
+
+fn endpoint_shows_all_that_is_known_of_it(app: &TestApp) {
+    app.settle_events();
+    let made = app.api.post(PATH, body()).expect(201);
+    let mut shown = made.body.clone();
+    assert!(shown["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
+    shown.as_object_mut().expect("an object").remove("secret");
+    let position = shown["position"].as_i64().expect("a position");
+    assert!(position > 0);
+    assert_eq!(
+        shown,
+        json!({
+            "object": "webhook_endpoint",
+            "id": made.id(),
+            "endpoint_url": URL,
+            "events": ["dsync.user.created"],
+            "organization_ids": null,
+            "state": "paused",
+            "state_since": NOW,
+            "state_reason": "operator",
+            "position": position,
+            "lag": 0,
+            "missed": 0,
+            "attempts": 0,
+            "failing_since": null,
+            "last_success_at": null,
+            "next_attempt_at": null,
+            "parked": 0,
+            "previous_secret_until": null,
+            "created_at": NOW,
+            "updated_at": NOW,
+        })
+    );
+    let one = format!("{PATH}/{}", made.id());
+    assert_eq!(app.api.get(&one).expect(200).body, shown);
+    let listed = app.api.get(PATH).expect(200).body;
+    assert_eq!(listed["data"], json!([shown]));
+    for part in ["deliveries", "parked", "replays"] {
+        assert_eq!(app.api.get(&format!("{one}/{part}")).expect(200).body["data"], json!([]));
+    }
+    app.api.delete(&one).expect(204);
+    api_error(&app.api.get(&one), 404, "entity_not_found");
+    for (method, part) in [
+        ("GET", "deliveries"),
+        ("GET", "parked"),
+        ("GET", "replays"),
+        ("POST", "rotate"),
+        ("POST", "test"),
+    ] {
+        let path = format!("{one}/{part}");
+        api_error(&app.api.send(method, &path, &[], None), 404, "entity_not_found");
+    }
+}
+
+fn what_does_not_fit_is_named(app: &TestApp) {
+    for (name, value) in [
+        ("organization_ids", json!([])),
+        ("organization_ids", json!(["org_none"])),
+        ("events", json!(["dsync.user"])),
+        ("after", json!("yesterday")),
+        ("after", json!(-1)),
+    ] {
+        assert_invalid(&app.api.post(PATH, with(name, value)), name);
+    }
+    for (name, value) in [("secret", json!("whsec_x")), ("state", json!("on"))] {
+        let answer = app.api.post(PATH, with(name, value));
+        api_error(&answer, 422, "invalid_request_parameters");
+    }
+    api_error(&app.api.post(PATH, with("after", json!(1_000_000))), 400, "invalid_cursor");
+    api_error(&app.api.post(PATH, with("after", json!("event_none"))), 400, "invalid_cursor");
+    assert_eq!(app.api.get(PATH).expect(200).body["data"], json!([]));
+    let id = app.api.post(PATH, body()).expect(201).id();
+    let one = format!("{PATH}/{id}");
+    assert_invalid(&app.api.post(&format!("{one}/rotate"), json!({"overlap": -1})), "overlap");
+    let month = json!({"overlap": 31 * 24 * 3_600});
+    assert_invalid(&app.api.post(&format!("{one}/rotate"), month), "overlap");
+    for request in [
+        json!({}),
+        json!({"parked": false}),
+        json!({"parked": true, "after": 1}),
+        json!({"event_id": "event_1", "range_start": "2031-01-01T00:00:00Z"}),
+        json!({"after": 1, "range_end": "2031-01-01T00:00:00Z"}),
+        json!({"everything": true}),
+    ] {
+        let answer = app.api.post(&format!("{one}/replay"), request);
+        api_error(&answer, 422, "invalid_request_parameters");
+    }
+    let answer = app.api.post(&format!("{one}/replay"), json!({"range_start": "today"}));
+    assert_invalid(&answer, "range_start");
+    let path = format!("{one}/replays/webhook_replay_none");
+    api_error(&app.api.delete(&path), 404, "entity_not_found");
+}
+
+fn organizations_of_an_endpoint_can_be_changed(app: &TestApp) {
+    let organization = &app.directory.organization_id;
+    let id = app.api.post(PATH, with("organization_ids", json!([organization]))).expect(201).id();
+    let one = format!("{PATH}/{id}");
+    assert_eq!(app.api.get(&one).expect(200).body["organization_ids"], json!([organization]));
+    // The same address for all organizations is another endpoint, until they are the same.
+    let all = app.api.post(PATH, body()).expect(201).id();
+    let change = json!({"organization_ids": null});
+    api_error(&app.api.patch(&one, change.clone()), 409, "duplicate_endpoint");
+    app.api.delete(&format!("{PATH}/{all}")).expect(204);
+    assert_eq!(app.api.patch(&one, change).expect(200).body["organization_ids"], Value::Null);
+    let unknown = json!({"organization_ids": ["org_none"]});
+    assert_invalid(&app.api.patch(&one, unknown), "organization_ids");
+    let kept = app.api.patch(&one, json!({})).expect(200).body;
+    assert_eq!((&kept["state"], &kept["organization_ids"]), (&json!("paused"), &Value::Null));
+}
+
+fn nobody_makes_endpoints_without_end(app: &TestApp) {
+    for n in 0..100 {
+        app.api.post(PATH, with("endpoint_url", json!(format!("{URL}/{n}")))).expect(201);
+    }
+    let one_more = app.api.post(PATH, with("endpoint_url", json!(format!("{URL}/100"))));
+    api_error(&one_more, 409, "too_many_endpoints");
+    let organization = json!([app.directory.organization_id]);
+    app.api.post(PATH, with("organization_ids", organization)).expect(201);
+}
