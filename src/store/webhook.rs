@@ -6,6 +6,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::StoreError;
 use super::range::{IdRange, ListRange};
+use super::resource::key_list;
 use super::sql::{Bind, Tx};
 
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -189,6 +190,29 @@ impl Tx<'_> {
                 Bind::Int(row.modified),
                 Bind::Text(&row.id),
             ],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets what an endpoint has from before it was narrowed to these organizations: what waits of
+    /// others, and all answers, as they may speak of others. Whoever delivers has lost the lease, so
+    /// nothing of it comes after this.
+    pub fn webhook_narrow(&mut self, id: &str, organizations: &[String]) -> Result<(), StoreError> {
+        let directories = self.log_directories(organizations)?;
+        let list = self.dialect.pick(
+            "SELECT value FROM json_each(?)",
+            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        );
+        let text = format!(
+            "DELETE FROM webhook_parked WHERE endpoint_id = ? AND NOT EXISTS \
+             (SELECT 1 FROM event_position p WHERE p.position = webhook_parked.position \
+             AND p.directory_key IN ({list}))"
+        );
+        self.execute(&text, &[Bind::Text(id), Bind::Owned(key_list(&directories))])?;
+        self.execute("DELETE FROM webhook_attempt WHERE endpoint_id = ?", &[Bind::Text(id)])?;
+        self.execute(
+            "UPDATE webhook_endpoint SET runner = '', lease = 0 WHERE id = ?",
+            &[Bind::Text(id)],
         )?;
         Ok(())
     }

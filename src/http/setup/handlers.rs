@@ -148,8 +148,9 @@ async fn submitted(
     payload: Payload,
     state: &State,
 ) -> Result<(Visit, Frame, Form), HttpError> {
-    let (visit, frame) = enter(request, state).await?;
+    // A sender may take its time over the form; the session is looked at when all of it is there.
     let form = Form::read(request, payload).await?;
+    let (visit, frame) = enter(request, state).await?;
     form.check(request, &visit.form_secret)?;
     Ok((visit, frame, form))
 }

@@ -4,6 +4,7 @@
 //! committed events their positions; everything here reads positioned events alone, so all readers see
 //! the same events in the same order, and each of them once.
 
+mod audience;
 mod checkpoint;
 mod read;
 mod reconcile;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::audience::{Audience, names};
 use super::view::{EventView, LogEvent};
 use crate::clock::Clock;
-use crate::event::name;
 use crate::scim::key::instant_ms;
 use crate::service::error::AdminError;
 use crate::service::read::{Order as PageOrder, Page, PageRequest};
@@ -133,19 +133,6 @@ pub struct LogPage {
     pub more: bool,
 }
 
-/// Who reads: native readers see events that the app-facing API does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Audience {
-    App,
-    Native,
-}
-
-impl Audience {
-    fn sees(self, event: &str) -> bool {
-        self == Self::Native || !name::is_native(event)
-    }
-}
-
 /// What of the log a reader wants, checked.
 #[derive(Clone, Debug)]
 struct Filter {
@@ -184,27 +171,6 @@ impl Filter {
             return Ok(Some(vec![key]));
         }
         self.organizations.as_ref().map(|ids| tx.log_directories(ids)).transpose()
-    }
-}
-
-/// Names of events, checked. Those of other families than ours are no fault and match nothing: an app
-/// may ask for all that it understands.
-fn names(events: &[String], audience: Audience) -> Result<Option<Vec<String>>, AdminError> {
-    let is_unknown = |event: &&String| match audience {
-        _ if event.starts_with("dsync.") => !name::ALL.contains(&event.as_str()),
-        Audience::Native => name::is_native(event) && !name::NATIVE.contains(&event.as_str()),
-        Audience::App => false,
-    };
-    match events.iter().find(is_unknown) {
-        Some(event) => {
-            let known = if name::is_native(event) { &name::NATIVE[..] } else { &name::ALL[..] };
-            let event: String = event.chars().take(80).collect();
-            let what = if name::is_native(&event) { "identities" } else { "directories" };
-            let known = known.join(", ");
-            let message = format!("\"{event}\" is no event; those of {what} are {known}.");
-            Err(AdminError::invalid("events", message))
-        }
-        None => Ok((!events.is_empty()).then(|| events.to_vec())),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::scim::Registry;
 use crate::service::administer::{ListPage, ListParameters, missing};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
+use crate::service::identity::Scope;
 use crate::service::policy::InForce;
 use crate::service::policy_work::rests;
 use crate::service::record::{app_view, object, slugs};
@@ -387,7 +388,9 @@ impl Unit {
         {
             let directory = Directory::from_row(&wanted, self.registry.clone());
             let in_force = InForce::new(&shared.settings, shared.policy_cursor);
-            let mut recorder = recorder(&directory, in_force, self.ids.clone(), self.now);
+            let identities = Scope::enter(tx, &directory)?;
+            let (ids, now) = (self.ids.clone(), self.now);
+            let mut recorder = recorder(&directory, in_force, identities, ids, now);
             let candidates: Vec<&Candidate> = candidates.iter().collect();
             return Ok(apply(tx, &mut recorder, &candidates)?);
         }

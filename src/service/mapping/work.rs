@@ -19,6 +19,7 @@ use crate::clock::Ids;
 use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, State};
 use crate::service::exchange::Listed;
+use crate::service::identity::Scope;
 use crate::service::policy::InForce;
 use crate::service::policy_work::rests;
 use crate::service::record::{Recorder, object};
@@ -251,8 +252,10 @@ impl Work {
         Ok((is_current && is_told).then_some(in_force))
     }
 
-    fn recorder(&self, in_force: InForce) -> Recorder<'_> {
-        recorder(&self.directory, in_force, self.ids.clone(), self.now)
+    fn recorder(&self, tx: &mut Tx<'_>, in_force: InForce) -> Result<Recorder<'_>, StoreError> {
+        // What a map makes of a user may be a part of the profile of its identity.
+        let identities = Scope::enter(tx, &self.directory)?;
+        Ok(recorder(&self.directory, in_force, identities, self.ids.clone(), self.now))
     }
 
     /// Writes for those whom the maps change, and notes how far all are.
@@ -269,7 +272,7 @@ impl Work {
             // Another process was faster.
             return Ok(Done { more: true, ..Done::default() });
         }
-        let mut recorder = self.recorder(in_force);
+        let mut recorder = self.recorder(tx, in_force)?;
         let mut wanted: Vec<&Candidate> = candidates.iter().filter(|one| one.differs).collect();
         let cut_off = wanted.get(TOLD).map(|one| one.key);
         wanted.truncate(TOLD);
@@ -288,7 +291,7 @@ impl Work {
             tx.directory_lock_exclusive(key)?;
         }
         let Some(in_force) = self.stands(tx)? else { return Ok(Done::default()) };
-        let mut recorder = self.recorder(in_force);
+        let mut recorder = self.recorder(tx, in_force)?;
         let mut followed = 0;
         match left {
             Left::Nothing => tx.role_work_forget(key)?,
@@ -325,18 +328,18 @@ fn follow_members(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<usize,
 pub(super) fn recorder(
     directory: &Directory,
     in_force: InForce,
+    identities: Option<Scope>,
     ids: Ids,
     now: i64,
 ) -> Recorder<'_> {
     Recorder {
         directory,
         in_force,
+        identities,
         ids,
         now,
         event_ids: Listed::default(),
         has_intents: false,
-        // What a map makes of a user is nothing by which persons are told apart.
-        identities: None,
     }
 }
 

@@ -413,6 +413,7 @@ impl Service {
             .write("webhook_update", move |tx| {
                 let row = tx.webhook_lock(&id)?.filter(|row| reaches(&access, &row.scope));
                 let mut row = row.ok_or_else(missing)?;
+                let before = row.scope.clone();
                 if let Some(scope) = &scope {
                     check_scope(tx, scope)?;
                     row.scope.clone_from(scope);
@@ -433,6 +434,10 @@ impl Service {
                 }
                 row.modified = now;
                 tx.webhook_update(&row)?;
+                // A key that reaches the organizations of now must not see those of before.
+                if let Some(ids) = organizations(&row.scope).filter(|_| row.scope != before) {
+                    tx.webhook_narrow(&row.id, &ids)?;
+                }
                 Ok::<_, ServiceError>(row)
             })
             .await?;

@@ -9,7 +9,6 @@ use std::thread;
 
 use serde_json::json;
 
-use super::data::FEW;
 use super::line::{Line, Target, Unit, count, median, over, runs};
 use super::{Bench, CLIENTS};
 use crate::drive::{self, Loop, Plan};
@@ -28,9 +27,9 @@ const LONGER: u32 = 4;
 pub(super) fn lines(bench: &Bench) -> Result<Vec<Line>, String> {
     let received = receive()?;
     let (plain, _plain_folder, directory) = bench.small_directory("webhooks-off")?;
-    let without = bench.scene(&plain, &directory, bench.small(), FEW)?;
+    let without = bench.scene(&plain, &directory, bench.small(), bench.paged())?;
     let (told, _told_folder, directory) = bench.small_directory("webhooks-on")?;
-    let with = bench.scene(&told, &directory, bench.small(), FEW)?;
+    let with = bench.scene(&told, &directory, bench.small(), bench.paged())?;
     told.webhook(&json!({
         "endpoint_url": received.url,
         "events": [
@@ -47,7 +46,13 @@ pub(super) fn lines(bench: &Bench) -> Result<Vec<Line>, String> {
             seed: plan.seed,
             work: Loop::Open(RATE),
         };
-        let report = drive::mix(&plan, scene, &Mix::parse(MIX)?, bench.length * LONGER);
+        // The users of each run are new.
+        let scene = Scene {
+            groups: scene.groups.clone(),
+            users: scene.users.clone(),
+            ..Scene::of_nobody(scene.people.clone())
+        };
+        let report = drive::mix(&plan, &scene, &Mix::parse(MIX)?, bench.length * LONGER);
         // Fails when a request did.
         report.rate()?;
         // The last row is of all kinds.

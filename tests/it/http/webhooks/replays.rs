@@ -13,6 +13,7 @@ with_receivers![
     ranges_are_sent_again_in_their_order,
     what_is_new_goes_before_a_replay,
     replay_that_is_refused_is_tried_and_then_parked,
+    narrowed_endpoint_has_nothing_of_other_organizations,
     replay_can_be_cancelled,
     replay_has_only_what_the_endpoint_gets,
 ];
@@ -149,6 +150,39 @@ fn replay_that_is_refused_is_tried_and_then_parked(app: &TestApp) {
     assert_eq!(tried(&receiver), 10);
     let accepted = names(&receiver.accepted()[4..]);
     assert_eq!(accepted, ["a@example.com", "e@example.com", "c@example.com", "d@example.com"]);
+}
+
+fn narrowed_endpoint_has_nothing_of_other_organizations(app: &TestApp) {
+    let (_, their_scim) = app.directory("scim.okta");
+    let receiver = Receiver::start();
+    let (id, _) = endpoint(app, &receiver, &["dsync.user.created"]);
+    people(&app.scim, &["a@example.com"]);
+    people(&their_scim, &["b@example.com"]);
+    receiver.wait_accepted(2);
+    wait_until(app, &id, |endpoint| endpoint["lag"] == 0);
+    receiver.answer(|_| Reply::status(500));
+    replay(app, &id, json!({"after": "oldest", "until": "newest"}));
+    let one = format!("{PATH}/{id}");
+    let list = |part: &str| {
+        let listed = app.api.get(&format!("{one}/{part}")).expect(200).body;
+        listed["data"].as_array().expect("a list").len()
+    };
+    let since = std::time::Instant::now();
+    while list("parked") < 2 {
+        assert!(since.elapsed() < Duration::from_secs(60), "{} parked", list("parked"));
+        app.clock.advance(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    settle(app, &id);
+    assert!(list("deliveries") > 0);
+    let narrow = json!({"organization_ids": [app.directory.organization_id]});
+    app.api.patch(&one, narrow).expect(200);
+    assert_eq!((list("parked"), list("deliveries")), (1, 0));
+    receiver.answer(|_| Reply::status(200));
+    replay(app, &id, json!({"parked": true}));
+    settle(app, &id);
+    wait_until(app, &id, |endpoint| endpoint["parked"] == 0);
+    assert_eq!(names(&receiver.accepted()[2..]), ["a@example.com"]);
 }
 
 fn replay_can_be_cancelled(app: &TestApp) {

@@ -78,11 +78,11 @@ fn user_body(name: usize, email: usize, active: bool) -> Value {
         "active": active,
     });
     // Some have no address, some one that is verified, some another.
-    if email % 7 != 0 {
-        let domain = if email % 3 == 0 { "example.org" } else { "example.com" };
+    if !email.is_multiple_of(7) {
+        let domain = if email.is_multiple_of(3) { "example.org" } else { "example.com" };
         body["emails"] = json!([{"value": format!("m{email}@{domain}"), "primary": true}]);
     }
-    if name % 4 == 0 {
+    if name.is_multiple_of(4) {
         body["unknown"] = json!({"level": name, "since": 1.0});
     }
     body
