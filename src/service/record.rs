@@ -184,7 +184,8 @@ impl Recorder<'_> {
         self.account_seen(tx, row)
     }
 
-    fn ledger(&mut self) -> Option<Ledger<'_>> {
+    /// What identities of the directory's users do is written there, if there are some.
+    pub(super) fn ledger(&mut self) -> Option<Ledger<'_>> {
         Some(Ledger {
             scope: self.identities?,
             directory_key: self.directory.key,
@@ -195,7 +196,7 @@ impl Recorder<'_> {
         })
     }
 
-    /// The identity of a user follows what the app sees of the user.
+    /// The identity of a user follows what the app is told of the user: while events wait, it waits.
     pub(super) fn account_seen(
         &mut self,
         tx: &mut Tx<'_>,
@@ -203,6 +204,9 @@ impl Recorder<'_> {
     ) -> Result<(), StoreError> {
         if self.identities.is_none() || row.resource_type != "User" {
             return Ok(());
+        }
+        if tx.holds(self.directory.key) {
+            return tx.brake_account_note(self.directory.key, &row.id);
         }
         match self.view(row) {
             Some(view) => self.account_is(tx, &row.id, &Facts::of(&view)),
@@ -224,6 +228,9 @@ impl Recorder<'_> {
 
     fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
         let directory = self.directory;
+        if self.identities.is_some() && tx.holds(directory.key) {
+            return tx.brake_account_note(directory.key, id);
+        }
         match &mut self.ledger() {
             Some(ledger) => identity::account_seen(tx, ledger, &directory.id, id, facts),
             None => Ok(()),
@@ -232,6 +239,9 @@ impl Recorder<'_> {
 
     /// A user is gone for the app and in SCIM.
     pub(super) fn account_gone(&mut self, tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+        if self.identities.is_some() && tx.holds(self.directory.key) {
+            return tx.brake_account_note(self.directory.key, id);
+        }
         match &mut self.ledger() {
             Some(ledger) => identity::account_gone(tx, ledger, id),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Alarms: conditions that need somebody's attention, and what they are found by.
+//! Alarms: conditions that need somebody's attention. What they are found by is in [`super::alarm_look`].
 
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -53,33 +53,6 @@ pub struct AlarmFilter {
     /// Ids of organizations; all when `None`.
     pub organizations: Option<Vec<String>>,
 }
-
-/// A directory that nobody talks to.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub struct SilentRow {
-    pub directory_key: i64,
-    pub directory_id: String,
-    pub organization_id: String,
-    pub last_request: i64,
-    pub longest_silence: i64,
-}
-
-/// A token that ends soon.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub struct EndingRow {
-    pub id: String,
-    pub suffix: String,
-    pub expires: i64,
-    pub directory_key: i64,
-    pub directory_id: String,
-    pub organization_id: String,
-}
-
-/// Tokens `t` that end by then and have no younger one that can do the same for longer.
-const ENDING: &str = "t.expires <= ? AND NOT EXISTS (SELECT 1 FROM directory_token n \
-     WHERE n.directory_key = t.directory_key AND n.scope = t.scope \
-     AND COALESCE(n.user_id, '') = COALESCE(t.user_id, '') AND n.created > t.created \
-     AND (n.expires IS NULL OR n.expires > t.expires))";
 
 impl Tx<'_> {
     /// Stores an alarm; false when one of that kind stands for the subject already.
@@ -212,61 +185,15 @@ impl Tx<'_> {
         self.execute("DELETE FROM alarm WHERE resolved < ?", &[Bind::Int(until)])
     }
 
-    /// Directories that take requests, were last talked to before `since`, have been silent for longer
-    /// than ever, and have no alarm for it.
-    pub fn silent_directories(
+    /// What alarms of a kind that stand for a directory are about.
+    pub fn alarm_subjects(
         &mut self,
-        since: i64,
-        now: i64,
-        limit: i64,
-    ) -> Result<Vec<SilentRow>, StoreError> {
-        self.rows::<(BigInt, Text, Text, BigInt, BigInt), _>(
-            "SELECT d.key, d.id, o.id, d.last_request, d.longest_silence FROM directory d \
-             JOIN organization o ON o.key = d.organization_key WHERE d.last_request < ? \
-             AND d.state IN ('linked', 'validating', 'error') \
-             AND ? - d.last_request > d.longest_silence AND NOT EXISTS (SELECT 1 FROM alarm a \
-             WHERE a.directory_key = d.key AND a.kind = 'directory_silent' AND a.subject = d.id \
-             AND a.resolved IS NULL) ORDER BY d.last_request LIMIT ?",
-            &[Bind::Int(since), Bind::Int(now), Bind::Int(limit)],
+        directory_key: i64,
+        kind: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        self.rows::<Text, String>(
+            "SELECT subject FROM alarm WHERE directory_key = ? AND kind = ? AND resolved IS NULL",
+            &[Bind::Int(directory_key), Bind::Text(kind)],
         )
-    }
-
-    /// Whether a directory takes requests and has had none since that time.
-    pub fn is_silent_since(&mut self, directory_key: i64, time: i64) -> Result<bool, StoreError> {
-        let found = self.row::<BigInt, i64>(
-            "SELECT key FROM directory WHERE key = ? AND last_request < ? \
-             AND state IN ('linked', 'validating', 'error')",
-            &[Bind::Int(directory_key), Bind::Int(time)],
-        )?;
-        Ok(found.is_some())
-    }
-
-    /// Tokens that end by `until` and for which no alarm of at most `level` stands.
-    pub fn ending_tokens(
-        &mut self,
-        until: i64,
-        level: i64,
-        limit: i64,
-    ) -> Result<Vec<EndingRow>, StoreError> {
-        self.rows::<(Text, Text, BigInt, BigInt, Text, Text), _>(
-            &format!(
-                "SELECT t.id, t.suffix, t.expires, d.key, d.id, o.id FROM directory_token t \
-                 JOIN directory d ON d.key = t.directory_key \
-                 JOIN organization o ON o.key = d.organization_key WHERE {ENDING} \
-                 AND d.state <> 'deleting' AND NOT EXISTS (SELECT 1 FROM alarm a \
-                 WHERE a.directory_key = d.key AND a.kind = 'token_expiring' AND a.subject = t.id \
-                 AND a.resolved IS NULL AND a.level <= ?) ORDER BY t.expires LIMIT ?"
-            ),
-            &[Bind::Int(until), Bind::Int(level), Bind::Int(limit)],
-        )
-    }
-
-    /// Whether a token ends by `until` and has no successor.
-    pub fn is_ending_token(&mut self, id: &str, until: i64) -> Result<bool, StoreError> {
-        let found = self.row::<BigInt, i64>(
-            &format!("SELECT CAST(1 AS BIGINT) FROM directory_token t WHERE t.id = ? AND {ENDING}"),
-            &[Bind::Text(id), Bind::Int(until)],
-        )?;
-        Ok(found.is_some())
     }
 }

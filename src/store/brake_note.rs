@@ -293,6 +293,45 @@ impl Tx<'_> {
         Ok(0)
     }
 
+    /// Notes a user whose identity catches up when the hold is over.
+    pub fn brake_account_note(
+        &mut self,
+        directory_key: i64,
+        user_id: &str,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO brake_account (directory_key, user_id) VALUES (?, ?) \
+             ON CONFLICT DO NOTHING",
+            &[Bind::Int(directory_key), Bind::Text(user_id)],
+        )?;
+        Ok(())
+    }
+
+    /// Those users, the oldest first: who goes is older than who comes in the place.
+    pub fn brake_accounts(
+        &mut self,
+        directory_key: i64,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.rows::<Text, String>(
+            "SELECT user_id FROM brake_account WHERE directory_key = ? ORDER BY user_id LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(limit)],
+        )
+    }
+
+    /// Forgets those users up to one of them.
+    pub fn brake_accounts_done(
+        &mut self,
+        directory_key: i64,
+        until: &str,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM brake_account WHERE directory_key = ? AND user_id <= ?",
+            &[Bind::Int(directory_key), Bind::Text(until)],
+        )?;
+        Ok(())
+    }
+
     /// Inserts a resource that was deleted, under its id and behind its last version; answers its key.
     pub fn resource_restore(
         &mut self,

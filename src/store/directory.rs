@@ -339,7 +339,7 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 27] = [
+        const TABLES: [(&str, &str); 28] = [
             ("identity_walk", "directory_key"),
             ("identity_move", "user_id, suggestion_id"),
             ("identity_suggestion", "user_id, identity_key"),
@@ -367,6 +367,7 @@ impl Tx<'_> {
             ("brake_member", "group_id, member_id"),
             ("brake_note", "what, id"),
             ("brake_count", "minute, slot"),
+            ("brake_account", "user_id"),
             ("alarm", "id"),
         ];
         for (table, columns) in TABLES {

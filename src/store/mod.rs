@@ -22,6 +22,7 @@ mod sql;
 mod sqlite_lane;
 
 pub mod alarm;
+pub mod alarm_look;
 pub mod api_key;
 pub mod app_read;
 pub mod app_user;

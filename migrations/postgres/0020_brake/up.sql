@@ -87,3 +87,11 @@ CREATE INDEX alarm_resolved ON alarm (resolved) WHERE resolved IS NOT NULL;
 
 CREATE INDEX directory_token_expires ON directory_token (expires, directory_key)
     WHERE expires IS NOT NULL;
+CREATE INDEX oauth_client_expires ON oauth_client (expires, directory_key) WHERE expires IS NOT NULL;
+
+-- Users whose identities catch up with them when the hold is over.
+CREATE TABLE brake_account (
+    directory_key BIGINT NOT NULL,
+    user_id       TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (directory_key, user_id)
+);

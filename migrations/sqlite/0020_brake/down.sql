@@ -1,3 +1,5 @@
+DROP TABLE brake_account;
+DROP INDEX oauth_client_expires;
 DROP INDEX directory_token_expires;
 DROP TABLE alarm;
 DROP TABLE brake_member;

@@ -5,6 +5,7 @@
 //! number of processes may look. Whoever finds a condition inside a unit raises the alarm there; the
 //! conditions that nothing but time brings about are looked for by [`watch`].
 
+mod found;
 mod watch;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -31,13 +32,13 @@ pub enum AlarmKind {
     Brake,
     /// The identity provider has been silent for longer than ever.
     DirectorySilent,
-    /// A directory token ends within 30, 7 or 1 days, or has ended, without a successor.
+    /// A directory token or an OAuth client ends within 30, 7 or 1 days, or has ended, without a successor.
     TokenExpiring,
     /// A run of a pull directory waits for a decision.
     RunHeld,
     /// The runs of a pull directory fail.
     RunFailed,
-    /// Deliveries to a webhook endpoint are paused.
+    /// A webhook endpoint has been paused or disabled, and not by an operator.
     EndpointPaused,
     /// Users lack an attribute that the app requires.
     AttributeMissing,
@@ -126,6 +127,13 @@ pub fn raise(tx: &mut Tx<'_>, ids: &mut Ids, now: i64, alarm: &Alarm) -> Result<
         true => tell(tx, ids, now, name::ALARM_RAISED, row),
         false => Ok(()),
     }
+}
+
+/// The same, in place of one of another level.
+pub fn replace(tx: &mut Tx<'_>, ids: &mut Ids, now: i64, alarm: &Alarm) -> Result<(), StoreError> {
+    let about = (alarm.place.directory_key, alarm.kind, alarm.subject.as_str());
+    resolve_other(tx, ids, now, about, Some(alarm.level))?;
+    raise(tx, ids, now, alarm)
 }
 
 /// Resolves the alarm that stands for a subject, if one does, and tells so.

@@ -3,19 +3,15 @@
 //! Every process looks. Each alarm is raised and resolved by one unit of its own, and the database lets
 //! one of them through.
 
-use serde_json::json;
-
-use super::{Alarm, AlarmKind, Place, raise, resolve, resolve_other};
-use crate::scim::key::instant_text;
+use super::found::{DAY_MS, ending, lacking, silence, stopped};
+use super::{Alarm, AlarmKind, replace, resolve};
 use crate::service::brake::{self, BrakeMode};
 use crate::service::policy::Policies;
 use crate::service::{Service, ServiceError};
-use crate::store::alarm::{AlarmRow, EndingRow, SilentRow};
+use crate::store::alarm::AlarmRow;
+use crate::store::alarm_look::{EndingRow, FaultyRow, SilentRow, StoppedRow};
 use crate::store::brake::Taken;
 use crate::store::{StoreError, Tx};
-
-const HOUR_MS: i64 = 60 * 60 * 1_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A directory that was silent for less is not missed: 24 hours.
 const SILENCE_MS: i64 = DAY_MS;
@@ -26,12 +22,17 @@ const DAYS: [i64; 3] = [30, 7, 1];
 /// Rows read at a time.
 const ROWS: i64 = 200;
 
+/// Users of a directory whose faults are looked at.
+const FAULTY: i64 = 1_000;
+
 impl Service {
     /// Raises what is to be raised by now, resolves what is over, and counts what stands.
     pub async fn watch_alarms(&self) -> Result<(), ServiceError> {
         self.watch_silence().await?;
-        self.watch_tokens().await?;
+        self.watch_credentials().await?;
         self.watch_brakes().await?;
+        self.watch_endpoints().await?;
+        self.watch_attributes().await?;
         self.prune_alarms().await?;
         self.measure_alarms().await
     }
@@ -45,10 +46,7 @@ impl Service {
                 if !is_there(tx, key)? {
                     return Ok(());
                 }
-                let about = (key, alarm.kind, alarm.subject.as_str());
-                let mut ids = ids.clone();
-                resolve_other(tx, &mut ids, now, about, Some(alarm.level))?;
-                raise(tx, &mut ids, now, &alarm)
+                replace(tx, &mut ids.clone(), now, &alarm)
             })
             .await
             .map_err(|error: StoreError| error.into())
@@ -126,18 +124,18 @@ impl Service {
         }
     }
 
-    async fn watch_tokens(&self) -> Result<(), ServiceError> {
+    async fn watch_credentials(&self) -> Result<(), ServiceError> {
         let now = self.clock.now_ms();
         self.resolve_alarms(AlarmKind::TokenExpiring, move |tx, row| {
-            Ok(!tx.is_ending_token(&row.subject, now + row.level * DAY_MS)?)
+            Ok(!tx.is_ending(&row.subject, now + row.level * DAY_MS)?)
         })
         .await?;
         for days in DAYS.into_iter().rev() {
             loop {
                 let found: Result<Vec<EndingRow>, StoreError> = self
                     .store
-                    .get("ending_tokens", move |tx| {
-                        tx.ending_tokens(now + days * DAY_MS, days, ROWS)
+                    .get("ending_credentials", move |tx| {
+                        tx.ending_credentials(now + days * DAY_MS, days, ROWS)
                     })
                     .await;
                 let found = found?;
@@ -168,6 +166,64 @@ impl Service {
                     .is_none())
         })
         .await
+    }
+
+    /// Whatever has stopped an endpoint, its row says so; it is asked here and nowhere else.
+    async fn watch_endpoints(&self) -> Result<(), ServiceError> {
+        let now = self.clock.now_ms();
+        self.resolve_alarms(AlarmKind::EndpointPaused, |tx, row| Ok(!tx.is_stopped(&row.subject)?))
+            .await?;
+        loop {
+            let found: Result<Vec<StoppedRow>, StoreError> =
+                self.store.get("stopped_endpoints", move |tx| tx.stopped_endpoints(ROWS)).await;
+            let found = found?;
+            let more = found.len() >= usize::try_from(ROWS).unwrap_or(usize::MAX);
+            for row in found {
+                self.raise_alarm(stopped(row), now).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn watch_attributes(&self) -> Result<(), ServiceError> {
+        let now = self.clock.now_ms();
+        self.resolve_alarms(AlarmKind::AttributeMissing, |tx, row| {
+            Ok(!tx.is_lacked(row.directory_key, &row.subject)?)
+        })
+        .await?;
+        let mut after = 0;
+        loop {
+            let found: Result<Vec<FaultyRow>, StoreError> = self
+                .store
+                .get("faulty_directories", move |tx| tx.faulty_directories(after, ROWS))
+                .await;
+            let found = found?;
+            let Some(last) = found.last() else { return Ok(()) };
+            after = last.directory_key;
+            for row in found {
+                for alarm in self.lacking_in(row).await? {
+                    self.raise_alarm(alarm, now).await?;
+                }
+            }
+        }
+    }
+
+    /// Alarms about the users of a directory that do not stand yet.
+    async fn lacking_in(&self, row: FaultyRow) -> Result<Vec<Alarm>, ServiceError> {
+        let key = row.directory_key;
+        let read: Result<_, StoreError> = self
+            .store
+            .read("faults_first", move |tx| {
+                let standing = tx.alarm_subjects(key, AlarmKind::AttributeMissing.as_str())?;
+                Ok((tx.faults_first(key, FAULTY)?, standing))
+            })
+            .await;
+        let (faults, standing) = read?;
+        let mut alarms = lacking(&row, &faults);
+        alarms.retain(|alarm| !standing.contains(&alarm.subject));
+        Ok(alarms)
     }
 
     async fn prune_alarms(&self) -> Result<(), ServiceError> {
@@ -201,53 +257,5 @@ fn is_there(tx: &mut Tx<'_>, key: i64) -> Result<bool, StoreError> {
     match key {
         0 => Ok(true),
         key => Ok(tx.directory_share(key)?.is_some_and(|shared| shared.state != "deleting")),
-    }
-}
-
-fn silence(row: SilentRow, now: i64) -> Alarm {
-    let hours = (now - row.last_request) / HOUR_MS;
-    let longest = row.longest_silence / HOUR_MS;
-    Alarm {
-        message: format!(
-            "The identity provider has sent nothing for {hours} hours; before, it was never silent for \
-             more than {longest} hours. Look whether its provisioning still runs."
-        ),
-        detail: json!({
-            "last_request_at": instant_text(row.last_request),
-            "longest_silence_seconds": row.longest_silence / 1_000,
-        }),
-        place: Place {
-            directory_key: row.directory_key,
-            directory_id: Some(row.directory_id.clone()),
-            organization_id: Some(row.organization_id),
-        },
-        kind: AlarmKind::DirectorySilent,
-        subject: row.directory_id,
-        level: 0,
-    }
-}
-
-fn ending(row: EndingRow, days: i64) -> Alarm {
-    let unit = if days == 1 { "day" } else { "days" };
-    Alarm {
-        message: format!(
-            "The directory token that ends in {} expires at {}, in less than {days} {unit}, and there is \
-             no other one that lives longer. Rotate it and give the new one to the identity provider.",
-            row.suffix,
-            instant_text(row.expires)
-        ),
-        detail: json!({
-            "token_suffix": row.suffix,
-            "expires_at": instant_text(row.expires),
-            "days": days,
-        }),
-        place: Place {
-            directory_key: row.directory_key,
-            directory_id: Some(row.directory_id),
-            organization_id: Some(row.organization_id),
-        },
-        kind: AlarmKind::TokenExpiring,
-        subject: row.id,
-        level: days,
     }
 }

@@ -84,7 +84,7 @@ impl Recorder<'_> {
             place: Place::of(self.directory),
             kind: AlarmKind::Brake,
             subject: self.directory.id.clone(),
-            level: 0,
+            level: i64::from(holds),
             message: format!(
                 "Within an hour the identity provider has deactivated or deleted {} users and ended \
                  {} memberships, which is more than the limits of the directory. {done}",
@@ -98,7 +98,11 @@ impl Recorder<'_> {
                 "limits": brake.limits,
             }),
         };
-        alarms::raise(tx, &mut self.ids, self.now, &alarm)
+        match holds {
+            // That is news, also where an alarm stands for what was told.
+            true => alarms::replace(tx, &mut self.ids, self.now, &alarm),
+            false => alarms::raise(tx, &mut self.ids, self.now, &alarm),
+        }
     }
 
     /// Whether what is taken away is counted now.

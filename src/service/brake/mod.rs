@@ -5,6 +5,7 @@
 //! on, in their order, the later ones behind them. An operator has them told ([`release`]) or has what was
 //! taken away put back ([`undo`]). Until somebody decides nothing happens by itself.
 
+mod account;
 mod count;
 mod fold;
 mod release;

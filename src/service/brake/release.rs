@@ -4,13 +4,23 @@
 //! none of them is told twice. Events that come meanwhile go behind. What a stopped process leaves is done
 //! by the next one.
 
+use std::sync::Arc;
+
+use super::account;
 use super::view::{BrakeView, nothing_waits};
 use crate::clock::Ids;
 use crate::event::name;
 use crate::service::alarms::{self, AlarmKind};
+use crate::service::authenticate::served_catalogue;
+use crate::service::context::Directory;
 use crate::service::error::AdminError;
+use crate::service::exchange::Listed;
+use crate::service::identity::Scope;
+use crate::service::policy::InForce;
+use crate::service::record::Recorder;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::brake::{Brake, HeldRow};
+use crate::store::directory::Shared;
 use crate::store::event::NewEvent;
 use crate::store::{StoreError, Tx};
 
@@ -49,20 +59,48 @@ impl Service {
     }
 
     pub(super) async fn release_all(&self, key: i64) -> Result<(), ServiceError> {
-        while self.release_step(key).await? {}
+        while let Some(directory) = self.held_directory(key).await? {
+            match self.release_step(directory).await? {
+                Step::More => {}
+                Step::Done => return Ok(()),
+                Step::Again => return Err(ServiceError::SchemasChange),
+            }
+        }
         Ok(())
     }
 
-    /// One unit of a release; false when nothing is left of it.
-    async fn release_step(&self, key: i64) -> Result<bool, ServiceError> {
+    /// A directory as it is now; `None` when it is gone.
+    pub(super) async fn held_directory(
+        &self,
+        key: i64,
+    ) -> Result<Option<Arc<Directory>>, ServiceError> {
+        let found: Result<_, StoreError> = self
+            .store
+            .read("brake_look", move |tx| {
+                let Some(row) = tx.directory_by_key(key)? else { return Ok(None) };
+                Ok(Some((row, tx.schema_get(key)?, served_catalogue(tx, key)?)))
+            })
+            .await;
+        let Some((row, own, served)) = found? else { return Ok(None) };
+        let registry = self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
+        Ok(Some(Arc::new(Directory::from_row(&row, registry))))
+    }
+
+    /// One unit of a release.
+    async fn release_step(&self, directory: Arc<Directory>) -> Result<Step, ServiceError> {
         let (now, ids) = (self.clock.now_ms(), self.clock.ids());
-        let step: Result<bool, StoreError> = self
+        let step: Result<Step, StoreError> = self
             .store
             .write("brake_release_part", move |tx| {
+                let key = directory.key;
                 tx.directory_lock_exclusive(key)?;
+                let Some(shared) = tx.directory_share(key)? else { return Ok(Step::Done) };
                 match tx.brake_get(key)? {
-                    Some((Brake::Releasing, _)) => tell_part(tx, key, &mut ids.clone(), now),
-                    _ => Ok(false),
+                    Some((Brake::Releasing, _)) => {
+                        let mut recorder = recorder(tx, &directory, &shared, &ids, now)?;
+                        tell_part(tx, &shared, &mut recorder)
+                    }
+                    _ => Ok(Step::Done),
                 }
             })
             .await;
@@ -89,32 +127,67 @@ impl Service {
     }
 }
 
-/// Tells the next events, or ends the hold; false when it has ended.
+/// What a unit of a release or an undo has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    More,
+    /// The rules of the directory have changed since they were read.
+    Again,
+    Done,
+}
+
+/// Whether the directory still has the rules by which it was read.
+pub(super) fn is_current(directory: &Directory, shared: &Shared) -> bool {
+    !shared.converting && shared.schema_version == directory.schema_version
+}
+
+/// For a unit that has the directory for itself.
+pub(super) fn recorder<'d>(
+    tx: &mut Tx<'_>,
+    directory: &'d Directory,
+    shared: &Shared,
+    ids: &Ids,
+    now: i64,
+) -> Result<Recorder<'d>, StoreError> {
+    Ok(Recorder {
+        directory,
+        in_force: InForce::new(&shared.settings, shared.policy_cursor),
+        identities: Scope::enter(tx, directory)?,
+        ids: ids.clone(),
+        now,
+        event_ids: Listed::default(),
+        has_intents: false,
+    })
+}
+
+/// Tells the next events, or what follows them, or ends the hold.
 pub(super) fn tell_part(
     tx: &mut Tx<'_>,
-    key: i64,
-    ids: &mut Ids,
-    now: i64,
-) -> Result<bool, StoreError> {
+    shared: &Shared,
+    recorder: &mut Recorder<'_>,
+) -> Result<Step, StoreError> {
+    let (key, now) = (recorder.directory.key, recorder.now);
     let rows = tx.held_first(key, EVENTS)?;
     if !rows.is_empty() {
         for row in &rows {
-            tx.event_write(key, &told(row, ids, now))?;
+            tx.event_write(key, &told(row, &mut recorder.ids, now))?;
         }
         let keys: Vec<i64> = rows.iter().map(|row| row.key).collect();
         tx.held_delete(key, &keys)?;
-        return Ok(true);
+        return Ok(Step::More);
     }
-    if tx.brake_forget(key, NOTES)? > 0 {
-        return Ok(true);
+    if !is_current(recorder.directory, shared) {
+        return Ok(Step::Again);
+    }
+    if account::follow(tx, recorder)? || tx.brake_forget(key, NOTES)? > 0 {
+        return Ok(Step::More);
     }
     tx.brake_set(key, None, None)?;
     // What was decided on does not count again.
     tx.brake_count_clear(key)?;
-    if let Some(row) = tx.directory_by_key(key)? {
-        alarms::resolve(tx, ids, now, (key, AlarmKind::Brake, &row.id))?;
-    }
-    Ok(false)
+    let about = (key, AlarmKind::Brake, recorder.directory.id.as_str());
+    alarms::resolve(tx, &mut recorder.ids, now, about)?;
+    Ok(Step::Done)
 }
 
 /// The event as the log has it. It gets its id and its time now: readers find events by both, and none of

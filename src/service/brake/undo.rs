@@ -15,19 +15,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fold::{self, Folded, rank};
-use super::release::tell_part;
+use super::release::{Step, is_current, recorder, tell_part};
 use super::restore::Restorer;
 use super::view::{Lost, nothing_waits};
-use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
-use crate::service::exchange::Listed;
-use crate::service::identity::Scope;
-use crate::service::policy::InForce;
+use crate::service::mapping::work::follow_roles;
 use crate::service::record::{Recorder, app_view};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::brake::{Brake, HeldRow};
 use crate::store::brake_note::{Failed, Lost as Part};
+use crate::store::directory::Shared;
 use crate::store::{StoreError, Tx};
 
 /// Things put back in one unit, and subjects folded in one.
@@ -63,15 +61,6 @@ pub struct UndoReport {
     lost: Lost,
     /// What of it cannot be put back, at most 100; the app is told that it went.
     not_restored: Vec<Left>,
-}
-
-/// What a unit of an undo has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    More,
-    /// The schemas of the directory have changed since they were read.
-    Again,
-    Done,
 }
 
 impl Service {
@@ -129,28 +118,21 @@ impl Service {
     /// Does the rest of an undo; answers what could not be put back.
     pub(super) async fn undo_all(&self, key: i64) -> Result<Vec<Left>, ServiceError> {
         let mut left = Vec::new();
-        loop {
-            let found: Result<_, StoreError> = self
-                .store
-                .read("brake_undo_look", move |tx| {
-                    let Some(row) = tx.directory_by_key(key)? else { return Ok(None) };
-                    let failed = tx.brake_failed(key, SHOWN)?;
-                    Ok(Some((row, tx.schema_get(key)?, served_catalogue(tx, key)?, failed)))
-                })
-                .await;
-            let Some((row, own, served, failed)) = found? else { return Ok(left) };
+        while let Some(directory) = self.held_directory(key).await? {
+            // Read before the last unit, which forgets them.
+            let failed: Result<Vec<Failed>, StoreError> =
+                self.store.get("brake_failed", move |tx| tx.brake_failed(key, SHOWN)).await;
+            let failed = failed?;
             if !failed.is_empty() {
                 left = failed.into_iter().map(Left::from).collect();
             }
-            let registry =
-                self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
-            let directory = Arc::new(Directory::from_row(&row, registry));
             match self.undo_step(directory).await? {
                 Step::More => {}
-                Step::Done => return Ok(left),
+                Step::Done => break,
                 Step::Again => return Err(ServiceError::SchemasChange),
             }
         }
+        Ok(left)
     }
 
     async fn undo_step(&self, directory: Arc<Directory>) -> Result<Step, ServiceError> {
@@ -166,20 +148,12 @@ impl Service {
                 if is_ending || !undoing {
                     return Ok(Step::Done);
                 }
-                if shared.converting || shared.schema_version != directory.schema_version {
+                if !is_current(&directory, &shared) {
                     return Ok(Step::Again);
                 }
-                let mut recorder = Recorder {
-                    directory: &directory,
-                    in_force: InForce::new(&shared.settings, shared.policy_cursor),
-                    identities: Scope::enter(tx, &directory)?,
-                    ids: ids.clone(),
-                    now,
-                    event_ids: Listed::default(),
-                    has_intents: false,
-                };
+                let mut recorder = recorder(tx, &directory, &shared, &ids, now)?;
                 let restorer = Restorer { directory: &directory, now, members_at_once };
-                part(tx, &restorer, &mut recorder)
+                part(tx, &restorer, &shared, &mut recorder)
             })
             .await
     }
@@ -189,6 +163,7 @@ impl Service {
 fn part(
     tx: &mut Tx<'_>,
     restorer: &Restorer<'_>,
+    shared: &Shared,
     recorder: &mut Recorder<'_>,
 ) -> Result<Step, ServiceError> {
     let key = restorer.directory.key;
@@ -203,6 +178,10 @@ fn part(
     {
         return Ok(Step::More);
     }
+    // Who is back in groups of groups has the roles again before anything is told.
+    if follow_roles(tx, recorder)? {
+        return Ok(Step::More);
+    }
     let subjects = tx.held_subjects(key, ROWS)?;
     for (resource, member) in &subjects {
         fold_subject(tx, restorer.directory, (resource, member))?;
@@ -210,10 +189,7 @@ fn part(
     if !subjects.is_empty() {
         return Ok(Step::More);
     }
-    match tell_part(tx, key, &mut recorder.ids, recorder.now)? {
-        true => Ok(Step::More),
-        false => Ok(Step::Done),
-    }
+    Ok(tell_part(tx, shared, recorder)?)
 }
 
 fn fold_subject(

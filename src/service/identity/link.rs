@@ -49,7 +49,8 @@ impl Ledger<'_> {
             reason: None,
             created: self.now,
         };
-        tx.event_append(self.directory_key, &new)
+        // An identity is the organization's, and follows what was told: its events never wait.
+        tx.event_write(self.directory_key, &new)
     }
 }
 

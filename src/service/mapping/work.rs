@@ -170,22 +170,9 @@ impl Service {
 
     /// Does the next part of what changes of memberships have left.
     async fn follow_step(&self, work: &Work) -> Result<Done, ServiceError> {
-        let (key, follows) = (work.directory.key, work.directory.follows_memberships());
-        let left: Result<Option<Left>, StoreError> = self
-            .store
-            .read("role_work", move |tx| {
-                for kind in [RoleWork::Below, RoleWork::User, RoleWork::Members] {
-                    let Some(first) = tx.role_work_next(key, kind, 1)?.pop() else { continue };
-                    return Ok(Some(match kind {
-                        _ if !follows => Left::Nothing,
-                        RoleWork::Below => Left::Below { group: first.target_key },
-                        RoleWork::User => Left::Users,
-                        RoleWork::Members => Left::Members,
-                    }));
-                }
-                Ok(None)
-            })
-            .await;
+        let directory = Arc::clone(&work.directory);
+        let left: Result<Option<Left>, StoreError> =
+            self.store.read("role_work", move |tx| left(tx, &directory)).await;
         let Some(left) = left? else { return Ok(Done::default()) };
         let work = work.clone();
         self.store.write("role_work", move |tx| work.follow(tx, &left)).await
@@ -292,24 +279,60 @@ impl Work {
         }
         let Some(in_force) = self.stands(tx)? else { return Ok(Done::default()) };
         let mut recorder = self.recorder(tx, in_force)?;
-        let mut followed = 0;
-        match left {
-            Left::Nothing => tx.role_work_forget(key)?,
-            Left::Below { group } => {
-                let groups = tx.groups_below(key, *group)?;
-                tx.role_work_add(key, RoleWork::Members, &groups)?;
-                tx.role_work_done(key, RoleWork::Below, &[*group])?;
-            }
-            Left::Users => {
-                let users = tx.role_work_next(key, RoleWork::User, FOLLOWED)?;
-                let users: Vec<i64> = users.iter().map(|user| user.target_key).collect();
-                followed = follow::settle(tx, &mut recorder, &users)?;
-                tx.role_work_done(key, RoleWork::User, &users)?;
-            }
-            Left::Members => followed = follow_members(tx, &mut recorder)?,
-        }
+        let followed = follow_left(tx, &mut recorder, left)?;
         Ok(Done { followed, more: true, ..Done::default() })
     }
+}
+
+/// What changes of memberships have left to do next.
+fn left(tx: &mut Tx<'_>, directory: &Directory) -> Result<Option<Left>, StoreError> {
+    for kind in [RoleWork::Below, RoleWork::User, RoleWork::Members] {
+        let Some(first) = tx.role_work_next(directory.key, kind, 1)?.pop() else { continue };
+        return Ok(Some(match kind {
+            _ if !directory.follows_memberships() => Left::Nothing,
+            RoleWork::Below => Left::Below { group: first.target_key },
+            RoleWork::User => Left::Users,
+            RoleWork::Members => Left::Members,
+        }));
+    }
+    Ok(None)
+}
+
+/// Does the next part; answers how many users were changed.
+fn follow_left(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    left: &Left,
+) -> Result<usize, StoreError> {
+    let key = recorder.directory.key;
+    match left {
+        Left::Nothing => tx.role_work_forget(key)?,
+        Left::Below { group } => {
+            let groups = tx.groups_below(key, *group)?;
+            tx.role_work_add(key, RoleWork::Members, &groups)?;
+            tx.role_work_done(key, RoleWork::Below, &[*group])?;
+        }
+        Left::Users => {
+            let users = tx.role_work_next(key, RoleWork::User, FOLLOWED)?;
+            let users: Vec<i64> = users.iter().map(|user| user.target_key).collect();
+            let followed = follow::settle(tx, recorder, &users)?;
+            tx.role_work_done(key, RoleWork::User, &users)?;
+            return Ok(followed);
+        }
+        Left::Members => return follow_members(tx, recorder),
+    }
+    Ok(0)
+}
+
+/// Brings the next users to what changes of their memberships have left, in a unit that has the directory
+/// for itself; false when nothing is left.
+pub(in crate::service) fn follow_roles(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+) -> Result<bool, StoreError> {
+    let Some(left) = left(tx, recorder.directory)? else { return Ok(false) };
+    follow_left(tx, recorder, &left)?;
+    Ok(true)
 }
 
 /// Brings the next members of a group to their roles; answers how many were changed.

@@ -9,6 +9,7 @@ use crate::support::TestApp;
 
 on_both_databases![
     brake_alarms_once_and_until_the_hour_is_over,
+    hold_is_an_alarm_where_one_stands_already,
     directory_that_is_silent_for_longer_than_ever,
     directory_that_takes_no_requests_is_not_missed,
     token_that_ends_is_told_at_each_threshold,
@@ -39,6 +40,18 @@ fn brake_alarms_once_and_until_the_hour_is_over(app: &TestApp) {
     let resolved = alarms(app, "state=resolved");
     assert_eq!(resolved[0]["id"], standing[0]["id"]);
     assert!(resolved[0]["resolved_at"].is_string());
+}
+
+fn hold_is_an_alarm_where_one_stands_already(app: &TestApp) {
+    let ids = users(app, &["a", "b", "c", "d"]);
+    ids[..3].iter().for_each(|id| set_active(app, id, false));
+    assert_eq!(alarms(app, "kind=brake")[0]["detail"]["mode"], "alarm");
+    brake(app, json!({"mode": "hold"}));
+    delete(app, &format!("/Users/{}", ids[3]));
+    let standing = alarms(app, "kind=brake");
+    assert_eq!((standing.len(), &standing[0]["detail"]["mode"]), (1, &json!("hold")));
+    let (raised, resolved) = ("rollbook.alarm.raised brake", "rollbook.alarm.resolved brake");
+    assert_eq!(alarm_events(app), [raised, resolved, raised]);
 }
 
 /// The identity provider talks, and that is written down.

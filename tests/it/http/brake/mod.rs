@@ -2,10 +2,12 @@
 
 mod alarm;
 mod hold;
+mod joined;
 mod memberships;
 mod random;
 mod settings;
 mod undo;
+mod watch;
 
 use std::time::Duration;
 
