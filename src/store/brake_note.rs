@@ -38,9 +38,12 @@ pub struct NoteRow {
     pub extra: Option<String>,
     pub version: i64,
     pub created: i64,
+    /// What its groups, or none, have made of a user.
+    pub suspended: bool,
+    pub groupless_since: Option<i64>,
 }
 
-type NoteSql = (Text, Text, Text, Nullable<Text>, BigInt, BigInt);
+type NoteSql = (Text, Text, Text, Nullable<Text>, BigInt, BigInt, Bool, Nullable<BigInt>);
 
 /// A membership that is to be put back.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -74,8 +77,9 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO brake_note (directory_key, what, id, resource_type, user_name_key, doc, \
-             extra, version, created) SELECT directory_key, CAST(? AS TEXT), id, resource_type, \
-             user_name_key, doc, extra, version, created FROM resource \
+             extra, version, created, suspended, groupless_since) \
+             SELECT directory_key, CAST(? AS TEXT), id, resource_type, user_name_key, doc, extra, \
+             version, created, suspended, groupless_since FROM resource \
              WHERE directory_key = ? AND key = ? ON CONFLICT DO NOTHING",
             &[Bind::Text(lost.as_str()), Bind::Int(directory_key), Bind::Int(key)],
         )?;
@@ -170,8 +174,8 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<NoteRow>, StoreError> {
         self.rows::<NoteSql, _>(
-            "SELECT id, resource_type, doc, extra, version, created FROM brake_note \
-             WHERE directory_key = ? AND what = ? AND failed IS NULL ORDER BY id LIMIT ?",
+            "SELECT id, resource_type, doc, extra, version, created, suspended, groupless_since \
+             FROM brake_note WHERE directory_key = ? AND what = ? AND failed IS NULL ORDER BY id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Text(lost.as_str()), Bind::Int(limit)],
         )
     }
@@ -350,10 +354,13 @@ impl Tx<'_> {
             now,
         )?;
         self.execute(
-            "UPDATE resource SET version = ?, created = ? WHERE directory_key = ? AND key = ?",
+            "UPDATE resource SET version = ?, created = ?, suspended = ?, groupless_since = ? \
+             WHERE directory_key = ? AND key = ?",
             &[
                 Bind::Int(note.version.saturating_add(1)),
                 Bind::Int(note.created),
+                Bind::Bool(note.suspended),
+                Bind::OptInt(note.groupless_since),
                 Bind::Int(directory_key),
                 Bind::Int(key),
             ],

@@ -52,6 +52,8 @@ CREATE TABLE brake_note (
     extra         TEXT,
     version       BIGINT  NOT NULL,
     created       BIGINT  NOT NULL,
+    suspended     BOOLEAN NOT NULL,
+    groupless_since BIGINT,
     failed        TEXT,
     PRIMARY KEY (directory_key, what, id)
 );

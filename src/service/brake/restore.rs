@@ -88,7 +88,11 @@ impl Restorer<'_> {
         let resource_type = self.type_of(&note.resource_type)?;
         let (document, extra) = stored(&note.doc, note.extra.as_deref(), resource_type);
         let content = content(&document, &extra, resource_type, self.directory)?;
-        let state = recorder.in_force.policies.state_of_new(resource_type, content.columns.active);
+        let policies = &recorder.in_force.policies;
+        let state = match note.suspended {
+            true => policies.state(content.columns.active, true),
+            false => policies.state_of_new(resource_type, content.columns.active),
+        };
         let row_key = tx.resource_restore(key, note, &content, state, self.now)?;
         claim(tx, key, row_key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(key, row_key, &[], &content.columns.attributes)?;
@@ -97,6 +101,8 @@ impl Restorer<'_> {
         let row = ResourceRow {
             created: note.created,
             version: note.version.saturating_add(1),
+            suspended: note.suspended,
+            groupless_since: note.groupless_since,
             ..self.site(resource_type, &note.id, recorder).new_row(row_key, &content, state)
         };
         match (row.app_state.is_visible(), was_kept) {

@@ -18,6 +18,7 @@ on_both_databases![
     dry_run_says_what_would_come_back_and_changes_nothing,
     name_that_is_taken_by_now_is_reported_and_told,
     undo_with_each_policy,
+    suspended_users_come_back_suspended,
     manager_comes_back,
     undo_goes_on_where_a_process_stopped,
     directory_takes_no_writes_while_it_is_undone,
@@ -227,6 +228,30 @@ fn undo_with_each_policy(app: &TestApp) {
         assert_eq!(back.body["members"].as_array().map(Vec::len), Some(3), "{policy}");
         assert_app_knows_what_there_is(app);
     }
+}
+
+fn suspended_users_come_back_suspended(app: &TestApp) {
+    let policy = json!({"suspend_when_groupless": "1d", "brake": "off"});
+    app.settings(&app.directory, policy);
+    let ids = users(app, &["a", "b"]);
+    let id = team(app, "Team", &[&ids[0]]);
+    app.scim.put(&format!("/Groups/{id}"), crate::support::group("Team", &[])).expect(200);
+    app.clock.advance(super::HOUR * 25);
+    app.apply_policies();
+    let before = read(app);
+    assert_eq!(before.iter().filter(|(_, state)| state == "inactive").count(), 1);
+    brake(app, tight());
+    delete(app, &format!("/Users/{}", ids[1]));
+    let told = lines(app, 0).len();
+    delete(app, &format!("/Users/{}", ids[0]));
+    assert_eq!(shown(app)["state"], "holding");
+    app.api.post(&path(app, "/undo"), json!({})).expect(200);
+    assert_eq!(lines(app, told), Vec::<String>::new());
+    assert_eq!(read(app), [before[0].clone()]);
+    assert_app_knows_what_there_is(app);
+    // A group ends it, as ever.
+    app.scim.put(&format!("/Groups/{id}"), crate::support::group("Team", &[&ids[0]])).expect(200);
+    assert_eq!(read(app), [(ids[0].clone(), json!("active"))]);
 }
 
 fn manager_comes_back(app: &TestApp) {

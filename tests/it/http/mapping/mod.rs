@@ -55,13 +55,19 @@ fn roles(user: &Value) -> Vec<String> {
     slugs
 }
 
+/// The events of the directory, without alarms.
+fn log(app: &TestApp) -> Vec<(String, Value)> {
+    let events = app.events(&app.directory).into_iter();
+    events.filter(|(name, _)| !name.starts_with("rollbook.alarm.")).collect()
+}
+
 /// The events from the `from`th on.
 fn since(app: &TestApp, from: usize) -> Vec<(String, Value)> {
-    app.events(&app.directory).split_off(from)
+    log(app).split_off(from)
 }
 
 fn told(app: &TestApp) -> usize {
-    app.events(&app.directory).len()
+    log(app).len()
 }
 
 #[track_caller]
