@@ -20,8 +20,7 @@ pub enum BrakeMode {
 
 /// How many of a kind are too many: at least `at_least`, and either more than `more_than` or more than
 /// `percent` of those that were there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limit {
     pub at_least: i64,
     pub more_than: i64,
@@ -36,8 +35,7 @@ impl Limit {
 }
 
 /// The limits of a brake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Users that are deactivated or deleted.
     pub users: Limit,
@@ -105,6 +103,44 @@ impl Limits {
     }
 }
 
+/// Limits as they are written; what is left out has its default.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenLimits {
+    users: WrittenLimit,
+    memberships: WrittenLimit,
+    role_groups: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenLimit {
+    at_least: Option<i64>,
+    more_than: Option<i64>,
+    percent: Option<i64>,
+}
+
+impl WrittenLimit {
+    fn or(self, default: Limit) -> Limit {
+        Limit {
+            at_least: self.at_least.unwrap_or(default.at_least),
+            more_than: self.more_than.unwrap_or(default.more_than),
+            percent: self.percent.unwrap_or(default.percent),
+        }
+    }
+}
+
+impl From<WrittenLimits> for Limits {
+    fn from(written: WrittenLimits) -> Self {
+        let default = Self::default();
+        Self {
+            users: written.users.or(default.users),
+            memberships: written.memberships.or(default.memberships),
+            role_groups: written.role_groups.unwrap_or(default.role_groups),
+        }
+    }
+}
+
 /// The setting `brake` of a directory: a mode, or an object with `mode` and `limits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value")]
@@ -117,12 +153,11 @@ impl TryFrom<Value> for BrakeSettings {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        #[derive(Default)]
         struct Written {
             mode: BrakeMode,
-            limits: Limits,
+            limits: WrittenLimits,
         }
         if value.is_string() {
             let mode = serde_json::from_value(value.clone())
@@ -136,8 +171,9 @@ impl TryFrom<Value> for BrakeSettings {
             ));
         }
         let written: Written = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        written.limits.check()?;
-        Ok(Self { mode: written.mode, limits: written.limits })
+        let limits = Limits::from(written.limits);
+        limits.check()?;
+        Ok(Self { mode: written.mode, limits })
     }
 }
 
@@ -206,9 +242,9 @@ mod tests {
         let read = |value: Value| BrakeSettings::try_from(value);
         assert_eq!(read(json!("hold")).expect("a mode").mode, BrakeMode::Hold);
         let limits = json!({"mode": "hold", "limits": {"users":
-            {"at_least": 1, "more_than": 5, "percent": 50}}});
+            {"more_than": 5, "percent": 50}}});
         let settings = read(limits).expect("settings");
-        assert_eq!(settings.limits.users.more_than, 5);
+        assert_eq!(settings.limits.users, Limit { at_least: 3, more_than: 5, percent: 50 });
         assert_eq!(settings.limits.memberships, Limits::default().memberships);
         for (wrong, part) in [
             (json!("on"), "\"off\", \"alarm\" or \"hold\""),
