@@ -284,7 +284,6 @@ fn requests() -> Vec<Attack> {
     attacks
 }
 
-/// The event log, which all share.
 /// The brake of B's directory, and alarms, of which A sees its own alone.
 fn brakes() -> Vec<Attack> {
     let one = "/directories/{id}/brake";
@@ -306,6 +305,7 @@ fn brakes() -> Vec<Attack> {
     ]
 }
 
+/// The event log, which all share.
 fn events() -> Vec<Attack> {
     let (list, stream, one) = ("/events", "/events/stream", "/consumers/{name}");
     let theirs = "/consumers/{consumer}";
