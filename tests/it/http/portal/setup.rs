@@ -331,7 +331,7 @@ mod visitors_take_turns_with_the_directory {
     fn postgres() {
         let app = TestApp::start(Database::postgres());
         let (_, other) = app.directory("scim.okta");
-        let other = other.with_deadline(Duration::from_secs(20));
+        let other = other.with_deadline(Duration::from_secs(8));
         other.post("/Users", user("before@example.com")).expect(201);
         let (browser, proof) = enter(&app);
         let at = format!("/setup/directories/{}", app.directory.id);
