@@ -182,7 +182,7 @@ pub(in crate::http) fn failure(
     sentence: &str,
 ) -> HttpResponse {
     let heading = match status.as_u16() {
-        403 => "This is not possible here",
+        403 => "There is no session for this",
         404 => "There is nothing here",
         409 => "Nothing was changed",
         429 => "Too many requests",
