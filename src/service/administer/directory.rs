@@ -158,7 +158,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+    /// With a token that is made by that API key, if it is one.
+    pub(super) fn new(
+        clock: &Clock,
+        name: String,
+        kind: String,
+        settings: String,
+        made_by: Option<String>,
+    ) -> Self {
         let bare = Self::bare(clock, name, kind, settings);
         let secret = Secret::generate(SecretKind::Directory, clock);
         let token = TokenRow {
@@ -171,6 +178,7 @@ impl Draft {
             expires: None,
             created: bare.now,
             last_used: None,
+            made_by,
         };
         Self { token: Some(token), secret: secret.text, ..bare }
     }
@@ -241,7 +249,8 @@ impl Service {
         if !access.reaches(&new.organization_id) {
             return Err(AdminError::not_found("The organization").into());
         }
-        let draft = Draft::new(&self.clock, new.name, new.kind, settings);
+        let made_by = Some(access.key_id.clone());
+        let draft = Draft::new(&self.clock, new.name, new.kind, settings, made_by);
         let (token, secret) = (draft.token.clone(), draft.secret.clone());
         let organization_id = new.organization_id;
         let row: DirectoryRow = self
@@ -279,7 +288,10 @@ impl Service {
         self.directory_view(self.directory_row(access, id).await?).await
     }
 
-    async fn directory_view(&self, row: DirectoryRow) -> Result<DirectoryView, ServiceError> {
+    pub(in crate::service) async fn directory_view(
+        &self,
+        row: DirectoryRow,
+    ) -> Result<DirectoryView, ServiceError> {
         let client = self.clients(std::slice::from_ref(&row)).await?.pop();
         let client = client.unwrap_or_else(|| ClientView::nobody(&row.kind));
         Ok(DirectoryView::of(row, client, &self.public_url))
