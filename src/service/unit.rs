@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::ServiceError;
-pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content};
+pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content, mapped};
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::identity::Scope;
@@ -140,8 +140,7 @@ impl Creation {
         let site = &self.site;
         let group = site.group(row.key, site.now);
         let members = membership::apply(tx, group, &self.members, self.plan.as_ref())?;
-        let joined = lifecycle::joined(tx, recorder, row, &members.added)?;
-        follow::moved(tx, recorder, row, [&[], &members.added])?;
+        let [_, joined] = lifecycle::moved(tx, recorder, row, &[], &members.added)?;
         let unfinished = members.planned.is_some();
         site.trace.changed(|| Changed {
             after: Some(row.doc.clone()),
@@ -200,7 +199,7 @@ impl Revision {
         let prepared = match prepared {
             Some(prepared) => prepared,
             None => {
-                computed = Prepared::of(&row, (self.edit)(&row)?, site)?;
+                computed = Prepared::whole(&row, (self.edit)(&row)?, site)?;
                 &computed
             }
         };
@@ -248,7 +247,7 @@ fn guard(members: &[MemberStep]) -> Guard {
 /// A computed change, with the version that it was computed from.
 pub(super) struct Prepared {
     version: i64,
-    content: ResourceContent,
+    pub(super) content: ResourceContent,
     old_columns: Columns,
     pub(super) members: Vec<MemberStep>,
     /// Who joins and leaves, if that was worked out before the unit.
@@ -256,6 +255,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Without what the maps make of the content: who writes it asks for [`Prepared::mapped`].
     pub(super) fn of(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
         let old = Document::stored(object(&row.doc));
         let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
@@ -266,6 +266,19 @@ impl Prepared {
             members: edit.members,
             plan: None,
         })
+    }
+
+    pub(super) fn mapped(mut self, site: &Site) -> Result<Self, ServiceError> {
+        self.content.mapped = mapped(&self.content, &site.resource_type, &site.directory)?;
+        Ok(self)
+    }
+
+    pub(super) fn whole(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
+        let prepared = Self::of(row, edit, site)?;
+        match prepared.same_content(row) {
+            true => Ok(prepared),
+            false => prepared.mapped(site),
+        }
     }
 
     /// The version that the change was computed from.
@@ -431,8 +444,7 @@ impl Site {
         let mut groups = tx.resource_rows(self.directory.key, &joined)?;
         groups.sort_unstable_by_key(|group| group.key);
         for group in groups {
-            lifecycle::joined(tx, recorder, &group, &[row.key])?;
-            follow::moved(tx, recorder, &group, [&[], &[row.key]])?;
+            lifecycle::moved(tx, recorder, &group, &[], &[row.key])?;
         }
         Ok(())
     }
@@ -471,9 +483,12 @@ impl Site {
             None if fate.moves_memberships(row.app_state) => row.app_state,
             _ => fate.state,
         };
-        let roles = match rewrites {
-            true => follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
-            false => row.roles.clone(),
+        let (custom_attributes, roles) = match rewrites {
+            true => (
+                content.mapped.custom_attributes.clone(),
+                follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
+            ),
+            false => (row.custom_attributes.clone(), row.roles.clone()),
         };
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
@@ -509,7 +524,7 @@ impl Site {
             version: row.version + 1,
             modified: now,
             app_state,
-            custom_attributes: content.mapped.custom_attributes.clone(),
+            custom_attributes,
             roles,
             ..row.clone()
         };
@@ -530,10 +545,8 @@ impl Site {
         }
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
-        lifecycle::lock_moved(tx, recorder, &members)?;
-        let left = lifecycle::left(tx, recorder, &new, &members.removed)?;
-        let joined = lifecycle::joined(tx, recorder, &new, &members.added)?;
-        follow::moved(tx, recorder, &new, [&members.removed, &members.added])?;
+        let [left, joined] =
+            lifecycle::moved(tx, recorder, &new, &members.removed, &members.added)?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];
