@@ -30,6 +30,7 @@ on_both_databases![
     many_users_below_a_group_are_told_by_the_job,
     group_in_progress_is_looked_at_once_more_and_not_anew,
     one_directory_does_not_hold_up_the_roles_of_others,
+    work_waits_for_a_directory_that_rests,
     nested_groups_that_move_do_not_wait_for_each_other,
     wrong_maps_are_refused,
     preview_shows_roles_and_stores_nothing,
@@ -472,6 +473,50 @@ fn one_directory_does_not_hold_up_the_roles_of_others(app: &TestApp) {
     let (busy, other) = (changed(&app.directory), changed(&other));
     assert_eq!((busy.len(), other.len()), (users.len(), 2));
     assert!(other[1] < busy[200], "{other:?} before the end of {busy:?}");
+}
+
+/// Nothing is told of a directory that is disabled; what was left goes on when it is enabled, and what is
+/// about a role map that has no groups any more is forgotten.
+fn work_waits_for_a_directory_that_rests(app: &TestApp) {
+    let (ada, ben) = (new_user(app, "ada"), new_user(app, "ben"));
+    let team = new_group(app, "Team", &[&ada]);
+    put_roles(app, json!({"rules": [{"role": "a", "group": team}]}));
+    let switch = |state: &str| {
+        let path = format!("/api/v1/directories/{}", app.directory.id);
+        app.api.patch(&path, json!({"state": state})).expect(200);
+    };
+    switch("disabled");
+    in_store(app, |tx, key| {
+        let users = tx.mapping_chunk(key, 0, 1)?;
+        tx.mapping_write(key, users[0].row.key, &Mapped::default())?;
+        // A user, and one who is gone.
+        tx.role_work_add(key, RoleWork::User, &[users[0].row.key, 9_999])
+    });
+    settle(app);
+    assert_eq!(roles(&seen(app, &ada)), [""; 0]);
+    switch("linked");
+    settle(app);
+    assert_eq!(roles(&seen(app, &ada)), ["a"]);
+    // A membership that changes while a map is still being applied goes by that map.
+    switch("disabled");
+    let map = json!({"rules": [{"role": "b", "group": team}]});
+    app.api.put(&path(app, "role_map"), map).expect(200);
+    assert_eq!(app.api.get(&path(app, "role_map")).expect(200).body["applying"], true);
+    switch("linked");
+    change_members(app, &team, "add", &[&ben]);
+    let operation = json!([{"op": "replace", "path": "title", "value": "Head"}]);
+    app.scim.patch(&format!("/Users/{ada}"), patch(operation)).expect(200);
+    settle(app);
+    assert_eq!(
+        (roles(&seen(app, &ada)), roles(&seen(app, &ben))),
+        (vec!["b".into()], vec!["b".into()])
+    );
+    in_store(app, |tx, key| tx.role_work_add(key, RoleWork::Below, &[7]));
+    put_roles(app, json!({"default_role": "guest"}));
+    let left = in_store(app, |tx, _| tx.role_work_directories());
+    assert_eq!(left, [0; 0]);
+    assert_eq!(roles(&seen(app, &ada)), ["guest"]);
+    Consumer::of(&app.events(&app.directory));
 }
 
 /// Each unit has a user of its own and one below a group, which are those of the other the other way round.
