@@ -516,7 +516,6 @@ fn work_waits_for_a_directory_that_rests(app: &TestApp) {
     let left = in_store(app, |tx, _| tx.role_work_directories());
     assert_eq!(left, [0; 0]);
     assert_eq!(roles(&seen(app, &ada)), ["guest"]);
-    Consumer::of(&app.events(&app.directory));
 }
 
 /// Each unit has a user of its own and one below a group, which are those of the other the other way round.
