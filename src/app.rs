@@ -299,7 +299,7 @@ impl App {
                 if let Err(error) = service.apply_mappings().await {
                     tracing::warn!(%error, "maps are not applied yet");
                 }
-                tokio::time::sleep(MAP_EVERY).await;
+                service.mappings_due(MAP_EVERY).await;
             }
         });
         let service = Arc::clone(&self.service);

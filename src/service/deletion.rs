@@ -19,14 +19,23 @@ use crate::scim::urn;
 use crate::store::brake::Taken;
 use crate::store::brake_note::Lost;
 use crate::store::intent::Ending;
+use crate::store::mapping::{MappedUser, RoleWork};
 use crate::store::pending::Guard;
-use crate::store::resource::ResourceRow;
+use crate::store::resource::{Mapped, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 /// The end of a resource.
 pub(super) struct Deletion {
     pub(super) site: Site,
     pub(super) condition: Option<Condition>,
+}
+
+/// When the attribute map is applied to the users who lose their manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evaluates {
+    Now,
+    /// By the job: they may be many, and all other units wait for this one.
+    Later,
 }
 
 /// How far a deletion is when its unit ends.
@@ -131,19 +140,26 @@ impl Deletion {
                 Vec::new()
             }
         };
-        for report in reports {
-            site.forget_manager(tx, report, recorder)?;
+        let evaluates = match reports.len() <= follow::TOLD {
+            true => Evaluates::Now,
+            false => Evaluates::Later,
+        };
+        for report in &reports {
+            site.forget_manager(tx, *report, evaluates, recorder)?;
+        }
+        if evaluates == Evaluates::Later && site.directory.mapping.attributes.is_some() {
+            tx.role_work_add(directory_key, RoleWork::User, &reports)?;
         }
         for group in &groups {
             tx.resource_touch(directory_key, *group, site.now)?;
         }
-        let members = site.tracked_members(tx, row.key, recorder)?;
         let followed = follow::before_end(tx, recorder, &row)?;
+        let members = site.tracked_members(tx, row.key, recorder)?;
         tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
-        follow::after_end(tx, recorder, &followed)?;
+        follow::after_end(tx, recorder, followed)?;
         tx.count_add(directory_key, &site.resource_type.name, row.active, -1)?;
         site.trace.changed(|| {
             let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
@@ -200,8 +216,9 @@ impl Site {
         recorder.note_members(tx, group.key, &leaving, Telling::Silent)?;
         let left = tx.member_remove(self.directory.key, group.key, &leaving)?;
         tx.intent_emptied_add(self.directory.key, group.key, &left)?;
+        let followed = follow::lock(tx, recorder, group, &leaving)?;
         lifecycle::note_groupless(tx, recorder, &leaving)?;
-        follow::moved(tx, recorder, group, [&leaving, &[]])
+        follow::moved(tx, recorder, group, followed)
     }
 
     /// The users whose membership ends with a group, where the directory keeps the time of it.
@@ -287,9 +304,11 @@ impl Site {
         &self,
         tx: &mut Tx<'_>,
         key: i64,
+        evaluates: Evaluates,
         recorder: &mut Recorder<'_>,
     ) -> Result<(), ServiceError> {
-        let Some(row) = tx.resource_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
+        let Some(user) = tx.mapping_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
+        let MappedUser { row, faults } = user;
         recorder.note_loss(tx, Lost::Manager, key)?;
         let mut document = object(&row.doc);
         if let Some(Value::Object(enterprise)) = document.get_mut(urn::ENTERPRISE_USER) {
@@ -299,7 +318,16 @@ impl Site {
         let (document, extra) = convert(&document, &extra, &self.resource_type);
         let edit = Edit { document, extra, members: Vec::new() };
         let site = Self { id: row.id.clone(), ..self.clone() };
-        let prepared = Prepared::of(&row, edit, &site)?;
+        let prepared = match evaluates {
+            Evaluates::Now => Prepared::whole(&row, edit, &site)?,
+            Evaluates::Later => {
+                let mut prepared = Prepared::of(&row, edit, &site)?;
+                let roles = site.directory.mapping.roles_alone(&prepared.content.doc);
+                let custom_attributes = row.custom_attributes.clone();
+                prepared.content.mapped = Mapped { custom_attributes, faults, roles };
+                prepared
+            }
+        };
         site.update(tx, &row, &prepared, None, recorder)?;
         Ok(())
     }

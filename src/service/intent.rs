@@ -21,7 +21,6 @@ use super::context::Directory;
 use super::deletion::Deletion;
 use super::error::Trouble;
 use super::exchange::Trace;
-use super::mapping::follow;
 use super::membership::{self, Plan};
 use super::unit::Site;
 use super::{Service, ServiceError, lifecycle, on_behalf_of};
@@ -388,9 +387,7 @@ fn do_next(tx: &mut Tx<'_>, site: &Site, group_key: i64) -> Result<Step, Service
     };
     let group = site.group(group_key, site.now);
     let moved = membership::do_part(tx, group, &part)?;
-    lifecycle::left(tx, &mut recorder, &row, &moved.removed)?;
-    lifecycle::joined(tx, &mut recorder, &row, &moved.added)?;
-    follow::moved(tx, &mut recorder, &row, [&moved.removed, &moved.added])?;
+    lifecycle::moved(tx, &mut recorder, &row, &moved.removed, &moved.added)?;
     tx.intent_part_done(directory_key, group_key, part.number)?;
     Ok(Step::Part(recorder.event_ids.count))
 }

@@ -12,7 +12,7 @@
 
 use super::brake::Telling;
 use super::exchange::Listed;
-use super::membership::Outcome;
+use super::mapping::follow;
 use super::record::{MAX_NAMED, Recorder, object};
 use crate::event::{Reason, name};
 use crate::scim::resource::project::strip_hidden;
@@ -109,28 +109,32 @@ pub(super) fn strip(
     Ok(named)
 }
 
-/// Locks the users whom one change takes out of a group and puts into it, all in the order of their
-/// keys: [`left`] and [`joined`] lock each their own, and two changes that swap users would wait for
-/// each other.
-pub(super) fn lock_moved(
+/// Tells who has left a group, which is locked, and who has joined it, and what that makes of their roles.
+/// Answers who they are.
+pub(super) fn moved(
     tx: &mut Tx<'_>,
-    recorder: &Recorder<'_>,
-    moved: &Outcome,
-) -> Result<(), StoreError> {
-    let locks = recorder.in_force.may_lift() || recorder.directory.follows_memberships();
-    if !locks || moved.removed.is_empty() || moved.added.is_empty() {
-        return Ok(());
+    recorder: &mut Recorder<'_>,
+    group: &ResourceRow,
+    removed: &[i64],
+    added: &[i64],
+) -> Result<[Listed; 2], StoreError> {
+    let mut keys = [removed, added].concat();
+    let followed = follow::lock(tx, recorder, group, &keys)?;
+    let both = !removed.is_empty() && !added.is_empty();
+    if followed.is_none() && both && recorder.in_force.may_lift() {
+        // In one go: two changes that swap users would wait for each other.
+        keys.sort_unstable();
+        for keys in keys.chunks(CHUNK) {
+            tx.app_user_lock(recorder.directory.key, keys)?;
+        }
     }
-    let mut keys: Vec<i64> = moved.removed.iter().chain(&moved.added).copied().collect();
-    keys.sort_unstable();
-    for keys in keys.chunks(CHUNK) {
-        tx.app_user_lock(recorder.directory.key, keys)?;
-    }
-    Ok(())
+    let told = [left(tx, recorder, group, removed)?, joined(tx, recorder, group, added)?];
+    follow::moved(tx, recorder, group, followed)?;
+    Ok(told)
 }
 
-/// Members have left a group, which is locked. Answers who they are.
-pub(super) fn left(
+/// Members have left a group. Answers who they are.
+fn left(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
@@ -140,7 +144,6 @@ pub(super) fn left(
     recorder.takes_away(tx, Taken { memberships, ..Taken::default() }, Taken::default())?;
     recorder.note_members(tx, group.key, keys, Telling::Told)?;
     note_groupless(tx, recorder, keys)?;
-    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
 
@@ -163,16 +166,14 @@ pub(super) fn note_groupless(
     Ok(())
 }
 
-/// Members have joined a group, which is locked. Who was suspended for being in none comes back.
-/// Answers who they are.
-pub(super) fn joined(
+/// Members have joined a group. Who was suspended for being in none comes back. Answers who they are.
+fn joined(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
     rejoined(tx, recorder, keys)?;
-    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
 }
 
@@ -190,22 +191,6 @@ pub(super) fn rejoined(
                 }
             }
         }
-    }
-    Ok(())
-}
-
-/// Locks users whose roles may change, before their rows are read for anything: whoever shares a row
-/// cannot lock it when another does so, too.
-fn lock_for_roles(
-    tx: &mut Tx<'_>,
-    recorder: &Recorder<'_>,
-    keys: &[i64],
-) -> Result<(), StoreError> {
-    if !recorder.directory.follows_memberships() {
-        return Ok(());
-    }
-    for keys in keys.chunks(CHUNK) {
-        tx.app_user_lock(recorder.directory.key, keys)?;
     }
     Ok(())
 }

@@ -99,6 +99,10 @@ pub struct Service {
     pub alarm_metrics: alarms::AlarmMetrics,
     pub identity_metrics: identity::IdentityMetrics,
     pub mapping_metrics: mapping::work::MappingMetrics,
+    /// A map was put.
+    mapping_wake: tokio::sync::Notify,
+    /// Previews that may be worked out at the same time.
+    previews: Arc<tokio::sync::Semaphore>,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     /// Sends it to endpoints.
@@ -183,6 +187,8 @@ impl Service {
             alarm_metrics: alarms::AlarmMetrics::default(),
             identity_metrics: identity::IdentityMetrics::default(),
             mapping_metrics: mapping::work::MappingMetrics::default(),
+            mapping_wake: tokio::sync::Notify::new(),
+            previews: Arc::new(tokio::sync::Semaphore::new(1)),
             event_log: events::EventLog::default(),
             webhooks: webhook::Webhooks::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::ServiceError;
-pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content};
+pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content, mapped};
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::identity::Scope;
@@ -20,8 +20,7 @@ use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Columns, Document};
 use crate::scim::{Object, ResourceType, ScimError};
-use crate::store::brake::{Brake, Taken};
-use crate::store::brake_note::Lost;
+use crate::store::brake::Brake;
 use crate::store::pending::Guard;
 use crate::store::resource::{AppSide, AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
@@ -142,8 +141,7 @@ impl Creation {
         let site = &self.site;
         let group = site.group(row.key, site.now);
         let members = membership::apply(tx, group, &self.members, self.plan.as_ref())?;
-        let joined = lifecycle::joined(tx, recorder, row, &members.added)?;
-        follow::moved(tx, recorder, row, [&[], &members.added])?;
+        let [_, joined] = lifecycle::moved(tx, recorder, row, &[], &members.added)?;
         let unfinished = members.planned.is_some();
         site.trace.changed(|| Changed {
             after: Some(row.doc.clone()),
@@ -202,7 +200,7 @@ impl Revision {
         let prepared = match prepared {
             Some(prepared) => prepared,
             None => {
-                computed = Prepared::of(&row, (self.edit)(&row)?, site)?;
+                computed = Prepared::whole(&row, (self.edit)(&row)?, site)?;
                 &computed
             }
         };
@@ -250,7 +248,7 @@ fn guard(members: &[MemberStep]) -> Guard {
 /// A computed change, with the version that it was computed from.
 pub(super) struct Prepared {
     version: i64,
-    content: ResourceContent,
+    pub(super) content: ResourceContent,
     old_columns: Columns,
     pub(super) members: Vec<MemberStep>,
     /// Who joins and leaves, if that was worked out before the unit.
@@ -258,6 +256,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Without what the maps make of the content: who writes it asks for [`Prepared::mapped`].
     pub(super) fn of(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
         let old = Document::stored(object(&row.doc));
         let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
@@ -268,6 +267,19 @@ impl Prepared {
             members: edit.members,
             plan: None,
         })
+    }
+
+    pub(super) fn mapped(mut self, site: &Site) -> Result<Self, ServiceError> {
+        self.content.mapped = mapped(&self.content, &site.resource_type, &site.directory)?;
+        Ok(self)
+    }
+
+    pub(super) fn whole(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
+        let prepared = Self::of(row, edit, site)?;
+        match prepared.same_content(row) {
+            true => Ok(prepared),
+            false => prepared.mapped(site),
+        }
     }
 
     /// The version that the change was computed from.
@@ -436,8 +448,7 @@ impl Site {
         let mut groups = tx.resource_rows(self.directory.key, &joined)?;
         groups.sort_unstable_by_key(|group| group.key);
         for group in groups {
-            lifecycle::joined(tx, recorder, &group, &[row.key])?;
-            follow::moved(tx, recorder, &group, [&[], &[row.key]])?;
+            lifecycle::moved(tx, recorder, &group, &[], &[row.key])?;
         }
         Ok(())
     }
@@ -476,16 +487,15 @@ impl Site {
             None if fate.moves_memberships(row.app_state) => row.app_state,
             _ => fate.state,
         };
-        let ends = rt.is_user() && row.active && !content.columns.active;
-        if ends {
-            let users = i64::from(row.app_state == AppState::Active);
-            let taken = Taken { users, ..Taken::default() };
-            recorder.takes_away(tx, taken, taken)?;
-            recorder.note_loss(tx, Lost::Inactive, row.key)?;
+        if rt.is_user() && row.active && !content.columns.active {
+            recorder.deactivates(tx, row)?;
         }
-        let roles = match rewrites {
-            true => follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
-            false => row.roles.clone(),
+        let (custom_attributes, roles) = match rewrites {
+            true => (
+                content.mapped.custom_attributes.clone(),
+                follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
+            ),
+            false => (row.custom_attributes.clone(), row.roles.clone()),
         };
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
@@ -521,7 +531,7 @@ impl Site {
             version: row.version + 1,
             modified: now,
             app_state,
-            custom_attributes: content.mapped.custom_attributes.clone(),
+            custom_attributes,
             roles,
             ..row.clone()
         };
@@ -542,10 +552,8 @@ impl Site {
         }
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
-        lifecycle::lock_moved(tx, recorder, &members)?;
-        let left = lifecycle::left(tx, recorder, &new, &members.removed)?;
-        let joined = lifecycle::joined(tx, recorder, &new, &members.added)?;
-        follow::moved(tx, recorder, &new, [&members.removed, &members.added])?;
+        let [left, joined] =
+            lifecycle::moved(tx, recorder, &new, &members.removed, &members.added)?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];

@@ -12,7 +12,7 @@ use crate::service::alarms::{self, Alarm, AlarmKind, Place};
 use crate::service::record::Recorder;
 use crate::store::brake::{Brake, Taken};
 use crate::store::brake_note::Lost;
-use crate::store::resource::ResourceRow;
+use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 const MINUTE_MS: i64 = 60_000;
@@ -51,6 +51,18 @@ pub(in crate::service) fn excess(
 }
 
 impl Recorder<'_> {
+    /// A user who was active will not be any more.
+    pub(in crate::service) fn deactivates(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        let users = i64::from(row.app_state == AppState::Active);
+        let taken = Taken { users, ..Taken::default() };
+        self.takes_away(tx, taken, taken)?;
+        self.note_loss(tx, Lost::Inactive, row.key)
+    }
+
     /// Counts what the unit takes away, of which `there` is still there. From here on events wait if it
     /// is too much.
     pub(in crate::service) fn takes_away(

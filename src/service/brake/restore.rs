@@ -225,10 +225,13 @@ impl Restorer<'_> {
         tx.resource_touch(key, group.key, self.now)?;
         match telling {
             // That they ended was not told either.
-            Telling::Silent => lifecycle::rejoined(tx, recorder, &added)?,
-            Telling::Told => drop(lifecycle::joined(tx, recorder, group, &added)?),
+            Telling::Silent => {
+                let followed = follow::lock(tx, recorder, group, &added)?;
+                lifecycle::rejoined(tx, recorder, &added)?;
+                follow::moved(tx, recorder, group, followed)?;
+            }
+            Telling::Told => drop(lifecycle::moved(tx, recorder, group, &[], &added)?),
         }
-        follow::moved(tx, recorder, group, [&[], &added])?;
         Ok(())
     }
 }

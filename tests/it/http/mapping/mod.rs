@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use rollbook::store::{StoreError, Tx};
+
 use crate::support::{Answer, TestApp, group, patch};
 
 fn path(app: &TestApp, part: &str) -> String {
@@ -34,6 +36,19 @@ fn put_roles(app: &TestApp, map: Value) -> Value {
 fn settle(app: &TestApp) {
     let service = Arc::clone(app.service());
     app.wait(async move { service.apply_mappings().await }).expect("maps are applied");
+}
+
+/// Changes what is stored of the directory, as only a fault or another process would.
+fn in_store<T: Send + 'static>(
+    app: &TestApp,
+    change: impl Fn(&mut Tx<'_>, i64) -> Result<T, StoreError> + Send + Sync + 'static,
+) -> T {
+    let (service, id) = (Arc::clone(app.service()), app.directory.id.clone());
+    let unit = move |tx: &mut Tx<'_>| {
+        let row = tx.directory_get(&id)?.expect("the directory");
+        change(tx, row.key)
+    };
+    app.wait(async move { service.store.write("test", unit).await }).expect("it is stored")
 }
 
 /// The user as the app reads it.
