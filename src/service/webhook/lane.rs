@@ -12,7 +12,7 @@ use super::replay::selection;
 use crate::clock::{Stopwatch, fill_random};
 use crate::event::deliver::{Health, Verdict, back_off};
 use crate::outbound::Session;
-use crate::service::events::{Part, Selection, part};
+use crate::service::events::{INNER_BYTES, Part, Selection, part};
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::event_log::{LogRow, Order};
@@ -280,7 +280,7 @@ impl Lane {
                     let parked = tx.webhook_parked(&endpoint.id, replay.position, REPLAY_PAGE)?;
                     let positions: Vec<i64> = parked.iter().map(|row| row.position).collect();
                     let more = i64::try_from(positions.len()).unwrap_or(i64::MAX) >= REPLAY_PAGE;
-                    let read = tx.log_at(&positions, Order::OldestFirst)?;
+                    let read = tx.log_at(&positions, Order::OldestFirst, INNER_BYTES)?;
                     let last =
                         if read.full { read.rows.last().map(|row| row.position) } else { None };
                     let next = last.or(positions.last().copied().filter(|_| more));
