@@ -7,8 +7,8 @@ use serde_json::json;
 use super::parameters;
 use crate::http::State;
 use crate::http::api::webhooks::keeper;
-use crate::http::json::{Answer, created, failed, json, json_or_default, ok, query};
-use crate::http::once::once;
+use crate::http::json::{Answer, created, failed, json, ok, query};
+use crate::http::once::{once, once_or_default};
 use crate::service::webhook::DeliveryQuery;
 
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
@@ -54,8 +54,11 @@ pub(super) async fn rotate(
     state: Data<State>,
 ) -> Answer {
     let access = keeper(&request, &state).await?;
-    let rotation = json_or_default(&request, payload).await?;
-    state.service.webhook_rotate(&access, &id, rotation).await.map(created).map_err(failed)
+    let id = id.into_inner();
+    once_or_default(&request, payload, &state, access, async move |service, access, rotation| {
+        service.webhook_rotate(&access, &id, rotation).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn test(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {

@@ -12,6 +12,7 @@ on_both_databases![
     what_does_not_fit_is_named,
     organizations_of_an_endpoint_can_be_changed,
     nobody_makes_endpoints_without_end,
+    secret_is_rotated_once_for_the_same_request,
 ];
 
 const URL: &str = "https://app.example.com/hooks";
@@ -143,4 +144,17 @@ fn nobody_makes_endpoints_without_end(app: &TestApp) {
     api_error(&one_more, 409, "too_many_endpoints");
     let organization = json!([app.directory.organization_id]);
     app.api.post(PATH, with("organization_ids", organization)).expect(201);
+}
+
+fn secret_is_rotated_once_for_the_same_request(app: &TestApp) {
+    let id = app.api.post(PATH, body()).expect(201).id();
+    let path = format!("{PATH}/{id}/rotate");
+    let key = [("Idempotency-Key", "once")];
+    let [first, again] = [0; 2].map(|_| {
+        let body = json!({"overlap": 0}).to_string();
+        app.api.send("POST", &path, &key, Some(body)).expect(201).body
+    });
+    assert_eq!(first["secret"], again["secret"]);
+    let shown = app.api.get("/webhook_endpoints").expect(200).body;
+    assert_eq!(shown["data"][0]["secret"], first["secret"]);
 }
