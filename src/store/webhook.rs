@@ -165,6 +165,38 @@ impl Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
+    /// The endpoints whose scope names the organization; other units cannot change them.
+    fn webhook_of(&mut self, organization: &str) -> Result<Vec<EndpointRow>, StoreError> {
+        let named = self.dialect.pick(
+            "instr(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id",
+            "strpos(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id FOR NO KEY UPDATE",
+        );
+        let text = format!("{COLUMNS} WHERE {named}");
+        self.rows::<Sql, _>(&text, &[Bind::Text(organization)])
+    }
+
+    /// Takes an organization that is about to go out of the scopes of endpoints. One that is for this
+    /// organization alone goes as well, and one that would become a second for the same address.
+    pub fn webhook_leave(&mut self, organization: &str) -> Result<(), StoreError> {
+        for row in self.webhook_of(organization)? {
+            let left: Vec<String> =
+                row.scope.split(',').filter(|id| *id != organization).map(str::to_owned).collect();
+            let scope = left.join(",");
+            let is_taken = self.row::<BigInt, i64>(
+                "SELECT CAST(1 AS BIGINT) FROM webhook_endpoint WHERE scope = ? AND url = ?",
+                &[Bind::Text(&scope), Bind::Text(&row.url)],
+            )?;
+            // No scope at all would be that of all organizations.
+            if left.is_empty() || is_taken.is_some() {
+                self.webhook_delete(&row.id)?;
+            } else {
+                self.webhook_narrow(&row.id, &left)?;
+                self.webhook_update(&EndpointRow { scope, ..row })?;
+            }
+        }
+        Ok(())
+    }
+
     /// What an operator has changed: address, selection, secrets, state, and another chance. Who delivers
     /// sees the new version and begins anew.
     pub fn webhook_update(&mut self, row: &EndpointRow) -> Result<(), StoreError> {

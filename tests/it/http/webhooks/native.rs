@@ -12,6 +12,7 @@ on_both_databases![
     what_does_not_fit_is_named,
     organizations_of_an_endpoint_can_be_changed,
     nobody_makes_endpoints_without_end,
+    deleted_organization_is_in_no_scope,
     secret_is_rotated_once_for_the_same_request,
 ];
 
@@ -144,6 +145,29 @@ fn nobody_makes_endpoints_without_end(app: &TestApp) {
     api_error(&one_more, 409, "too_many_endpoints");
     let organization = json!([app.directory.organization_id]);
     app.api.post(PATH, with("organization_ids", organization)).expect(201);
+}
+
+fn deleted_organization_is_in_no_scope(app: &TestApp) {
+    let (other, _) = app.directory("scim.okta");
+    let (own, gone) = (&app.directory.organization_id, &other.organization_id);
+    let of = |url: &str, ids: Value| {
+        let mut body = with("endpoint_url", json!(format!("{URL}/{url}")));
+        body["organization_ids"] = ids;
+        app.api.post(PATH, body).expect(201).id()
+    };
+    let [alone, both, twice] =
+        [of("1", json!([gone])), of("2", json!([own, gone])), of("3", json!([own, gone]))];
+    let same = of("3", json!([own]));
+    app.api.delete(&format!("/api/v1/directories/{}", other.id)).expect(202);
+    app.purge();
+    app.api.delete(&format!("/api/v1/organizations/{gone}")).expect(204);
+    for id in [alone, twice] {
+        api_error(&app.api.get(&format!("{PATH}/{id}")), 404, "entity_not_found");
+    }
+    for id in [both, same] {
+        let shown = app.api.get(&format!("{PATH}/{id}")).expect(200).body;
+        assert_eq!(shown["organization_ids"], json!([own]));
+    }
 }
 
 fn secret_is_rotated_once_for_the_same_request(app: &TestApp) {
