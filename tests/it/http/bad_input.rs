@@ -346,8 +346,11 @@ fn sweep(app: &TestApp, bodies: &[Value], targets: &[Target]) {
     let mut places: Vec<Place> =
         PROVIDERS.iter().map(|provider| Place::new(app, provider)).collect();
     let (mut wrong, mut refused, mut sent) = (Vec::new(), 0, 0_usize);
+    // What refuses does not know which database it is: PostgreSQL sees a part, where undoing is what may
+    // differ. 7 and the number of ways to break a place have no common factor.
+    let stride = if app.database.url().starts_with("sqlite:") { 1 } else { 7 };
     for body in bodies {
-        for (mutant, named) in broken(body) {
+        for (mutant, named) in broken(body).into_iter().step_by(stride) {
             for (method, path) in targets {
                 // Every place of a body meets every profile in the end: 7 and 16 have no common factor.
                 sent += 1;
