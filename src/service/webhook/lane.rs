@@ -316,7 +316,7 @@ impl Lane {
             replay.next_at = now + self.pause(number, last);
             return false;
         }
-        let others_pass = self.health.last_success.is_some_and(|success| success >= since);
+        let others_pass = self.health.last_success.is_some_and(|success| success > since);
         if replay.attempts > REPLAY_TRIES && !others_pass {
             // Nothing is parked for a receiver that takes nothing: it would be the whole log.
             tracing::warn!(endpoint = self.row.id, replay = replay.id, "a replay is given up");

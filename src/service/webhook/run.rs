@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The least time between two looks, while events come in. Looks take no more than a fifth of the time
 /// however many endpoints there are, as long as they do not take longer than this.
 const BREATH: Duration = Duration::from_millis(20);
-const LONGEST_BREATH: Duration = Duration::from_millis(500);
+const LONGEST_BREATH: Duration = Duration::from_millis(100);
 
 /// Events that a look reads; where there are more, it begins anew at the end of the log.
 const MOST_NEWS: i64 = 2_000;
