@@ -32,13 +32,40 @@ pub(super) async fn once<T: DeserializeOwned + 'static>(
 ) -> Answer {
     let body = body::bytes(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
     let wanted = typed(body::parsed(&body).map_err(HttpError::api)?)?;
+    run_once(request, &body, wanted, state, access, run).await
+}
+
+/// The same where no body at all asks for what is usual.
+pub(super) async fn once_or_default<T: DeserializeOwned + Default + 'static>(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &State,
+    access: Arc<ApiAccess>,
+    run: impl AsyncFnOnce(Arc<Service>, Arc<ApiAccess>, T) -> Answer + 'static,
+) -> Answer {
+    let body = body::bytes(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
+    let wanted = match body.is_empty() {
+        true => T::default(),
+        false => typed(body::parsed(&body).map_err(HttpError::api)?)?,
+    };
+    run_once(request, &body, wanted, state, access, run).await
+}
+
+async fn run_once<T: 'static>(
+    request: &HttpRequest,
+    body: &[u8],
+    wanted: T,
+    state: &State,
+    access: Arc<ApiAccess>,
+    run: impl AsyncFnOnce(Arc<Service>, Arc<ApiAccess>, T) -> Answer + 'static,
+) -> Answer {
     let service = Arc::clone(&state.service);
     let key = request.headers().get(KEY).map(|key| String::from_utf8_lossy(key.as_bytes()));
     let Some(key) = key.as_deref().map(str::trim).filter(|key| !key.is_empty()) else {
         return run(service, access, wanted).await;
     };
     let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let fingerprint = fingerprint(request.method().as_str(), path_and_query, &body);
+    let fingerprint = fingerprint(request.method().as_str(), path_and_query, body);
     let turn = service.idempotent_begin(&access, key, fingerprint).await.map_err(failed)?;
     let claim = match turn {
         Turn::Run(claim) => claim,

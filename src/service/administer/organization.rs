@@ -186,6 +186,7 @@ impl Service {
         self.store
             .write("organization_delete", move |tx| {
                 let row = tx.organization_get(&id)?.ok_or_else(missing)?;
+                tx.webhook_leave(&id)?;
                 match tx.organization_delete(row.key) {
                     Err(StoreError::MissingReference) => Err(AdminError::new(
                         409,
