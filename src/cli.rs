@@ -8,6 +8,7 @@ mod events;
 mod identities;
 mod portal;
 mod requests;
+mod stream;
 mod webhook;
 
 use std::io::IsTerminal;
@@ -76,6 +77,12 @@ enum Command {
     /// Where events are sent to
     #[command(subcommand)]
     Webhook(webhook::Webhook),
+    /// Streams of Security Event Tokens
+    #[command(subcommand)]
+    Stream(stream::Stream),
+    /// Keys that sign Security Event Tokens
+    #[command(subcommand)]
+    SigningKey(stream::SigningKey),
 }
 
 #[derive(Subcommand, Debug)]
@@ -344,6 +351,8 @@ fn call(command: Command) -> Call {
         Command::ApiKey(command) => api_key(command),
         Command::Portal(command) => portal::call(command),
         Command::Webhook(command) => webhook::call(command),
+        Command::Stream(command) => stream::call(command),
+        Command::SigningKey(command) => stream::key_call(command),
         Command::Serve
         | Command::Migrate
         | Command::Health
