@@ -66,6 +66,14 @@ pub fn logged(delivered: &[String]) -> Vec<String> {
     LOGGED.iter().filter(|event| needs(event)).map(|event| (*event).to_owned()).collect()
 }
 
+/// The URIs among them that RFC 9967 names.
+pub fn scim_events() -> impl Iterator<Item = &'static str> {
+    SUPPORTED.into_iter().filter(|uri| uri.starts_with(SCIM))
+}
+
+/// What the URIs of SCIM begin with.
+const SCIM: &str = "urn:ietf:params:scim:event:";
+
 /// Whether the event carries the whole resource; only who asks by name gets such.
 pub fn is_full(uri: &str) -> bool {
     uri == CREATE_FULL || uri == PUT_FULL
@@ -275,9 +283,9 @@ impl Happened<'_> {
 
     fn set(&self, event: &'static str, payload: Value, audience: &Audience<'_>) -> Set {
         let jti = jti(audience.stream_id, self.id, event);
-        let sub_id = match event.strip_prefix("urn:ietf:params:scim:") {
-            Some(_) => self.scim_subject(),
-            None => self.account(audience),
+        let sub_id = match event.starts_with(SCIM) {
+            true => self.scim_subject(),
+            false => self.account(audience),
         };
         let claims = json!({
             "iss": audience.issuer,

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::HttpError;
-use super::json::{Answer, MAX_BODY_BYTES, created, failed, let_in, methods, ok, query, refuse_nul};
+use super::json::{
+    Answer, MAX_BODY_BYTES, created, failed, let_in, methods, ok, query, refuse_nul,
+};
 use super::observe::RouteName;
 use super::{State, body, caller};
 use crate::service::error::AdminError;

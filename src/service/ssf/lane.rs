@@ -272,8 +272,7 @@ impl Lane {
     fn refuse(&mut self, token: &Waiting, error: &SetError) {
         self.service.streams.metrics.refused(Method::Push);
         self.row.place.refused += 1;
-        self.row.place.last_refusal =
-            Some(self.service.stream_refusal(&self.row.id, token, error));
+        self.row.place.last_refusal = Some(self.service.stream_refusal(&self.row.id, token, error));
     }
 
     /// Nothing was accepted for too long: the stream waits for its receiver, who is told once more.

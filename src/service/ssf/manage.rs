@@ -97,9 +97,7 @@ pub(super) fn invalid(field: &str, message: impl Into<String>) -> AdminError {
 fn bounded(field: &str, text: &str, most: usize) -> Result<(), AdminError> {
     match text.len() <= most {
         true => Ok(()),
-        false => {
-            Err(invalid(field, format!("it has {} bytes; allowed are {most}.", text.len())))
-        }
+        false => Err(invalid(field, format!("it has {} bytes; allowed are {most}.", text.len()))),
     }
 }
 
@@ -159,9 +157,9 @@ fn existing(tx: &mut Tx<'_>, scope: &str, origin: Origin) -> Result<String, Serv
 fn check_room(tx: &mut Tx<'_>, scope: &str) -> Result<(), ServiceError> {
     let all = tx.stream_scopes()?;
     let names = |scope: &str, id: &str| scope.split(',').any(|other| other == id);
-    let full = scope.split(',').find(|id| {
-        all.iter().filter(|(_, other)| names(other, id)).count() > MAX_STREAMS
-    });
+    let full = scope
+        .split(',')
+        .find(|id| all.iter().filter(|(_, other)| names(other, id)).count() > MAX_STREAMS);
     let message = match full {
         Some("") => format!("There are {MAX_STREAMS} streams for all organizations already"),
         Some(id) => format!("There are {MAX_STREAMS} streams for the organization {id} already"),
@@ -187,7 +185,11 @@ impl Service {
             ("iss", &request.iss, json!(self.public_url)),
             ("aud", &request.aud, json!(self.stream_audience(&row.id))),
             ("events_supported", &request.events_supported, json!(SUPPORTED)),
-            ("events_delivered", &request.events_delivered, json!(delivered(row.events.as_deref()))),
+            (
+                "events_delivered",
+                &request.events_delivered,
+                json!(delivered(row.events.as_deref())),
+            ),
             (
                 "min_verification_interval",
                 &request.min_verification_interval,
@@ -434,7 +436,8 @@ impl Service {
                 if row.place == before.place {
                     row.place = stored.place;
                 } else {
-                    row.place = StreamPlace { last_refusal: row.place.last_refusal, ..stored.place };
+                    row.place =
+                        StreamPlace { last_refusal: row.place.last_refusal, ..stored.place };
                 }
                 if row.scope != before.scope {
                     row.scope = existing(tx, &row.scope, Origin::Named)?;
@@ -490,8 +493,7 @@ impl Service {
         let mut row = before.clone();
         if !["enabled", "paused", "disabled"].contains(&request.status.as_str()) {
             let status: String = request.status.chars().take(80).collect();
-            let message =
-                format!("it is \"{status}\"; allowed are enabled, paused and disabled.");
+            let message = format!("it is \"{status}\"; allowed are enabled, paused and disabled.");
             return Err(invalid("status", message).into());
         }
         let reason = request.reason.filter(|reason| !reason.is_empty());

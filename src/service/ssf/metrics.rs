@@ -29,12 +29,8 @@ struct StatusLabels {
     cause: &'static str,
 }
 
-const STATUSES: [(&str, &str); 4] = [
-    ("enabled", "none"),
-    ("paused", "operator"),
-    ("paused", "failing"),
-    ("disabled", "operator"),
-];
+const STATUSES: [(&str, &str); 4] =
+    [("enabled", "none"), ("paused", "operator"), ("paused", "failing"), ("disabled", "operator")];
 
 /// How tokens go to their receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -133,11 +133,7 @@ impl Service {
     }
 
     /// What is not acknowledged, the oldest first.
-    async fn stream_served(
-        &self,
-        access: &ApiAccess,
-        id: &str,
-    ) -> Result<Served, ServiceError> {
+    async fn stream_served(&self, access: &ApiAccess, id: &str) -> Result<Served, ServiceError> {
         let row = self.stream_row(access, id).await?;
         let window = self.stream_window_from(&row, row.place.position).await?;
         if row.status != "enabled" {
@@ -173,7 +169,11 @@ impl Service {
         Ok(())
     }
 
-    async fn stream_store(&self, before: StreamRow, after: StreamRow) -> Result<bool, ServiceError> {
+    async fn stream_store(
+        &self,
+        before: StreamRow,
+        after: StreamRow,
+    ) -> Result<bool, ServiceError> {
         let stored: Result<bool, StoreError> = self
             .store
             .write("stream_acknowledge", move |tx| tx.stream_acknowledge(&before, &after))
@@ -189,7 +189,8 @@ impl Service {
         served: Served,
     ) -> Result<Served, ServiceError> {
         let _place = self.event_log.place().ok_or_else(|| {
-            let message = "As many readers wait for events as this process serves at a time; try again.";
+            let message =
+                "As many readers wait for events as this process serves at a time; try again.";
             AdminError::new(503, "too_many_readers", message)
         })?;
         let mut positions = self.event_log.positions();
@@ -227,13 +228,9 @@ impl Service {
         self.stream_served(access, id).await
     }
 
-    async fn stream_answer(
-        &self,
-        served: Served,
-        most: usize,
-    ) -> Result<PollAnswer, ServiceError> {
-        let more_available = served.tokens.len() > most
-            || (served.window.more && served.row.status == "enabled");
+    async fn stream_answer(&self, served: Served, most: usize) -> Result<PollAnswer, ServiceError> {
+        let more_available =
+            served.tokens.len() > most || (served.window.more && served.row.status == "enabled");
         if served.tokens.is_empty() {
             return Ok(PollAnswer { sets: Map::new(), more_available });
         }
@@ -246,9 +243,10 @@ impl Service {
             });
             signed.collect::<Option<Map<String, Value>>>()
         });
-        let sets = signed.await.ok().flatten().ok_or_else(|| {
-            AdminError::new(500, "not_signed", "The tokens could not be signed.")
-        })?;
+        let sets =
+            signed.await.ok().flatten().ok_or_else(|| {
+                AdminError::new(500, "not_signed", "The tokens could not be signed.")
+            })?;
         Ok(PollAnswer { sets, more_available })
     }
 
@@ -264,7 +262,8 @@ impl Service {
             let window = self.stream_window_from(&before, before.place.position).await?;
             let (mut after, mut known) = (before.clone(), acked(&before.place));
             let verification = self.stream_verification(&before);
-            let named = |jti: &String| request.ack.contains(jti) || request.set_errs.contains_key(jti);
+            let named =
+                |jti: &String| request.ack.contains(jti) || request.set_errs.contains_key(jti);
             let waiting: Vec<&Waiting> = verification
                 .iter()
                 .chain(&window.waiting)
@@ -299,7 +298,8 @@ impl Service {
                 return Ok(());
             }
         }
-        let message = "Other requests acknowledge tokens of this stream at the same time; try again.";
+        let message =
+            "Other requests acknowledge tokens of this stream at the same time; try again.";
         Err(AdminError::new(503, "busy", message).into())
     }
 

@@ -231,7 +231,9 @@ impl Service {
         let (places, end) = found?;
         self.streams.metrics.places(&places, end);
         if places.iter().any(|place| place.position > end) {
-            tracing::warn!("the event log is shorter than what streams have got; they go on at its end");
+            tracing::warn!(
+                "the event log is shorter than what streams have got; they go on at its end"
+            );
             let back: Result<usize, StoreError> = self
                 .store
                 .write("stream_rewind", |tx| {
@@ -272,8 +274,10 @@ mod tests {
         let mut watch = Watch::default();
         watch.note(&streams, &[], 10);
         assert!(watch.hot.is_empty());
-        let news =
-            [event(11, "dsync.group.user_added", "org_b"), event(12, "dsync.user.deleted", "org_a")];
+        let news = [
+            event(11, "dsync.group.user_added", "org_b"),
+            event(12, "dsync.user.deleted", "org_a"),
+        ];
         watch.note(&streams, &news, 12);
         let due = |watch: &Watch| -> Vec<String> {
             let due = streams.iter().filter(|stream| watch.is_due(stream, 0));

@@ -36,7 +36,10 @@ fn surfaces_are_known() {
         .skip(1)
         .filter_map(|rest| rest.split_once("::routes)").map(|(module, _)| module))
         .collect();
-    assert_eq!(configured, BTreeSet::from(["admin", "api", "health", "oauth", "scim", "setup", "ssf"]));
+    assert_eq!(
+        configured,
+        BTreeSet::from(["admin", "api", "health", "oauth", "scim", "setup", "ssf"])
+    );
     // One handler behind every SCIM path; `Target` says what there is.
     let text = source("scim/mod.rs");
     let scopes = text.matches("web::scope(").count();

@@ -56,8 +56,7 @@ fn leaver_yields_one_token_of_each_kind_with_a_common_transaction(app: &TestApp)
     );
     let account = json!({"format": "iss_sub", "iss": app.url, "sub": ada});
     assert_eq!((&sets[0]["sub_id"], &sets[1]["sub_id"]), (&account, &account));
-    let resource =
-        json!({"format": "scim", "uri": format!("/Users/{ada}"), "externalId": "e-1"});
+    let resource = json!({"format": "scim", "uri": format!("/Users/{ada}"), "externalId": "e-1"});
     assert_eq!(sets[2]["sub_id"], resource);
     poll(app, &id, json!({"ack": ids(&sets)}));
 
@@ -94,8 +93,12 @@ fn token_is_served_until_it_is_acknowledged_or_reported(app: &TestApp) {
     assert_eq!(left, [&all[0], &all[1], &all[3]].map(Clone::clone));
     let only = json!({"ack": [all[0]], "maxEvents": 0});
     assert!(poll(app, &id, only).is_empty());
-    assert_eq!(ids(&poll(app, &id, json!({}))), all[1..2].iter().chain(&all[3..]).cloned().collect::<Vec<_>>());
-    let wrong = json!({"setErrs": {&all[1]: {"err": "invalid_request", "description": "no such user"}}});
+    assert_eq!(
+        ids(&poll(app, &id, json!({}))),
+        all[1..2].iter().chain(&all[3..]).cloned().collect::<Vec<_>>()
+    );
+    let wrong =
+        json!({"setErrs": {&all[1]: {"err": "invalid_request", "description": "no such user"}}});
     assert_eq!(ids(&poll(app, &id, wrong)), all[3..]);
     let shown = status(app, &id);
     assert_eq!(shown["refused"], 1);
@@ -149,9 +152,7 @@ fn whole_resources_are_sent_on_request_alone_and_never_with_what_is_never_return
             {"name": "hat"}, {"name": "pin", "returned": "never"}]}],
         "resource_types": [{"name": "User", "schemaExtensions": [{"schema": BADGE}]}],
     });
-    app.api
-        .put(&format!("/api/v1/directories/{}/schemas", app.directory.id), schemas)
-        .expect(200);
+    app.api.put(&format!("/api/v1/directories/{}/schemas", app.directory.id), schemas).expect(200);
     let full = [format!("{PROV}:create:full"), format!("{PROV}:put:full")];
     let whole = polled(app, &full);
     let notice = polled(app, &[]);
@@ -179,7 +180,7 @@ fn whole_resources_are_sent_on_request_alone_and_never_with_what_is_never_return
     let sets = poll(app, &by_default, json!({}));
     assert_eq!(uris(&sets), [format!("{PROV}:create:notice"), format!("{PROV}:put:notice")]);
     let changed = &sets[1]["events"][format!("{PROV}:put:notice")];
-    assert_eq!(changed["attributes"], json!(["title", format!("{BADGE}:hat")]));
+    assert_eq!(changed["attributes"], json!([format!("{BADGE}:hat"), "title"]));
 }
 
 fn receiver_that_waits_gets_what_happens_and_verifications(app: &TestApp) {
@@ -199,9 +200,7 @@ fn receiver_that_waits_gets_what_happens_and_verifications(app: &TestApp) {
     assert_eq!(uris(&sets), [format!("{PROV}:create:notice")]);
     poll(app, &id, json!({"ack": ids(&sets)}));
 
-    let ask = |state: &str| {
-        app.api.post("/ssf/verify", json!({"stream_id": id, "state": state}))
-    };
+    let ask = |state: &str| app.api.post("/ssf/verify", json!({"stream_id": id, "state": state}));
     let sets = waits(&|| {
         ask("nonce-1").expect(204);
     });

@@ -97,7 +97,10 @@ fn token_that_is_never_valid_holds_up_no_other(app: &TestApp) {
     let shown = wait_until(app, &id, |shown| shown["lag"] == 0);
     assert_eq!(shown["refused"], 1);
     let last = &shown["last_refusal"];
-    assert_eq!((&last["err"], &last["description"]), (&json!("invalid_request"), &json!("who is that")));
+    assert_eq!(
+        (&last["err"], &last["description"]),
+        (&json!("invalid_request"), &json!("who is that"))
+    );
     let sets = claims(app, &receiver.all());
     assert_eq!(last["jti"], sets[0]["jti"]);
     assert_eq!(sets.len(), 6);
@@ -134,7 +137,8 @@ fn runner_that_lost_its_stream_stores_nothing(app: &TestApp) {
         service
             .store
             .write("test", move |tx| {
-                let mut claim = |runner: &str, now| tx.stream_claim(&stream, runner, now, now + 100);
+                let mut claim =
+                    |runner: &str, now| tx.stream_claim(&stream, runner, now, now + 100);
                 let first = claim("run_1", 1)?.expect("it is free");
                 let held = claim("run_2", 50)?;
                 let second = claim("run_2", 101)?.expect("the lease is over");

@@ -49,13 +49,19 @@ fn stream_is_made_changed_replaced_and_removed(app: &TestApp) {
     });
     let made = app.api.post(STREAMS, wanted).expect(201).body;
     let id = made["stream_id"].as_str().expect("an id").to_owned();
-    assert_eq!((&made["iss"], &made["aud"]), (&json!(url), &json!(format!("{url}/ssf/streams/{id}"))));
+    assert_eq!(
+        (&made["iss"], &made["aud"]),
+        (&json!(url), &json!(format!("{url}/ssf/streams/{id}")))
+    );
     // The header is a secret of the receiver's.
     let pushed = json!({"method": PUSH, "endpoint_url": "https://app.example.com/sets"});
     assert_eq!(made["delivery"], pushed);
     assert_eq!(made["events_requested"], json!([purged, "urn:example:unknown"]));
     assert_eq!(made["events_delivered"], json!([purged]));
-    assert_eq!((&made["subject_format"], &made["organization_ids"]), (&json!("iss_sub"), &Value::Null));
+    assert_eq!(
+        (&made["subject_format"], &made["organization_ids"]),
+        (&json!("iss_sub"), &Value::Null)
+    );
     let one = format!("{STREAMS}?stream_id={id}");
     assert_eq!(app.api.get(&one).expect(200).body, made);
     assert_eq!(app.api.get(STREAMS).expect(200).body, json!([made]));
@@ -95,9 +101,7 @@ fn what_a_receiver_must_not_say_is_refused(app: &TestApp) {
         body["stream_id"] = json!(id);
         app.api.patch(STREAMS, body)
     };
-    let push = |url: &str, header: &str| {
-        json!({"delivery": {"method": PUSH, "endpoint_url": url, "authorization_header": header}})
-    };
+    let push = |url: &str, header: &str| json!({"delivery": {"method": PUSH, "endpoint_url": url, "authorization_header": header}});
     for (answer, field) in [
         (streams(json!({"delivery": {"method": "email"}})), "delivery.method"),
         (streams(json!({"delivery": {"method": PUSH}})), "delivery.endpoint_url"),
@@ -105,7 +109,9 @@ fn what_a_receiver_must_not_say_is_refused(app: &TestApp) {
         (streams(push("https://10.0.0.1/sets", "")), "delivery.endpoint_url"),
         (streams(push("https://a.example.com/", "a\r\nb: c")), "delivery.authorization_header"),
         (
-            streams(json!({"delivery": {"method": POLL, "endpoint_url": "https://a.example.com/"}})),
+            streams(
+                json!({"delivery": {"method": POLL, "endpoint_url": "https://a.example.com/"}}),
+            ),
             "delivery.endpoint_url",
         ),
         (streams(json!({"events_requested": "all"})), "events_requested"),
@@ -193,9 +199,8 @@ fn key_sees_its_own_organizations_alone_also_after_a_stream_is_narrowed(app: &Te
 }
 
 fn stream_ends_with_the_last_of_its_organizations(app: &TestApp) {
-    let organization = |name: &str| {
-        app.api.post("/api/v1/organizations", json!({"name": name})).expect(201).id()
-    };
+    let organization =
+        |name: &str| app.api.post("/api/v1/organizations", json!({"name": name})).expect(201).id();
     let (first, second) = (organization("First"), organization("Second"));
     let only = stream(app, &app.api, json!({"organization_ids": [first]}));
     let both = stream(app, &app.api, json!({"organization_ids": [first, second]}));
