@@ -352,7 +352,7 @@ fn call(command: Command) -> Call {
         Command::Portal(command) => portal::call(command),
         Command::Webhook(command) => webhook::call(command),
         Command::Stream(command) => stream::call(command),
-        Command::SigningKey(command) => stream::key_call(command),
+        Command::SigningKey(command) => stream::key_call(&command),
         Command::Serve
         | Command::Migrate
         | Command::Health

@@ -138,7 +138,7 @@ pub(super) fn call(command: Stream) -> Call {
     }
 }
 
-pub(super) fn key_call(command: SigningKey) -> Call {
+pub(super) fn key_call(command: &SigningKey) -> Call {
     match command {
         SigningKey::List => Call::get(KEYS_PATH),
         SigningKey::Rotate { publish, keep } => Call::post(

@@ -146,22 +146,22 @@ pub fn sets(happened: &Happened<'_>, audience: &Audience<'_>) -> Vec<Set> {
     following(happened)
         .into_iter()
         .filter(|uri| audience.delivered.iter().any(|wanted| wanted == uri))
-        .filter_map(|uri| Some(happened.set(uri, happened.payload(uri)?, audience)))
+        .filter_map(|uri| Some(happened.set(uri, &happened.payload(uri)?, audience)))
         .collect()
 }
 
 /// The token that a receiver asks for to see whether its stream works (SSF 1.0 §8.1.4).
 pub fn verification(audience: &Audience<'_>, at: i64, state: Option<&str>) -> Set {
     let payload = state.map_or_else(|| json!({}), |state| json!({"state": state}));
-    of_stream(audience, VERIFICATION, at, payload)
+    of_stream(audience, VERIFICATION, at, &payload)
 }
 
 /// The token that says that this server has changed the status of the stream (SSF 1.0 §8.1.5).
 pub fn stream_updated(audience: &Audience<'_>, at: i64, status: &str, reason: &str) -> Set {
-    of_stream(audience, STREAM_UPDATED, at, json!({"status": status, "reason": reason}))
+    of_stream(audience, STREAM_UPDATED, at, &json!({"status": status, "reason": reason}))
 }
 
-fn of_stream(audience: &Audience<'_>, event: &'static str, at: i64, payload: Value) -> Set {
+fn of_stream(audience: &Audience<'_>, event: &'static str, at: i64, payload: &Value) -> Set {
     let at_text = at.to_string();
     let jti = jti(audience.stream_id, &at_text, event);
     let claims = json!({
@@ -281,7 +281,7 @@ impl Happened<'_> {
         payload
     }
 
-    fn set(&self, event: &'static str, payload: Value, audience: &Audience<'_>) -> Set {
+    fn set(&self, event: &'static str, payload: &Value, audience: &Audience<'_>) -> Set {
         let jti = jti(audience.stream_id, self.id, event);
         let sub_id = match event.starts_with(SCIM) {
             true => self.scim_subject(),

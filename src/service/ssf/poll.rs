@@ -211,18 +211,20 @@ impl Service {
         tokio::pin!(news);
         let begun = Stopwatch::start();
         while begun.elapsed() < WAIT {
+            // Taken before the look, so that no change falls in between.
+            let changed = self.streams.changed.notified();
+            if self.stream_row(access, id).await?.version != row.version {
+                break;
+            }
             tokio::select! {
                 found = &mut news => {
                     found?;
                     break;
                 }
                 () = self.event_log.closed() => break,
-                () = self.streams.changed.notified() => {}
+                () = changed => {}
                 // Another process may have changed the stream.
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-            if self.stream_row(access, id).await?.version != row.version {
-                break;
             }
         }
         self.stream_served(access, id).await
