@@ -14,7 +14,9 @@ use super::json::{
     Answer, MAX_BODY_BYTES, created, failed, let_in, methods, ok, query, refuse_nul,
 };
 use super::observe::RouteName;
+use super::once::once;
 use super::{State, body, caller};
+use crate::scim::Object;
 use crate::service::error::AdminError;
 use crate::service::ssf::{PollRequest, StreamRequest};
 use crate::service::{ApiAccess, ApiScope};
@@ -54,7 +56,10 @@ async fn read_body<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<T, HttpError> {
-    let object = body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
+    fitted(body::object(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?)
+}
+
+fn fitted<T: DeserializeOwned>(object: Object) -> Result<T, HttpError> {
     refuse_nul(&object)?;
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
         let message = match error.path().to_string().as_str() {
@@ -115,8 +120,11 @@ async fn read(request: HttpRequest, state: Data<State>) -> Answer {
 
 async fn create(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
     let access = receiver(&request, &state).await?;
-    let wanted: StreamRequest = read_body(&request, payload).await?;
-    state.service.stream_create(&access, wanted).await.map(created).map_err(failed)
+    once(&request, payload, &state, access, async |service, access, wanted: Object| {
+        let wanted: StreamRequest = fitted(wanted)?;
+        service.stream_create(&access, wanted).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 async fn update(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {

@@ -47,7 +47,10 @@ fn stream_is_made_changed_replaced_and_removed(app: &TestApp) {
             "authorization_header": "Bearer abc"},
         "events_requested": [purged, "urn:example:unknown"], "description": "App",
     });
-    let made = app.api.post(STREAMS, wanted).expect(201).body;
+    let again = [("Idempotency-Key", "one")];
+    let make = || app.api.send("POST", STREAMS, &again, Some(wanted.to_string())).expect(201).body;
+    let made = make();
+    assert_eq!(make(), made, "a request that was sent again is carried out once");
     let id = made["stream_id"].as_str().expect("an id").to_owned();
     assert_eq!(
         (&made["iss"], &made["aud"]),
