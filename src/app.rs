@@ -154,6 +154,8 @@ impl App {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
             released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_streams().await;
+            released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_webhooks().await;
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_idempotent().await;
@@ -234,6 +236,9 @@ impl App {
                 if let Err(error) = service.prune_events().await {
                     tracing::warn!(%error, "old events are not pruned yet");
                 }
+                if let Err(error) = service.prune_signing_keys().await {
+                    tracing::warn!(%error, "retired signing keys are not pruned yet");
+                }
                 if let Err(error) = service.prune_webhooks().await {
                     tracing::warn!(%error, "the log of deliveries is not pruned yet");
                 }
@@ -253,6 +258,7 @@ impl App {
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move { service.run_event_log().await });
         actix_web::rt::spawn(Arc::clone(&self.service).run_webhooks());
+        actix_web::rt::spawn(Arc::clone(&self.service).run_streams());
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             stop_asked().await;
@@ -263,6 +269,9 @@ impl App {
             loop {
                 if let Err(error) = service.measure_consumers().await {
                     tracing::warn!(%error, "the lag of consumers is not known");
+                }
+                if let Err(error) = service.measure_streams().await {
+                    tracing::warn!(%error, "the lag of streams is not known");
                 }
                 if let Err(error) = service.measure_webhooks().await {
                     tracing::warn!(%error, "the lag of webhook endpoints is not known");
@@ -320,6 +329,7 @@ impl App {
         let ended = (&mut self.server).await.map_err(failed("the server stopped"));
         self.service.event_log.close();
         self.service.stop_webhooks().await;
+        self.service.stop_streams().await;
         self.service.flush_records().await;
         ended
     }

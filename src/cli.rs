@@ -10,6 +10,7 @@ mod identities;
 mod local;
 mod portal;
 mod requests;
+mod stream;
 mod webhook;
 
 use std::io::IsTerminal;
@@ -83,6 +84,12 @@ enum Command {
     /// Where events are sent to
     #[command(subcommand)]
     Webhook(webhook::Webhook),
+    /// Streams of Security Event Tokens
+    #[command(subcommand)]
+    Stream(stream::Stream),
+    /// Keys that sign Security Event Tokens
+    #[command(subcommand)]
+    SigningKey(stream::SigningKey),
 }
 
 #[derive(Subcommand, Debug)]
@@ -353,6 +360,8 @@ fn call(command: Command) -> Call {
         Command::Alarms(wanted) => brake::alarms(wanted),
         Command::Portal(command) => portal::call(command),
         Command::Webhook(command) => webhook::call(command),
+        Command::Stream(command) => stream::call(command),
+        Command::SigningKey(command) => stream::key_call(&command),
         Command::Serve
         | Command::Migrate
         | Command::Health

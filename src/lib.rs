@@ -38,6 +38,7 @@
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
 //! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
+//! - What Security Event Tokens say: `src/event/set.rs`; how they are sent: `src/service/ssf/`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.

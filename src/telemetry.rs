@@ -137,6 +137,7 @@ impl Metrics {
         service.mapping_metrics.register(&mut registry);
         service.event_log.metrics.register(&mut registry);
         service.webhooks.metrics.register(&mut registry);
+        service.streams.metrics.register(&mut registry);
         service.intent_metrics.register(&mut registry);
         service.records.metrics.register(&mut registry);
         service.portal.metrics.register(&mut registry);

@@ -2,6 +2,7 @@
 
 pub mod deliver;
 pub mod model;
+pub mod set;
 pub mod sign;
 pub mod stable;
 

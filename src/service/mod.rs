@@ -3,7 +3,7 @@
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
 //! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`events`] reads what is told, [`webhook`] sends it, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
+//! what a bearer secret opens, [`events`] reads what is told, [`webhook`] sends it, [`ssf`] makes Security Event Tokens of it, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
 //! keeps records of what clients sent.
 
 pub mod administer;
@@ -39,6 +39,7 @@ pub mod query;
 pub mod read;
 mod record;
 pub mod render;
+pub mod ssf;
 mod unit;
 mod unit_single;
 pub mod webhook;
@@ -107,6 +108,8 @@ pub struct Service {
     pub event_log: events::EventLog,
     /// Sends it to endpoints.
     pub webhooks: webhook::Webhooks,
+    /// What of it security systems are told.
+    pub streams: ssf::Streams,
     pub intent_metrics: intent::IntentMetrics,
     pub portal: portal::Portal,
     /// Most changes of members in one unit.
@@ -191,6 +194,7 @@ impl Service {
             previews: Arc::new(tokio::sync::Semaphore::new(1)),
             event_log: events::EventLog::default(),
             webhooks: webhook::Webhooks::new(secret_key),
+            streams: ssf::Streams::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),
             portal: portal::Portal::new(secret_key),
             members_at_once: intent::MEMBERS_AT_ONCE,
@@ -220,10 +224,12 @@ impl Service {
         Self { event_log: self.event_log.keeping(retention), ..self }
     }
 
-    /// The same service with the operator's network and patience for receivers of webhooks: how long one
-    /// may take, and the pause after the first failure in milliseconds.
+    /// The same service with the operator's network and patience for receivers of webhooks and tokens: how
+    /// long one may take, and the pause after the first failure in milliseconds.
     pub fn with_webhooks(self, outbound: Outbound, timeout: Duration, first_retry_ms: i64) -> Self {
-        Self { webhooks: self.webhooks.reaching(outbound, timeout, first_retry_ms), ..self }
+        let streams = self.streams.reaching(outbound.clone(), timeout, first_retry_ms);
+        let webhooks = self.webhooks.reaching(outbound, timeout, first_retry_ms);
+        Self { webhooks, streams, ..self }
     }
 
     /// The same service with so many changes of members in one unit.

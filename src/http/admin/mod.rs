@@ -5,6 +5,7 @@ mod alarms;
 mod events;
 mod handlers;
 mod identities;
+mod keys;
 mod mapping;
 mod requests;
 mod webhooks;
@@ -190,6 +191,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 methods("/webhook_endpoints/{id}/replays/{replay}", "DELETE")
                     .delete(w::replay_cancel),
             )
+            .service(methods("/signing_keys", "GET").get(keys::list))
+            .service(methods("/signing_keys/rotate", "POST").post(keys::rotate))
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),
     );

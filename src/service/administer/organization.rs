@@ -194,8 +194,9 @@ impl Service {
                         "The organization still has directories; delete them first.",
                     )
                     .into()),
-                    other => Ok(other?),
-                }
+                    other => Ok::<_, ServiceError>(other?),
+                }?;
+                Ok(tx.stream_forget_organization(&id)?)
             })
             .await
     }

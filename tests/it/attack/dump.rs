@@ -75,6 +75,15 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
             "endpoint_id IN (SELECT w.id FROM webhook_endpoint w WHERE w.scope LIKE '%' || \
              (SELECT o.id FROM organization o WHERE o.{organization}) || '%')"
         ),
+        "ssf_stream" => {
+            format!(
+                "scope LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
+            )
+        }
+        "ssf_removed_subject" => format!(
+            "stream_id IN (SELECT s.id FROM ssf_stream s WHERE s.scope LIKE '%' || \
+             (SELECT o.id FROM organization o WHERE o.{organization}) || '%')"
+        ),
         _ if has_directory => format!("directory_key IN ({keys})"),
         _ => "1 = 1".to_owned(),
     }

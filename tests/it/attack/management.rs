@@ -18,6 +18,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         tokens(),
         oauth_clients(),
         keys(),
+        signing_keys(),
         open(),
     ]
     .concat()
@@ -461,6 +462,15 @@ fn keys() -> Vec<Attack> {
 }
 
 /// What anybody may ask.
+/// What signs for everybody is for keys of everybody.
+fn signing_keys() -> Vec<Attack> {
+    vec![
+        operator("/signing_keys", "GET", "/signing_keys", 403),
+        operator("/signing_keys/rotate", "POST", "/signing_keys/rotate", 403)
+            .body(json!({"publish": 0, "keep": 0})),
+    ]
+}
+
 fn open() -> Vec<Attack> {
     ["/health/live", "/health/ready", "/metrics"]
         .into_iter()

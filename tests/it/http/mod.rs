@@ -53,6 +53,7 @@ mod relations;
 mod requests;
 mod scim_v1;
 mod search;
+mod ssf;
 mod token_rotate;
 mod tolerance;
 mod urls;

@@ -63,6 +63,9 @@ fn use_everything(app: &TestApp) {
     app.api.post(&format!("/api/v1/webhook_endpoints/{hook}/test"), json!({})).expect(200);
     let service = app.service().clone();
     app.wait(async move { service.measure_webhooks().await }).expect("places are read");
+    app.api.post("/ssf/streams", json!({})).expect(201);
+    let service = app.service().clone();
+    app.wait(async move { service.measure_streams().await }).expect("places are read");
 }
 
 fn metrics_that_are_shown_are_named_and_those_named_are_there(app: &TestApp) {

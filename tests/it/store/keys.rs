@@ -13,7 +13,7 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 17] = [
+const OF_NO_DIRECTORY: [(&str, &str); 20] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
@@ -31,6 +31,9 @@ const OF_NO_DIRECTORY: [(&str, &str); 17] = [
     ("webhook_attempt", "belongs to an endpoint"),
     ("webhook_parked", "belongs to an endpoint"),
     ("webhook_replay", "belongs to an endpoint"),
+    ("ssf_stream", "gets events of all directories"),
+    ("ssf_removed_subject", "belongs to a stream"),
+    ("signing_key", "signs for all directories"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.
