@@ -19,6 +19,9 @@ tokio::task_local! {
     /// The directory that the task works for.
     static TENANT: i64;
 
+    /// The line in which the units wait that the task writes.
+    static LINE: i64;
+
     /// The idempotent request that the task carries out.
     static CLAIM: Claim;
 }
@@ -26,6 +29,12 @@ tokio::task_local! {
 /// Runs `work` so that every unit it hands over takes turns as one of that directory.
 pub async fn on_behalf_of<F: Future>(directory_key: i64, work: F) -> F::Output {
     TENANT.scope(directory_key, work).await
+}
+
+/// Runs `work` so that of the units that such work writes, with the same number, few are run at once: they
+/// wait for each other in the database anyhow.
+pub async fn in_line<F: Future>(number: i64, work: F) -> F::Output {
+    LINE.scope(number, work).await
 }
 
 /// Runs `work` so that every unit it writes notes that the request has done something, in the same
@@ -212,7 +221,8 @@ impl Lane {
     {
         let (reply, answer) = oneshot::channel();
         let unit = Box::new(TypedUnit { name, mode, single, work, result: None, reply });
-        let tenant: Tenant = TENANT.try_with(|key| *key).ok();
+        let line = if mode == Mode::Write { LINE.try_with(|number| *number).ok() } else { None };
+        let tenant = Tenant { directory: TENANT.try_with(|key| *key).ok(), line };
         if self.queue.push(tenant, unit).is_err() {
             self.metrics.overloaded.inc();
             return Err(StoreError::Overloaded.into());
