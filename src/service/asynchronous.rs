@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::authenticate::{Access, served_catalogue};
 use super::bulk::{self, BulkRun, Kept, NewIds, Progress};
 use super::context::Directory;
+use super::identity::one_after_another;
 use super::record::object;
 use super::{Service, ServiceError, on_behalf_of};
 use crate::scim::{Object, ScimError, urn};
@@ -225,7 +226,9 @@ impl Service {
     /// Runs a stored request to its end, or until somebody else has to go on with it.
     async fn run_kept(&self, run: BulkRun) {
         let Some(directory_key) = run.kept.as_ref().map(|kept| kept.directory_key) else { return };
-        on_behalf_of(directory_key, self.run_to_its_end(run)).await;
+        let identities = run.identities();
+        let run = self.run_to_its_end(run);
+        on_behalf_of(directory_key, one_after_another(identities, run)).await;
     }
 
     async fn run_to_its_end(&self, mut run: BulkRun) {

@@ -21,6 +21,7 @@ use super::context::Directory;
 use super::deletion::Deletion;
 use super::error::Trouble;
 use super::exchange::Trace;
+use super::identity::one_after_another;
 use super::mapping::follow;
 use super::membership::{self, Plan};
 use super::unit::Site;
@@ -147,7 +148,7 @@ impl Service {
 
     /// Whether a part was done, and how it ended.
     async fn run_rest(&self, site: Site, group_key: i64) -> (bool, Result<(), ServiceError>) {
-        let directory_key = site.directory.key;
+        let (directory_key, identities) = (site.directory.key, site.directory.identities);
         let rest = Rest {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -155,7 +156,8 @@ impl Service {
             group_key,
             metrics: self.intent_metrics.clone(),
         };
-        let running = tokio::spawn(on_behalf_of(directory_key, async move { rest.run().await }));
+        let rest = one_after_another(identities, async move { rest.run().await });
+        let running = tokio::spawn(on_behalf_of(directory_key, rest));
         match running.await {
             Ok(ended) => ended,
             Err(_) => {

@@ -95,6 +95,8 @@ pub struct Service {
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
     pub identity_metrics: identity::IdentityMetrics,
+    /// Wakes who does what is left to do about identities.
+    identity_work: tokio::sync::Notify,
     pub mapping_metrics: mapping::work::MappingMetrics,
     /// The log that the app reads.
     pub event_log: events::EventLog,
@@ -178,6 +180,7 @@ impl Service {
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
             identity_metrics: identity::IdentityMetrics::default(),
+            identity_work: tokio::sync::Notify::new(),
             mapping_metrics: mapping::work::MappingMetrics::default(),
             event_log: events::EventLog::default(),
             webhooks: webhook::Webhooks::new(secret_key),

@@ -194,6 +194,35 @@ impl Recorder<'_> {
         }
     }
 
+    /// SCIM has deleted a user whom the app still sees.
+    pub(super) fn account_departed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() {
+            return Ok(());
+        }
+        match self.view(row) {
+            Some(view) => self.account_is(tx, &row.id, &Facts::of(&view).departed()),
+            None => Ok(()),
+        }
+    }
+
+    /// A user of whom the app sees nothing has changed in SCIM.
+    pub(super) fn account_changed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() {
+            return Ok(());
+        }
+        let (Some(view), Some(mut ledger)) = (self.view(row), self.ledger()) else { return Ok(()) };
+        identity::account_changed(tx, &mut ledger, &row.id, &Facts::of(&view))?;
+        Ok(())
+    }
+
     fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
         let directory = self.directory;
         match &mut self.ledger() {

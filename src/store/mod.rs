@@ -33,6 +33,7 @@ pub mod event;
 pub mod event_log;
 pub mod idempotent;
 pub mod identity;
+pub mod identity_account;
 pub mod identity_suggestion;
 pub mod intent;
 pub mod mapping;

@@ -25,6 +25,7 @@ use crate::scim::{ScimError, ScimType};
 use crate::service::authenticate::{Holder, TokenScope};
 use crate::service::context::State as DirectoryState;
 use crate::service::exchange::Kind;
+use crate::service::identity::one_after_another;
 use crate::service::limit::Cost;
 use crate::service::oauth::TokenFault;
 use crate::service::render::Links;
@@ -117,9 +118,10 @@ async fn serve(
     allow(&access, reads)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-    let directory_key = access.directory.key;
+    let (directory_key, identities) = (access.directory.key, access.directory.identities);
     let call = Call { request, query, access, base, target: route.target };
-    service::on_behalf_of(directory_key, answer(&call, route.version, state, payload)).await
+    let answer = answer(&call, route.version, state, payload);
+    service::on_behalf_of(directory_key, one_after_another(identities, answer)).await
 }
 
 /// Does what a caller asks who was let in.

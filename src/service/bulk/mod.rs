@@ -379,6 +379,11 @@ impl Job {
 }
 
 impl BulkRun {
+    /// Key of the organization, where that keeps identities.
+    pub(super) fn identities(&self) -> Option<i64> {
+        self.job.access.directory.identities
+    }
+
     fn new(access: &Arc<Access>, base: &str, request: BulkRequest, ids: NewIds) -> Self {
         let posts = request.posts().into_iter();
         let posts = posts.map(|(name, index)| (name.to_owned(), index)).collect();
