@@ -346,12 +346,20 @@ fn sweep(app: &TestApp, bodies: &[Value], targets: &[Target]) {
     let mut places: Vec<Place> =
         PROVIDERS.iter().map(|provider| Place::new(app, provider)).collect();
     let (mut wrong, mut refused, mut sent) = (Vec::new(), 0, 0_usize);
+    // What refuses does not know which database it is: PostgreSQL sees a part, where undoing is what may
+    // differ. 7 and the number of ways to break a place have no common factor.
+    let every = if app.database.url().starts_with("sqlite:") { 1 } else { 7 };
+    let mut turn = 0;
     for body in bodies {
         for (mutant, named) in broken(body) {
             for (method, path) in targets {
                 // Every place of a body meets every profile in the end: 7 and 16 have no common factor.
+                turn += 1;
+                if turn % every != 0 {
+                    continue;
+                }
                 sent += 1;
-                let index = sent * 7 % places.len();
+                let index = turn * 7 % places.len();
                 let place = &mut places[index];
                 let path = path(place);
                 let answer = place.send(method, &path, &mutant);

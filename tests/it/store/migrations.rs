@@ -65,7 +65,7 @@ mod both_databases_have_the_same_columns {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("columns.db");
         migrate(&Location::Sqlite(path.clone())).expect("tables");
-        let database = Database::postgres();
+        let database = Database::empty_postgres();
         migrate(&Location::Postgres(database.url())).expect("tables");
         // On SQLite the request records are in a file of their own.
         let requests = folder.path().join("requests.db");
@@ -95,7 +95,7 @@ mod migrations_can_be_taken_back_and_made_again {
 
     #[test]
     fn postgres() {
-        let database = Database::postgres();
+        let database = Database::empty_postgres();
         there_and_back(&Location::Postgres(database.url()));
     }
 }
@@ -186,7 +186,7 @@ mod managers_of_existing_users_get_index_entries {
 
     #[test]
     fn postgres() {
-        let database = Database::postgres();
+        let database = Database::empty_postgres();
         let mut conn = PgConnection::establish(&database.url()).expect("the database");
         let [first, second, ..] = &migrations("postgres")[..] else { panic!("two migrations") };
         first.run(&mut conn).expect("the first tables");
