@@ -14,9 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::authenticate::{Access, served_catalogue};
 use super::bulk::{self, BulkRun, Kept, NewIds, Progress};
 use super::context::Directory;
-use super::identity::one_after_another;
 use super::record::object;
-use super::{Service, ServiceError, on_behalf_of};
+use super::{Service, ServiceError, in_turn};
 use crate::scim::{Object, ScimError, urn};
 use crate::store::StoreError;
 use crate::store::async_request::AsyncRow;
@@ -227,8 +226,7 @@ impl Service {
     async fn run_kept(&self, run: BulkRun) {
         let Some(directory_key) = run.kept.as_ref().map(|kept| kept.directory_key) else { return };
         let identities = run.identities();
-        let run = self.run_to_its_end(run);
-        on_behalf_of(directory_key, one_after_another(identities, run)).await;
+        in_turn(directory_key, identities, self.run_to_its_end(run)).await;
     }
 
     async fn run_to_its_end(&self, mut run: BulkRun) {

@@ -21,11 +21,10 @@ use super::context::Directory;
 use super::deletion::Deletion;
 use super::error::Trouble;
 use super::exchange::Trace;
-use super::identity::one_after_another;
 use super::mapping::follow;
 use super::membership::{self, Plan};
 use super::unit::Site;
-use super::{Service, ServiceError, lifecycle, on_behalf_of};
+use super::{Service, ServiceError, in_turn, lifecycle};
 use crate::clock::{Clock, Stopwatch};
 use crate::scim::ScimError;
 use crate::scim::patch::{MemberChange, MemberStep};
@@ -156,8 +155,8 @@ impl Service {
             group_key,
             metrics: self.intent_metrics.clone(),
         };
-        let rest = one_after_another(identities, async move { rest.run().await });
-        let running = tokio::spawn(on_behalf_of(directory_key, rest));
+        let rest = async move { rest.run().await };
+        let running = tokio::spawn(in_turn(directory_key, identities, rest));
         match running.await {
             Ok(ended) => ended,
             Err(_) => {

@@ -52,6 +52,9 @@ pub use error::ServiceError;
 /// Runs `work` as the directory's: in the queues of the store it takes turns with other directories.
 pub use crate::store::on_behalf_of;
 
+/// The same, with the organization for whose identities its writes wait, if that keeps some.
+pub use crate::store::in_turn;
+
 use crate::auth::{AccessTokens, Failures, Seal, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::outbound::Outbound;

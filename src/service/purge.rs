@@ -1,9 +1,9 @@
 //! The end of a directory: its rows go in bounded units, without events.
 
-use super::identity::{one_after_another, retire};
+use super::identity::retire;
 use super::{Service, ServiceError};
 use crate::store::directory::DirectoryRow;
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, in_line};
 
 /// Rows removed in one unit.
 const ROWS: i64 = 1_000;
@@ -53,8 +53,8 @@ impl Service {
     async fn retire(&self, key: i64) -> Result<(), ServiceError> {
         let found: Result<Option<DirectoryRow>, StoreError> =
             self.store.get("deleting", move |tx| tx.directory_by_key(key)).await;
-        let Some(row) = found?.filter(|row| row.identities.is_some()) else { return Ok(()) };
-        one_after_another(row.identities, async {
+        let Some(organization_key) = found?.and_then(|row| row.identities) else { return Ok(()) };
+        in_line(organization_key, async {
             while self.retire_step(key).await? {}
             Ok(())
         })

@@ -67,7 +67,7 @@ use crossbeam_channel::{Sender, bounded};
 pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
-pub use exec::{in_line, on_behalf_of, under_claim};
+pub use exec::{in_line, in_turn, on_behalf_of, under_claim};
 pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};

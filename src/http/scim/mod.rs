@@ -25,7 +25,6 @@ use crate::scim::{ScimError, ScimType};
 use crate::service::authenticate::{Holder, TokenScope};
 use crate::service::context::State as DirectoryState;
 use crate::service::exchange::Kind;
-use crate::service::identity::one_after_another;
 use crate::service::limit::Cost;
 use crate::service::oauth::TokenFault;
 use crate::service::render::Links;
@@ -121,7 +120,7 @@ async fn serve(
     let (directory_key, identities) = (access.directory.key, access.directory.identities);
     let call = Call { request, query, access, base, target: route.target };
     let answer = answer(&call, route.version, state, payload);
-    service::on_behalf_of(directory_key, one_after_another(identities, answer)).await
+    service::in_turn(directory_key, identities, answer).await
 }
 
 /// Does what a caller asks who was let in.

@@ -107,7 +107,7 @@ pub(super) fn separate(
         return Err(conflict("superseded", message));
     }
     let aliases = tx.alias_list(from)?.into_iter().map(|alias| alias.email_key).collect();
-    let (came, left) = came_since(row.decided, &gone, aliases, rest);
+    let (came, left) = came_since(row.decided, &gone, &aliases, rest);
     tx.identity_past_separate(&row.id, from, into)?;
     tx.identity_moves_delete(&row.id)?;
     let mut again = Person { past: past(tx, ledger.scope, from)?, ..source.clone() };
@@ -138,7 +138,7 @@ pub(super) fn separate(
 fn came_since(
     decided: Option<i64>,
     gone: &[AccountRow],
-    aliases: HashSet<String>,
+    aliases: &HashSet<String>,
     rest: Vec<AccountRow>,
 ) -> (Vec<AccountRow>, Vec<AccountRow>) {
     let since = |account: &AccountRow| decided.is_some_and(|decided| account.linked >= decided);

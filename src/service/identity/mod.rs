@@ -11,7 +11,7 @@
 //! after the directory and before every resource, so no two units wait for each other. A unit that locks
 //! resources before it knows whether one of them is a user's takes it all the same. Behind it no unit locks a
 //! directory. On PostgreSQL who waits for it holds a thread of the store: of one organization few do so at
-//! once ([`one_after_another`]).
+//! once ([`in_turn`](crate::store::in_turn)).
 //!
 //! [`facts`] is what an identity knows of an account, [`person`] what it makes of its accounts, both
 //! pure; [`link`] follows the accounts, [`decide`] what people decide, which [`merge`] carries out,
@@ -92,15 +92,6 @@ fn organization(
 ) -> Result<OrganizationRow, ServiceError> {
     let found = if access.reaches(id) { tx.organization_get(id)? } else { None };
     found.ok_or_else(|| AdminError::not_found("The organization").into())
-}
-
-/// Runs `work` so that of its units that write into organizations with identities few are run at once.
-/// `organization_key` is the key of the organization, if it keeps some.
-pub async fn one_after_another<F: Future>(organization_key: Option<i64>, work: F) -> F::Output {
-    match organization_key {
-        Some(key) => in_line(key, work).await,
-        None => work.await,
-    }
 }
 
 impl Service {
