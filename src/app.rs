@@ -295,12 +295,11 @@ impl App {
                 if let Err(error) = service.apply_policies().await {
                     tracing::warn!(%error, "policies are not applied yet");
                 }
-                if let Err(error) = service.settle_identities().await {
-                    tracing::warn!(%error, "identities are not settled yet");
-                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move { service.run_identities().await });
         // Changes of many memberships leave roles to this.
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {

@@ -23,7 +23,7 @@ use super::error::Trouble;
 use super::exchange::Trace;
 use super::membership::{self, Plan};
 use super::unit::Site;
-use super::{Service, ServiceError, lifecycle, on_behalf_of};
+use super::{Service, ServiceError, in_turn, lifecycle};
 use crate::clock::{Clock, Stopwatch};
 use crate::scim::ScimError;
 use crate::scim::patch::{MemberChange, MemberStep};
@@ -146,7 +146,7 @@ impl Service {
 
     /// Whether a part was done, and how it ended.
     async fn run_rest(&self, site: Site, group_key: i64) -> (bool, Result<(), ServiceError>) {
-        let directory_key = site.directory.key;
+        let (directory_key, identities) = (site.directory.key, site.directory.identities);
         let rest = Rest {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -154,7 +154,8 @@ impl Service {
             group_key,
             metrics: self.intent_metrics.clone(),
         };
-        let running = tokio::spawn(on_behalf_of(directory_key, async move { rest.run().await }));
+        let rest = async move { rest.run().await };
+        let running = tokio::spawn(in_turn(directory_key, identities, rest));
         match running.await {
             Ok(ended) => ended,
             Err(_) => {

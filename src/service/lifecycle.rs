@@ -37,7 +37,8 @@ pub(super) fn tell(
 ) -> Result<(), StoreError> {
     let reason = policy::reason(new);
     match (old.app_state.is_visible(), new.app_state.is_visible()) {
-        (false, false) => Ok(()),
+        // Whose address it is others may have to know.
+        (false, false) => recorder.account_changed(tx, new),
         (true, true) => {
             let ends = old.app_state == AppState::Active && new.app_state == AppState::Inactive;
             recorder.updated(tx, old, new, ends.then_some(reason))
@@ -233,6 +234,7 @@ pub(super) fn depart(
     }
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
     recorder.updated(tx, row, &kept, Some(reason))?;
+    recorder.account_departed(tx, &kept)?;
     let (user_name_key, external_id) = keys;
     let doc = shown(recorder, &kept.doc);
     let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));

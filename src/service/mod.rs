@@ -55,6 +55,9 @@ pub use error::ServiceError;
 /// Runs `work` as the directory's: in the queues of the store it takes turns with other directories.
 pub use crate::store::on_behalf_of;
 
+/// The same, with the organization for whose identities its writes wait, if that keeps some.
+pub use crate::store::in_turn;
+
 use crate::auth::{AccessTokens, Failures, Seal, SecretKey, Verified};
 use crate::clock::Clock;
 use crate::outbound::Outbound;
@@ -99,6 +102,8 @@ pub struct Service {
     pub policy_metrics: policy_work::PolicyMetrics,
     pub alarm_metrics: alarms::AlarmMetrics,
     pub identity_metrics: identity::IdentityMetrics,
+    /// Wakes who does what is left to do about identities.
+    identity_work: tokio::sync::Notify,
     pub mapping_metrics: mapping::work::MappingMetrics,
     /// A map was put.
     mapping_wake: tokio::sync::Notify,
@@ -189,6 +194,7 @@ impl Service {
             policy_metrics: policy_work::PolicyMetrics::default(),
             alarm_metrics: alarms::AlarmMetrics::default(),
             identity_metrics: identity::IdentityMetrics::default(),
+            identity_work: tokio::sync::Notify::new(),
             mapping_metrics: mapping::work::MappingMetrics::default(),
             mapping_wake: tokio::sync::Notify::new(),
             previews: Arc::new(tokio::sync::Semaphore::new(1)),

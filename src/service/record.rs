@@ -226,6 +226,38 @@ impl Recorder<'_> {
         self.account_seen(tx, row)
     }
 
+    /// SCIM has deleted a user whom the app still sees.
+    pub(super) fn account_departed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() {
+            return Ok(());
+        }
+        match self.view(row) {
+            Some(view) => self.account_is(tx, &row.id, &Facts::of(&view).departed()),
+            None => Ok(()),
+        }
+    }
+
+    /// A user of whom the app sees nothing has changed in SCIM.
+    pub(super) fn account_changed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() {
+            return Ok(());
+        }
+        if tx.holds(self.directory.key) {
+            return tx.brake_account_note(self.directory.key, &row.id);
+        }
+        let (Some(view), Some(mut ledger)) = (self.view(row), self.ledger()) else { return Ok(()) };
+        identity::account_changed(tx, &mut ledger, &row.id, &Facts::of(&view))?;
+        Ok(())
+    }
+
     fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
         let directory = self.directory;
         if self.identities.is_some() && tx.holds(directory.key) {

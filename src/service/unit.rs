@@ -354,7 +354,7 @@ impl Site {
             Some(shared) => {
                 let in_force = InForce::new(&shared.settings, shared.policy_cursor);
                 // Before any resource is locked.
-                let identities = match self.resource_type.is_user() || in_force.may_lift() {
+                let identities = match self.concerns_identities(&in_force) {
                     true => Scope::enter(tx, &self.directory)?,
                     false => None,
                 };
@@ -370,6 +370,11 @@ impl Site {
                 })
             }
         }
+    }
+
+    /// Whether a change of it may change what the app sees of a user.
+    pub(super) fn concerns_identities(&self, in_force: &InForce) -> bool {
+        self.resource_type.is_user() || in_force.may_lift()
     }
 
     /// The resource for the record of the request.

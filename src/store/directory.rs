@@ -339,11 +339,12 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 28] = [
+        const TABLES: [(&str, &str); 29] = [
             ("identity_walk", "directory_key"),
             ("identity_move", "user_id, suggestion_id"),
             ("identity_suggestion", "user_id, identity_key"),
             ("identity_account", "user_id"),
+            ("identity_past", "user_id"),
             ("directory_client", "directory_key"),
             ("role_work", "kind, target_key"),
             ("member_intent_part", "group_key, part"),

@@ -49,6 +49,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/organizations/{id}/identities", "GET").get(i::list))
             .service(methods("/organizations/{id}/identities/{identity}", "GET").get(i::get))
             .service(
+                methods("/organizations/{id}/identities/{identity}/accounts/{user}/unlink", "POST")
+                    .post(i::unlink),
+            )
+            .service(
                 methods("/organizations/{id}/identities/{identity}/aliases", "GET, POST")
                     .get(i::alias_list)
                     .post(i::alias_create),

@@ -6,7 +6,7 @@
 //! as before the identity hears nothing, and stays the same person.
 
 use crate::service::context::Directory;
-use crate::service::identity::{self, Facts};
+use crate::service::identity::{self, Facts, Ledger};
 use crate::service::lifecycle::departed_row;
 use crate::service::record::{Recorder, app_view};
 use crate::store::resource::ResourceRow;
@@ -23,27 +23,34 @@ pub(super) fn follow(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<boo
     let Some(last) = users.last() else { return Ok(false) };
     if let Some(mut ledger) = recorder.ledger() {
         for id in &users {
-            match shown(tx, directory, id)?.and_then(|row| app_view(directory, &row)) {
-                Some(view) => {
-                    let facts = Facts::of(&view);
-                    identity::account_seen(tx, &mut ledger, &directory.id, id, &facts)?;
-                }
-                None => identity::account_gone(tx, &mut ledger, id)?,
-            }
+            catch_up(tx, directory, &mut ledger, id)?;
         }
     }
     tx.brake_accounts_done(directory.key, last)?;
     Ok(true)
 }
 
-/// The user as the app knows it; also who is hidden, and who has departed and is kept for the app.
-fn shown(
+/// The account becomes what the user is by now: seen by the app, hidden, departed and kept for the app, or
+/// gone.
+fn catch_up(
     tx: &mut Tx<'_>,
     directory: &Directory,
+    ledger: &mut Ledger<'_>,
     id: &str,
-) -> Result<Option<ResourceRow>, StoreError> {
-    match tx.resource_get(directory.key, "User", id)? {
-        Some(row) => Ok(Some(row)),
-        None => Ok(tx.departed_get(directory.key, id)?.map(departed_row)),
+) -> Result<(), StoreError> {
+    let facts = |row: &ResourceRow| app_view(directory, row).map(|view| Facts::of(&view));
+    if let Some(row) = tx.resource_get(directory.key, "User", id)? {
+        return match facts(&row) {
+            Some(facts) if row.app_state.is_visible() => {
+                identity::account_seen(tx, ledger, &directory.id, id, &facts)
+            }
+            Some(facts) => identity::account_changed(tx, ledger, id, &facts).map(drop),
+            None => identity::account_gone(tx, ledger, id),
+        };
+    }
+    let departed = tx.departed_get(directory.key, id)?.map(departed_row);
+    match departed.as_ref().and_then(facts) {
+        Some(facts) => identity::account_seen(tx, ledger, &directory.id, id, &facts.departed()),
+        None => identity::account_gone(tx, ledger, id),
     }
 }

@@ -51,8 +51,14 @@ fn organizations() -> Vec<Attack> {
 
 /// Persons of B's organization, under its own name and under A's.
 fn identities() -> Vec<Attack> {
-    let routes: [(&'static str, &'static str, &'static str, Option<Value>); 8] = [
+    let routes: [(&'static str, &'static str, &'static str, Option<Value>); 9] = [
         ("/organizations/{id}/identities/{identity}", "GET", "identities/{identity}", None),
+        (
+            "/organizations/{id}/identities/{identity}/accounts/{user}/unlink",
+            "POST",
+            "identities/{identity}/accounts/{user}/unlink",
+            None,
+        ),
         (
             "/organizations/{id}/identities/{identity}/aliases",
             "GET",
