@@ -12,7 +12,7 @@ use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::identity::Scope;
 use super::mapping::follow;
-use super::membership::{Group, Plan};
+use super::membership::{Group, Plan, guard_of};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, Told, object};
 use super::{lifecycle, membership};
@@ -75,7 +75,7 @@ pub(super) struct Creation {
 
 impl Creation {
     pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<Stored, ServiceError> {
-        let mut recorder = self.site.open(tx, guard(&self.members))?;
+        let mut recorder = self.site.open(tx, guard_of(&self.members))?;
         if let Some(stored) = self.revived(tx, &mut recorder)? {
             return Ok(stored);
         }
@@ -116,7 +116,7 @@ impl Creation {
     ) -> Result<Vec<Stored>, (usize, ServiceError)> {
         let mut made = Vec::with_capacity(creations.len());
         for (index, creation) in creations.iter().enumerate() {
-            let open = creation.site.open(tx, guard(&creation.members));
+            let open = creation.site.open(tx, guard_of(&creation.members));
             let mut recorder = open.map_err(|error| (index, error))?;
             let row = creation.site.insert(tx, &creation.content, &creation.told, &mut recorder);
             let row = row.map_err(|error| (index, error))?;
@@ -175,7 +175,7 @@ impl Revision {
         prepared: Option<&Prepared>,
     ) -> Result<Stored, ServiceError> {
         // A unit that has to compute the change first may turn out to look for members.
-        let guard = prepared.map_or(Guard::Look, |prepared| guard(&prepared.members));
+        let guard = prepared.map_or(Guard::Look, |prepared| guard_of(&prepared.members));
         let mut recorder = self.site.open(tx, guard)?;
         self.apply(tx, prepared, &mut recorder)?.ok_or_else(|| self.site.missing())
     }
@@ -238,11 +238,6 @@ impl Revision {
         }
         Ok(site.lock(tx)?.map(|row| (row, None)))
     }
-}
-
-/// What a unit with these steps does in a directory whose groups may wait.
-fn guard(members: &[MemberStep]) -> Guard {
-    if members.is_empty() { Guard::Write } else { Guard::Look }
 }
 
 /// A computed change, with the version that it was computed from.
