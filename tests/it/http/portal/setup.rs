@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use rollbook::service::on_behalf_of;
 use rollbook::store::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -342,14 +343,17 @@ mod visitors_take_turns_with_the_directory {
         let (service, id) = (Arc::clone(app.service()), app.directory.id.clone());
         let holder = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
+                let row = service.store.get("directory_get", move |tx| tx.directory_get(&id));
+                let row: Result<_, StoreError> = row.await;
+                let key = row.expect("read").expect("the directory").key;
                 let unit = move |tx: &mut Tx<'_>| {
-                    let row = tx.directory_get(&id)?.expect("the directory");
-                    tx.directory_lock_exclusive(row.key)?;
+                    tx.directory_lock_exclusive(key)?;
                     held.send(()).expect("the test waits");
                     let _ = released.recv();
                     Ok::<_, StoreError>(())
                 };
-                service.store.write("hold", unit).await.expect("held");
+                // The directory's own unit: its thread is one of those that it may have.
+                on_behalf_of(key, service.store.write("hold", unit)).await.expect("held");
             });
         });
         is_held.recv().expect("the lock");
