@@ -144,9 +144,9 @@ fn runner_that_lost_its_stream_stores_nothing(app: &TestApp) {
                 let second = claim("run_2", 101)?.expect("the lease is over");
                 let mut row = first;
                 row.place.position += 7;
-                let stale = tx.stream_save(&row, "run_1", row.place.position - 7, 0)?;
-                let elsewhere = tx.stream_save(&row, "run_2", row.place.position - 8, 0)?;
-                let own = tx.stream_save(&second, "run_2", second.place.position, 0)?;
+                let stale = tx.stream_save(&row, "run_1", row.place.position - 7, 0, "")?;
+                let elsewhere = tx.stream_save(&row, "run_2", row.place.position - 8, 0, "")?;
+                let own = tx.stream_save(&second, "run_2", second.place.position, 0, "")?;
                 Ok::<_, rollbook::store::StoreError>((held.is_none(), stale, elsewhere, own))
             })
             .await
