@@ -44,7 +44,7 @@ use crate::store::stream::StreamRow;
 const LANES: usize = 16;
 
 /// Requests that wait for tokens of one stream at the same time.
-const MOST_WAITING: usize = 4;
+const MOST_WAITING: usize = 10;
 
 /// Polls whose tokens are signed at the same time: the other processors are for other work.
 const SIGNERS: usize = 2;
