@@ -14,9 +14,9 @@ pub(super) enum Stream {
     /// Make a stream: pushed to the address, or polled without one
     Create {
         url: Option<String>,
-        /// The value of the header Authorization of what is pushed
-        #[arg(long)]
-        authorization_header: Option<String>,
+        /// A file whose first line is the header Authorization of what is pushed; - for the standard input
+        #[arg(long, value_name = "FILE", value_parser = first_line, requires = "url")]
+        authorization_header_file: Option<String>,
         /// URIs of events; without it all but those that carry whole resources
         #[arg(long, value_delimiter = ',')]
         events: Option<Vec<String>>,
@@ -37,9 +37,14 @@ pub(super) enum Stream {
     Status {
         id: String,
     },
-    /// Change which events a stream gets, or its description
+    /// Change where a stream is pushed to, which events it gets, or its description
     Update {
         id: String,
+        #[arg(long)]
+        url: Option<String>,
+        /// A file whose first line is the header Authorization of what is pushed; - for the standard input
+        #[arg(long, value_name = "FILE", value_parser = first_line, requires = "url")]
+        authorization_header_file: Option<String>,
         #[arg(long, value_delimiter = ',')]
         events: Option<Vec<String>>,
         #[arg(long)]
@@ -91,18 +96,14 @@ pub(super) fn call(command: Stream) -> Call {
     match command {
         Stream::Create {
             url,
-            authorization_header,
+            authorization_header_file,
             events,
             organizations,
             subject_format,
             description,
         } => {
             let delivery = match url {
-                Some(url) => given([
-                    ("method", Some("urn:ietf:rfc:8935".into())),
-                    ("endpoint_url", Some(url.into())),
-                    ("authorization_header", authorization_header.map(Value::from)),
-                ]),
+                Some(url) => pushed(url, authorization_header_file),
                 None => json!({"method": "urn:ietf:rfc:8936"}),
             };
             Call::post(
@@ -119,10 +120,11 @@ pub(super) fn call(command: Stream) -> Call {
         Stream::List => Call::get(STREAMS_PATH),
         Stream::Get { id } => Call::get(one(STREAMS_PATH, &id)),
         Stream::Status { id } => Call::get(one(STATUS_PATH, &id)),
-        Stream::Update { id, events, description } => Call::patch(
+        Stream::Update { id, url, authorization_header_file, events, description } => Call::patch(
             STREAMS_PATH,
             given([
                 ("stream_id", Some(id.into())),
+                ("delivery", url.map(|url| pushed(url, authorization_header_file))),
                 ("events_requested", events.map(Value::from)),
                 ("description", description.map(Value::from)),
             ]),
@@ -145,6 +147,27 @@ pub(super) fn key_call(command: &SigningKey) -> Call {
             format!("{KEYS_PATH}/rotate"),
             given([("publish", publish.map(Value::from)), ("keep", keep.map(Value::from))]),
         ),
+    }
+}
+
+fn pushed(url: String, authorization_header: Option<String>) -> Value {
+    given([
+        ("method", Some("urn:ietf:rfc:8935".into())),
+        ("endpoint_url", Some(url.into())),
+        ("authorization_header", authorization_header.map(Value::from)),
+    ])
+}
+
+/// Reads a secret: other users of the machine see the arguments of a process.
+fn first_line(file: &str) -> Result<String, String> {
+    let text = match file {
+        "-" => std::io::read_to_string(std::io::stdin()),
+        file => std::fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| error.to_string())?;
+    match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
+        Some(line) => Ok(line.to_owned()),
+        None => Err("its first line is empty".to_owned()),
     }
 }
 

@@ -29,7 +29,7 @@ pub struct EndingRow {
     pub organization_id: String,
 }
 
-/// A webhook endpoint that gets nothing, though nobody has told it so.
+/// A webhook endpoint or a stream that gets nothing, though nobody has told it so.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct StoppedRow {
     pub id: String,
@@ -61,6 +61,8 @@ const ENDING_CLIENT: &str = "t.expires <= ? AND NOT EXISTS (SELECT 1 FROM oauth_
      AND (n.expires IS NULL OR n.expires > t.expires))";
 
 /// Endpoints that stand still, unless an operator wants it.
+const FAILING: &str = "status = 'paused' AND status_cause = 'failing'";
+
 const STOPPED: &str = "state <> 'enabled' AND state_reason <> 'operator'";
 
 impl Tx<'_> {
@@ -152,6 +154,29 @@ impl Tx<'_> {
         let found = self.row::<BigInt, i64>(
             &format!("SELECT CAST(1 AS BIGINT) FROM webhook_endpoint WHERE id = ? AND {STOPPED}"),
             &[Bind::Text(endpoint_id)],
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Streams that are paused because their receivers accept nothing, and have no alarm for it.
+    pub fn failing_streams(&mut self, limit: i64) -> Result<Vec<StoppedRow>, StoreError> {
+        self.rows::<(Text, Text, Text, Text, Text, BigInt), _>(
+            &format!(
+                "SELECT id, scope, COALESCE(endpoint_url, ''), status, COALESCE(status_reason, ''), \
+                 status_since FROM ssf_stream s \
+                 WHERE {FAILING} AND NOT EXISTS (SELECT 1 FROM alarm a WHERE a.directory_key = 0 \
+                 AND a.kind = 'stream_paused' AND a.subject = s.id AND a.resolved IS NULL) \
+                 ORDER BY id LIMIT ?"
+            ),
+            &[Bind::Int(limit)],
+        )
+    }
+
+    /// Whether a stream is paused because its receiver accepts nothing.
+    pub fn is_stream_failing(&mut self, stream_id: &str) -> Result<bool, StoreError> {
+        let found = self.row::<BigInt, i64>(
+            &format!("SELECT CAST(1 AS BIGINT) FROM ssf_stream WHERE id = ? AND {FAILING}"),
+            &[Bind::Text(stream_id)],
         )?;
         Ok(found.is_some())
     }

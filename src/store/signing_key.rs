@@ -31,6 +31,15 @@ impl Tx<'_> {
         )
     }
 
+    /// The public halves of these.
+    pub fn signing_keys_public(&mut self, now: i64) -> Result<Vec<String>, StoreError> {
+        self.rows::<Text, String>(
+            "SELECT public FROM signing_key WHERE retire_at IS NULL OR retire_at > ? \
+             ORDER BY active_from, id",
+            &[Bind::Int(now)],
+        )
+    }
+
     pub fn signing_key_insert(&mut self, row: &SigningKeyRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO signing_key (id, private, public, active_from, created) \

@@ -57,9 +57,10 @@ pub struct StreamPlace {
 /// How the receiver of a pushed stream has fared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable)]
 pub struct StreamHealth {
-    /// The token that failed last, and how often.
+    /// The token that failed last, how often, and how often of that its receiver called it invalid.
     pub head: String,
     pub attempts: i64,
+    pub refusals: i64,
     /// Since when every attempt has failed.
     pub failing_since: Option<i64>,
     pub last_success: Option<i64>,
@@ -81,7 +82,7 @@ type Sql = (
     Nullable<Text>,
     BigInt,
     (BigInt, Text, BigInt, BigInt, Nullable<Text>),
-    (Text, BigInt, Nullable<BigInt>, Nullable<BigInt>, BigInt),
+    (Text, BigInt, BigInt, Nullable<BigInt>, Nullable<BigInt>, BigInt),
     Nullable<Text>,
     Nullable<BigInt>,
     BigInt,
@@ -90,8 +91,8 @@ type Sql = (
 
 const COLUMNS: &str = "SELECT id, scope, description, method, endpoint_url, authorization_header, \
      events, subject_format, status, status_since, status_cause, status_reason, version, position, \
-     acked, missed, refused, last_refusal, head, attempts, failing_since, last_success, next_at, \
-     verification, verified_at, created, modified FROM ssf_stream";
+     acked, missed, refused, last_refusal, head, attempts, refusals, failing_since, last_success, \
+     next_at, verification, verified_at, created, modified FROM ssf_stream";
 
 /// What a process looks at to find streams that there is something to do for.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -130,8 +131,9 @@ impl Tx<'_> {
         self.execute(
             "INSERT INTO ssf_stream (id, scope, description, method, endpoint_url, \
              authorization_header, events, subject_format, status, status_since, version, position, \
-             acked, missed, refused, head, attempts, next_at, runner, lease, created, modified) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '[]', 0, 0, '', 0, 0, '', 0, ?, ?)",
+             acked, missed, refused, head, attempts, refusals, next_at, runner, lease, served, \
+             created, modified) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, '[]', 0, 0, '', 0, 0, 0, '', 0, 0, ?, ?)",
             &[
                 Bind::Text(&row.id),
                 Bind::Text(&row.scope),
@@ -174,14 +176,15 @@ impl Tx<'_> {
         )
     }
 
-    /// What an operator has changed. Whoever delivers has lost the lease, and begins anew.
+    /// What an operator has changed, but for verifications. Whoever delivers has lost the lease, and
+    /// begins anew.
     pub fn stream_update(&mut self, row: &StreamRow) -> Result<(), StoreError> {
         self.execute(
             "UPDATE ssf_stream SET scope = ?, description = ?, method = ?, endpoint_url = ?, \
              authorization_header = ?, events = ?, subject_format = ?, status = ?, \
              status_since = ?, status_cause = ?, status_reason = ?, version = version + 1, \
-             position = ?, acked = ?, last_refusal = ?, attempts = ?, failing_since = ?, \
-             next_at = ?, verification = ?, verified_at = ?, runner = '', lease = 0, modified = ? \
+             position = ?, acked = ?, last_refusal = ?, attempts = ?, refusals = ?, \
+             failing_since = ?, next_at = ?, runner = '', lease = 0, modified = ? \
              WHERE id = ?",
             &[
                 Bind::Text(&row.scope),
@@ -199,13 +202,21 @@ impl Tx<'_> {
                 Bind::Text(&row.place.acked),
                 Bind::OptText(row.place.last_refusal.as_deref()),
                 Bind::Int(row.health.attempts),
+                Bind::Int(row.health.refusals),
                 Bind::OptInt(row.health.failing_since),
                 Bind::Int(row.health.next_at),
-                Bind::OptText(row.verification.as_deref()),
-                Bind::OptInt(row.verified_at),
                 Bind::Int(row.modified),
                 Bind::Text(&row.id),
             ],
+        )?;
+        Ok(())
+    }
+
+    /// Asks for a verification. Whoever delivers keeps the lease.
+    pub fn stream_verify(&mut self, id: &str, asked: &str, now: i64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE ssf_stream SET verification = ?, verified_at = ? WHERE id = ?",
+            &[Bind::Text(asked), Bind::Int(now), Bind::Text(id)],
         )?;
         Ok(())
     }
@@ -218,11 +229,15 @@ impl Tx<'_> {
 
     /// The organization is no more: streams of it alone end, others go on without it.
     pub fn stream_forget_organization(&mut self, organization: &str) -> Result<(), StoreError> {
-        for (id, scope) in self.stream_scopes()? {
+        let named = self.dialect.pick(
+            "instr(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id",
+            // The scope that is written is made of the one that is read.
+            "strpos(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id FOR NO KEY UPDATE",
+        );
+        let text = format!("SELECT id, scope FROM ssf_stream WHERE {named}");
+        let binds = [Bind::Text(organization)];
+        for (id, scope) in self.rows::<(Text, Text), (String, String)>(&text, &binds)? {
             let rest: Vec<&str> = scope.split(',').filter(|id| *id != organization).collect();
-            if rest.join(",") == scope {
-                continue;
-            }
             // An empty scope would be that of all organizations.
             if rest.is_empty() {
                 self.stream_delete(&id)?;
@@ -237,11 +252,11 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Streams that this server sends to.
+    /// Streams that this server sends to, the one first that was served longest ago.
     pub fn stream_pushed(&mut self) -> Result<Vec<PushedStream>, StoreError> {
         self.rows::<(Text, Text, Nullable<Text>, BigInt, BigInt, BigInt, Nullable<Text>), _>(
             "SELECT id, scope, events, position, next_at, lease, verification FROM ssf_stream \
-             WHERE method = 'push' AND status = 'enabled' ORDER BY id",
+             WHERE method = 'push' AND status = 'enabled' ORDER BY served, id",
             &[],
         )
     }
@@ -255,9 +270,9 @@ impl Tx<'_> {
         lease: i64,
     ) -> Result<Option<StreamRow>, StoreError> {
         let taken = self.execute(
-            "UPDATE ssf_stream SET runner = ?, lease = ? WHERE id = ? AND lease <= ? \
+            "UPDATE ssf_stream SET runner = ?, lease = ?, served = ? WHERE id = ? AND lease <= ? \
              AND method = 'push' AND status = 'enabled'",
-            &[Bind::Text(runner), Bind::Int(lease), Bind::Text(id), Bind::Int(now)],
+            &[Bind::Text(runner), Bind::Int(lease), Bind::Int(now), Bind::Text(id), Bind::Int(now)],
         )?;
         if taken == 0 { Ok(None) } else { self.stream_get(id) }
     }
@@ -268,34 +283,36 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether the runner still has the stream as it was when it took it.
+    /// The verification that was asked for; nothing when the runner no longer has the stream as it was
+    /// when it took it.
     pub fn stream_held(
         &mut self,
         id: &str,
         runner: &str,
         version: i64,
-    ) -> Result<bool, StoreError> {
-        let found = self.row::<BigInt, i64>(
-            "SELECT version FROM ssf_stream WHERE id = ? AND runner = ? AND version = ?",
+    ) -> Result<Option<Option<String>>, StoreError> {
+        self.row::<Nullable<Text>, Option<String>>(
+            "SELECT verification FROM ssf_stream WHERE id = ? AND runner = ? AND version = ?",
             &[Bind::Text(id), Bind::Text(runner), Bind::Int(version)],
-        )?;
-        Ok(found.is_some())
+        )
     }
 
     /// Stores what a runner has done, unless the stream is no longer its own or stands elsewhere than it
-    /// was left at `from`; false then.
+    /// was left at `from`; false then. `verified` is the verification that is done; another one that was
+    /// asked for meanwhile stays.
     pub fn stream_save(
         &mut self,
         row: &StreamRow,
         runner: &str,
         from: i64,
         lease: i64,
+        verified: &str,
     ) -> Result<bool, StoreError> {
         let (place, health) = (&row.place, &row.health);
         let saved = self.execute(
             "UPDATE ssf_stream SET position = ?, acked = ?, missed = ?, refused = ?, \
-             last_refusal = ?, head = ?, attempts = ?, failing_since = ?, last_success = ?, \
-             next_at = ?, verification = ?, status = ?, status_since = ?, status_cause = ?, \
+             last_refusal = ?, head = ?, attempts = ?, refusals = ?, failing_since = ?, \
+             last_success = ?, next_at = ?, verification = NULLIF(verification, ?), status = ?, status_since = ?, status_cause = ?, \
              status_reason = ?, lease = ? \
              WHERE id = ? AND runner = ? AND version = ? AND position = ?",
             &[
@@ -306,10 +323,11 @@ impl Tx<'_> {
                 Bind::OptText(place.last_refusal.as_deref()),
                 Bind::Text(&health.head),
                 Bind::Int(health.attempts),
+                Bind::Int(health.refusals),
                 Bind::OptInt(health.failing_since),
                 Bind::OptInt(health.last_success),
                 Bind::Int(health.next_at),
-                Bind::OptText(row.verification.as_deref()),
+                Bind::Text(verified),
                 Bind::Text(&row.status),
                 Bind::Int(row.status_since),
                 Bind::OptText(row.status_cause.as_deref()),

@@ -27,9 +27,10 @@ CREATE TABLE ssf_stream (
     -- Tokens that the receiver has refused for good, and the last one (sealed).
     refused        BIGINT  NOT NULL,
     last_refusal   TEXT,
-    -- The token that failed last, and how often.
+    -- The token that failed last, how often, and how often of that its receiver called it invalid.
     head           TEXT    NOT NULL,
     attempts       BIGINT  NOT NULL,
+    refusals       BIGINT  NOT NULL,
     failing_since  BIGINT,
     last_success   BIGINT,
     next_at        BIGINT  NOT NULL,
@@ -38,6 +39,8 @@ CREATE TABLE ssf_stream (
     verified_at    BIGINT,
     runner         TEXT    NOT NULL,
     lease          BIGINT  NOT NULL,
+    -- When a runner has taken it last.
+    served         BIGINT  NOT NULL,
     created        BIGINT  NOT NULL,
     modified       BIGINT  NOT NULL
 ) WITHOUT ROWID;

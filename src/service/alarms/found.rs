@@ -81,6 +81,27 @@ pub(super) fn stopped(row: StoppedRow) -> Alarm {
     }
 }
 
+pub(super) fn paused(row: StoppedRow) -> Alarm {
+    let only = Some(row.scope).filter(|scope| !scope.is_empty() && !scope.contains(','));
+    Alarm {
+        place: Place { directory_key: 0, directory_id: None, organization_id: only },
+        kind: AlarmKind::StreamPaused,
+        message: format!(
+            "The stream {} of Security Event Tokens is paused: {} Sessions are not revoked. It keeps its \
+             place: mend the receiver, then enable the stream before its events are too old.",
+            row.id, row.reason
+        ),
+        detail: json!({
+            "endpoint_url": row.url,
+            "status": row.state,
+            "reason": row.reason,
+            "since": instant_text(row.since),
+        }),
+        subject: row.id,
+        level: 0,
+    }
+}
+
 /// An alarm for each attribute that somebody lacks, by what is stored of their faults.
 pub(super) fn lacking(row: &FaultyRow, faults: &[String]) -> Vec<Alarm> {
     let mut users: BTreeMap<String, (usize, usize)> = BTreeMap::new();

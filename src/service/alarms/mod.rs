@@ -40,18 +40,21 @@ pub enum AlarmKind {
     RunFailed,
     /// A webhook endpoint has been paused or disabled, and not by an operator.
     EndpointPaused,
+    /// A stream of Security Event Tokens has been paused because its receiver accepts nothing.
+    StreamPaused,
     /// Users lack an attribute that the app requires.
     AttributeMissing,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Brake,
         Self::DirectorySilent,
         Self::TokenExpiring,
         Self::RunHeld,
         Self::RunFailed,
         Self::EndpointPaused,
+        Self::StreamPaused,
         Self::AttributeMissing,
     ];
 
@@ -63,6 +66,7 @@ impl AlarmKind {
             Self::RunHeld => "run_held",
             Self::RunFailed => "run_failed",
             Self::EndpointPaused => "endpoint_paused",
+            Self::StreamPaused => "stream_paused",
             Self::AttributeMissing => "attribute_missing",
         }
     }

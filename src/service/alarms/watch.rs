@@ -3,7 +3,7 @@
 //! Every process looks. Each alarm is raised and resolved by one unit of its own, and the database lets
 //! one of them through.
 
-use super::found::{DAY_MS, ending, lacking, silence, stopped};
+use super::found::{DAY_MS, ending, lacking, paused, silence, stopped};
 use super::{Alarm, AlarmKind, replace, resolve};
 use crate::service::brake::{self, BrakeMode};
 use crate::service::policy::Policies;
@@ -32,6 +32,7 @@ impl Service {
         self.watch_credentials().await?;
         self.watch_brakes().await?;
         self.watch_endpoints().await?;
+        self.watch_streams().await?;
         self.watch_attributes().await?;
         self.prune_alarms().await?;
         self.measure_alarms().await
@@ -180,6 +181,27 @@ impl Service {
             let more = found.len() >= usize::try_from(ROWS).unwrap_or(usize::MAX);
             for row in found {
                 self.raise_alarm(stopped(row), now).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The same of streams.
+    async fn watch_streams(&self) -> Result<(), ServiceError> {
+        let now = self.clock.now_ms();
+        self.resolve_alarms(AlarmKind::StreamPaused, |tx, row| {
+            Ok(!tx.is_stream_failing(&row.subject)?)
+        })
+        .await?;
+        loop {
+            let found: Result<Vec<StoppedRow>, StoreError> =
+                self.store.get("failing_streams", move |tx| tx.failing_streams(ROWS)).await;
+            let found = found?;
+            let more = found.len() >= usize::try_from(ROWS).unwrap_or(usize::MAX);
+            for row in found {
+                self.raise_alarm(paused(row), now).await?;
             }
             if !more {
                 return Ok(());

@@ -21,7 +21,7 @@ use crate::event::set::stream_updated;
 use crate::outbound::{Posted, Session};
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
-use crate::store::stream::StreamRow;
+use crate::store::stream::{StreamHealth, StreamRow};
 
 /// How long a stream is served before others get its place.
 const TURN: Duration = Duration::from_secs(5);
@@ -67,6 +67,8 @@ struct Lane {
     session: Session,
     authorization: Option<String>,
     acked: BTreeSet<String>,
+    /// The verification that was pushed last, as it was asked for; empty before.
+    verified: String,
     begun: Stopwatch,
     saved: Stopwatch,
 }
@@ -109,6 +111,7 @@ impl Service {
             session: self.streams.outbound.session(self.streams.timeout),
             authorization,
             acked: acked(&row.place),
+            verified: String::new(),
             stored: row.place.position,
             row,
             runner,
@@ -124,11 +127,7 @@ impl Lane {
         loop {
             let Some(window) = self.window().await? else { return Ok(()) };
             let key = self.service.signing_key(&window.keys)?;
-            let step = match self.verify(&key).await? {
-                Step::Onward => self.push_window(&window, &key).await?,
-                other => other,
-            };
-            match step {
+            match self.push_window(&window, &key).await? {
                 Step::Stop => return Ok(()),
                 Step::Onward if window.more && !self.is_over() => {}
                 Step::Onward | Step::Over => break,
@@ -155,7 +154,7 @@ impl Lane {
             .service
             .store
             .read("stream_page", move |tx| {
-                if !tx.stream_held(&row.id, &runner, row.version)? {
+                if tx.stream_held(&row.id, &runner, row.version)?.is_none() {
                     return Ok(None);
                 }
                 Ok(Some(page(tx, &row, row.place.position, now)?))
@@ -167,14 +166,34 @@ impl Lane {
         }
     }
 
-    /// Pushes the verification that was asked for, once: who has missed it asks again.
-    async fn verify(&mut self, key: &Arc<SigningKey>) -> Result<Step, ServiceError> {
+    /// Sees before each attempt that the stream is still this lane's, as it was: what an operator has taken
+    /// out of it is not sent any more. Pushes the verification that was asked for, once: who has missed it
+    /// asks again.
+    async fn check(&mut self, key: &Arc<SigningKey>) -> Result<Step, ServiceError> {
+        let (id, runner, version) = (self.row.id.clone(), self.runner.clone(), self.row.version);
+        let held: Result<Option<Option<String>>, StoreError> = self
+            .service
+            .store
+            .get("stream_held", move |tx| tx.stream_held(&id, &runner, version))
+            .await;
+        let Some(asked) = held? else { return Ok(Step::Stop) };
+        match asked.filter(|asked| *asked != self.verified) {
+            Some(asked) => self.verify(asked, key).await,
+            None => Ok(Step::Onward),
+        }
+    }
+
+    async fn verify(&mut self, asked: String, key: &Arc<SigningKey>) -> Result<Step, ServiceError> {
+        self.verified.clone_from(&asked);
+        self.row.verification = Some(asked);
         let Some(token) = self.service.stream_verification(&self.row) else {
             return Ok(Step::Onward);
         };
-        self.row.verification = None;
         match self.attempt(&token, key).await {
-            Outcome::Accepted => self.accepted(&token),
+            Outcome::Accepted => {
+                self.service.streams.metrics.verified(Method::Push);
+                self.accepted();
+            }
             Outcome::Invalid(error) => self.refuse(&token, &error),
             Outcome::Failed(description, _) => {
                 let err = "verification".to_owned();
@@ -192,16 +211,24 @@ impl Lane {
         window: &Window,
         key: &Arc<SigningKey>,
     ) -> Result<Step, ServiceError> {
+        settle(&mut self.row.place, &mut self.acked, window);
+        self.forget_failures(window);
         // A verification does not wait for the next try; tokens do.
+        if let Step::Stop = self.check(key).await? {
+            return Ok(Step::Stop);
+        }
         if self.now() < self.row.health.next_at {
             return Ok(Step::Over);
         }
-        settle(&mut self.row.place, &mut self.acked, window);
+        let mut is_checked = true;
         for token in &window.waiting {
             if self.acked.contains(&token.set.jti) || token.position <= self.row.place.position {
                 continue;
             }
             if self.saved.elapsed() >= SAVE_EVERY && !self.keep().await? {
+                return Ok(Step::Stop);
+            }
+            if !std::mem::take(&mut is_checked) && self.check(key).await? == Step::Stop {
                 return Ok(Step::Stop);
             }
             match self.push(token, key).await? {
@@ -215,24 +242,39 @@ impl Lane {
         Ok(Step::Onward)
     }
 
+    /// What failed may be gone: acknowledged, pruned, or not selected any more. Then its failures say nothing
+    /// of what comes next.
+    fn forget_failures(&mut self, window: &Window) {
+        let mut waiting = window.waiting.iter();
+        let next = waiting.find(|token| !self.acked.contains(&token.set.jti));
+        if next.is_none_or(|token| token.set.jti != self.row.health.head) {
+            let last_success = self.row.health.last_success;
+            self.row.health = StreamHealth { last_success, ..StreamHealth::default() };
+        }
+    }
+
     /// Pushes a token once.
     async fn push(&mut self, token: &Waiting, key: &Arc<SigningKey>) -> Result<Step, ServiceError> {
         if self.row.health.head != token.set.jti {
-            // Attempts are those of one token.
-            (self.row.health.head, self.row.health.attempts) = (token.set.jti.clone(), 0);
+            // Attempts and refusals are those of one token.
+            let health = &mut self.row.health;
+            (health.attempts, health.refusals) = (0, 0);
+            health.head.clone_from(&token.set.jti);
         }
         let outcome = self.attempt(token, key).await;
         let now = self.now();
         let asked = match outcome {
             Outcome::Accepted => {
-                self.accepted(token);
+                self.service.streams.metrics.acknowledged(Method::Push, token.at, now);
+                self.accepted();
                 self.acked.insert(token.set.jti.clone());
                 return Ok(Step::Onward);
             }
             Outcome::Invalid(error) => {
                 // It answers, and takes what is valid.
                 self.row.health.failing_since = None;
-                if self.row.health.attempts + 1 >= REFUSALS {
+                self.row.health.refusals += 1;
+                if self.row.health.refusals >= REFUSALS {
                     self.refuse(token, &error);
                     self.acked.insert(token.set.jti.clone());
                     (self.row.health.attempts, self.row.health.next_at) = (0, 0);
@@ -260,9 +302,8 @@ impl Lane {
     }
 
     /// The receiver has taken a token.
-    fn accepted(&mut self, token: &Waiting) {
+    fn accepted(&mut self) {
         let now = self.now();
-        self.service.streams.metrics.acknowledged(Method::Push, token.at, now);
         let health = &mut self.row.health;
         (health.attempts, health.failing_since, health.next_at) = (0, None, 0);
         health.last_success = Some(now);
@@ -323,10 +364,13 @@ impl Lane {
         // A stream that is let go has no lease, and one that has is looked after when it ends.
         let lease = if lease <= self.now() { 0 } else { lease };
         let (row, runner, from) = (self.row.clone(), self.runner.clone(), self.stored);
+        let verified = self.verified.clone();
         let stored: Result<bool, StoreError> = self
             .service
             .store
-            .write("stream_progress", move |tx| tx.stream_save(&row, &runner, from, lease))
+            .write("stream_progress", move |tx| {
+                tx.stream_save(&row, &runner, from, lease, &verified)
+            })
             .await;
         (self.saved, self.stored) = (Stopwatch::start(), self.row.place.position);
         Ok(stored?)

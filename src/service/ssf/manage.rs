@@ -172,10 +172,13 @@ fn check_room(tx: &mut Tx<'_>, scope: &str) -> Result<(), ServiceError> {
     Err(AdminError::new(409, "too_many_streams", message).into())
 }
 
-/// Failures of before do not count any more.
-fn renew(row: &mut StreamRow) {
-    let last_success = row.health.last_success;
-    row.health = StreamHealth { last_success, ..StreamHealth::default() };
+/// What a change takes from those who deliver meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Taken {
+    /// Failures of before do not count any more.
+    failures: bool,
+    /// The status is the operator's, whatever it has become.
+    status: bool,
 }
 
 impl Service {
@@ -205,7 +208,8 @@ impl Service {
         Ok(())
     }
 
-    fn set_delivery(&self, row: &mut StreamRow, delivery: &Delivery) -> Result<(), AdminError> {
+    /// True when failures of before say nothing of what is tried now.
+    fn set_delivery(&self, row: &mut StreamRow, delivery: &Delivery) -> Result<bool, AdminError> {
         let url = delivery.endpoint_url.as_deref();
         match delivery.method.as_str() {
             POLL => {
@@ -220,7 +224,7 @@ impl Service {
                 }
                 (row.method, row.endpoint_url) = ("poll".to_owned(), None);
                 row.authorization_header = None;
-                Ok(())
+                Ok(true)
             }
             PUSH => {
                 let field = "delivery.endpoint_url";
@@ -228,9 +232,9 @@ impl Service {
                 bounded(field, url, MAX_URL_BYTES)?;
                 self.streams.outbound.check(url).map_err(|fault| invalid(field, fault))?;
                 // A header goes nowhere but where it was meant for.
-                if row.endpoint_url.as_deref() != Some(url) {
+                let is_other = row.endpoint_url.as_deref() != Some(url);
+                if is_other {
                     row.authorization_header = None;
-                    renew(row);
                 }
                 if let Some(header) = &delivery.authorization_header {
                     let field = "delivery.authorization_header";
@@ -242,7 +246,8 @@ impl Service {
                     row.authorization_header = Some(sealed);
                 }
                 (row.method, row.endpoint_url) = ("push".to_owned(), Some(url.to_owned()));
-                Ok(())
+                // A header that is sent is one that was mended.
+                Ok(is_other || delivery.authorization_header.is_some())
             }
             other => {
                 let other: String = other.chars().take(80).collect();
@@ -252,22 +257,24 @@ impl Service {
         }
     }
 
-    /// Makes the row what the receiver wants, but for whose events it gets.
+    /// Makes the row what the receiver wants, but for whose events it gets. True when failures of before say
+    /// nothing of what is tried now.
     fn set_stream(
         &self,
         row: &mut StreamRow,
         request: &StreamRequest,
         absent: Absent,
-    ) -> Result<(), AdminError> {
+    ) -> Result<bool, AdminError> {
         self.check_own(row, request)?;
-        match &request.delivery {
+        let is_new = match &request.delivery {
             Some(delivery) => self.set_delivery(row, delivery)?,
             None if absent == Absent::Default => {
                 (row.method, row.endpoint_url) = ("poll".to_owned(), None);
                 row.authorization_header = None;
+                true
             }
-            None => {}
-        }
+            None => false,
+        };
         match (&request.events_requested, absent) {
             (Some(Some(uris)), _) => {
                 if uris.len() > MAX_EVENTS || uris.iter().any(|uri| uri.len() > MAX_URL_BYTES) {
@@ -299,10 +306,10 @@ impl Service {
                 invalid("subject_format", message)
             })?,
             (None, Absent::Default) => SubjectFormat::IssSub,
-            (None, Absent::Stays) => return Ok(()),
+            (None, Absent::Stays) => return Ok(is_new),
         };
         row.subject_format = format.as_str().to_owned();
-        Ok(())
+        Ok(is_new)
     }
 
     /// Makes a stream. It gets what happens from now on.
@@ -404,25 +411,23 @@ impl Service {
         let id = id.ok_or_else(|| invalid("stream_id", "name the stream that is meant."))?;
         let before = self.stream_row(access, &id).await?;
         let mut row = before.clone();
-        self.set_stream(&mut row, &request, absent)?;
+        let failures = self.set_stream(&mut row, &request, absent)?;
         if let Some(wanted) = request.organization_ids {
             row.scope = scope(access, wanted)?;
         }
-        if row.scope != before.scope {
-            // What a receiver has said of others is not for those who see the stream now.
-            row.place.last_refusal = None;
-        }
         row.modified = self.clock.now_ms();
-        let changed = self.stream_store_change(before, row).await?;
+        let taken = Taken { failures, ..Taken::default() };
+        let changed = self.stream_store_change(before, row, taken).await?;
         Ok(self.stream_view(changed))
     }
 
-    /// Stores a change by an operator, unless another one came before it. How far the stream has got
-    /// meanwhile stays.
+    /// Stores a change by an operator, unless another one came before it. What those who deliver have stored
+    /// since `before` was read stays, but for what is taken.
     async fn stream_store_change(
         &self,
         before: StreamRow,
         row: StreamRow,
+        taken: Taken,
     ) -> Result<StreamRow, ServiceError> {
         let changed: StreamRow = self
             .store
@@ -432,17 +437,33 @@ impl Service {
                     let message = "Another request has changed this stream; try again.";
                     return Err(AdminError::new(409, "stream_changed", message).into());
                 }
-                let mut row = row.clone();
-                if row.place == before.place {
-                    row.place = stored.place;
-                } else {
-                    row.place =
-                        StreamPlace { last_refusal: row.place.last_refusal, ..stored.place };
+                let mut row = StreamRow {
+                    place: stored.place,
+                    verification: stored.verification,
+                    verified_at: stored.verified_at,
+                    ..row.clone()
+                };
+                row.health = match taken.failures {
+                    true => {
+                        let last_success = stored.health.last_success;
+                        StreamHealth { last_success, ..StreamHealth::default() }
+                    }
+                    false => stored.health,
+                };
+                if !taken.status {
+                    row.status.clone_from(&stored.status);
+                    (row.status_cause, row.status_reason) =
+                        (stored.status_cause, stored.status_reason);
+                }
+                if row.status == stored.status {
+                    row.status_since = stored.status_since;
                 }
                 if row.scope != before.scope {
                     row.scope = existing(tx, &row.scope, Origin::Named)?;
+                    // What a receiver has said of others is not for those who see the stream now.
+                    row.place.last_refusal = None;
                 }
-                if before.status == "disabled" && row.status != "disabled" {
+                if stored.status == "disabled" && row.status != "disabled" {
                     // What happens while a stream is disabled is not kept for it (SSF 1.0 §8.1.2).
                     row.place.position = tx.log_position()?;
                     row.place.acked = "[]".to_owned();
@@ -499,15 +520,13 @@ impl Service {
         let reason = request.reason.filter(|reason| !reason.is_empty());
         bounded("reason", reason.as_deref().unwrap_or_default(), MAX_DESCRIPTION_BYTES)?;
         let now = self.clock.now_ms();
-        if row.status != request.status {
-            row.status_since = now;
-        }
+        row.status_since = now;
         let is_enabled = request.status == "enabled";
         row.status_cause = (!is_enabled).then(|| "operator".to_owned());
         (row.status, row.status_reason, row.modified) = (request.status, reason, now);
         // Who enables a stream wants it tried at once, also one that was enabled all the time.
-        renew(&mut row);
-        let changed = self.stream_store_change(before, row).await?;
+        let taken = Taken { failures: true, status: true };
+        let changed = self.stream_store_change(before, row, taken).await?;
         self.stream_status(access, &changed.id).await
     }
 
@@ -520,20 +539,26 @@ impl Service {
         if let Some(state) = &request.state {
             bounded("state", state, MAX_STATE_BYTES)?;
         }
-        let before = self.stream_row(access, &request.stream_id).await?;
         let now = self.clock.now_ms();
-        let again = before.verified_at.map(|at| at + MIN_VERIFICATION_INTERVAL * 1_000);
-        if again.is_some_and(|again| now < again) {
-            let message = format!(
-                "A stream may be verified every {MIN_VERIFICATION_INTERVAL} seconds \
-                 (min_verification_interval)."
-            );
-            return Err(AdminError::new(429, "too_many_requests", message).into());
-        }
-        let mut row = before.clone();
-        row.verification = Some(json!({"at": now, "state": request.state}).to_string());
-        row.verified_at = Some(now);
-        self.stream_store_change(before, row).await?;
+        let asked = json!({"at": now, "state": request.state}).to_string();
+        let (id, access) = (request.stream_id, access.clone());
+        self.store
+            .write("stream_verify", move |tx| {
+                let row = tx.stream_lock(&id)?.filter(|row| reaches(&access, &row.scope));
+                let row = row.ok_or_else(missing)?;
+                let again = row.verified_at.map(|at| at + MIN_VERIFICATION_INTERVAL * 1_000);
+                if again.is_some_and(|again| now < again) {
+                    let message = format!(
+                        "A stream may be verified every {MIN_VERIFICATION_INTERVAL} seconds \
+                         (min_verification_interval)."
+                    );
+                    return Err(AdminError::new(429, "too_many_requests", message).into());
+                }
+                // Whoever delivers goes on: what it has sent would be sent again otherwise.
+                Ok::<_, ServiceError>(tx.stream_verify(&id, &asked, now)?)
+            })
+            .await?;
+        self.streams.changed.notify_waiters();
         Ok(())
     }
 }

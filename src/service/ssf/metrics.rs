@@ -97,9 +97,14 @@ impl StreamMetrics {
 
     /// A token is acknowledged that tells of something that happened at `at`.
     pub(super) fn acknowledged(&self, method: Method, at: i64, now: i64) {
-        self.count(method, "acknowledged");
+        self.verified(method);
         let ms = u32::try_from(now.saturating_sub(at).max(0)).unwrap_or(u32::MAX);
         self.seconds.observe(f64::from(ms) / 1_000.0);
+    }
+
+    /// A token is acknowledged that no identity provider has asked for.
+    pub(super) fn verified(&self, method: Method) {
+        self.count(method, "acknowledged");
     }
 
     pub(super) fn refused(&self, method: Method) {

@@ -12,6 +12,7 @@ mod manage;
 mod metrics;
 mod poll;
 mod run;
+mod signed;
 mod subject;
 mod view;
 mod window;
@@ -23,12 +24,14 @@ pub use poll::{PollAnswer, PollRequest};
 pub use subject::SubjectRequest;
 pub use view::{Configuration, StatusView, StreamView};
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 
+use self::signed::Signed;
 use super::error::AdminError;
 use super::webhook::{FIRST_RETRY_MS, TIMEOUT};
 use super::{ApiAccess, Service, ServiceError};
@@ -39,6 +42,12 @@ use crate::store::stream::StreamRow;
 
 /// Streams that one process pushes at the same time.
 const LANES: usize = 16;
+
+/// Requests that wait for tokens of one stream at the same time.
+const MOST_WAITING: usize = 10;
+
+/// Polls whose tokens are signed at the same time: the other processors are for other work.
+const SIGNERS: usize = 2;
 
 /// Seconds between two verifications of a stream, at least.
 const MIN_VERIFICATION_INTERVAL: i64 = 5;
@@ -63,12 +72,18 @@ pub struct Streams {
     seal: Seal,
     key_seal: Seal,
     lanes: Arc<Semaphore>,
-    /// Streams that this process pushes at the moment.
-    busy: Mutex<BTreeSet<String>>,
+    /// Streams that this process pushes at the moment, with their scopes.
+    busy: Mutex<BTreeMap<String, String>>,
     /// Told when a receiver has changed something.
     changed: Notify,
     /// The key that has signed last, opened.
     signing: Mutex<Option<Arc<SigningKey>>>,
+    signers: Arc<Semaphore>,
+    signed: Arc<Signed>,
+    /// How many requests wait for tokens of a stream.
+    waiting: Mutex<BTreeMap<String, usize>>,
+    /// The key set as it was read last, and when.
+    published: tokio::sync::Mutex<Option<(i64, Value)>>,
     pub metrics: StreamMetrics,
 }
 
@@ -84,6 +99,10 @@ impl Streams {
             busy: Mutex::default(),
             changed: Notify::new(),
             signing: Mutex::default(),
+            signers: Arc::new(Semaphore::new(SIGNERS)),
+            signed: Arc::default(),
+            waiting: Mutex::default(),
+            published: tokio::sync::Mutex::default(),
             metrics: StreamMetrics::default(),
         }
     }
@@ -93,8 +112,37 @@ impl Streams {
         Self { outbound, timeout, first_retry_ms, ..self }
     }
 
-    fn busy(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a request that waits for tokens of the stream; `None` when all are taken.
+    fn one_more(&self, id: &str) -> Option<OneMore<'_>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = waiting.entry(id.to_owned()).or_default();
+        if *count >= MOST_WAITING {
+            return None;
+        }
+        *count += 1;
+        Some(OneMore { streams: self, id: id.to_owned() })
+    }
+}
+
+/// A request that waits for tokens, as long as this lives.
+struct OneMore<'a> {
+    streams: &'a Streams,
+    id: String,
+}
+
+impl Drop for OneMore<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.streams.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting.get_mut(&self.id) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                waiting.remove(&self.id);
+            }
+        }
     }
 }
 

@@ -4,11 +4,13 @@
 //! within a window.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::MOST_WAITING;
 use super::metrics::Method;
 use super::window::{Waiting, Window, acked, page, settle};
 use crate::clock::Stopwatch;
@@ -118,12 +120,8 @@ impl Service {
         if named > 0 {
             self.stream_acknowledge(access, id, &request).await?;
         }
-        if most == 0 {
-            return Ok(PollAnswer { sets: Map::new(), more_available: false });
-        }
         let mut served = self.stream_served(access, id).await?;
-        if served.tokens.is_empty() && !request.return_immediately && served.row.status == "enabled"
-        {
+        if served.tokens.is_empty() && !request.return_immediately && most > 0 {
             served = self.stream_wait(access, id, served).await?;
             // A key that has ended meanwhile is handed nothing more.
             let access = self.still_open(bearer).await?;
@@ -135,10 +133,11 @@ impl Service {
     /// What is not acknowledged, the oldest first.
     async fn stream_served(&self, access: &ApiAccess, id: &str) -> Result<Served, ServiceError> {
         let row = self.stream_row(access, id).await?;
-        let window = self.stream_window_from(&row, row.place.position).await?;
         if row.status != "enabled" {
+            let window = Window::empty(row.place.position);
             return Ok(Served { tokens: Vec::new(), window, row });
         }
+        let window = self.stream_window_from(&row, row.place.position).await?;
         let known = acked(&row.place);
         let waiting = window.waiting.iter().filter(|token| !known.contains(&token.set.jti));
         let tokens = self.stream_verification(&row).into_iter().chain(waiting.cloned()).collect();
@@ -181,13 +180,21 @@ impl Service {
         Ok(stored?)
     }
 
-    /// Waits until something is there for the receiver, looking at what is new alone.
+    /// Waits until something is there for the receiver, looking at what is new alone; for as long as the stream
+    /// is not enabled, until it was changed.
     async fn stream_wait(
         &self,
         access: &ApiAccess,
         id: &str,
         served: Served,
     ) -> Result<Served, ServiceError> {
+        let _one = self.streams.one_more(id).ok_or_else(|| {
+            let message = format!(
+                "{MOST_WAITING} requests wait for tokens of this stream already; let these end, or ask \
+                 with \"returnImmediately\"."
+            );
+            AdminError::new(429, "too_many_readers", message)
+        })?;
         let _place = self.event_log.place().ok_or_else(|| {
             let message =
                 "As many readers wait for events as this process serves at a time; try again.";
@@ -197,6 +204,9 @@ impl Service {
         let row = served.row.clone();
         let (mut next, mut more) = (served.window.next, served.window.more);
         let news = async {
+            if row.status != "enabled" {
+                std::future::pending::<()>().await;
+            }
             loop {
                 if !more && positions.wait_for(|position| *position > next).await.is_err() {
                     return Ok::<(), ServiceError>(());
@@ -213,7 +223,8 @@ impl Service {
         while begun.elapsed() < WAIT {
             // Taken before the look, so that no change falls in between.
             let changed = self.streams.changed.notified();
-            if self.stream_row(access, id).await?.version != row.version {
+            let found = self.stream_row(access, id).await?;
+            if (found.version, &found.verification) != (row.version, &row.verification) {
                 break;
             }
             tokio::select! {
@@ -231,24 +242,25 @@ impl Service {
     }
 
     async fn stream_answer(&self, served: Served, most: usize) -> Result<PollAnswer, ServiceError> {
-        let more_available =
-            served.tokens.len() > most || (served.window.more && served.row.status == "enabled");
-        if served.tokens.is_empty() {
+        let more_available = served.tokens.len() > most || served.window.more;
+        if served.tokens.is_empty() || most == 0 {
             return Ok(PollAnswer { sets: Map::new(), more_available });
         }
         let key = self.signing_key(&served.window.keys)?;
         let tokens: Vec<Waiting> = served.tokens.into_iter().take(most).collect();
+        let failed = || AdminError::new(500, "not_signed", "The tokens could not be signed.");
+        let place = Arc::clone(&self.streams.signers).acquire_owned().await;
+        let (place, known) = (place.map_err(|_| failed())?, Arc::clone(&self.streams.signed));
         let signed = tokio::task::spawn_blocking(move || {
+            // Kept until it is done, also when nobody waits for it any more.
+            let _place = place;
             let signed = tokens.into_iter().map(|token| {
-                let text = key.sign(&token.set.claims)?;
+                let text = known.token(&key, &token.set.claims)?;
                 Some((token.set.jti, Value::String(text)))
             });
             signed.collect::<Option<Map<String, Value>>>()
         });
-        let sets =
-            signed.await.ok().flatten().ok_or_else(|| {
-                AdminError::new(500, "not_signed", "The tokens could not be signed.")
-            })?;
+        let sets = signed.await.ok().flatten().ok_or_else(failed)?;
         Ok(PollAnswer { sets, more_available })
     }
 
@@ -292,9 +304,14 @@ impl Service {
                 let wrong: BTreeSet<&str> =
                     errors.iter().map(|(token, _)| token.set.jti.as_str()).collect();
                 for token in waiting {
-                    match wrong.contains(token.set.jti.as_str()) {
-                        true => self.streams.metrics.refused(Method::Poll),
-                        false => self.streams.metrics.acknowledged(Method::Poll, token.at, now),
+                    let metrics = &self.streams.metrics;
+                    if wrong.contains(token.set.jti.as_str()) {
+                        metrics.refused(Method::Poll);
+                    } else if verification.as_ref().is_some_and(|own| own.set.jti == token.set.jti)
+                    {
+                        metrics.verified(Method::Poll);
+                    } else {
+                        metrics.acknowledged(Method::Poll, token.at, now);
                     }
                 }
                 return Ok(());

@@ -3,7 +3,7 @@
 //! A process reads each stretch of the log once, without its data, and goes to the streams that something
 //! in it may be for. The others are moved on now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Events looked at in one look.
 const NEWS: i64 = 500;
 
+/// Lanes that streams for the same organization have at a time, and those for all organizations: slow
+/// receivers of some leave room for the others.
+const SHARE: usize = LANES / 4;
+const SHARE_OF_ALL: usize = LANES / 2;
+
 /// How long a lease lasts beyond the longest request, in milliseconds.
 const LEASE_MS: i64 = 20_000;
 
@@ -37,6 +42,8 @@ struct Watch {
     seen: Option<i64>,
     /// Streams that something is for, up to that position.
     hot: BTreeMap<String, i64>,
+    /// Streams of the last look.
+    known: BTreeSet<String>,
     swept: Option<Stopwatch>,
     /// Whether there is a stream that is pushed.
     pushes: bool,
@@ -64,6 +71,31 @@ impl Streams {
     }
 }
 
+/// The streams that get a free lane, in the order of those that are due. `busy` has the scopes of those that
+/// have one.
+fn choose<'a>(
+    due: impl Iterator<Item = &'a PushedStream>,
+    busy: &BTreeMap<String, String>,
+    room: usize,
+) -> Vec<String> {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    for id in busy.values().flat_map(|scope| scope.split(',')) {
+        *taken.entry(id.to_owned()).or_default() += 1;
+    }
+    let mut chosen = Vec::new();
+    for stream in due.filter(|stream| !busy.contains_key(&stream.id)) {
+        let most = if stream.scope.is_empty() { SHARE_OF_ALL } else { SHARE };
+        let is_free = |id: &str| taken.get(id).is_none_or(|count| *count < most);
+        if chosen.len() < room && stream.scope.split(',').all(is_free) {
+            for id in stream.scope.split(',') {
+                *taken.entry(id.to_owned()).or_default() += 1;
+            }
+            chosen.push(stream.id.clone());
+        }
+    }
+    chosen
+}
+
 /// Whether an event is one that the stream may get something of.
 fn of(stream: &PushedStream) -> impl Fn(&&UserEvent) -> bool {
     let names = logged(&delivered(stream.events.as_deref()));
@@ -78,11 +110,16 @@ impl Watch {
     /// Notes for which streams there is something among the events, up to `end`.
     fn note(&mut self, streams: &[PushedStream], news: &[UserEvent], end: i64) {
         let is_due = self.swept.as_ref().is_none_or(|since| since.elapsed() >= SWEEP_EVERY);
-        if is_due || self.seen.is_none() {
+        let is_all = is_due || self.seen.is_none();
+        if is_all {
             self.swept = Some(Stopwatch::start());
-            let behind = streams.iter().filter(|stream| stream.position < end);
-            self.hot.extend(behind.map(|stream| (stream.id.clone(), end)));
         }
+        // What came while a stream was paused or polled was noted for nobody.
+        let behind = streams
+            .iter()
+            .filter(|stream| stream.position < end && (is_all || !self.known.contains(&stream.id)));
+        self.hot.extend(behind.map(|stream| (stream.id.clone(), end)));
+        self.known = streams.iter().map(|stream| stream.id.clone()).collect();
         if news.iter().any(|event| LOGGED.contains(&event.event.as_str())) {
             for stream in streams {
                 let last = news.iter().rev().find(of(stream));
@@ -177,10 +214,8 @@ impl Service {
         watch.note(&streams, &news, end);
         let (now, room) = (self.clock.now_ms(), self.streams.lanes.available_permits());
         let due: Vec<String> = {
-            let busy = self.streams.busy();
-            let free = streams.iter().filter(|stream| !busy.contains(&stream.id));
-            let due = free.filter(|stream| watch.is_due(stream, now)).take(room);
-            due.map(|stream| stream.id.clone()).collect()
+            let due = streams.iter().filter(|stream| watch.is_due(stream, now));
+            choose(due, &self.streams.busy(), room)
         };
         if due.is_empty() {
             return Ok(());
@@ -205,7 +240,7 @@ impl Service {
 
     async fn start_stream(self: &Arc<Self>, row: StreamRow, runner: String) {
         let Ok(place) = Arc::clone(&self.streams.lanes).acquire_owned().await else { return };
-        self.streams.busy().insert(row.id.clone());
+        self.streams.busy().insert(row.id.clone(), row.scope.clone());
         let busy = Busy { service: Arc::clone(self), id: row.id.clone() };
         let service = Arc::clone(self);
         tokio::spawn(async move {
@@ -252,6 +287,8 @@ mod tests {
     use super::*;
     use crate::event::set::DEACTIVATE;
 
+    const DELETED: &str = "dsync.user.deleted";
+
     fn stream(id: &str, scope: &str, position: i64) -> PushedStream {
         let (id, scope) = (id.to_owned(), scope.to_owned());
         PushedStream { id, scope, events: None, position, next_at: 0, lease: 0, verification: None }
@@ -288,6 +325,32 @@ mod tests {
         // Until they have got there.
         watch.note(&[stream("all", "", 12), stream("a", "org_a", 11)], &[], 12);
         assert_eq!(due(&watch), ["a"]);
+    }
+
+    #[test]
+    fn stream_that_was_paused_is_gone_to_at_once() {
+        let (mut watch, other) = (Watch::default(), stream("other", "", 10));
+        watch.note(&[other.clone(), stream("s", "", 10)], &[], 10);
+        watch.note(std::slice::from_ref(&other), &[event(11, DELETED, "org_a")], 11);
+        watch.note(&[other, stream("s", "", 10)], &[], 11);
+        assert_eq!(watch.hot.keys().collect::<Vec<_>>(), ["other", "s"]);
+    }
+
+    #[test]
+    fn no_organization_takes_the_lanes_of_others() {
+        let many = |scope: &'static str, count: usize| {
+            (0..count).map(move |number| stream(&format!("{scope}{number}"), scope, 0))
+        };
+        let streams: Vec<PushedStream> =
+            many("a", 10).chain(many("", 10)).chain(many("b", 1)).chain(many("a,c", 1)).collect();
+        let busy = BTreeMap::from([("a0".to_owned(), "a".to_owned())]);
+        let chosen = choose(streams.iter(), &busy, LANES);
+        let (all, a): (Vec<_>, Vec<_>) =
+            chosen.iter().filter(|id| *id != "b0").partition(|id| !id.starts_with('a'));
+        assert_eq!((all.len(), a.len()), (SHARE_OF_ALL, SHARE - 1));
+        assert!(chosen.iter().any(|id| id == "b0"));
+        // In their order, as far as there is room.
+        assert_eq!(choose(streams.iter(), &BTreeMap::new(), 2), ["a0", "a1"]);
     }
 
     #[test]

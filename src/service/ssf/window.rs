@@ -42,6 +42,13 @@ pub(super) struct Window {
     pub(super) keys: Vec<SigningKeyRow>,
 }
 
+impl Window {
+    /// Nothing, read from there.
+    pub(super) fn empty(next: i64) -> Self {
+        Self { waiting: Vec::new(), next, more: false, pruned: 0, keys: Vec::new() }
+    }
+}
+
 /// What of a window the database has.
 pub(super) struct Page {
     part: Part,

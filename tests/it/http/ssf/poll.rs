@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    CAEP, PROV, RISC, STREAMS, ids, person, poll, polled, receiver_key, set_active, status, stream,
-    uris, verified,
+    CAEP, PROV, RISC, STATUS, STREAMS, ids, person, poll, polled, receiver_key, set_active, status,
+    stream, uris, verified,
 };
 use crate::support::TestApp;
 
@@ -93,6 +93,11 @@ fn token_is_served_until_it_is_acknowledged_or_reported(app: &TestApp) {
     assert_eq!(left, [&all[0], &all[1], &all[3]].map(Clone::clone));
     let only = json!({"ack": [all[0]], "maxEvents": 0});
     assert!(poll(app, &id, only).is_empty());
+    let more = |body| {
+        let answer = app.api.post(&format!("{STREAMS}/{id}/poll"), body).expect(200).body;
+        answer["moreAvailable"] == true
+    };
+    assert!(more(json!({"maxEvents": 0})) && !more(json!({})));
     assert_eq!(
         ids(&poll(app, &id, json!({}))),
         all[1..2].iter().chain(&all[3..]).cloned().collect::<Vec<_>>()
@@ -212,6 +217,16 @@ fn receiver_that_waits_gets_what_happens_and_verifications(app: &TestApp) {
     assert_eq!((answer.status, &answer.body["code"]), (429, &json!("too_many_requests")));
     assert_eq!(ids(&poll(app, &id, json!({}))), ids(&sets));
     assert!(poll(app, &id, json!({"ack": ids(&sets)})).is_empty());
+    // A stream that is paused answers once it goes on.
+    let set = |status: &str| {
+        app.api.post(STATUS, json!({"stream_id": id, "status": status})).expect(200);
+    };
+    set("paused");
+    person(&app.scim, "bob@example.com");
+    app.settle_events();
+    assert!(poll(app, &id, json!({})).is_empty());
+    let sets = waits(&|| set("enabled"));
+    assert_eq!(uris(&sets), [format!("{PROV}:create:notice")]);
     // A key that reaches another organization alone does not even see it.
     let (other, _) = app.directory("scim.generic");
     let stranger = receiver_key(app, json!([other.organization_id]));

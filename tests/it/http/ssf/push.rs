@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{PROV, PUSH, STATUS, person, status, stream, uris, verified, wait_until};
+use super::{PROV, PUSH, STATUS, STREAMS, person, status, stream, uris, verified, wait_until};
 use crate::support::{Delivery, Receiver, Reply, TestApp};
 
 with_streams![
@@ -13,6 +13,9 @@ with_streams![
     token_that_failed_comes_again_as_it_was_before_later_ones,
     token_that_is_never_valid_holds_up_no_other,
     stream_that_fails_for_a_day_pauses_and_goes_on_when_resumed,
+    failures_of_a_token_that_is_gone_are_forgotten,
+    mended_header_is_tried_at_once,
+    verification_takes_the_stream_from_nobody,
     runner_that_lost_its_stream_stores_nothing,
 ];
 
@@ -54,6 +57,7 @@ fn tokens_are_pushed_in_order_with_what_the_receiver_expects(app: &TestApp) {
     let metrics = app.api.get("/metrics").expect(200).text;
     let line = "rollbook_ssf_sets_total{method=\"push\",outcome=\"acknowledged\"} 3";
     assert!(metrics.contains(line), "{metrics}");
+    assert!(metrics.contains("rollbook_ssf_seconds_count 2\n"), "{metrics}");
 }
 
 fn token_that_failed_comes_again_as_it_was_before_later_ones(app: &TestApp) {
@@ -82,14 +86,16 @@ fn token_that_is_never_valid_holds_up_no_other(app: &TestApp) {
     let receiver = Receiver::start();
     let refusal = json!({"err": "invalid_request", "description": "who is that"}).to_string();
     receiver.answer(move |delivery| match delivery.number {
-        0..5 => Reply { body: refusal.clone(), ..Reply::status(400) },
+        // An outage is no refusal.
+        0 => Reply::status(503),
+        1..6 => Reply { body: refusal.clone(), ..Reply::status(400) },
         _ => Reply::status(202),
     });
     let id = pushed(app, &receiver);
     for name in ["a@example.com", "b@example.com"] {
         person(&app.scim, name);
     }
-    for attempts in 1..5 {
+    for attempts in 1..6 {
         wait_until(app, &id, |shown| shown["attempts"] == attempts);
         app.clock.advance(Duration::from_secs(1 << (attempts - 1)));
     }
@@ -103,7 +109,7 @@ fn token_that_is_never_valid_holds_up_no_other(app: &TestApp) {
     );
     let sets = claims(app, &receiver.all());
     assert_eq!(last["jti"], sets[0]["jti"]);
-    assert_eq!(sets.len(), 6);
+    assert_eq!(sets.len(), 7);
 }
 
 fn stream_that_fails_for_a_day_pauses_and_goes_on_when_resumed(app: &TestApp) {
@@ -120,11 +126,79 @@ fn stream_that_fails_for_a_day_pauses_and_goes_on_when_resumed(app: &TestApp) {
     let told = verified(app, &all[2].body);
     let uri = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
     assert_eq!(told["events"][uri]["status"], "paused");
+    let alarms = || {
+        let service = Arc::clone(app.service());
+        app.wait(async move { service.watch_alarms().await }).expect("a look");
+        let found = app.api.get("/api/v1/alarms?kind=stream_paused").expect(200).body;
+        found["data"].as_array().expect("a list").clone()
+    };
+    let raised = alarms();
+    assert_eq!((raised.len(), &raised[0]["subject"]), (1, &json!(id)));
     receiver.answer(|_| Reply::status(202));
     app.api.post(STATUS, json!({"stream_id": id, "status": "enabled"})).expect(200);
+    assert_eq!(alarms(), Vec::<Value>::new());
     let got = receiver.wait_accepted(1);
     assert_eq!(uris(&claims(app, &got)), [format!("{PROV}:create:notice")]);
     wait_until(app, &id, |shown| shown["lag"] == 0);
+}
+
+fn failures_of_a_token_that_is_gone_are_forgotten(app: &TestApp) {
+    let receiver = Receiver::start();
+    receiver.answer(|_| Reply::status(503));
+    let id = pushed(app, &receiver);
+    person(&app.scim, "ada@example.com");
+    wait_until(app, &id, |shown| shown["attempts"] == 1);
+    let events = [format!("{PROV}:delete")];
+    app.api.patch(STREAMS, json!({"stream_id": id, "events_requested": events})).expect(200);
+    assert_eq!(status(app, &id)["attempts"], 1, "it was not asked to try again");
+    app.clock.advance(Duration::from_secs(1));
+    let shown = wait_until(app, &id, |shown| shown["attempts"] == 0);
+    assert_eq!((&shown["failing_since"], &shown["next_attempt_at"]), (&Value::Null, &Value::Null));
+    assert_eq!(receiver.all().len(), 1);
+}
+
+fn mended_header_is_tried_at_once(app: &TestApp) {
+    let receiver = Receiver::start();
+    receiver.answer(|delivery| {
+        let is_new = delivery.header("authorization") == "Bearer new";
+        Reply::status(if is_new { 202 } else { 401 })
+    });
+    let id = pushed(app, &receiver);
+    person(&app.scim, "ada@example.com");
+    wait_until(app, &id, |shown| shown["attempts"] == 1);
+    let delivery = json!({"method": PUSH, "endpoint_url": receiver.url,
+        "authorization_header": "Bearer new"});
+    app.api.patch(STREAMS, json!({"stream_id": id, "delivery": delivery})).expect(200);
+    receiver.wait_accepted(1);
+}
+
+fn verification_takes_the_stream_from_nobody(app: &TestApp) {
+    let id = pushed(app, &Receiver::start());
+    let now = app.clock.now_ms();
+    let unit = |verified: Option<String>| {
+        let (service, stream) = (Arc::clone(app.service()), id.clone());
+        let stored = app.wait(async move {
+            service
+                .store
+                .write("test", move |tx| {
+                    let row = tx.stream_get(&stream)?.expect("a stream");
+                    let (from, lease) = (row.place.position, now + 60_000);
+                    let is_saved = match &verified {
+                        None => tx.stream_claim(&stream, "run_1", now, lease)?.is_some(),
+                        Some(done) => tx.stream_save(&row, "run_1", from, lease, done)?,
+                    };
+                    let left = tx.stream_get(&stream)?.and_then(|row| row.verification);
+                    Ok::<_, rollbook::store::StoreError>((is_saved, left))
+                })
+                .await
+        });
+        stored.expect("a unit")
+    };
+    assert_eq!(unit(None), (true, None));
+    app.api.post("/ssf/verify", json!({"stream_id": id})).expect(204);
+    let (is_saved, asked) = unit(Some(String::new()));
+    assert!(is_saved && asked.is_some(), "the runner had not seen it");
+    assert_eq!(unit(asked), (true, None));
 }
 
 fn runner_that_lost_its_stream_stores_nothing(app: &TestApp) {
@@ -144,9 +218,9 @@ fn runner_that_lost_its_stream_stores_nothing(app: &TestApp) {
                 let second = claim("run_2", 101)?.expect("the lease is over");
                 let mut row = first;
                 row.place.position += 7;
-                let stale = tx.stream_save(&row, "run_1", row.place.position - 7, 0)?;
-                let elsewhere = tx.stream_save(&row, "run_2", row.place.position - 8, 0)?;
-                let own = tx.stream_save(&second, "run_2", second.place.position, 0)?;
+                let stale = tx.stream_save(&row, "run_1", row.place.position - 7, 0, "")?;
+                let elsewhere = tx.stream_save(&row, "run_2", row.place.position - 8, 0, "")?;
+                let own = tx.stream_save(&second, "run_2", second.place.position, 0, "")?;
                 Ok::<_, rollbook::store::StoreError>((held.is_none(), stale, elsewhere, own))
             })
             .await
