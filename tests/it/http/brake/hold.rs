@@ -22,7 +22,7 @@ on_both_databases![
     snapshot_and_digest_of_a_held_directory_are_409,
     tokens_wait_as_well,
     changed_mode_lets_nothing_go,
-    deleted_directory_ends_the_hold,
+    directory_that_holds_is_not_deleted,
     bulk_request_is_held_from_the_operation_that_is_too_much,
     released_events_are_not_pruned_by_the_age_of_the_change,
 ];
@@ -210,11 +210,14 @@ fn changed_mode_lets_nothing_go(app: &TestApp) {
     assert_eq!(found["held"]["events"], 2);
 }
 
-fn deleted_directory_ends_the_hold(app: &TestApp) {
+fn directory_that_holds_is_not_deleted(app: &TestApp) {
     let ids = users(app, &["a", "b"]);
     brake(app, tight());
     ids.iter().for_each(|id| set_active(app, id, false));
-    app.api.delete(&format!("/api/v1/directories/{}", app.directory.id)).expect(202);
+    let directory = format!("/api/v1/directories/{}", app.directory.id);
+    api_error(&app.api.delete(&directory), 409, "brake_holding");
+    app.api.post(&path(app, "/release"), json!({})).expect(200);
+    app.api.delete(&directory).expect(202);
     app.settle_events();
     let query = format!("/api/v1/events?directory_id={}&limit=1000", app.directory.id);
     let log = app.api.get(&query).expect(200);
@@ -225,7 +228,7 @@ fn deleted_directory_ends_the_hold(app: &TestApp) {
         .map(|event| event["event"].as_str().expect("text"))
         .collect();
     assert_eq!(names[names.len() - 2..], ["rollbook.alarm.resolved", "dsync.deleted"]);
-    assert_eq!(names.iter().filter(|name| **name == "dsync.user.updated").count(), 1);
+    assert_eq!(names.iter().filter(|name| **name == "dsync.user.updated").count(), 2);
     assert!(alarms(app, "state=raised").is_empty());
 }
 
