@@ -42,6 +42,7 @@ CREATE INDEX event_held_subject ON event_held (directory_key, resource_id, membe
 
 -- What an undo puts back. what is 'deleted' with the resource as it was, 'inactive' for a user who was
 -- active, 'manager' for a user whose manager went (doc is that member). failed says why it cannot be.
+-- given marks what came while events waited: it was not there before, so nothing puts it back.
 CREATE TABLE brake_note (
     directory_key BIGINT  NOT NULL,
     what          TEXT COLLATE "C"    NOT NULL CHECK (what IN ('deleted', 'inactive', 'manager')),
@@ -55,15 +56,17 @@ CREATE TABLE brake_note (
     suspended     BOOLEAN NOT NULL,
     groupless_since BIGINT,
     failed        TEXT,
+    given         BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (directory_key, what, id)
 );
 
--- Memberships that ended. silent says that no event told so, because the group went.
+-- Memberships that ended. silent says that no event told so, because the group went; given is as above.
 CREATE TABLE brake_member (
     directory_key BIGINT  NOT NULL,
     group_id      TEXT COLLATE "C"    NOT NULL,
     member_id     TEXT COLLATE "C"    NOT NULL,
     silent        BOOLEAN NOT NULL,
+    given         BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (directory_key, group_id, member_id)
 );
 

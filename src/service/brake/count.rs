@@ -11,7 +11,7 @@ use super::settings::{BrakeMode, Limits};
 use crate::service::alarms::{self, Alarm, AlarmKind, Place};
 use crate::service::record::Recorder;
 use crate::store::brake::{Brake, Taken};
-use crate::store::brake_note::Lost;
+use crate::store::brake_note::{Lost, Membership};
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
 
@@ -51,12 +51,22 @@ pub(in crate::service) fn excess(
 }
 
 impl Recorder<'_> {
-    /// A user who was active will not be any more.
-    pub(in crate::service) fn deactivates(
+    /// A user may become inactive, or active.
+    pub(in crate::service) fn switches(
         &mut self,
         tx: &mut Tx<'_>,
         row: &ResourceRow,
+        active: bool,
     ) -> Result<(), StoreError> {
+        match (row.active, active) {
+            (true, false) => self.deactivates(tx, row),
+            (false, true) => self.note_given(tx, Lost::Inactive, row.key),
+            _ => Ok(()),
+        }
+    }
+
+    /// A user who was active will not be any more.
+    fn deactivates(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
         let users = i64::from(row.app_state == AppState::Active);
         let taken = Taken { users, ..Taken::default() };
         self.takes_away(tx, taken, taken)?;
@@ -141,26 +151,39 @@ impl Recorder<'_> {
         }
     }
 
-    /// Notes memberships that end, while events wait.
+    /// Marks what a resource has got while events wait: an undo gives it to nobody who has lost it again.
+    fn note_given(&self, tx: &mut Tx<'_>, given: Lost, key: i64) -> Result<(), StoreError> {
+        match tx.holds(self.directory.key) {
+            true => tx.brake_note_given(self.directory.key, given, key),
+            false => Ok(()),
+        }
+    }
+
+    /// Marks a new resource, as above.
+    pub(in crate::service) fn note_new(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        self.note_given(tx, Lost::Deleted, row.key)?;
+        match row.resource_type.as_str() {
+            "User" => self.note_given(tx, Lost::Inactive, row.key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes memberships that end or have come, while events wait.
     pub(in crate::service) fn note_members(
         &self,
         tx: &mut Tx<'_>,
         group_key: i64,
         member_keys: &[i64],
-        telling: Telling,
+        noted: Membership,
     ) -> Result<(), StoreError> {
         let key = self.directory.key;
         match tx.holds(key) && !member_keys.is_empty() {
-            true => tx.brake_note_members(key, group_key, member_keys, telling == Telling::Silent),
+            true => tx.brake_note_members(key, group_key, member_keys, noted),
             false => Ok(()),
         }
     }
-}
-
-/// Whether the end of a membership has an event of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::service) enum Telling {
-    Told,
-    /// The group goes, which is one event.
-    Silent,
 }
