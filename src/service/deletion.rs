@@ -186,7 +186,7 @@ impl Deletion {
             return Ok(Taken { users, ..Taken::default() });
         }
         // A group with more members has lost them before.
-        if !site.resource_type.is_group() || !recorder.counts(tx) {
+        if !site.resource_type.is_group() || !recorder.counts() {
             return Ok(Taken::default());
         }
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);

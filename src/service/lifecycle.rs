@@ -128,7 +128,7 @@ pub(super) fn moved(
             true => recorder.in_force.policies.suspend_when_groupless.is_some(),
             false => recorder.in_force.may_lift(),
         };
-        if changes || recorder.counts(tx) {
+        if changes || recorder.counts() {
             keys.sort_unstable();
             keep(tx, recorder, &keys, !changes)?;
         }

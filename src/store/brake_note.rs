@@ -279,6 +279,19 @@ impl Tx<'_> {
         )
     }
 
+    /// Deleted resources and deactivated users that are to be put back: (id, resource type, which of both).
+    pub fn brake_listed(
+        &mut self,
+        directory_key: i64,
+        limit: i64,
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        self.rows::<(Text, Text, Text), _>(
+            "SELECT id, resource_type, what FROM brake_note WHERE directory_key = ? AND NOT given \
+             AND failed IS NULL AND what IN ('deleted', 'inactive') ORDER BY what, id LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(limit)],
+        )
+    }
+
     pub fn brake_lost(&mut self, directory_key: i64) -> Result<LostCounts, StoreError> {
         let row = self.row::<(BigInt, BigInt, BigInt, BigInt, BigInt), _>(
             "SELECT CAST(COALESCE(SUM(CASE WHEN what = 'deleted' AND resource_type = 'User' \
@@ -355,14 +368,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Those users, the oldest first: who goes is older than who comes in the place.
+    /// Those users of whom no event waits, the oldest first: who goes is older than who comes in the place.
     pub fn brake_accounts(
         &mut self,
         directory_key: i64,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
         self.rows::<Text, String>(
-            "SELECT user_id FROM brake_account WHERE directory_key = ? ORDER BY user_id LIMIT ?",
+            "SELECT user_id FROM brake_account WHERE directory_key = ? AND NOT EXISTS \
+             (SELECT 1 FROM event_held e WHERE e.directory_key = brake_account.directory_key \
+             AND e.resource_id = brake_account.user_id AND e.member_id = '') \
+             ORDER BY user_id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }
@@ -374,7 +390,9 @@ impl Tx<'_> {
         until: &str,
     ) -> Result<(), StoreError> {
         self.execute(
-            "DELETE FROM brake_account WHERE directory_key = ? AND user_id <= ?",
+            "DELETE FROM brake_account WHERE directory_key = ? AND user_id <= ? AND NOT EXISTS \
+             (SELECT 1 FROM event_held e WHERE e.directory_key = brake_account.directory_key \
+             AND e.resource_id = brake_account.user_id AND e.member_id = '')",
             &[Bind::Int(directory_key), Bind::Text(until)],
         )?;
         Ok(())

@@ -3,6 +3,8 @@
 ALTER TABLE directory ADD COLUMN brake TEXT
     CHECK (brake IN ('holding', 'releasing', 'undoing'));
 ALTER TABLE directory ADD COLUMN brake_since BIGINT;
+-- The last of the events that wait, when a release was decided on.
+ALTER TABLE directory ADD COLUMN brake_until BIGINT;
 CREATE INDEX directory_brake ON directory (brake, key) WHERE brake IS NOT NULL;
 
 -- The longest time that passed between two requests, and who has not been heard of for long.

@@ -9,6 +9,7 @@ use super::{
 use crate::http::{api_error, plain_user};
 use crate::on_both_databases;
 use crate::support::{ENTERPRISE, TestApp, group, user};
+use rollbook::store::brake::Brake;
 
 on_both_databases![
     app_hears_nothing_of_what_is_undone,
@@ -245,6 +246,8 @@ fn dry_run_says_what_would_come_back_and_changes_nothing(app: &TestApp) {
     let report = app.api.post(&path(app, "/undo"), json!({"dry_run": true})).expect(200).body;
     assert_eq!((&report["dry_run"], &report["events_held"]), (&json!(true), &json!(3)));
     assert_eq!(report["lost"]["users_deleted"], 2);
+    let would = |id: &String| json!({"id": id, "resource_type": "User", "was": "deleted"});
+    assert_eq!(report["restores"]["resources"], json!([would(&ids[1]), would(&ids[2])]));
     assert_eq!(report["not_restored"][0]["id"], json!(ids[2]));
     assert_eq!(shown(app), before);
     let wrong = app.api.post(&path(app, "/undo"), json!({"dryrun": true}));
@@ -354,6 +357,11 @@ fn manager_comes_back(app: &TestApp) {
 
 /// As a process leaves it that is killed when the undo has begun.
 fn leave_undone(app: &TestApp) {
+    leave(app, Brake::Undoing);
+}
+
+/// As a process leaves it that is killed behind a decision.
+pub(super) fn leave(app: &TestApp, decided: Brake) {
     let id = app.directory.id.clone();
     let service = std::sync::Arc::clone(app.service());
     let left: Result<(), rollbook::store::StoreError> = app.wait(async move {
@@ -362,11 +370,14 @@ fn leave_undone(app: &TestApp) {
             .write("left", move |tx| {
                 let row = tx.directory_get(&id)?.expect("the directory");
                 tx.directory_lock_exclusive(row.key)?;
-                tx.brake_set(row.key, Some(rollbook::store::brake::Brake::Undoing), Some(0))
+                match decided {
+                    Brake::Releasing => tx.brake_release(row.key, Some(0)),
+                    decided => tx.brake_set(row.key, Some(decided), Some(0)),
+                }
             })
             .await
     });
-    left.expect("the undo has begun");
+    left.expect("it has begun");
 }
 
 fn undo_goes_on_where_a_process_stopped(app: &TestApp) {
