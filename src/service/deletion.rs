@@ -6,7 +6,6 @@
 use serde_json::Value;
 
 use super::ServiceError;
-use super::brake::Telling;
 use super::exchange::{Changed, Listed};
 use super::lifecycle;
 use super::mapping::follow;
@@ -17,7 +16,7 @@ use crate::scim::resource::{Document, convert};
 use crate::scim::schema::MANAGER;
 use crate::scim::urn;
 use crate::store::brake::Taken;
-use crate::store::brake_note::Lost;
+use crate::store::brake_note::{Lost, Membership};
 use crate::store::intent::Ending;
 use crate::store::mapping::{MappedUser, RoleWork};
 use crate::store::pending::Guard;
@@ -123,6 +122,9 @@ impl Deletion {
         site.refuse_during_intent(tx, row.key)?;
         let document = Document::stored(object(&row.doc));
         let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
+        // Removals are counted when everybody whom they are about is locked.
+        let followed = follow::before_end(tx, recorder, &row)?;
+        let members = site.tracked_members(tx, row.key, recorder)?;
         let taken = self.taken(tx, &row, recorder)?;
         // Of a user who is inactive already nothing is left among the active ones.
         let users = taken.users.min(i64::from(row.active));
@@ -153,8 +155,6 @@ impl Deletion {
         for group in &groups {
             tx.resource_touch(directory_key, *group, site.now)?;
         }
-        let followed = follow::before_end(tx, recorder, &row)?;
-        let members = site.tracked_members(tx, row.key, recorder)?;
         tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
@@ -186,7 +186,7 @@ impl Deletion {
             return Ok(Taken { users, ..Taken::default() });
         }
         // A group with more members has lost them before.
-        if !site.resource_type.is_group() || !recorder.counts(tx) {
+        if !site.resource_type.is_group() || !recorder.counts() {
             return Ok(Taken::default());
         }
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
@@ -210,13 +210,17 @@ impl Site {
     ) -> Result<(), StoreError> {
         let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
         let leaving = tx.member_keys(self.directory.key, group.key, 0, most)?;
+        // Removals are counted when everybody whom they are about is locked.
+        let followed = follow::lock(tx, recorder, group, &leaving)?;
+        if followed.is_none() {
+            lifecycle::keep_leaving(tx, recorder, &leaving)?;
+        }
         let memberships = i64::try_from(leaving.len()).unwrap_or(i64::MAX);
         let leave = Taken { memberships, ..Taken::default() };
         recorder.takes_away(tx, leave, leave)?;
-        recorder.note_members(tx, group.key, &leaving, Telling::Silent)?;
+        recorder.note_members(tx, group.key, &leaving, Membership::EndedSilently)?;
         let left = tx.member_remove(self.directory.key, group.key, &leaving)?;
         tx.intent_emptied_add(self.directory.key, group.key, &left)?;
-        let followed = follow::lock(tx, recorder, group, &leaving)?;
         lifecycle::note_groupless(tx, recorder, &leaving)?;
         follow::moved(tx, recorder, group, followed)
     }

@@ -6,11 +6,10 @@
 //! one who is hidden leaves every group and is deleted, one who is shown again is created and joins
 //! every group. About hidden users and their memberships the app hears nothing.
 //!
-//! Locks: groups in the order of their keys, then users in the order of theirs. Who hides or shows a
-//! user holds the user's groups and the user against every other unit, so that no membership comes
-//! or goes unseen.
+//! Locks: groups in the order of their keys, then users in the order of theirs, then what counts removals
+//! and the alarm about them. Who hides or shows a user holds the user's groups and the user against every
+//! other unit, so that no membership comes or goes unseen.
 
-use super::brake::Telling;
 use super::exchange::Listed;
 use super::mapping::follow;
 use super::record::{MAX_NAMED, Recorder, object};
@@ -18,6 +17,7 @@ use crate::event::{Reason, name};
 use crate::scim::resource::project::strip_hidden;
 use crate::store::app_user::AppUser;
 use crate::store::brake::Taken;
+use crate::store::brake_note::Membership;
 use crate::store::departed::DepartedRow;
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
@@ -95,7 +95,7 @@ pub(super) fn strip(
     }
     let directory_key = recorder.directory.key;
     for group in groups {
-        recorder.note_members(tx, *group, &[user.key], Telling::Told)?;
+        recorder.note_members(tx, *group, &[user.key], Membership::Ended)?;
     }
     tx.membership_strip(directory_key, user.key)?;
     for group in groups {
@@ -121,17 +121,46 @@ pub(super) fn moved(
 ) -> Result<[Listed; 2], StoreError> {
     let mut keys = [removed, added].concat();
     let followed = follow::lock(tx, recorder, group, &keys)?;
-    let both = !removed.is_empty() && !added.is_empty();
-    if followed.is_none() && both && recorder.in_force.may_lift() {
-        // In one go: two changes that swap users would wait for each other.
-        keys.sort_unstable();
-        for keys in keys.chunks(CHUNK) {
-            tx.app_user_lock(recorder.directory.key, keys)?;
+    if followed.is_none() && !removed.is_empty() {
+        // In one go: two changes that swap users would wait for each other. And before removals are
+        // counted: whoever deactivates a user counts that while it holds the user.
+        let changes = match added.is_empty() {
+            true => recorder.in_force.policies.suspend_when_groupless.is_some(),
+            false => recorder.in_force.may_lift(),
+        };
+        if changes || recorder.counts() {
+            keys.sort_unstable();
+            keep(tx, recorder, &keys, !changes)?;
         }
     }
     let told = [left(tx, recorder, group, removed)?, joined(tx, recorder, group, added)?];
     follow::moved(tx, recorder, group, followed)?;
     Ok(told)
+}
+
+/// Locks users whom the unit reads later, or changes.
+fn keep(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    keys: &[i64],
+    reads: bool,
+) -> Result<(), StoreError> {
+    for keys in keys.chunks(CHUNK) {
+        tx.app_user_keep(recorder.directory.key, keys, reads)?;
+    }
+    Ok(())
+}
+
+/// Locks users who lose a membership of which nobody is told, where that begins a clock.
+pub(super) fn keep_leaving(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    match recorder.in_force.policies.suspend_when_groupless.is_some() {
+        true => keep(tx, recorder, keys, false),
+        false => Ok(()),
+    }
 }
 
 /// Members have left a group. Answers who they are.
@@ -143,7 +172,7 @@ fn left(
 ) -> Result<Listed, StoreError> {
     let memberships = i64::try_from(keys.len()).unwrap_or(i64::MAX);
     recorder.takes_away(tx, Taken { memberships, ..Taken::default() }, Taken::default())?;
-    recorder.note_members(tx, group.key, keys, Telling::Told)?;
+    recorder.note_members(tx, group.key, keys, Membership::Ended)?;
     note_groupless(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
@@ -174,6 +203,7 @@ fn joined(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
+    recorder.note_members(tx, group.key, keys, Membership::Given)?;
     rejoined(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
 }

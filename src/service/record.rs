@@ -214,15 +214,21 @@ impl Recorder<'_> {
         }
     }
 
-    /// An event that shows a user as it is, for a fold that compares it with what was told before.
+    /// An event that shows a user as it is, for a fold that compares it with what was told before: `old`,
+    /// if nothing about the user waits yet.
     pub(super) fn told_as(
         &mut self,
         tx: &mut Tx<'_>,
         event: &'static str,
+        old: &ResourceRow,
         row: &ResourceRow,
     ) -> Result<(), StoreError> {
         let Some(data) = self.view(row) else { return Ok(()) };
-        self.append(tx, event, &row.id, data.to_string(), None, |_| Undoable::default())?;
+        let before = |recorder: &Self| Undoable {
+            before: recorder.view(old).map(|view| view.to_string()),
+            member: None,
+        };
+        self.append(tx, event, &row.id, data.to_string(), None, before)?;
         self.account_seen(tx, row)
     }
 

@@ -394,6 +394,7 @@ impl Site {
         claim(tx, directory_key, key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
         let row = self.new_row(key, content, app_state);
+        recorder.note_new(tx, &row)?;
         if let Some(name) = &content.columns.user_name_key {
             lifecycle::take_name(tx, recorder, name)?;
         }
@@ -487,8 +488,8 @@ impl Site {
             None if fate.moves_memberships(row.app_state) => row.app_state,
             _ => fate.state,
         };
-        if rt.is_user() && row.active && !content.columns.active {
-            recorder.deactivates(tx, row)?;
+        if rt.is_user() {
+            recorder.switches(tx, row, content.columns.active)?;
         }
         let (custom_attributes, roles) = match rewrites {
             true => (

@@ -65,6 +65,9 @@ type HeldSql = (BigInt, Text, Text, Text, Nullable<Text>, Text, Nullable<Text>);
 
 const HELD: &str = "SELECT key, event, resource_id, member_id, before_data, data, reason";
 
+/// Notes forgotten in one statement.
+const FORGOTTEN: i64 = 10_000;
+
 /// How many events wait, and since when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
@@ -187,6 +190,32 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Begins to tell what waits now, which no undo puts back any more; what comes later is no part of that.
+    /// The unit has the directory for itself.
+    pub fn brake_release(
+        &mut self,
+        directory_key: i64,
+        since: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.brake_set(directory_key, Some(Brake::Releasing), since)?;
+        self.execute(
+            "UPDATE directory SET brake_until = (SELECT COALESCE(MAX(e.key), 0) FROM event_held e \
+             WHERE e.directory_key = directory.key) WHERE key = ?",
+            &[Bind::Int(directory_key)],
+        )?;
+        while self.brake_forget(directory_key, FORGOTTEN)? > 0 {}
+        Ok(())
+    }
+
+    /// The last event that a release tells.
+    pub fn brake_until(&mut self, directory_key: i64) -> Result<i64, StoreError> {
+        let until = self.row::<Nullable<BigInt>, Option<i64>>(
+            "SELECT brake_until FROM directory WHERE key = ?",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(until.flatten().unwrap_or(0))
+    }
+
     /// Directories whose events wait, with the reason.
     pub fn brake_directories(&mut self) -> Result<Vec<(i64, String)>, StoreError> {
         self.rows::<(BigInt, Text), _>(
@@ -229,15 +258,19 @@ impl Tx<'_> {
         Ok(Waiting { events, oldest })
     }
 
-    /// The first events that wait, in their order.
+    /// The first events that wait, in their order, up to one of them.
     pub fn held_first(
         &mut self,
         directory_key: i64,
+        until: i64,
         limit: i64,
     ) -> Result<Vec<HeldRow>, StoreError> {
         self.rows::<HeldSql, _>(
-            &format!("{HELD} FROM event_held WHERE directory_key = ? ORDER BY rank, key LIMIT ?"),
-            &[Bind::Int(directory_key), Bind::Int(limit)],
+            &format!(
+                "{HELD} FROM event_held WHERE directory_key = ? AND key <= ? \
+                 ORDER BY rank, key LIMIT ?"
+            ),
+            &[Bind::Int(directory_key), Bind::Int(until), Bind::Int(limit)],
         )
     }
 

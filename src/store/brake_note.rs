@@ -54,6 +54,16 @@ pub struct LostMember {
     pub silent: bool,
 }
 
+/// What is noted of a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    Ended,
+    /// No event tells so.
+    EndedSilently,
+    /// It came while events wait.
+    Given,
+}
+
 /// How much is to be put back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LostCounts {
@@ -86,21 +96,53 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes the memberships of some members in a group that is about to lose them, or has just done.
+    /// Marks what a resource has been given while events wait: what is taken away again is not noted then.
+    pub fn brake_note_given(
+        &mut self,
+        directory_key: i64,
+        given: Lost,
+        key: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO brake_note (directory_key, what, id, resource_type, doc, version, created, \
+             suspended, given) SELECT directory_key, CAST(? AS TEXT), id, resource_type, '{}', 0, 0, \
+             FALSE, TRUE FROM resource WHERE directory_key = ? AND key = ? ON CONFLICT DO NOTHING",
+            &[Bind::Text(given.as_str()), Bind::Int(directory_key), Bind::Int(key)],
+        )?;
+        Ok(())
+    }
+
+    /// Whether a resource has that since the hold began, and had it not before.
+    pub fn brake_was_given(
+        &mut self,
+        directory_key: i64,
+        given: Lost,
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let found = self.row::<Bool, bool>(
+            "SELECT given FROM brake_note WHERE directory_key = ? AND what = ? AND id = ?",
+            &[Bind::Int(directory_key), Bind::Text(given.as_str()), Bind::Text(id)],
+        )?;
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Notes the memberships of some members in a group that is about to lose them, or has just done, or
+    /// has got them. What was noted first stands.
     pub fn brake_note_members(
         &mut self,
         directory_key: i64,
         group_key: i64,
         member_keys: &[i64],
-        silent: bool,
+        noted: Membership,
     ) -> Result<(), StoreError> {
         let text = self.dialect.pick(
-            "INSERT INTO brake_member (directory_key, group_id, member_id, silent) \
-             SELECT g.directory_key, g.id, m.id, ? FROM resource g CROSS JOIN json_each(?) j \
+            "INSERT INTO brake_member (directory_key, group_id, member_id, silent, given) \
+             SELECT g.directory_key, g.id, m.id, ?, ? FROM resource g CROSS JOIN json_each(?) j \
              CROSS JOIN resource m WHERE g.directory_key = ? AND g.key = ? AND m.key = j.value \
              AND m.directory_key = g.directory_key ON CONFLICT DO NOTHING",
-            "INSERT INTO brake_member (directory_key, group_id, member_id, silent) \
-             SELECT g.directory_key, g.id, m.id, CAST(? AS BOOLEAN) FROM resource g \
+            "INSERT INTO brake_member (directory_key, group_id, member_id, silent, given) \
+             SELECT g.directory_key, g.id, m.id, CAST(? AS BOOLEAN), CAST(? AS BOOLEAN) \
+             FROM resource g \
              CROSS JOIN jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
              JOIN resource m ON m.key = CAST(j.value AS BIGINT) \
              AND m.directory_key = g.directory_key WHERE g.directory_key = ? AND g.key = ? \
@@ -109,7 +151,8 @@ impl Tx<'_> {
         self.execute(
             text,
             &[
-                Bind::Bool(silent),
+                Bind::Bool(noted == Membership::EndedSilently),
+                Bind::Bool(noted == Membership::Given),
                 Bind::Owned(key_list(member_keys)),
                 Bind::Int(directory_key),
                 Bind::Int(group_key),
@@ -175,7 +218,8 @@ impl Tx<'_> {
     ) -> Result<Vec<NoteRow>, StoreError> {
         self.rows::<NoteSql, _>(
             "SELECT id, resource_type, doc, extra, version, created, suspended, groupless_since \
-             FROM brake_note WHERE directory_key = ? AND what = ? AND failed IS NULL ORDER BY id LIMIT ?",
+             FROM brake_note WHERE directory_key = ? AND what = ? \
+             AND failed IS NULL AND NOT given ORDER BY id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Text(lost.as_str()), Bind::Int(limit)],
         )
     }
@@ -228,9 +272,22 @@ impl Tx<'_> {
     ) -> Result<Vec<(String, String)>, StoreError> {
         self.rows::<(Text, Text), _>(
             "SELECT n.id, r.id FROM brake_note n CROSS JOIN resource r WHERE n.directory_key = ? \
-             AND n.what = 'deleted' AND n.user_name_key IS NOT NULL \
+             AND n.what = 'deleted' AND NOT n.given AND n.user_name_key IS NOT NULL \
              AND r.directory_key = n.directory_key AND r.resource_type = n.resource_type \
              AND r.user_name_key = n.user_name_key AND r.id <> n.id ORDER BY n.id LIMIT ?",
+            &[Bind::Int(directory_key), Bind::Int(limit)],
+        )
+    }
+
+    /// Deleted resources and deactivated users that are to be put back: (id, resource type, which of both).
+    pub fn brake_listed(
+        &mut self,
+        directory_key: i64,
+        limit: i64,
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        self.rows::<(Text, Text, Text), _>(
+            "SELECT id, resource_type, what FROM brake_note WHERE directory_key = ? AND NOT given \
+             AND failed IS NULL AND what IN ('deleted', 'inactive') ORDER BY what, id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }
@@ -244,8 +301,8 @@ impl Tx<'_> {
              CAST(COALESCE(SUM(CASE WHEN what = 'deleted' \
              AND resource_type NOT IN ('User', 'Group') THEN 1 ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(CASE WHEN what = 'inactive' THEN 1 ELSE 0 END), 0) AS BIGINT), \
-             (SELECT COUNT(*) FROM brake_member WHERE directory_key = ?) \
-             FROM brake_note WHERE directory_key = ?",
+             (SELECT COUNT(*) FROM brake_member WHERE directory_key = ? AND NOT given) \
+             FROM brake_note WHERE directory_key = ? AND NOT given",
             &[Bind::Int(directory_key), Bind::Int(directory_key)],
         )?;
         let (users, groups, others, inactive, memberships): (i64, i64, i64, i64, i64) =
@@ -261,7 +318,7 @@ impl Tx<'_> {
     ) -> Result<Vec<LostMember>, StoreError> {
         self.rows::<(Text, Text, Bool), _>(
             "SELECT group_id, member_id, silent FROM brake_member WHERE directory_key = ? \
-             ORDER BY group_id, member_id LIMIT ?",
+             AND NOT given ORDER BY group_id, member_id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }
@@ -311,14 +368,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Those users, the oldest first: who goes is older than who comes in the place.
+    /// Those users of whom no event waits, the oldest first: who goes is older than who comes in the place.
     pub fn brake_accounts(
         &mut self,
         directory_key: i64,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
         self.rows::<Text, String>(
-            "SELECT user_id FROM brake_account WHERE directory_key = ? ORDER BY user_id LIMIT ?",
+            "SELECT user_id FROM brake_account WHERE directory_key = ? AND NOT EXISTS \
+             (SELECT 1 FROM event_held e WHERE e.directory_key = brake_account.directory_key \
+             AND e.resource_id = brake_account.user_id AND e.member_id = '') \
+             ORDER BY user_id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }
@@ -330,7 +390,9 @@ impl Tx<'_> {
         until: &str,
     ) -> Result<(), StoreError> {
         self.execute(
-            "DELETE FROM brake_account WHERE directory_key = ? AND user_id <= ?",
+            "DELETE FROM brake_account WHERE directory_key = ? AND user_id <= ? AND NOT EXISTS \
+             (SELECT 1 FROM event_held e WHERE e.directory_key = brake_account.directory_key \
+             AND e.resource_id = brake_account.user_id AND e.member_id = '')",
             &[Bind::Int(directory_key), Bind::Text(until)],
         )?;
         Ok(())

@@ -176,6 +176,7 @@ impl Tx<'_> {
         self.row::<(BigInt, Text), _>(
             "SELECT w.directory_key, w.after_id FROM identity_walk w \
              JOIN organization_identity o ON o.organization_key = w.organization_key \
+             JOIN directory d ON d.key = w.directory_key AND d.brake IS NULL \
              WHERE w.organization_key = ? \
              ORDER BY CASE WHEN w.directory_key = o.primary_key THEN 0 ELSE 1 END, \
              w.directory_key LIMIT 1",

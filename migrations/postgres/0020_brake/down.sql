@@ -13,5 +13,6 @@ DROP TABLE brake_count;
 DROP INDEX directory_last_request;
 ALTER TABLE directory DROP COLUMN longest_silence;
 DROP INDEX directory_brake;
+ALTER TABLE directory DROP COLUMN brake_until;
 ALTER TABLE directory DROP COLUMN brake_since;
 ALTER TABLE directory DROP COLUMN brake;

@@ -3,6 +3,8 @@
 ALTER TABLE directory ADD COLUMN brake TEXT COLLATE "C"
     CHECK (brake IN ('holding', 'releasing', 'undoing'));
 ALTER TABLE directory ADD COLUMN brake_since BIGINT;
+-- The last of the events that wait, when a release was decided on.
+ALTER TABLE directory ADD COLUMN brake_until BIGINT;
 CREATE INDEX directory_brake ON directory (brake, key) WHERE brake IS NOT NULL;
 
 -- The longest time that passed between two requests, and who has not been heard of for long.
@@ -42,6 +44,7 @@ CREATE INDEX event_held_subject ON event_held (directory_key, resource_id, membe
 
 -- What an undo puts back. what is 'deleted' with the resource as it was, 'inactive' for a user who was
 -- active, 'manager' for a user whose manager went (doc is that member). failed says why it cannot be.
+-- given marks what came while events waited: it was not there before, so nothing puts it back.
 CREATE TABLE brake_note (
     directory_key BIGINT  NOT NULL,
     what          TEXT COLLATE "C"    NOT NULL CHECK (what IN ('deleted', 'inactive', 'manager')),
@@ -55,15 +58,17 @@ CREATE TABLE brake_note (
     suspended     BOOLEAN NOT NULL,
     groupless_since BIGINT,
     failed        TEXT,
+    given         BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (directory_key, what, id)
 );
 
--- Memberships that ended. silent says that no event told so, because the group went.
+-- Memberships that ended. silent says that no event told so, because the group went; given is as above.
 CREATE TABLE brake_member (
     directory_key BIGINT  NOT NULL,
     group_id      TEXT COLLATE "C"    NOT NULL,
     member_id     TEXT COLLATE "C"    NOT NULL,
     silent        BOOLEAN NOT NULL,
+    given         BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (directory_key, group_id, member_id)
 );
 

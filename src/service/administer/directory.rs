@@ -111,6 +111,9 @@ pub struct DirectoryChange {
 const PRIMARY: &str = "The directory is the primary one of its organization. PUT primary_directory \
                        with dry_run shows what follows from another one or none; choose that first.";
 
+const HOLDS: &str = "Events of this directory wait because of its brake, and nobody would be told of the people \
+                     whose removal is among them; release them or undo what happened first.";
+
 pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
@@ -423,6 +426,10 @@ impl Service {
                 // Nobody makes it the primary one behind this look: that takes the directory as well.
                 if row.primary {
                     return Err(AdminError::new(409, "directory_is_primary", PRIMARY).into());
+                }
+                // With the directory nobody would hear of the people whose removal waits.
+                if tx.brake_get(row.key)?.is_some() {
+                    return Err(AdminError::new(409, "brake_holding", HOLDS).into());
                 }
                 let mut ids = ids.clone();
                 brake::let_go(tx, row.key, &mut ids, now)?;

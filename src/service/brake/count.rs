@@ -11,7 +11,7 @@ use super::settings::{BrakeMode, Limits};
 use crate::service::alarms::{self, Alarm, AlarmKind, Place};
 use crate::service::record::Recorder;
 use crate::store::brake::{Brake, Taken};
-use crate::store::brake_note::Lost;
+use crate::store::brake_note::{Lost, Membership};
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
 
@@ -51,12 +51,22 @@ pub(in crate::service) fn excess(
 }
 
 impl Recorder<'_> {
-    /// A user who was active will not be any more.
-    pub(in crate::service) fn deactivates(
+    /// A user may become inactive, or active.
+    pub(in crate::service) fn switches(
         &mut self,
         tx: &mut Tx<'_>,
         row: &ResourceRow,
+        active: bool,
     ) -> Result<(), StoreError> {
+        match (row.active, active) {
+            (true, false) => self.deactivates(tx, row),
+            (false, true) => self.note_given(tx, Lost::Inactive, row.key),
+            _ => Ok(()),
+        }
+    }
+
+    /// A user who was active will not be any more.
+    fn deactivates(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
         let users = i64::from(row.app_state == AppState::Active);
         let taken = Taken { users, ..Taken::default() };
         self.takes_away(tx, taken, taken)?;
@@ -72,10 +82,21 @@ impl Recorder<'_> {
         there: Taken,
     ) -> Result<(), StoreError> {
         let (key, brake) = (self.directory.key, self.in_force.policies.brake);
-        if taken == Taken::default() || !self.counts(tx) {
+        if taken == Taken::default() || !self.counts() {
+            return Ok(());
+        }
+        let releasing = match tx.holds(key) {
+            true => matches!(tx.brake_get(key)?, Some((Brake::Releasing, _))),
+            false => false,
+        };
+        if tx.holds(key) && !releasing {
             return Ok(());
         }
         tx.brake_count_add(key, window(self.now).0, taken)?;
+        if releasing {
+            // Looked at before it is told.
+            return Ok(());
+        }
         let Some(taken) = excess(tx, key, &brake.limits, there, self.now)? else { return Ok(()) };
         if brake.mode == BrakeMode::Hold {
             // Every other unit ends before or begins after, so none of them tells of a later change
@@ -88,11 +109,41 @@ impl Recorder<'_> {
             );
         }
         let holds = brake.mode == BrakeMode::Hold;
+        let alarm = self.alarm(taken, holds);
+        match holds {
+            // That is news, also where an alarm stands for what was told.
+            true => alarms::replace(tx, &mut self.ids, self.now, &alarm),
+            false => alarms::raise(tx, &mut self.ids, self.now, &alarm),
+        }
+    }
+
+    /// What came behind a release is too much again: it waits until somebody decides anew.
+    pub(super) fn holds_again(&mut self, tx: &mut Tx<'_>, taken: Taken) -> Result<(), StoreError> {
+        tx.brake_set(self.directory.key, Some(Brake::Holding), Some(self.now))?;
+        tracing::warn!(directory = self.directory.id, "the brake holds a directory again");
+        self.alarms_anew(tx, taken, true)
+    }
+
+    /// The alarm that stands is about what was decided on; this one is about the rest.
+    pub(super) fn alarms_anew(
+        &mut self,
+        tx: &mut Tx<'_>,
+        taken: Taken,
+        holds: bool,
+    ) -> Result<(), StoreError> {
+        let about = (self.directory.key, AlarmKind::Brake, self.directory.id.as_str());
+        alarms::resolve(tx, &mut self.ids, self.now, about)?;
+        let alarm = self.alarm(taken, holds);
+        alarms::raise(tx, &mut self.ids, self.now, &alarm)
+    }
+
+    fn alarm(&self, taken: Taken, holds: bool) -> Alarm {
+        let brake = &self.in_force.policies.brake;
         let done = match holds {
             true => "Its events wait until they are released or undone.",
             false => "Its events were told.",
         };
-        let alarm = Alarm {
+        Alarm {
             place: Place::of(self.directory),
             kind: AlarmKind::Brake,
             subject: self.directory.id.clone(),
@@ -109,17 +160,12 @@ impl Recorder<'_> {
                 "role_groups": taken.role_groups,
                 "limits": brake.limits,
             }),
-        };
-        match holds {
-            // That is news, also where an alarm stands for what was told.
-            true => alarms::replace(tx, &mut self.ids, self.now, &alarm),
-            false => alarms::raise(tx, &mut self.ids, self.now, &alarm),
         }
     }
 
-    /// Whether what is taken away is counted now.
-    pub(in crate::service) fn counts(&self, tx: &Tx<'_>) -> bool {
-        self.in_force.policies.brake.mode != BrakeMode::Off && !tx.holds(self.directory.key)
+    /// Whether what is taken away may be counted.
+    pub(in crate::service) fn counts(&self) -> bool {
+        self.in_force.policies.brake.mode != BrakeMode::Off
     }
 
     /// Whether a group gives its members a role, so that its end weighs more.
@@ -141,26 +187,39 @@ impl Recorder<'_> {
         }
     }
 
-    /// Notes memberships that end, while events wait.
+    /// Marks what a resource has got while events wait: an undo gives it to nobody who has lost it again.
+    fn note_given(&self, tx: &mut Tx<'_>, given: Lost, key: i64) -> Result<(), StoreError> {
+        match tx.holds(self.directory.key) {
+            true => tx.brake_note_given(self.directory.key, given, key),
+            false => Ok(()),
+        }
+    }
+
+    /// Marks a new resource, as above.
+    pub(in crate::service) fn note_new(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        self.note_given(tx, Lost::Deleted, row.key)?;
+        match row.resource_type.as_str() {
+            "User" => self.note_given(tx, Lost::Inactive, row.key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes memberships that end or have come, while events wait.
     pub(in crate::service) fn note_members(
         &self,
         tx: &mut Tx<'_>,
         group_key: i64,
         member_keys: &[i64],
-        telling: Telling,
+        noted: Membership,
     ) -> Result<(), StoreError> {
         let key = self.directory.key;
         match tx.holds(key) && !member_keys.is_empty() {
-            true => tx.brake_note_members(key, group_key, member_keys, telling == Telling::Silent),
+            true => tx.brake_note_members(key, group_key, member_keys, noted),
             false => Ok(()),
         }
     }
-}
-
-/// Whether the end of a membership has an event of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::service) enum Telling {
-    Told,
-    /// The group goes, which is one event.
-    Silent,
 }

@@ -18,5 +18,5 @@ pub use settings::{BrakeMode, BrakeSettings, Limit, Limits};
 pub use undo::UndoRequest;
 pub use view::{BrakeChange, BrakeView};
 
-pub(super) use count::{Telling, excess, window};
+pub(super) use count::{excess, window};
 pub(super) use release::let_go;

@@ -1,12 +1,15 @@
 //! The end of a hold: what waits is told, in its order.
 //!
 //! Each unit has the directory for itself and tells a bounded part, so the events keep their order and
-//! none of them is told twice. Events that come meanwhile go behind. What a stopped process leaves is done
-//! by the next one.
+//! none of them is told twice. Events that come meanwhile go behind, and what they take away is counted:
+//! with too much of it the directory holds again, for nobody has decided on that. What a stopped process
+//! leaves is done by the next one.
 
 use std::sync::Arc;
 
 use super::account;
+use super::count::excess;
+use super::settings::BrakeMode;
 use super::view::{BrakeView, nothing_waits};
 use crate::clock::Ids;
 use crate::event::name;
@@ -19,7 +22,7 @@ use crate::service::identity::Scope;
 use crate::service::policy::InForce;
 use crate::service::record::Recorder;
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::brake::{Brake, HeldRow};
+use crate::store::brake::{Brake, HeldRow, Taken};
 use crate::store::directory::Shared;
 use crate::store::event::NewEvent;
 use crate::store::{StoreError, Tx};
@@ -48,7 +51,9 @@ impl Service {
                         Err(AdminError::new(409, "undo_under_way", message).into())
                     }
                     Some((Brake::Holding, since)) => {
-                        Ok(tx.brake_set(key, Some(Brake::Releasing), since)?)
+                        // What was decided on does not count again.
+                        tx.brake_count_clear(key)?;
+                        Ok(tx.brake_release(key, since)?)
                     }
                 }
             })
@@ -98,7 +103,8 @@ impl Service {
                 match tx.brake_get(key)? {
                     Some((Brake::Releasing, _)) => {
                         let mut recorder = recorder(tx, &directory, &shared, &ids, now)?;
-                        tell_part(tx, &shared, &mut recorder)
+                        let until = tx.brake_until(key)?;
+                        tell_part(tx, &shared, &mut recorder, Some(until))
                     }
                     _ => Ok(Step::Done),
                 }
@@ -160,14 +166,16 @@ pub(super) fn recorder<'d>(
     })
 }
 
-/// Tells the next events, or what follows them, or ends the hold.
+/// Tells the next events, or what follows them, or ends the hold. A release was decided on `until` one of
+/// them.
 pub(super) fn tell_part(
     tx: &mut Tx<'_>,
     shared: &Shared,
     recorder: &mut Recorder<'_>,
+    until: Option<i64>,
 ) -> Result<Step, StoreError> {
     let (key, now) = (recorder.directory.key, recorder.now);
-    let rows = tx.held_first(key, EVENTS)?;
+    let rows = tx.held_first(key, until.unwrap_or(i64::MAX), EVENTS)?;
     if !rows.is_empty() {
         for row in &rows {
             tx.event_write(key, &told(row, &mut recorder.ids, now))?;
@@ -179,14 +187,38 @@ pub(super) fn tell_part(
     if !is_current(recorder.directory, shared) {
         return Ok(Step::Again);
     }
-    if account::follow(tx, recorder)? || tx.brake_forget(key, NOTES)? > 0 {
+    if account::follow(tx, recorder)? {
+        return Ok(Step::More);
+    }
+    let brake = recorder.in_force.policies.brake;
+    let too_much = match (until, brake.mode) {
+        (None, _) | (_, BrakeMode::Off) => None,
+        (Some(_), _) => excess(tx, key, &brake.limits, Taken::default(), now)?,
+    };
+    if tx.held_count(key)?.events > 0 {
+        // They came behind the decision.
+        if let (Some(taken), BrakeMode::Hold) = (too_much, brake.mode) {
+            recorder.holds_again(tx, taken)?;
+            return Ok(Step::Done);
+        }
+        let since = tx.brake_get(key)?.and_then(|(_, since)| since);
+        tx.brake_release(key, since)?;
+        return Ok(Step::More);
+    }
+    if tx.brake_forget(key, NOTES)? > 0 {
         return Ok(Step::More);
     }
     tx.brake_set(key, None, None)?;
-    // What was decided on does not count again.
-    tx.brake_count_clear(key)?;
-    let about = (key, AlarmKind::Brake, recorder.directory.id.as_str());
-    alarms::resolve(tx, &mut recorder.ids, now, about)?;
+    if until.is_none() {
+        tx.brake_count_clear(key)?;
+    }
+    match too_much {
+        Some(taken) => recorder.alarms_anew(tx, taken, false)?,
+        None => {
+            let about = (key, AlarmKind::Brake, recorder.directory.id.as_str());
+            alarms::resolve(tx, &mut recorder.ids, now, about)?;
+        }
+    }
     Ok(Step::Done)
 }
 

@@ -7,15 +7,14 @@ use serde_json::Value;
 use crate::event::name;
 use crate::scim::resource::{Document, convert};
 use crate::scim::{Object, ResourceType, ScimError, urn};
-use crate::service::brake::Telling;
-use crate::service::content::{claim, content};
+use crate::service::content::{claim, content, mapped};
 use crate::service::context::Directory;
 use crate::service::exchange::Trace;
 use crate::service::mapping::follow;
 use crate::service::record::{Recorder, object};
 use crate::service::unit::{Edit, Prepared, Site};
 use crate::service::{ServiceError, lifecycle};
-use crate::store::brake_note::{Lost, LostMember, NoteRow};
+use crate::store::brake_note::{Lost, LostMember, Membership, NoteRow};
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
@@ -86,8 +85,10 @@ impl Restorer<'_> {
     ) -> Result<(), ServiceError> {
         let key = self.directory.key;
         let resource_type = self.type_of(&note.resource_type)?;
-        let (document, extra) = stored(&note.doc, note.extra.as_deref(), resource_type);
-        let content = content(&document, &extra, resource_type, self.directory)?;
+        let (document, extra) = self.noted(tx, note, resource_type)?;
+        let mut content = content(&document, &extra, resource_type, self.directory)?;
+        // What follows from groups comes with the memberships.
+        content.mapped = mapped(&content, resource_type, self.directory)?;
         let policies = &recorder.in_force.policies;
         let state = match note.suspended {
             true => policies.state(content.columns.active, true),
@@ -97,7 +98,17 @@ impl Restorer<'_> {
         claim(tx, key, row_key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(key, row_key, &[], &content.columns.attributes)?;
         tx.count_add(key, &resource_type.name, content.columns.active, 1)?;
-        let was_kept = resource_type.is_user() && tx.departed_return(key, &note.id)?;
+        let kept = match resource_type.is_user() {
+            true => tx.departed_get(key, &note.id)?.map(lifecycle::departed_row),
+            false => None,
+        };
+        if kept.is_some() {
+            tx.departed_return(key, &note.id)?;
+        }
+        // Somebody else may have had the name meanwhile, and departed with it.
+        if let Some(name) = &content.columns.user_name_key {
+            lifecycle::take_name(tx, recorder, name)?;
+        }
         let row = ResourceRow {
             created: note.created,
             version: note.version.saturating_add(1),
@@ -105,14 +116,29 @@ impl Restorer<'_> {
             groupless_since: note.groupless_since,
             ..self.site(resource_type, &note.id, recorder).new_row(row_key, &content, state)
         };
-        match (row.app_state.is_visible(), was_kept) {
-            (true, false) => recorder.created(tx, &row, None)?,
+        match (row.app_state.is_visible(), kept) {
+            (true, None) => recorder.created(tx, &row, None)?,
             // The app goes on seeing it; the fold compares with what it was told before.
-            (true, true) => recorder.told_as(tx, name::USER_UPDATED, &row)?,
-            (false, true) => recorder.deleted(tx, &row, &row, None)?,
-            (false, false) => {}
+            (true, Some(kept)) => recorder.told_as(tx, name::USER_UPDATED, &kept, &row)?,
+            (false, Some(kept)) => recorder.deleted(tx, &kept, &row, None)?,
+            (false, None) => {}
         }
         Ok(())
+    }
+
+    /// The document as it was noted, but for an `active` that came after the hold had begun.
+    fn noted(
+        &self,
+        tx: &mut Tx<'_>,
+        note: &NoteRow,
+        resource_type: &ResourceType,
+    ) -> Result<(Document, Object), StoreError> {
+        let mut document = object(&note.doc);
+        if tx.brake_was_given(self.directory.key, Lost::Inactive, &note.id)? {
+            document.insert("active".to_owned(), false.into());
+        }
+        let extra = note.extra.as_deref().map(object).unwrap_or_default();
+        Ok(convert(&document, &extra, resource_type))
     }
 
     /// `active` of a user, unless the user has it again or is gone.
@@ -169,7 +195,7 @@ impl Restorer<'_> {
         let extra = row.extra.as_deref().map(object).unwrap_or_default();
         let (document, extra) = convert(&document, &extra, resource_type);
         let edit = Edit { document, extra, members: Vec::new() };
-        let prepared = Prepared::of(&row, edit, &site)?;
+        let prepared = Prepared::whole(&row, edit, &site)?;
         if prepared.changes_nothing(&row) {
             return Ok(());
         }
@@ -199,8 +225,8 @@ impl Restorer<'_> {
                     false => told.push(member.member_id.clone()),
                 }
             }
-            self.join(tx, recorder, &group, &quiet, Telling::Silent)?;
-            self.join(tx, recorder, &group, &told, Telling::Told)?;
+            self.join(tx, recorder, &group, &quiet, Membership::EndedSilently)?;
+            self.join(tx, recorder, &group, &told, Membership::Ended)?;
         }
         let until = same.last().map_or("", |member| member.member_id.as_str());
         tx.brake_members_done(key, &first.group_id, until)?;
@@ -213,7 +239,7 @@ impl Restorer<'_> {
         recorder: &mut Recorder<'_>,
         group: &ResourceRow,
         ids: &[String],
-        telling: Telling,
+        ended: Membership,
     ) -> Result<(), ServiceError> {
         let key = self.directory.key;
         let found = tx.member_candidates(key, ids)?;
@@ -223,14 +249,14 @@ impl Restorer<'_> {
             return Ok(());
         }
         tx.resource_touch(key, group.key, self.now)?;
-        match telling {
+        match ended {
             // That they ended was not told either.
-            Telling::Silent => {
+            Membership::EndedSilently => {
                 let followed = follow::lock(tx, recorder, group, &added)?;
                 lifecycle::rejoined(tx, recorder, &added)?;
                 follow::moved(tx, recorder, group, followed)?;
             }
-            Telling::Told => drop(lifecycle::moved(tx, recorder, group, &[], &added)?),
+            _ => drop(lifecycle::moved(tx, recorder, group, &[], &added)?),
         }
         Ok(())
     }
@@ -240,9 +266,4 @@ impl Restorer<'_> {
 fn ended_aloud(tx: &mut Tx<'_>, key: i64, member: &LostMember) -> Result<bool, StoreError> {
     let rows = tx.held_of(key, (&member.group_id, &member.member_id))?;
     Ok(rows.last().is_some_and(|row| row.event == name::GROUP_USER_REMOVED))
-}
-
-/// A stored document by the schemas of today.
-fn stored(doc: &str, extra: Option<&str>, resource_type: &ResourceType) -> (Document, Object) {
-    convert(&object(doc), &extra.map(object).unwrap_or_default(), resource_type)
 }

@@ -24,14 +24,14 @@ use crate::service::mapping::work::follow_roles;
 use crate::service::record::{Recorder, app_view};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::brake::{Brake, HeldRow};
-use crate::store::brake_note::{Failed, Lost as Part};
+use crate::store::brake_note::{Failed, Lost as Part, LostMember};
 use crate::store::directory::Shared;
 use crate::store::{StoreError, Tx};
 
 /// Things put back in one unit, and subjects folded in one.
 const ROWS: i64 = 100;
 
-/// What could not be put back that an answer shows.
+/// What could not be put back, and what would be, that an answer shows.
 const SHOWN: i64 = 100;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,8 +59,32 @@ pub struct UndoReport {
     events_held: i64,
     /// What was taken away.
     lost: Lost,
+    /// What of it would come back, in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restores: Option<Restores>,
     /// What of it cannot be put back, at most 100; the app is told that it went.
     not_restored: Vec<Left>,
+}
+
+/// Who would have what again: the first 100 resources and the first 100 memberships.
+#[derive(Clone, Debug, Serialize)]
+struct Restores {
+    resources: Vec<Resource>,
+    memberships: Vec<Membership>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Resource {
+    id: String,
+    resource_type: String,
+    /// `deleted` or `inactive`.
+    was: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Membership {
+    group_id: String,
+    member_id: String,
 }
 
 impl Service {
@@ -94,10 +118,11 @@ impl Service {
                     Brake::Holding | Brake::Undoing => {}
                 }
                 let names = tx.brake_taken_names(key, SHOWN)?;
-                Ok((tx.held_count(key)?.events, tx.brake_lost(key)?, names))
+                let restores = dry_run.then(|| restores(tx, key)).transpose()?;
+                Ok((tx.held_count(key)?.events, tx.brake_lost(key)?, names, restores))
             })
             .await;
-        let (events_held, lost, names) = begun?;
+        let (events_held, lost, names, restores) = begun?;
         let not_restored = match dry_run {
             true => names.into_iter().map(|(id, holder)| name_taken(id, &holder)).collect(),
             false => {
@@ -111,6 +136,7 @@ impl Service {
             dry_run,
             events_held,
             lost: lost.into(),
+            restores,
             not_restored,
         })
     }
@@ -159,6 +185,19 @@ impl Service {
     }
 }
 
+fn restores(tx: &mut Tx<'_>, key: i64) -> Result<Restores, StoreError> {
+    let resources = tx.brake_listed(key, SHOWN)?.into_iter();
+    let memberships = tx.brake_members(key, SHOWN)?.into_iter();
+    Ok(Restores {
+        resources: resources
+            .map(|(id, resource_type, was)| Resource { id, resource_type, was })
+            .collect(),
+        memberships: memberships
+            .map(|LostMember { group_id, member_id, .. }| Membership { group_id, member_id })
+            .collect(),
+    })
+}
+
 /// The next bounded part of what is left.
 fn part(
     tx: &mut Tx<'_>,
@@ -189,7 +228,7 @@ fn part(
     if !subjects.is_empty() {
         return Ok(Step::More);
     }
-    Ok(tell_part(tx, shared, recorder)?)
+    Ok(tell_part(tx, shared, recorder, None)?)
 }
 
 fn fold_subject(

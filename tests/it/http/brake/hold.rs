@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::undo::leave;
 use super::{
     HOUR, alarm_events, alarms, assert_app_knows_what_there_is, brake, delete, lines, path, rename,
     set_active, shown, team, tight, users,
@@ -9,6 +10,7 @@ use super::{
 use crate::http::{api_error, plain_user};
 use crate::on_both_databases;
 use crate::support::TestApp;
+use rollbook::store::brake::Brake;
 
 on_both_databases![
     what_is_beyond_the_limits_waits_in_its_order,
@@ -18,11 +20,13 @@ on_both_databases![
     alarm_goes_ahead_of_what_waits,
     released_events_come_in_their_order_and_are_new,
     released_directory_counts_anew,
+    what_comes_behind_a_release_is_counted,
+    little_behind_a_release_is_told_with_it,
     what_is_an_hour_old_counts_no_longer,
     snapshot_and_digest_of_a_held_directory_are_409,
     tokens_wait_as_well,
     changed_mode_lets_nothing_go,
-    deleted_directory_ends_the_hold,
+    directory_that_holds_is_not_deleted,
     bulk_request_is_held_from_the_operation_that_is_too_much,
     released_events_are_not_pruned_by_the_age_of_the_change,
 ];
@@ -161,6 +165,52 @@ fn released_directory_counts_anew(app: &TestApp) {
     assert_eq!(shown(app)["state"], "holding");
 }
 
+/// Goes on with what a stopped process has left.
+fn finish(app: &TestApp) {
+    let service = std::sync::Arc::clone(app.service());
+    app.wait(async move { service.finish_brakes().await }).expect("the rest is done");
+}
+
+fn what_comes_behind_a_release_is_counted(app: &TestApp) {
+    let ids = users(app, &["a", "b", "c", "d", "e"]);
+    brake(app, tight());
+    ids[..2].iter().for_each(|id| delete(app, &format!("/Users/{id}")));
+    let before = lines(app, 0).len() - 1;
+    leave(app, Brake::Releasing);
+    // What was decided on does not count any more.
+    app.clock.advance(HOUR * 2);
+    ids[2..4].iter().for_each(|id| delete(app, &format!("/Users/{id}")));
+    finish(app);
+    assert_eq!(lines(app, before), ["user.deleted a active", "user.deleted b active"]);
+    let found = shown(app);
+    assert_eq!((&found["state"], &found["held"]["events"]), (&json!("holding"), &json!(2)));
+    assert_eq!(found["lost"]["users_deleted"], 2);
+    let (standing, all) = (alarms(app, "kind=brake"), alarms(app, "state=all&kind=brake"));
+    assert_eq!((standing.len(), all.len()), (1, 2));
+    // An undo is about them alone.
+    app.api.post(&path(app, "/undo"), json!({})).expect(200);
+    assert_eq!(lines(app, before + 2), Vec::<String>::new());
+    for (id, status) in ids.iter().zip([404, 404, 200, 200, 200]) {
+        app.scim.get(&format!("/Users/{id}")).expect(status);
+    }
+    assert_app_knows_what_there_is(app);
+}
+
+fn little_behind_a_release_is_told_with_it(app: &TestApp) {
+    let ids = users(app, &["a", "b", "c"]);
+    brake(app, tight());
+    ids[..2].iter().for_each(|id| set_active(app, id, false));
+    let before = lines(app, 0).len();
+    leave(app, Brake::Releasing);
+    app.clock.advance(HOUR * 2);
+    set_active(app, &ids[2], false);
+    finish(app);
+    assert_eq!(lines(app, before), ["user.updated b inactive", "user.updated c inactive"]);
+    assert_eq!(shown(app)["state"], "open");
+    assert!(alarms(app, "kind=brake").is_empty());
+    assert_app_knows_what_there_is(app);
+}
+
 fn what_is_an_hour_old_counts_no_longer(app: &TestApp) {
     let ids = users(app, &["a", "b", "c"]);
     brake(app, tight());
@@ -210,11 +260,14 @@ fn changed_mode_lets_nothing_go(app: &TestApp) {
     assert_eq!(found["held"]["events"], 2);
 }
 
-fn deleted_directory_ends_the_hold(app: &TestApp) {
+fn directory_that_holds_is_not_deleted(app: &TestApp) {
     let ids = users(app, &["a", "b"]);
     brake(app, tight());
     ids.iter().for_each(|id| set_active(app, id, false));
-    app.api.delete(&format!("/api/v1/directories/{}", app.directory.id)).expect(202);
+    let directory = format!("/api/v1/directories/{}", app.directory.id);
+    api_error(&app.api.delete(&directory), 409, "brake_holding");
+    app.api.post(&path(app, "/release"), json!({})).expect(200);
+    app.api.delete(&directory).expect(202);
     app.settle_events();
     let query = format!("/api/v1/events?directory_id={}&limit=1000", app.directory.id);
     let log = app.api.get(&query).expect(200);
@@ -225,7 +278,7 @@ fn deleted_directory_ends_the_hold(app: &TestApp) {
         .map(|event| event["event"].as_str().expect("text"))
         .collect();
     assert_eq!(names[names.len() - 2..], ["rollbook.alarm.resolved", "dsync.deleted"]);
-    assert_eq!(names.iter().filter(|name| **name == "dsync.user.updated").count(), 1);
+    assert_eq!(names.iter().filter(|name| **name == "dsync.user.updated").count(), 2);
     assert!(alarms(app, "state=raised").is_empty());
 }
 

@@ -10,11 +10,13 @@ use super::{
 };
 use crate::http::plain_user;
 use crate::on_both_databases;
-use crate::support::{Database, Receiver, TestApp};
+use crate::support::{Database, ENTERPRISE, Receiver, TestApp};
 
 on_both_databases![
     deleted_group_with_a_role_weighs_more,
     roles_by_groups_in_groups_come_back,
+    what_maps_make_of_users_comes_back,
+    identities_begun_in_a_hold_wait_for_its_end,
     identities_follow_what_was_told,
     undone_users_are_the_same_persons,
 ];
@@ -140,6 +142,56 @@ fn roles_by_groups_in_groups_come_back(app: &TestApp) {
     assert_eq!(lines(app, before), Vec::<String>::new());
     assert_eq!(roles(app, &ids[0]), had);
     assert_app_knows_what_there_is(app);
+}
+
+fn what_maps_make_of_users_comes_back(app: &TestApp) {
+    let directory = format!("/api/v1/directories/{}", app.directory.id);
+    let badge = json!({"expression": "raw.title", "required": true});
+    let map = json!({"attributes": {"badge": badge}});
+    app.api.put(&format!("{directory}/attribute_map"), map).expect(200);
+    let map = json!({"rules": [], "default_role": "guest"});
+    app.api.put(&format!("{directory}/role_map"), map).expect(200);
+    follow_maps(app);
+    let user = |name: &str, manager: Option<&str>| {
+        let mut body = plain_user(name);
+        body["title"] = json!(format!("badge of {name}"));
+        if let Some(manager) = manager {
+            body["schemas"] = json!([body["schemas"][0], ENTERPRISE]);
+            body[ENTERPRISE] = json!({"manager": {"value": manager}});
+        }
+        app.scim.post("/Users", body).expect(201).id()
+    };
+    let (other, boss) = (user("other", None), user("boss", None));
+    let (report, off) = (user("report", Some(&boss)), user("off", None));
+    brake(app, tight());
+    set_active(app, &other, false);
+    let read = |id: &String| app.api.get(&format!("/directory_users/{id}")).expect(200).body;
+    let kept = |id: &String| {
+        let user = read(id);
+        assert_eq!(user["roles"][0]["slug"], "guest", "{user}");
+        (user["custom_attributes"].clone(), user["state"].clone())
+    };
+    let (before, had) = (lines(app, 0).len(), [&boss, &report, &off].map(kept));
+    set_active(app, &off, false);
+    delete(app, &format!("/Users/{boss}"));
+    app.api.post(&path(app, "/undo"), json!({})).expect(200);
+    assert_eq!([&boss, &report, &off].map(kept), had);
+    assert_eq!(had[0].0["badge"], "badge of boss");
+    assert_eq!(lines(app, before), Vec::<String>::new());
+    assert_app_knows_what_there_is(app);
+}
+
+fn identities_begun_in_a_hold_wait_for_its_end(app: &TestApp) {
+    let ids = users(app, &["a", "b"]);
+    brake(app, tight());
+    ids.iter().for_each(|id| set_active(app, id, false));
+    let organization = keep_identities(app);
+    assert_eq!(told_of_persons(app), Vec::<String>::new());
+    assert_eq!(person(app, &organization, &ids[1]), None);
+    app.api.post(&path(app, "/undo"), json!({})).expect(200);
+    app.settle_identities();
+    let (_, state) = person(app, &organization, &ids[1]).expect("a person");
+    assert_eq!(state, "active");
 }
 
 /// The organization begins to keep identities.

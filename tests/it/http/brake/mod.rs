@@ -97,7 +97,15 @@ fn assert_app_knows_what_there_is(app: &TestApp) {
     assert_eq!(ids(&known), ids(&stored));
     for (id, user) in &known.users {
         let stored = &stored.users[id];
-        for member in ["username", "email", "job_title", "raw_attributes", "created_at"] {
+        for member in [
+            "username",
+            "email",
+            "job_title",
+            "raw_attributes",
+            "created_at",
+            "custom_attributes",
+            "roles",
+        ] {
             assert_eq!(user[member], stored[member], "{member} of {id}");
         }
     }

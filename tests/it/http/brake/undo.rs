@@ -8,13 +8,17 @@ use super::{
 };
 use crate::http::{api_error, plain_user};
 use crate::on_both_databases;
-use crate::support::{ENTERPRISE, TestApp, user};
+use crate::support::{ENTERPRISE, TestApp, group, user};
+use rollbook::store::brake::Brake;
 
 on_both_databases![
     app_hears_nothing_of_what_is_undone,
     deleted_users_come_back_with_everything,
     later_changes_stay_and_are_told_once,
-    created_meanwhile_and_gone_again_comes_back,
+    given_and_taken_meanwhile_stays_away,
+    what_was_had_before_comes_back_however_often_it_went,
+    name_has_one_owner_after_an_undo,
+    departed_user_comes_back_unheard,
     dry_run_says_what_would_come_back_and_changes_nothing,
     name_that_is_taken_by_now_is_reported_and_told,
     undo_with_each_policy,
@@ -144,15 +148,92 @@ fn later_changes_stay_and_are_told_once(app: &TestApp) {
     assert_app_knows_what_there_is(app);
 }
 
-fn created_meanwhile_and_gone_again_comes_back(app: &TestApp) {
-    let ids = users(app, &["a", "b"]);
+fn inactive(app: &TestApp, name: &str) -> String {
+    let mut body = plain_user(name);
+    body["active"] = json!(false);
+    app.scim.post("/Users", body).expect(201).id()
+}
+
+fn given_and_taken_meanwhile_stays_away(app: &TestApp) {
+    let ids = users(app, &["a", "b", "c"]);
+    let (off, gone) = (inactive(app, "off"), inactive(app, "gone"));
+    let (admins, inner) = (team(app, "Admins", &[]), team(app, "Inner", &[&ids[2]]));
     brake(app, tight());
-    ids.iter().for_each(|id| set_active(app, id, false));
-    let before = lines(app, 0).len();
-    let new = users(app, &["c"]).remove(0);
+    ids[..2].iter().for_each(|id| set_active(app, id, false));
+    let (before, held) = (lines(app, 0).len() - 1, read(app));
+    let elevate = |member: &str| {
+        app.scim.put(&format!("/Groups/{admins}"), group("Admins", &[member])).expect(200);
+        app.scim.put(&format!("/Groups/{admins}"), group("Admins", &[])).expect(200);
+    };
+    elevate(&ids[2]);
+    elevate(&inner);
+    set_active(app, &off, true);
+    set_active(app, &off, false);
+    set_active(app, &gone, true);
+    delete(app, &format!("/Users/{gone}"));
+    let new = users(app, &["new"]).remove(0);
+    set_active(app, &new, false);
     delete(app, &format!("/Users/{new}"));
+    let crew = team(app, "Crew", &[&ids[2]]);
+    delete(app, &format!("/Groups/{crew}"));
+    let report = app.api.post(&path(app, "/undo"), json!({})).expect(200).body;
+    assert_eq!(
+        (&report["not_restored"], &report["lost"]["users_deleted"]),
+        (&json!([]), &json!(1))
+    );
+    assert_eq!(report["lost"]["memberships_ended"], 0);
+    assert_eq!(lines(app, before), ["user.updated a inactive"]);
+    let mut expected = held;
+    expected.iter_mut().filter(|(id, _)| *id == ids[1]).for_each(|user| user.1 = json!("active"));
+    assert_eq!(read(app), expected);
+    let found = app.scim.get(&format!("/Groups/{admins}")).expect(200).body;
+    assert_eq!(found.get("members").and_then(Value::as_array).map_or(0, Vec::len), 0);
+    assert_app_knows_what_there_is(app);
+}
+
+fn what_was_had_before_comes_back_however_often_it_went(app: &TestApp) {
+    let ids = users(app, &["a", "b"]);
+    let id = team(app, "Team", &[&ids[1]]);
+    brake(app, tight());
+    set_active(app, &ids[0], false);
+    let before = lines(app, 0).len();
+    for active in [false, true, false] {
+        set_active(app, &ids[1], active);
+    }
+    for members in [&[][..], &[ids[1].as_str()], &[]] {
+        app.scim.put(&format!("/Groups/{id}"), group("Team", members)).expect(200);
+    }
     app.api.post(&path(app, "/undo"), json!({})).expect(200);
-    assert_eq!(lines(app, before), ["user.created c active"]);
+    assert_eq!(lines(app, before), Vec::<String>::new());
+    assert_eq!(app.scim.get(&format!("/Users/{}", ids[1])).expect(200).body["active"], true);
+    assert_app_knows_what_there_is(app);
+}
+
+fn name_has_one_owner_after_an_undo(app: &TestApp) {
+    app.settings(&app.directory, json!({"delete": "deactivate", "brake": tight()}));
+    let ids = users(app, &["a", "b", "bob"]);
+    ids[..2].iter().for_each(|id| set_active(app, id, false));
+    delete(app, &format!("/Users/{}", ids[2]));
+    let second = users(app, &["bob"]).remove(0);
+    delete(app, &format!("/Users/{second}"));
+    app.api.post(&path(app, "/undo"), json!({})).expect(200);
+    assert_app_knows_what_there_is(app);
+    assert!(read(app).iter().all(|(id, _)| *id != second));
+    brake(app, json!({"mode": "off"}));
+    delete(app, &format!("/Users/{}", ids[2]));
+    assert_app_knows_what_there_is(app);
+}
+
+fn departed_user_comes_back_unheard(app: &TestApp) {
+    app.settings(&app.directory, json!({"delete": "deactivate", "brake": tight()}));
+    let (ids, off) = (users(app, &["a", "b"]), inactive(app, "off"));
+    set_active(app, &ids[0], false);
+    let before = lines(app, 0).len();
+    set_active(app, &ids[1], false);
+    delete(app, &format!("/Users/{off}"));
+    app.api.post(&path(app, "/undo"), json!({})).expect(200);
+    assert_eq!(lines(app, before), Vec::<String>::new());
+    app.scim.get(&format!("/Users/{off}")).expect(200);
     assert_app_knows_what_there_is(app);
 }
 
@@ -165,6 +246,8 @@ fn dry_run_says_what_would_come_back_and_changes_nothing(app: &TestApp) {
     let report = app.api.post(&path(app, "/undo"), json!({"dry_run": true})).expect(200).body;
     assert_eq!((&report["dry_run"], &report["events_held"]), (&json!(true), &json!(3)));
     assert_eq!(report["lost"]["users_deleted"], 2);
+    let would = |id: &String| json!({"id": id, "resource_type": "User", "was": "deleted"});
+    assert_eq!(report["restores"]["resources"], json!([would(&ids[1]), would(&ids[2])]));
     assert_eq!(report["not_restored"][0]["id"], json!(ids[2]));
     assert_eq!(shown(app), before);
     let wrong = app.api.post(&path(app, "/undo"), json!({"dryrun": true}));
@@ -235,7 +318,7 @@ fn suspended_users_come_back_suspended(app: &TestApp) {
     app.settings(&app.directory, policy);
     let ids = users(app, &["a", "b"]);
     let id = team(app, "Team", &[&ids[0]]);
-    app.scim.put(&format!("/Groups/{id}"), crate::support::group("Team", &[])).expect(200);
+    app.scim.put(&format!("/Groups/{id}"), group("Team", &[])).expect(200);
     app.clock.advance(super::HOUR * 25);
     app.apply_policies();
     let before = read(app);
@@ -250,7 +333,7 @@ fn suspended_users_come_back_suspended(app: &TestApp) {
     assert_eq!(read(app), [before[0].clone()]);
     assert_app_knows_what_there_is(app);
     // A group ends it, as ever.
-    app.scim.put(&format!("/Groups/{id}"), crate::support::group("Team", &[&ids[0]])).expect(200);
+    app.scim.put(&format!("/Groups/{id}"), group("Team", &[&ids[0]])).expect(200);
     assert_eq!(read(app), [(ids[0].clone(), json!("active"))]);
 }
 
@@ -274,6 +357,11 @@ fn manager_comes_back(app: &TestApp) {
 
 /// As a process leaves it that is killed when the undo has begun.
 fn leave_undone(app: &TestApp) {
+    leave(app, Brake::Undoing);
+}
+
+/// As a process leaves it that is killed behind a decision.
+pub(super) fn leave(app: &TestApp, decided: Brake) {
     let id = app.directory.id.clone();
     let service = std::sync::Arc::clone(app.service());
     let left: Result<(), rollbook::store::StoreError> = app.wait(async move {
@@ -282,11 +370,14 @@ fn leave_undone(app: &TestApp) {
             .write("left", move |tx| {
                 let row = tx.directory_get(&id)?.expect("the directory");
                 tx.directory_lock_exclusive(row.key)?;
-                tx.brake_set(row.key, Some(rollbook::store::brake::Brake::Undoing), Some(0))
+                match decided {
+                    Brake::Releasing => tx.brake_release(row.key, Some(0)),
+                    decided => tx.brake_set(row.key, Some(decided), Some(0)),
+                }
             })
             .await
     });
-    left.expect("the undo has begun");
+    left.expect("it has begun");
 }
 
 fn undo_goes_on_where_a_process_stopped(app: &TestApp) {
