@@ -198,7 +198,7 @@ impl Tx<'_> {
     }
 
     /// The endpoints whose scope names the organization; other units cannot change them.
-    fn webhook_of(&mut self, organization: &str) -> Result<Vec<EndpointRow>, StoreError> {
+    pub fn webhook_of(&mut self, organization: &str) -> Result<Vec<EndpointRow>, StoreError> {
         let named = self.dialect.pick(
             "instr(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id",
             "strpos(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id FOR NO KEY UPDATE",
@@ -207,26 +207,27 @@ impl Tx<'_> {
         self.rows::<Sql, _>(&text, &[Bind::Text(organization)])
     }
 
-    /// Takes an organization that is about to go out of the scopes of endpoints. One that is for this
-    /// organization alone goes as well, and one that would become a second for the same address.
-    pub fn webhook_leave(&mut self, organization: &str) -> Result<(), StoreError> {
-        for row in self.webhook_of(organization)? {
-            let left: Vec<String> =
-                row.scope.split(',').filter(|id| *id != organization).map(str::to_owned).collect();
-            let scope = left.join(",");
-            let is_taken = self.row::<BigInt, i64>(
-                "SELECT CAST(1 AS BIGINT) FROM webhook_endpoint WHERE scope = ? AND url = ?",
-                &[Bind::Text(&scope), Bind::Text(&row.url)],
-            )?;
-            // No scope at all would be that of all organizations.
-            if left.is_empty() || is_taken.is_some() {
-                self.webhook_delete(&row.id)?;
-            } else {
-                self.webhook_narrow(&row.id, &left)?;
-                self.webhook_update(&EndpointRow { scope, ..row })?;
-            }
-        }
-        Ok(())
+    /// Another endpoint with that address for exactly these organizations.
+    pub fn webhook_twin(&mut self, scope: &str, url: &str) -> Result<Option<String>, StoreError> {
+        self.row::<Text, String>(
+            "SELECT id FROM webhook_endpoint WHERE scope = ? AND url = ?",
+            &[Bind::Text(scope), Bind::Text(url)],
+        )
+    }
+
+    /// The names of what has happened behind the position in directories that an organization had.
+    pub fn log_names_behind(
+        &mut self,
+        organization: &str,
+        position: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.rows::<Text, String>(
+            "SELECT DISTINCT e.event FROM directory_past g \
+             JOIN event e ON e.directory_key = g.directory_key \
+             WHERE g.organization_id = ? AND NOT EXISTS (SELECT 1 FROM event_position p \
+             WHERE p.directory_key = e.directory_key AND p.event_key = e.key AND p.position <= ?)",
+            &[Bind::Text(organization), Bind::Int(position)],
+        )
     }
 
     /// What an operator has changed: address, selection, secrets, state, and another chance. Who delivers

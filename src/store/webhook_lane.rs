@@ -63,7 +63,10 @@ pub struct LaneProgress {
     pub version: i64,
     /// Where the runner knows the row to stand.
     pub stood: i64,
+    /// Up to where the runner has delivered, parked, or read and found nothing.
     pub position: i64,
+    /// Up to where there is nothing more for the selection of that version; not below the position.
+    pub passed: i64,
     pub missed: i64,
     pub attempts: i64,
     pub head_since: Option<i64>,
@@ -224,7 +227,7 @@ impl Tx<'_> {
         self.execute(
             &text,
             &[
-                Bind::Int(done.position),
+                Bind::Int(if is_changed { done.position } else { done.passed }),
                 Bind::Int(done.missed),
                 Bind::Int(if is_changed { row.attempts } else { done.attempts }),
                 Bind::OptInt(if is_changed { row.head_since } else { done.head_since }),

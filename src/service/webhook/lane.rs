@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::LANES;
 use super::attempt::{Attempt, Envelope, Target};
 use super::news::Behind;
 use super::replay::selection;
@@ -57,6 +56,15 @@ enum Step {
     Stop,
 }
 
+/// What replays want of a lane.
+enum Due {
+    Nothing,
+    /// The next events of one.
+    Part(ReplayRow, Part),
+    /// An operator has changed the endpoint, or somebody else has it.
+    Changed,
+}
+
 /// What is to be stored beside the endpoint's own row.
 #[derive(Default)]
 struct Unsaved {
@@ -79,6 +87,8 @@ struct Lane {
     unsaved: Unsaved,
     /// Where the endpoint stands as far as it is stored.
     stood: i64,
+    /// Up to where there is nothing more by this selection: of no worth once an operator has changed it.
+    passed: i64,
     /// True when something was delivered since progress was stored.
     moved: bool,
     /// True when something was added to the log of attempts.
@@ -111,6 +121,7 @@ impl Service {
             },
             target,
             stood: row.position,
+            passed: row.position,
             row,
             runner,
             unsaved: Unsaved::default(),
@@ -169,8 +180,9 @@ impl Lane {
         let Some((page, pruned)) = self.page().await? else {
             return self.give_up(None).await;
         };
-        if self.row.position < pruned {
-            let lost = pruned - self.row.position;
+        let reached = self.row.position.max(self.passed);
+        if reached < pruned {
+            let lost = pruned - reached;
             tracing::warn!(
                 endpoint = self.row.id,
                 lost,
@@ -195,7 +207,7 @@ impl Lane {
     /// endpoint, or somebody else has it.
     async fn page(&self) -> Result<Option<(Part, i64)>, ServiceError> {
         let (id, runner, version) = (self.row.id.clone(), self.runner.clone(), self.row.version);
-        let (selection, position) = (self.selection.clone(), self.row.position);
+        let (selection, position) = (self.selection.clone(), self.row.position.max(self.passed));
         let read: Result<_, StoreError> = self
             .service
             .store
@@ -269,7 +281,11 @@ impl Lane {
 
     /// Sends a page of the oldest replay.
     async fn replay(&mut self) -> Result<Step, ServiceError> {
-        let Some((mut replay, page)) = self.replay_page().await? else { return Ok(Step::Idle) };
+        let (mut replay, page) = match self.replay_page().await? {
+            Due::Part(replay, page) => (replay, page),
+            Due::Nothing => return Ok(Step::Idle),
+            Due::Changed => return self.give_up(None).await,
+        };
         for row in &page.rows {
             // Each event may take its time, and the lease is for one request.
             self.unsaved.replay = Some(replay.clone());
@@ -331,15 +347,18 @@ impl Lane {
     }
 
     /// The oldest replay whose time has come, and its next events.
-    async fn replay_page(&self) -> Result<Option<(ReplayRow, Part)>, ServiceError> {
-        let (endpoint, now) = (self.row.clone(), self.now());
+    async fn replay_page(&self) -> Result<Due, ServiceError> {
+        let (endpoint, runner, now) = (self.row.clone(), self.runner.clone(), self.now());
         let read: Result<_, StoreError> = self
             .service
             .store
             .read("webhook_replay_page", move |tx| {
                 let Some(replay) = tx.webhook_replay_due(&endpoint.id, now)? else {
-                    return Ok(None);
+                    return Ok(Due::Nothing);
                 };
+                if tx.webhook_held(&endpoint.id, &runner)? != Some(endpoint.version) {
+                    return Ok(Due::Changed);
+                }
                 let mut page = if replay.only_parked {
                     parked(tx, &endpoint, &replay)?
                 } else {
@@ -353,7 +372,7 @@ impl Lane {
                     part(tx, &selection(&endpoint, range), replay.position, REPLAY_PAGE)?
                 };
                 page.rows.retain(|row| row.position <= replay.until);
-                Ok(Some((replay, page)))
+                Ok(Due::Part(replay, page))
             })
             .await;
         Ok(read?)
@@ -431,20 +450,20 @@ impl Lane {
     /// Whether there is something new for this endpoint.
     fn behind(&self) -> Behind {
         let news = self.service.webhooks.news();
-        news.behind(self.row.position, &self.row.scope, &self.row.events)
+        news.behind(self.row.position.max(self.passed), &self.row.scope, &self.row.events)
     }
 
     /// Waits for news: a lease that is kept costs less than one for each event.
     async fn linger(&mut self) -> Result<Step, ServiceError> {
         let service = Arc::clone(&self.service);
-        if service.webhooks.lanes.available_permits() < LANES / 2 {
-            return Ok(Step::Idle);
-        }
         loop {
+            if !service.webhooks.has_room(&self.row.scope) {
+                return Ok(Step::Idle);
+            }
             self.seen.mark_unchanged();
             let behind = self.behind();
             match behind {
-                Behind::Nothing(up_to) => self.row.position = self.row.position.max(up_to),
+                Behind::Nothing(up_to) => self.passed = self.passed.max(up_to),
                 Behind::Something | Behind::Unknown => return Ok(Step::Onward),
             }
             let left = TURN.saturating_sub(self.begun.elapsed());
@@ -495,6 +514,7 @@ impl Lane {
             version: self.row.version,
             stood: self.stood,
             position: self.row.position,
+            passed: self.row.position.max(self.passed),
             missed: self.row.missed,
             attempts: self.health.attempts,
             head_since: self.health.head_since,
@@ -515,10 +535,10 @@ impl Lane {
             unparked: unsaved.unparked,
             replay: unsaved.replay,
         };
-        let position = done.position;
+        let passed = done.passed;
         let kept: Result<Kept, StoreError> =
             self.service.store.write("webhook_progress", move |tx| tx.webhook_save(&done)).await;
-        (self.saved, self.moved, self.stood) = (Stopwatch::start(), false, position);
+        (self.saved, self.moved, self.stood) = (Stopwatch::start(), false, passed);
         Ok(kept?)
     }
 }

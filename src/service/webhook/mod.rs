@@ -11,6 +11,7 @@ mod attempt;
 mod endpoint;
 mod history;
 mod lane;
+mod leave;
 mod metrics;
 mod news;
 mod replay;
@@ -19,6 +20,7 @@ mod view;
 
 pub use endpoint::{EndpointChange, HookChange, NewEndpoint, NewHook, SecretRotation};
 pub use history::DeliveryQuery;
+pub(super) use leave::leave;
 pub use metrics::WebhookMetrics;
 pub use replay::ReplayRequest;
 pub use view::{DeliveryView, EndpointView, HookView, ParkedPage, ParkedView, ReplayView};
@@ -95,6 +97,11 @@ impl Webhooks {
 
     fn busy(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others are served at once although an endpoint of this scope keeps its place.
+    fn has_room(&self, scope: &str) -> bool {
+        self.lanes.available_permits() >= LANES / 2 && news::has_room(&self.busy(), scope)
     }
 
     fn news(&self) -> MutexGuard<'_, News> {

@@ -109,12 +109,8 @@ pub(super) fn choose(
     room: usize,
 ) -> Choice {
     let mut choice = Choice::default();
-    let mut taken: HashMap<String, usize> = HashMap::new();
-    for scope in busy.values() {
-        for id in scope.split(',') {
-            *taken.entry(id.to_owned()).or_default() += 1;
-        }
-    }
+    let mut taken = taken(busy);
+    let mut idle = Vec::new();
     for row in candidates {
         if busy.contains_key(&row.id) {
             continue;
@@ -122,12 +118,10 @@ pub(super) fn choose(
         match news.behind(row.position, &row.scope, &row.events) {
             Behind::Nothing(up_to) if !row.replay => {
                 choice.up_to = up_to;
-                choice.idle.push(format!("{} {}", row.id, row.version));
+                idle.push((row.position, format!("{} {}", row.id, row.version)));
             }
             _ if choice.serve.len() < room => {
-                let most = if row.scope.is_empty() { SHARE_OF_ALL } else { SHARE };
-                let count = |id: &str| taken.get(id).copied().unwrap_or(0);
-                if row.scope.split(',').all(|id| count(id) < most) {
+                if is_below(&taken, &row.scope, share(&row.scope)) {
                     for id in row.scope.split(',') {
                         *taken.entry(id.to_owned()).or_default() += 1;
                     }
@@ -137,7 +131,32 @@ pub(super) fn choose(
             _ => {}
         }
     }
+    // Those that are furthest behind first: not all of many are advanced at once.
+    idle.sort_unstable();
+    choice.idle = idle.into_iter().map(|(_, row)| row).collect();
     choice
+}
+
+/// Whether endpoints of this scope have no more than half the places that they may have.
+pub(super) fn has_room(busy: &BTreeMap<String, String>, scope: &str) -> bool {
+    is_below(&taken(busy), scope, share(scope) / 2 + 1)
+}
+
+/// How many are served of each organization, and of all organizations.
+fn taken(busy: &BTreeMap<String, String>) -> HashMap<String, usize> {
+    let mut taken = HashMap::new();
+    for id in busy.values().flat_map(|scope| scope.split(',')) {
+        *taken.entry(id.to_owned()).or_default() += 1;
+    }
+    taken
+}
+
+fn share(scope: &str) -> usize {
+    if scope.is_empty() { SHARE_OF_ALL } else { SHARE }
+}
+
+fn is_below(taken: &HashMap<String, usize>, scope: &str, most: usize) -> bool {
+    scope.split(',').all(|id| taken.get(id).is_none_or(|count| *count < most))
 }
 
 #[cfg(test)]
@@ -249,5 +268,18 @@ mod tests {
             served.iter().filter(|id| id.trim_end_matches(digit) == scope).count()
         };
         assert_eq!((count("A"), count("A,C"), count("")), (SHARE - 4, 0, SHARE_OF_ALL));
+    }
+
+    #[test]
+    fn places_are_kept_while_others_find_some() {
+        let busy = |count: usize, scope: &str| -> BTreeMap<String, String> {
+            (0..count).map(|n| (n.to_string(), scope.to_owned())).collect()
+        };
+        assert!(has_room(&busy(SHARE / 2, "A"), "A"));
+        assert!(!has_room(&busy(SHARE / 2 + 1, "A"), "A"));
+        assert!(has_room(&busy(SHARE / 2 + 1, "A"), "B"));
+        assert!(!has_room(&busy(SHARE / 2 + 1, "A"), "A,B"));
+        assert!(has_room(&busy(SHARE_OF_ALL / 2, ""), ""));
+        assert!(!has_room(&busy(SHARE_OF_ALL / 2 + 1, ""), ""));
     }
 }
