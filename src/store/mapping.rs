@@ -393,6 +393,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether there are notes of groups.
+    pub fn role_work_of_groups(&mut self, directory_key: i64) -> Result<bool, StoreError> {
+        let found = self.row::<BigInt, i64>(
+            "SELECT CAST(1 AS BIGINT) FROM role_work WHERE directory_key = ? AND kind <> 'user' LIMIT 1",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(found.is_some())
+    }
+
     /// Forgets the groups of a directory without groups in its role map.
     pub fn role_work_forget(&mut self, directory_key: i64) -> Result<(), StoreError> {
         self.execute(

@@ -142,7 +142,7 @@ pub(in crate::service) fn moved(
     let Some((map, moved)) = directory.mapping.group_roles().zip(moved) else { return Ok(()) };
     // Asked again under the locks: who has made a way from the group to a role without seeing this change
     // held the users before.
-    match !moved.users.is_empty() && leads_to_roles(tx, directory, map, group)? {
+    match !moved.users.is_empty() && may_lead_to_roles(tx, directory, map, group)? {
         true => moved.settle(tx, recorder),
         false => Ok(()),
     }
@@ -161,7 +161,7 @@ pub(in crate::service) fn before_end(
     };
     let members = tx.member_keys(directory.key, group.key, 0, i64::MAX)?;
     match lock(tx, recorder, group, &members)? {
-        Some(moved) if leads_to_roles(tx, directory, map, group)? => Ok(Some(moved)),
+        Some(moved) if may_lead_to_roles(tx, directory, map, group)? => Ok(Some(moved)),
         _ => Ok(None),
     }
 }
@@ -173,6 +173,17 @@ pub(in crate::service) fn after_end(
     moved: Option<Moved>,
 ) -> Result<(), StoreError> {
     moved.map_or(Ok(()), |moved| moved.settle(tx, recorder))
+}
+
+/// Whether who is in the group gets roles for it, or got some and the job has not taken them yet: it will
+/// look at those who are below a group by then.
+fn may_lead_to_roles(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    map: &RoleMap,
+    group: &ResourceRow,
+) -> Result<bool, StoreError> {
+    Ok(leads_to_roles(tx, directory, map, group)? || tx.role_work_of_groups(directory.key)?)
 }
 
 /// Whether who is in the group gets roles for it, as far as this unit sees.

@@ -320,10 +320,13 @@ impl Work {
         Ok((is_current && is_told).then_some(in_force))
     }
 
-    fn recorder(&self, tx: &mut Tx<'_>, in_force: InForce) -> Result<Recorder<'_>, StoreError> {
-        // What a map makes of a user may be a part of the profile of its identity.
-        let identities = Scope::enter(tx, &self.directory)?;
-        Ok(recorder(&self.directory, in_force, identities, self.ids.clone(), self.now))
+    fn recorder(&self, in_force: InForce, identities: Option<Scope>) -> Recorder<'_> {
+        recorder(&self.directory, in_force, identities, self.ids.clone(), self.now)
+    }
+
+    /// What a map makes of a user may be a part of the profile of its identity.
+    fn scope(&self, tx: &mut Tx<'_>) -> Result<Option<Scope>, StoreError> {
+        Scope::enter(tx, &self.directory)
     }
 
     /// Writes for those whom the maps change, and notes how far all are. Answers how many were changed;
@@ -341,7 +344,7 @@ impl Work {
             // Another process was faster.
             return Ok(Some(0));
         }
-        let mut recorder = self.recorder(tx, in_force)?;
+        let mut recorder = self.recorder(in_force, self.scope(tx)?);
         let mut wanted: Vec<&Candidate> = candidates.iter().filter(|one| one.differs).collect();
         let cut_off = wanted.get(TOLD).map(|one| one.key);
         wanted.truncate(TOLD);
@@ -360,7 +363,9 @@ impl Work {
             tx.directory_lock_exclusive(key)?;
         }
         let Some(in_force) = self.stands(tx)? else { return Ok(None) };
-        let mut recorder = self.recorder(tx, in_force)?;
+        // No identity hears of roles, and whoever has the directory alone must not wait for others.
+        let identities = if let Part::Users(_) = part { self.scope(tx)? } else { None };
+        let mut recorder = self.recorder(in_force, identities);
         let mut followed = 0;
         match part {
             Part::Forget => tx.role_work_forget(key)?,

@@ -28,6 +28,7 @@ on_both_databases![
     bulk_gives_roles_in_the_same_request,
     many_members_are_told_by_the_job,
     many_users_below_a_group_are_told_by_the_job,
+    who_leaves_before_the_job_has_come_loses_the_role,
     group_in_progress_is_looked_at_once_more_and_not_anew,
     one_directory_does_not_hold_up_the_roles_of_others,
     work_waits_for_a_directory_that_rests,
@@ -584,4 +585,41 @@ fn preview_shows_roles_and_stores_nothing(app: &TestApp) {
     assert_eq!((&users[1]["before"], &users[1]["after"]), (&json!(["guest"]), &json!([])));
     assert_eq!(since(app, from), []);
     assert_eq!(roles(&seen(app, &ada)), ["guest"]);
+}
+
+/// The way to the role ends above, for more users than one unit tells; before the job looks at them, one of
+/// them leaves below, where nothing leads to a role any more.
+fn who_leaves_before_the_job_has_come_loses_the_role(app: &TestApp) {
+    let users = many_users(app, 102);
+    let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+    let inner = new_group(app, "Inner", &ids);
+    let ending = new_group(app, "Ending", &ids[..1]);
+    let middle = new_group(app, "Middle", &[&inner, &ending]);
+    let top = new_group(app, "Top", &[&middle]);
+    put_roles(app, json!({"rules": [{"role": "a", "group": top}]}));
+    settle(app);
+    let remove = |group: &str, member: &str| {
+        json!({"method": "PATCH", "path": format!("/Groups/{group}"), "data": patch(json!([
+            {"op": "remove", "path": format!("members[value eq \"{member}\"]")},
+        ]))})
+    };
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": [
+            remove(&top, &middle),
+            remove(&inner, &users[0]),
+            remove(&inner, &users[1]),
+            {"method": "DELETE", "path": format!("/Groups/{ending}")},
+        ],
+    });
+    let answer = app.scim.post("/Bulk", body).expect(200).body;
+    let statuses = answer["Operations"].as_array().expect("results").iter();
+    assert!(
+        statuses.clone().all(|one| one["status"] == "200" || one["status"] == "204"),
+        "{answer}"
+    );
+    settle(app);
+    for user in &users {
+        assert_eq!(roles(&seen(app, user)), [""; 0]);
+    }
 }
