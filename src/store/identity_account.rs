@@ -57,11 +57,18 @@ pub struct Holder {
     pub identity_key: i64,
     /// Not zero when its account with the address is in the primary directory.
     in_primary: i32,
+    /// Not zero when what has become of such an account waits to be told: it may not have the address any
+    /// more.
+    waits: i32,
 }
 
 impl Holder {
     pub fn is_in_primary(self) -> bool {
         self.in_primary != 0
+    }
+
+    pub fn waits(self) -> bool {
+        self.waits != 0
     }
 }
 
@@ -197,12 +204,14 @@ impl Tx<'_> {
             Holders::AlsoDeparted => "",
         };
         let text = format!(
-            "SELECT a.identity_key, MAX(CASE WHEN a.directory_key = ? THEN 1 ELSE 0 END) {FROM} \
-             WHERE a.organization_key = ? AND a.email_key = ? AND d.state <> 'deleting' {present} \
+            "SELECT a.identity_key, MAX(CASE WHEN a.directory_key = ? THEN 1 ELSE 0 END), \
+             MAX(CASE WHEN EXISTS (SELECT 1 FROM brake_account b \
+             WHERE b.directory_key = a.directory_key AND b.user_id = a.user_id) THEN 1 ELSE 0 END) \
+             {FROM} WHERE a.organization_key = ? AND a.email_key = ? AND d.state <> 'deleting' {present} \
              GROUP BY a.identity_key ORDER BY a.identity_key LIMIT 2"
         );
         let binds = [Bind::OptInt(primary_key), Bind::Int(organization_key), Bind::Text(email_key)];
-        self.rows::<(BigInt, Integer), _>(&text, &binds)
+        self.rows::<(BigInt, Integer, Integer), _>(&text, &binds)
     }
 
     /// Accounts that are active while their identity is not, with its id, in the order of the users' ids.

@@ -327,9 +327,9 @@ fn find(
     Ok(with_room(tx, ledger.scope, key)?.map(|person| (person, "alias")))
 }
 
-/// The other account is in the primary directory, or neither is.
+/// The other account is in the primary directory, or neither is; and it has the address for certain.
 fn may_link(holder: Holder, directory_key: i64, primary: Option<i64>) -> bool {
-    holder.is_in_primary() || primary != Some(directory_key)
+    !holder.waits() && (holder.is_in_primary() || primary != Some(directory_key))
 }
 
 /// The identity, if another account can be linked to it.

@@ -19,6 +19,7 @@ on_both_databases![
     organizations_are_kept_apart,
     departed_user_is_matched_with_nobody,
     hidden_user_lets_an_address_go,
+    address_of_whom_the_brake_holds_is_nobodys,
     users_of_one_directory_are_only_suggested,
     identity_has_fifty_accounts_at_most,
     no_identity_without_the_switch,
@@ -266,4 +267,23 @@ fn no_identity_without_the_switch(app: &TestApp) {
     let state = app.api.get(&format!("{}/primary_directory", company.path)).expect(200).body;
     assert_eq!((&state["identities"], &state["directory_id"]), (&json!("off"), &json!(null)));
     assert!(company.told().is_empty());
+}
+
+/// What has become of a user waits to be told, and so does the identity: meanwhile the address proves nothing.
+fn address_of_whom_the_brake_holds_is_nobodys(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 2);
+    company.primary(Some(&offices[0]));
+    let gone: Vec<String> =
+        ["a", "b", "c"].map(|name| offices[0].hire(name, &format!("{name}@example.com"))).into();
+    let brake = format!("/api/v1/directories/{}/brake", offices[0].id);
+    let limit = json!({"at_least": 1, "more_than": 1, "percent": 100});
+    let settings = json!({"mode": "hold", "limits": {"users": limit, "memberships": limit}});
+    app.api.put(&brake, settings).expect(200);
+    gone.iter().for_each(|user| offices[0].dismiss(user));
+    assert_eq!(company.of(&gone[2])["state"], "active", "nobody was told yet");
+    // Somebody else has the address by now.
+    let new = offices[1].hire("new", "c@example.com");
+    assert!(!company.are_one(&gone[2], &new));
+    app.api.post(&format!("{brake}/release"), json!({})).expect(200);
+    assert_eq!(company.of(&new)["accounts"].as_array().map(Vec::len), Some(1));
 }
