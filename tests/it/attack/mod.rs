@@ -184,6 +184,9 @@ fn nothing_is_learnt_or_changed_by_a_receiver_of_another_organization(app: &Test
 /// Makes the attacks; B stands.
 fn hold(app: &TestApp, attacks: Vec<Attack>) {
     let world = World::build(app);
+    // What is measured now and then is in the metrics from the beginning.
+    let service = app.service().clone();
+    app.wait(async move { service.measure_consumers().await }).expect("measured");
     let before = dump::of(app, &world.b);
     assert!(before.len() > 50, "B has something to lose: {} rows", before.len());
     let mut wrong = Vec::new();
