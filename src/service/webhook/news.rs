@@ -120,13 +120,11 @@ pub(super) fn choose(
                 choice.up_to = up_to;
                 idle.push((row.position, format!("{} {}", row.id, row.version)));
             }
-            _ if choice.serve.len() < room => {
-                if is_below(&taken, &row.scope, share(&row.scope)) {
-                    for id in row.scope.split(',') {
-                        *taken.entry(id.to_owned()).or_default() += 1;
-                    }
-                    choice.serve.push(row.id);
+            _ if choice.serve.len() < room && is_below(&taken, &row.scope, share(&row.scope)) => {
+                for id in row.scope.split(',') {
+                    *taken.entry(id.to_owned()).or_default() += 1;
                 }
+                choice.serve.push(row.id);
             }
             _ => {}
         }
