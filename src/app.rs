@@ -23,6 +23,7 @@ use crate::service::Service;
 use crate::service::administer::{FirstKey, FirstStart};
 use crate::service::authenticate::FixedKey;
 use crate::service::oauth::TenantKeys;
+use crate::service::secret_keys::{KeyCheck, check_keys};
 use crate::store::{self, LaneSizes, Location, RecordStore, Store, StoreError, private};
 use crate::telemetry::Metrics;
 
@@ -71,8 +72,6 @@ const MAP_EVERY: Duration = Duration::from_secs(2);
 const LOCAL_FILE: &str = "local.json";
 const LOCK_FILE: &str = "lock";
 pub(crate) const SECRET_KEY_FILE: &str = "secret.key";
-/// The setting by which a database recognises its secret key.
-pub(crate) const SECRET_KEY_CHECK: &str = "secret_key_check";
 pub(crate) const REQUESTS_FILE: &str = "requests.db";
 /// Files for directories that are read from files.
 const INBOX: &str = "inbox";
@@ -247,6 +246,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_webhooks().await {
                     tracing::warn!(%error, "the log of deliveries is not pruned yet");
+                }
+                if let Err(error) = service.resume_rotation().await {
+                    tracing::warn!(%error, "the change of the secret key does not go on yet");
                 }
                 if let Err(error) = service.prune_syncs().await {
                     tracing::warn!(%error, "old runs are not pruned yet");
@@ -457,7 +459,7 @@ fn secret_key(config: &Config) -> Result<SecretKey, StartError> {
 /// The configured key, else the one of the data folder, if there is one.
 pub(crate) fn known_secret_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
     let parse = |text: &str, place: &str| {
-        let message = format!("{place} does not hold 32 bytes in base64");
+        let message = format!("{place} does not hold 32 bytes in base64, once or several times");
         SecretKey::parse(text).map(Some).ok_or(StartError(message))
     };
     if let Some(text) = &config.secret_key {
@@ -474,15 +476,15 @@ pub(crate) fn known_secret_key(config: &Config) -> Result<Option<SecretKey>, Sta
 /// The database remembers which key it was used with. Another one could not read what is sealed in
 /// it, nor the cursors of the other processes.
 async fn check_secret_key(store: &Store, key: &SecretKey) -> Result<(), StartError> {
-    let value = key.check_value();
-    let wanted = value.clone();
-    let known: Result<String, StoreError> =
-        store.write("secret_key", move |tx| tx.setting_put_once(SECRET_KEY_CHECK, &wanted)).await;
-    match known? == value {
-        true => Ok(()),
-        false => Err(StartError(format!(
+    let checks = key.check_values();
+    let known: Result<KeyCheck, StoreError> =
+        store.write("secret_key", move |tx| check_keys(tx, &checks)).await;
+    match known? {
+        KeyCheck::Known => Ok(()),
+        KeyCheck::Unknown => Err(StartError(format!(
             "this database is used with another secret key; set ROLLBOOK_SECRET_KEY to the one that \
-             the other process has (its data folder holds it in {SECRET_KEY_FILE})"
+             the other process has (its data folder holds it in {SECRET_KEY_FILE}), and to the one before it, \
+             too, until \"rollbook keys rotate\" has ended"
         ))),
     }
 }

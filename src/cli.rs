@@ -8,6 +8,7 @@ mod brake;
 mod check;
 mod events;
 mod identities;
+mod keys;
 mod local;
 mod portal;
 mod requests;
@@ -92,6 +93,9 @@ enum Command {
     /// Streams of Security Event Tokens
     #[command(subcommand)]
     Stream(stream::Stream),
+    /// The secret key of the installation: another one without losing what is sealed
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Keys that sign Security Event Tokens
     #[command(subcommand)]
     SigningKey(stream::SigningKey),
@@ -314,6 +318,7 @@ pub fn run() -> Result<ExitCode, StartError> {
         Command::Replay(command) => requests::replay(&config, &command)?,
         Command::Events(command) => events::run(&config, command)?,
         Command::Sync(command) => sync::run(&config, command)?,
+        Command::Keys(command) => keys::run(&config, &command)?,
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
@@ -361,6 +366,7 @@ fn call(command: Command) -> Call {
         | Command::Requests(_)
         | Command::Replay(_)
         | Command::Sync(_)
+        | Command::Keys(_)
         | Command::Events(_) => Call::get("/health/live"),
     }
 }

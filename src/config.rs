@@ -33,7 +33,8 @@ pub struct Config {
     /// An API key with every scope; starts with `sk_` and has at least 32 characters.
     pub api_key: Option<String>,
     /// 32 bytes in base64 from which encryption keys are derived. Without it one is generated into
-    /// the data folder. Every process on one database needs the same.
+    /// the data folder. Every process on one database needs the same. While it changes, several with
+    /// commas: the first one seals, all of them open.
     pub secret_key: Option<String>,
     /// Certificate chain in PEM; with `tls_key` the server speaks HTTPS.
     pub tls_cert: Option<PathBuf>,
@@ -144,7 +145,8 @@ impl Config {
         }
         if self.secret_key.as_deref().is_some_and(|key| SecretKey::parse(key).is_none()) {
             return Err("secret_key must be 32 bytes in base64; make one with \
-                        `openssl rand -base64 32`"
+                        `openssl rand -base64 32`. While it changes, the others follow it with commas, \
+                        five keys at most"
                 .into());
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {

@@ -28,13 +28,18 @@ pub struct AccessClaims {
 /// Issues and recognises access tokens.
 pub struct AccessTokens {
     signing: EncodingKey,
-    checking: DecodingKey,
+    /// Those of keys that an installation leaves behind, or is about to take, come last.
+    checking: Vec<DecodingKey>,
 }
 
 impl AccessTokens {
     pub fn new(secret_key: &SecretKey) -> Self {
-        let key = secret_key.derive("access token");
-        Self { signing: EncodingKey::from_secret(&key), checking: DecodingKey::from_secret(&key) }
+        let keys = secret_key.derive("access token");
+        let first = keys.first().map_or(&[][..], |key| key.as_slice());
+        Self {
+            signing: EncodingKey::from_secret(first),
+            checking: keys.iter().map(|key| DecodingKey::from_secret(key)).collect(),
+        }
     }
 
     #[expect(clippy::expect_used, reason = "an HMAC key, and claims that are texts and numbers")]
@@ -54,7 +59,14 @@ impl AccessTokens {
         if !header.typ.is_some_and(|kind| kind.eq_ignore_ascii_case(TYPE)) {
             return Err(JwtFault::Malformed);
         }
-        jwt::claims(token, &self.checking, Algorithm::HS256)
+        let mut checked = Err(JwtFault::Signature);
+        for key in &self.checking {
+            checked = jwt::claims(token, key, Algorithm::HS256);
+            if !matches!(checked, Err(JwtFault::Signature)) {
+                break;
+            }
+        }
+        checked
     }
 }
 
@@ -83,6 +95,7 @@ mod tests {
         assert_eq!((read.client_id.as_str(), read.exp), ("oauth_client_1", 600));
         let other = AccessTokens::new(&SecretKey::generate());
         assert_eq!(other.verify(&token).err(), Some(JwtFault::Signature));
+        assert!(AccessTokens::new(&key.followed()).verify(&token).is_ok(), "the key before");
         for at in 0..token.len() {
             let mut forged = token.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };

@@ -15,7 +15,7 @@ pub mod verified;
 pub use access_token::{AccessClaims, AccessTokens};
 pub use failures::Failures;
 pub use jwt::{JwtFault, KeySet};
-pub use seal::{Mac, Seal, SecretKey};
+pub use seal::{Mac, Seal, SecretKey, key_id};
 pub use secret::{Presented, Secret, SecretKind};
 pub use signing::SigningKey;
 pub use verified::Verified;

@@ -13,9 +13,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::print;
-use crate::app::{self, REQUESTS_FILE, SECRET_KEY_CHECK, SECRET_KEY_FILE, StartError};
+use crate::app::{self, REQUESTS_FILE, SECRET_KEY_FILE, StartError};
 use crate::auth::{SecretKey, passphrase};
 use crate::config::Config;
+use crate::service::secret_keys::SECRET_KEY_CHECK;
 use crate::store::Location;
 use crate::store::backup::{self, Copied};
 use crate::store::private;
@@ -123,8 +124,7 @@ fn sealed_key(config: &Config, source: &Path, phrase: &str) -> Result<String, St
             "there is no secret key to put in: none is configured or in the data folder".into(),
         )
     })?;
-    if Copied::open(source)?.note(SECRET_KEY_CHECK)?.is_some_and(|known| known != key.check_value())
-    {
+    if !is_of(&key, Copied::open(source)?.note(SECRET_KEY_CHECK)?.as_deref()) {
         return Err(StartError("the secret key that is configured is not the database's".into()));
     }
     Ok(passphrase::seal(phrase, key.to_text().as_bytes()))
@@ -193,6 +193,12 @@ pub(super) fn restore(config: &Config, command: &Restore) -> Result<(), StartErr
     Ok(())
 }
 
+/// Whether a database with those check values is opened by the key and those beside it.
+fn is_of(key: &SecretKey, checks: Option<&str>) -> bool {
+    let known = key.check_values();
+    checks.is_none_or(|checks| checks.split_whitespace().all(|one| known.iter().any(|k| k == one)))
+}
+
 /// Which key opens what is sealed in the copy.
 enum Key {
     Known,
@@ -203,7 +209,7 @@ enum Key {
 fn key_for(config: &Config, copied: &mut Copied, phrase: Option<&str>) -> Result<Key, StartError> {
     let known = app::known_secret_key(config)?;
     let check = copied.note(SECRET_KEY_CHECK)?;
-    let fits = |key: &SecretKey| check.as_ref().is_none_or(|check| *check == key.check_value());
+    let fits = |key: &SecretKey| is_of(key, check.as_deref());
     if let Some(key) = &known {
         return match fits(key) {
             true => Ok(Key::Known),

@@ -40,6 +40,13 @@ pub(super) fn perform(config: &Config, call: &Call) -> Result<Value, StartError>
     })
 }
 
+/// The running server: for what goes on when the command has ended.
+pub(super) fn server(config: &Config) -> Result<LocalAccess, StartError> {
+    app::running_server(&config.data_dir).ok_or_else(|| {
+        StartError("no server runs on this data folder; start one with \"rollbook serve\"".into())
+    })
+}
+
 pub(super) fn send(access: &LocalAccess, call: &Call) -> Result<Value, StartError> {
     let (status, text) = exchange(access, call)?;
     understood(status, &text)

@@ -8,9 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::local::{exchange, local_agent, perform, send, understood};
+use super::local::{exchange, local_agent, perform, send, server, understood};
 use super::{Call, print, print_line};
-use crate::app::{self, LocalAccess, StartError};
+use crate::app::{LocalAccess, StartError};
 use crate::config::Config;
 
 /// Changes asked for at a time.
@@ -91,6 +91,7 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
         Sync::Upload { directory, file, name } => upload(config, &directory, &file, name)?,
         Sync::Run { directory, dry_run, mode } => {
             let body = json!({"dry_run": dry_run, "mode": mode});
+            // A run outlives the command that asks for it.
             let access = server(config)?;
             let asked = send(&access, &Call::post(path(&directory, "sync"), body))?;
             let run =
@@ -122,13 +123,6 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-/// A run outlives the command that asks for it.
-fn server(config: &Config) -> Result<LocalAccess, StartError> {
-    app::running_server(&config.data_dir).ok_or_else(|| {
-        StartError("no server runs on this data folder; start one with \"rollbook serve\"".into())
-    })
 }
 
 fn upload(

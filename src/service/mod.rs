@@ -40,6 +40,7 @@ pub mod query;
 pub mod read;
 mod record;
 pub mod render;
+pub mod secret_keys;
 pub mod ssf;
 pub mod sync;
 mod unit;
@@ -96,6 +97,8 @@ pub struct Service {
     pub(crate) async_runners: Arc<tokio::sync::Semaphore>,
     /// Requests that were stored when no runner was free.
     pub(crate) async_arrivals: AtomicU64,
+    /// Seals everything again when the secret key changes.
+    pub secret_keys: secret_keys::SecretKeys,
     /// Seals what is accepted to be done later.
     accepted: Seal,
     /// Seals answers that are kept for the same request.
@@ -192,6 +195,7 @@ impl Service {
             records: Arc::new(exchange::Records::new(records, secret_key)),
             async_runners: Arc::new(tokio::sync::Semaphore::new(asynchronous::RUNNERS)),
             async_arrivals: AtomicU64::new(0),
+            secret_keys: secret_keys::SecretKeys::new(secret_key),
             accepted: secret_key.seal("asynchronous request"),
             answers: secret_key.seal("idempotent answer"),
             cursors: query::Cursors::new(secret_key),

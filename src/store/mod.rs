@@ -54,6 +54,7 @@ pub mod resource;
 mod resource_create;
 mod resource_find;
 pub mod schemas;
+pub mod sealed;
 pub mod sequencer;
 mod setting;
 pub mod signing_key;

@@ -29,8 +29,8 @@ pub struct RequestFilter {
     /// Lowest and highest status.
     pub status: (i32, i32),
     pub method: Option<String>,
-    /// One of `user_keys`.
-    pub user_key: Option<String>,
+    /// Any of these is one of the row's; empty for all rows.
+    pub user_keys: Vec<String>,
     /// Ids from this one on.
     pub from: Option<String>,
     /// Ids before this one.
@@ -72,34 +72,35 @@ impl Tx<'_> {
         range: &ListRange,
     ) -> Result<Vec<RequestRow>, StoreError> {
         let (condition, order, cursor) = range.sql();
+        let about = match filter.user_keys.len() {
+            0 => "TRUE".to_owned(),
+            count => vec!["user_keys LIKE ?"; count].join(" OR "),
+        };
         let text = format!(
             "{COLUMNS} WHERE directory_key = ? AND {condition} AND status BETWEEN ? AND ? \
              AND (CAST(? AS TEXT) IS NULL OR id >= ?) AND (CAST(? AS TEXT) IS NULL OR id < ?) \
              AND (CAST(? AS TEXT) IS NULL OR method = ?) \
-             AND (CAST(? AS TEXT) IS NULL OR user_keys LIKE ?) ORDER BY {order} LIMIT ?"
+             AND ({about}) ORDER BY {order} LIMIT ?"
         );
         let (from, until) = (filter.from.as_deref(), filter.until.as_deref());
         let method = filter.method.as_deref();
         // Hashes have no character that LIKE reads.
-        let user = filter.user_key.as_ref().map(|key| format!("% {key} %"));
-        self.rows::<Sql, _>(
-            &text,
-            &[
-                Bind::Int(directory_key),
-                Bind::Text(cursor),
-                Bind::Small(filter.status.0),
-                Bind::Small(filter.status.1),
-                Bind::OptText(from),
-                Bind::OptText(from),
-                Bind::OptText(until),
-                Bind::OptText(until),
-                Bind::OptText(method),
-                Bind::OptText(method),
-                Bind::OptText(user.as_deref()),
-                Bind::OptText(user.as_deref()),
-                Bind::Int(range.limit),
-            ],
-        )
+        let users = filter.user_keys.iter().map(|key| Bind::Owned(format!("% {key} %")));
+        let mut binds = vec![
+            Bind::Int(directory_key),
+            Bind::Text(cursor),
+            Bind::Small(filter.status.0),
+            Bind::Small(filter.status.1),
+            Bind::OptText(from),
+            Bind::OptText(from),
+            Bind::OptText(until),
+            Bind::OptText(until),
+            Bind::OptText(method),
+            Bind::OptText(method),
+        ];
+        binds.extend(users);
+        binds.push(Bind::Int(range.limit));
+        self.rows::<Sql, _>(&text, &binds)
     }
 
     /// The oldest of the newest `count` records, if there are more.

@@ -1,7 +1,7 @@
-//! Keys that sign Security Event Tokens.
+//! Keys that sign Security Event Tokens, and the secret key of the installation.
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::manager;
@@ -23,4 +23,16 @@ pub(super) async fn rotate(request: HttpRequest, payload: Payload, state: Data<S
         Ok(created(json!({"data": keys})))
     })
     .await
+}
+
+pub(super) async fn secret_status(request: HttpRequest, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.secret_key_status(&access).await.map(ok).map_err(failed)
+}
+
+/// There is no body: which key is taken, the configuration says.
+pub(super) async fn secret_rotate(request: HttpRequest, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    let begun = state.service.secret_key_rotate(&access).await.map_err(failed)?;
+    Ok(HttpResponse::Accepted().json(begun))
 }

@@ -209,6 +209,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 methods("/webhook_endpoints/{id}/replays/{replay}", "DELETE")
                     .delete(w::replay_cancel),
             )
+            .service(methods("/secret_keys", "GET").get(keys::secret_status))
+            .service(methods("/secret_keys/rotate", "POST").post(keys::secret_rotate))
             .service(methods("/signing_keys", "GET").get(keys::list))
             .service(methods("/signing_keys/rotate", "POST").post(keys::rotate))
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))

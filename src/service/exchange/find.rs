@@ -71,8 +71,8 @@ impl Service {
                 let read = move |tx: &mut Tx<'_>| {
                     let first = tx.request_oldest_kept(key, LOOKED_AT)?;
                     let list = |tx: &mut Tx<'_>, status, from, limit| {
-                        let (method, user_key, until) = (None, None, None);
-                        let filter = RequestFilter { status, method, user_key, from, until };
+                        let (method, user_keys, until) = (None, Vec::new(), None);
+                        let filter = RequestFilter { status, method, user_keys, from, until };
                         tx.request_list(key, &filter, &ListRange { from: RangeFrom::Newest, limit })
                     };
                     let rows = list(tx, (0, 999), Some(oldest.clone()), count)?;
@@ -177,7 +177,11 @@ impl Service {
         Ok(RequestFilter {
             status: status_range(query.status.as_deref())?,
             method,
-            user_key: query.user.as_ref().map(|user| self.records.user_key(&directory.id, user)),
+            user_keys: query
+                .user
+                .as_ref()
+                .map(|user| self.records.user_keys(&directory.id, user))
+                .unwrap_or_default(),
             from: Some(since.map_or(oldest.clone(), |since| since.max(oldest))),
             until,
         })

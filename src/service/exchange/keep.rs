@@ -17,7 +17,7 @@ use crate::service::context::{Directory, Settings, State};
 use crate::service::{Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::request_record::RequestRow;
-use crate::store::{RecordStore, StoreError, Tx};
+use crate::store::{RecordStore, Store, StoreError, Tx};
 
 /// How long requests are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -95,9 +95,14 @@ impl Records {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner).batch()
     }
 
-    /// The hash by which records about a user are found.
-    pub(super) fn user_key(&self, directory_id: &str, name: &str) -> String {
-        self.users.hash(directory_id, &name_key(name))
+    /// Where the records are.
+    pub fn database(&self) -> Result<Store, StoreError> {
+        self.store.get()
+    }
+
+    /// The hashes by which records about a user are found, by each key that may have made them.
+    pub(super) fn user_keys(&self, directory_id: &str, name: &str) -> Vec<String> {
+        self.users.hashes(directory_id, &name_key(name))
     }
 
     fn sealed(&self, exchange: &Exchange) -> RequestRow {

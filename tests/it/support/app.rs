@@ -33,6 +33,9 @@ pub struct TestApp {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A server that listens: its address, its use cases, and the thread that it runs on.
+type Started = (std::net::SocketAddr, Arc<Service>, ServerHandle, JoinHandle<()>);
+
 /// A directory and how to reach it.
 #[derive(Clone)]
 pub struct DirectoryHandle {
@@ -51,40 +54,12 @@ impl TestApp {
 
     /// Starts with changes to the configuration.
     pub fn start_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            listen: "127.0.0.1:0".into(),
-            data_dir: database.folder.path().join("data"),
-            database_url: Some(database.url()),
-            api_key: Some(API_KEY.into()),
-            postgres_connections: 8,
-            workers: 2,
-            stop_timeout: 5,
-            // Sources that fail on purpose are not waited for.
-            source_retry: 1,
-            // The clock stands still, so an empty bucket would stay empty.
-            rate_limit: RateLimit::Off,
-            portal_origins: vec!["https://app.example.com".parse().expect("an origin")],
-            ..Config::default()
-        };
+        let mut config = Self::config(&database);
         change(&mut config);
         let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
         let clock = Clock::fixed(1_750_000_000_000);
-        let (sender, started) = channel();
-        let server_clock = clock.clone();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                match App::start(&config, server_clock).await {
-                    Ok(app) => {
-                        let facts = (app.address, Arc::clone(&app.service), app.server.handle());
-                        sender.send(Ok(facts)).expect("the test waits");
-                        app.run().await.expect("the server ends well");
-                    }
-                    Err(error) => sender.send(Err(error.to_string())).expect("the test waits"),
-                }
-            });
-        });
-        let (address, service, handle) =
-            started.recv().expect("the server reports").expect("the server starts");
+        let started = Self::serve(config, &clock);
+        let (address, service, handle, thread) = started.expect("the server starts");
         let url = format!("{scheme}://{address}");
         let api = Client::new(&url, API_KEY, "application/json");
         let directory = make_directory(&api, "scim.generic");
@@ -100,6 +75,57 @@ impl TestApp {
             handle,
             thread: Some(thread),
         }
+    }
+
+    /// Why a server does not start on the database.
+    pub fn refused(database: &Database, change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Self::config(database);
+        change(&mut config);
+        let started = Self::serve(config, &Clock::fixed(1_750_000_000_000));
+        started.err().expect("the server does not start")
+    }
+
+    /// Stops the server, and leaves what it has stored to another one.
+    pub fn into_database(mut self) -> Database {
+        self.stop();
+        std::mem::replace(&mut self.database, Database::sqlite())
+    }
+
+    fn config(database: &Database) -> Config {
+        Config {
+            listen: "127.0.0.1:0".into(),
+            data_dir: database.folder.path().join("data"),
+            database_url: Some(database.url()),
+            api_key: Some(API_KEY.into()),
+            postgres_connections: 8,
+            workers: 2,
+            stop_timeout: 5,
+            // Sources that fail on purpose are not waited for.
+            source_retry: 1,
+            // The clock stands still, so an empty bucket would stay empty.
+            rate_limit: RateLimit::Off,
+            portal_origins: vec!["https://app.example.com".parse().expect("an origin")],
+            ..Config::default()
+        }
+    }
+
+    fn serve(config: Config, clock: &Clock) -> Result<Started, String> {
+        let (sender, started) = channel();
+        let server_clock = clock.clone();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                match App::start(&config, server_clock).await {
+                    Ok(app) => {
+                        let facts = (app.address, Arc::clone(&app.service), app.server.handle());
+                        sender.send(Ok(facts)).expect("the test waits");
+                        app.run().await.expect("the server ends well");
+                    }
+                    Err(error) => sender.send(Err(error.to_string())).expect("the test waits"),
+                }
+            });
+        });
+        let (address, service, handle) = started.recv().expect("the server reports")?;
+        Ok((address, service, handle, thread))
     }
 
     /// The use cases behind the server, for tests that look into the store.
