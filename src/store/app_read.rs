@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::resource::{AppState, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
 use super::sql::{Bind, Tx};
-use super::{IdRange, StoreError, Walk};
+use super::{IdRange, ListRange, StoreError, Walk};
 
 /// How many users and groups of a directory the app sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,21 @@ impl Tx<'_> {
             Bind::Text(beyond),
             Bind::Int(range.limit),
         ];
+        self.rows::<ResourceSql, _>(&text, &binds)
+    }
+
+    /// Every user of a directory, newest first, whatever the app sees of it.
+    pub fn user_list(
+        &mut self,
+        directory_key: i64,
+        range: &ListRange,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let (condition, order, cursor) = range.sql_on("r.id");
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
+             AND r.resource_type = 'User' AND {condition} ORDER BY {order} LIMIT ?"
+        );
+        let binds = [Bind::Int(directory_key), Bind::Text(cursor), Bind::Int(range.limit)];
         self.rows::<ResourceSql, _>(&text, &binds)
     }
 

@@ -330,6 +330,16 @@ pub(super) async fn pending_members(
     state.service.pending_members(&access, &id).await.map(ok).map_err(failed)
 }
 
+pub(super) async fn account_list(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let wanted = parameters(&query(&request)?)?;
+    state.service.account_list(&access, &id, &wanted).await.map(ok).map_err(failed)
+}
+
 pub(super) async fn profile_get(
     request: HttpRequest,
     id: Path<String>,

@@ -120,6 +120,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
             .service(methods("/alarms", "GET").get(alarms::list))
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
+            .service(methods("/directories/{id}/users", "GET").get(h::account_list))
             .service(
                 methods("/directories/{id}/attribute_map", "GET, PUT")
                     .get(mapping::attributes_get)

@@ -12,8 +12,8 @@ use super::csv_table::{Form, Table};
 use crate::outbound::Outbound;
 use crate::pull::field::{Field, Shape};
 use crate::pull::{
-    Absence, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven, Kind, Probe,
-    Sink, SourceError, SourceKind, Surroundings,
+    Absence, AccountState, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven,
+    Kind, Probe, Sink, SourceError, SourceKind, Surroundings,
 };
 use crate::scim::Object;
 
@@ -331,20 +331,18 @@ impl Files {
         action.retain(|c| !c.is_whitespace());
         let mut active = match cell(&|target| *target == Target::Active) {
             None | Some("") => None,
-            Some(word) => Some(activity(word)?),
+            Some(word) => Some(state(word)?),
         };
         match action.as_str() {
             "" | "upsert" | "add" | "create" | "update" => {}
-            "deactivate" | "disable" | "suspend" => active = Some(false),
+            "deactivate" | "disable" => active = Some(AccountState::Inactive),
+            "suspend" => active = Some(AccountState::Suspended),
             "delete" | "remove" => return Ok(Envelope::deleted(Kind::Account, key)),
             other => {
                 return Err(format!(
                     "the action is \"{other}\"; allowed are upsert, deactivate and delete."
                 ));
             }
-        }
-        if let Some(active) = active {
-            attributes.insert("active".to_owned(), active.into());
         }
         // Who has no name of its own has that of the address, or of the key.
         let name = [user_name, email].into_iter().flatten().find(|name| !name.is_empty());
@@ -353,7 +351,11 @@ impl Files {
             edges.groups.entry(group.to_owned()).or_default();
             edges.edges.push((group.to_owned(), key.clone()));
         }
-        Ok(Envelope::account(key, payload, attributes))
+        let account = Envelope::account(key, payload, attributes);
+        Ok(match active {
+            Some(state) => account.in_state(state),
+            None => account,
+        })
     }
 
     /// A file of memberships: a row for each, with the group and the key of the member. A group may have
@@ -435,11 +437,13 @@ fn is_shortened(cell: &str) -> bool {
     digits(whole) && digits(fraction) && exponent.strip_prefix('+').is_some_and(digits)
 }
 
-fn activity(word: &str) -> Result<bool, String> {
+fn state(word: &str) -> Result<AccountState, String> {
     match word.to_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" | "active" | "enabled" | "employed" => Ok(true),
-        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "suspended" | "terminated"
-        | "left" => Ok(false),
+        "true" | "yes" | "y" | "1" | "active" | "enabled" | "employed" => Ok(AccountState::Active),
+        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "terminated" | "left" => {
+            Ok(AccountState::Inactive)
+        }
+        "suspended" => Ok(AccountState::Suspended),
         _ => Err(format!(
             "the column of the state holds \"{word}\"; allowed are true, yes, 1, active, enabled and \
              false, no, 0, inactive, disabled, suspended, terminated."

@@ -70,6 +70,7 @@ fn rows_become_users_groups_and_memberships() {
             "emails": [{"value": "ada@example.com", "type": "work", "primary": true}],
             "Shoe size": "41",
             "active": true,
+            "accountState": null,
             "userName": "ada@example.com",
         })
     );

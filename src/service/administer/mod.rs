@@ -1,5 +1,6 @@
 //! Management: organizations, directories, directory tokens, OAuth clients and API keys.
 
+mod account;
 mod api_key;
 mod catalogue;
 mod directory;

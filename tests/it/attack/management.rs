@@ -174,7 +174,7 @@ fn directories() -> Vec<Attack> {
 /// What hangs below a directory: each route with B's directory.
 fn parts() -> Vec<Attack> {
     let values = || Some(json!({"data": [{"value": "mine"}]}));
-    let table: [(&'static str, &'static str, Option<Value>); 11] = [
+    let table: [(&'static str, &'static str, Option<Value>); 12] = [
         ("/directories/{id}/schemas", "GET", None),
         ("/directories/{id}/schemas", "PUT", Some(json!({}))),
         ("/directories/{id}/roles", "GET", None),
@@ -186,6 +186,7 @@ fn parts() -> Vec<Attack> {
         ("/directories/{id}/profile", "PATCH", Some(json!({"overrides": {"bulk": false}}))),
         ("/directories/{id}/settings/preview", "POST", Some(json!({"settings": {}}))),
         ("/directories/{id}/pending_members", "GET", None),
+        ("/directories/{id}/users", "GET", None),
     ];
     let mut attacks = Vec::new();
     for (route, method, body) in table {
