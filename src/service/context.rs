@@ -192,6 +192,8 @@ pub struct Directory {
     pub external_key: String,
     /// `entra` of the kind `scim.entra`.
     pub provider: &'static str,
+    /// Read from its source; nobody pushes into it.
+    pub is_read: bool,
     pub state: State,
     pub rate_limit: Option<RateLimit>,
     pub profile: Arc<Profile>,
@@ -231,6 +233,7 @@ impl Directory {
             id: row.id.clone(),
             organization_id: row.organization_id.clone(),
             external_key: row.external_key.clone(),
+            is_read: SourceKind::named(&row.kind).is_some(),
             provider: PROVIDERS
                 .iter()
                 .copied()

@@ -31,6 +31,7 @@ impl Service {
         self.watch_silence().await?;
         self.watch_credentials().await?;
         self.watch_brakes().await?;
+        self.watch_runs().await?;
         self.watch_endpoints().await?;
         self.watch_streams().await?;
         self.watch_attributes().await?;
@@ -150,6 +151,15 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// Runs raise their alarms themselves; a directory that was stopped has no more of them.
+    async fn watch_runs(&self) -> Result<(), ServiceError> {
+        self.resolve_alarms(AlarmKind::RunFailed, |tx, row| {
+            let Some(directory) = tx.directory_by_key(row.directory_key)? else { return Ok(true) };
+            Ok(matches!(directory.state.as_str(), "paused" | "disabled"))
+        })
+        .await
     }
 
     /// A brake that holds nothing has an alarm until the hour is over.

@@ -163,9 +163,10 @@ impl Recorder<'_> {
         }
     }
 
-    /// Whether what is taken away may be counted.
+    /// Whether what is taken away may be counted. A directory that is read has a guard, which looks at a
+    /// run before it is applied; what somebody has approved is not held again.
     pub(in crate::service) fn counts(&self) -> bool {
-        self.in_force.policies.brake.mode != BrakeMode::Off
+        !self.directory.is_read && self.in_force.policies.brake.mode != BrakeMode::Off
     }
 
     /// Whether a group gives its members a role, so that its end weighs more.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::count::{WINDOW_MINUTES, window};
 use super::settings::BrakeSettings;
+use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
 use crate::service::error::AdminError;
 use crate::service::policy::Policies;
@@ -103,6 +104,11 @@ impl Service {
         change: BrakeChange,
     ) -> Result<BrakeView, ServiceError> {
         let row = self.directory_row(access, id).await?;
+        if SourceKind::named(&row.kind).is_some() {
+            let message =
+                "The directory is read from its source: settings.guard says what is too much.";
+            return Err(AdminError::new(409, "not_pushable", message).into());
+        }
         let mut brake = json!({"mode": change.mode});
         if let (Some(limits), Some(members)) = (change.limits, brake.as_object_mut()) {
             members.insert("limits".to_owned(), limits);

@@ -1,5 +1,6 @@
 //! How a run ended: what is stored of it, the state of the directory, and when it is read next.
 
+use super::alarm::RunAlarms;
 use super::drive::{Job, Outcome};
 use super::run::Lease;
 use super::view::status;
@@ -69,6 +70,9 @@ impl Service {
         let replaces = !job.run.dry_run
             && matches!(outcome.finished, Some((_, Extent::Everything)))
             && !is_decided;
+        let failures = next.as_ref().map_or(0, |next| next.failures);
+        let alarms = RunAlarms::of(&job.row, &outcome, failures);
+        let ids = self.clock.ids();
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
         let ended: Result<(), StoreError> = self
             .store
@@ -86,6 +90,7 @@ impl Service {
                 if let Some(next) = &next {
                     tx.sync_end(key, next)?;
                     tx.sync_state_set(key, state.as_str(), now)?;
+                    alarms.settle(tx, &mut ids.clone(), now)?;
                 }
                 Ok(())
             })

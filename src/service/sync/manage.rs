@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::alarm;
 use super::drive::Ask;
 use super::settings::{self, ReadSettings};
 use super::view::{is_over, shown, status};
@@ -306,10 +307,18 @@ impl Service {
         let (row, _, _) = self.source_of(access, id).await?;
         let found = self.run_of(&row, run).await?;
         let (key, run_id, finished) = (row.key, found.id.clone(), found.finished);
+        let (now, ids, directory_id) = (self.clock.now_ms(), self.clock.ids(), row.id.clone());
         let moved: Result<bool, StoreError> = self
             .store
             .write("sync_decide", move |tx| {
-                tx.run_move(key, &run_id, (status::HELD, decision), finished)
+                if tx.directory_share(key)?.is_none() {
+                    return Ok(false);
+                }
+                let moved = tx.run_move(key, &run_id, (status::HELD, decision), finished)?;
+                if moved {
+                    alarm::decided(tx, &mut ids.clone(), now, (key, &directory_id))?;
+                }
+                Ok(moved)
             })
             .await;
         if !moved? {

@@ -10,6 +10,7 @@
 //! it has applied is found unchanged. [`manage`] is what an operator sees and asks for, [`config`] what
 //! is stored of the source, [`files`] what was handed in.
 
+mod alarm;
 mod apply;
 mod change;
 pub(in crate::service) mod config;

@@ -7,6 +7,7 @@ use super::filter::Filter;
 use crate::pull::SourceKind;
 use crate::pull::guard::Guard;
 use crate::pull::plan::Groups;
+use crate::service::brake::BrakeSettings;
 use crate::service::context::Settings;
 use crate::service::error::AdminError;
 use crate::service::policy::Span;
@@ -140,6 +141,11 @@ pub(in crate::service) fn check(settings: &Settings, kind: &str) -> Result<(), A
     if settings.entra_token.is_some() {
         let message = format!("nobody pushes into a directory of the kind {}.", source.name);
         return Err(AdminError::invalid("settings.entra_token", message));
+    }
+    if settings.brake != BrakeSettings::default() {
+        let message = "it is for directories that are pushed; for one that is read, settings.guard says \
+                       what is too much.";
+        return Err(AdminError::invalid("settings.brake", message));
     }
     if let Some(filter) = &settings.filter {
         Filter::compile(filter)

@@ -1,0 +1,140 @@
+//! Alarms of directories that are read: a run waits for a decision, or runs fail.
+
+use serde_json::{Value, json};
+
+use super::drive::Outcome;
+use super::view::status;
+use crate::clock::Ids;
+use crate::pull::SourceError;
+use crate::service::alarms::{self, Alarm, AlarmKind, Place};
+use crate::store::directory::DirectoryRow;
+use crate::store::{StoreError, Tx};
+
+/// So many failures one after another are not a matter of the moment any more.
+const FAILURES: i64 = 3;
+
+/// What the end of a run says.
+pub(super) struct RunAlarms {
+    key: i64,
+    directory_id: String,
+    /// To be raised.
+    held: Option<Alarm>,
+    failed: Option<Alarm>,
+    /// A run has gone well.
+    is_well: bool,
+}
+
+impl RunAlarms {
+    /// `failures` is how many runs have failed one after another with this one.
+    pub(super) fn of(row: &DirectoryRow, outcome: &Outcome, failures: i64) -> Self {
+        let is_failed = outcome.status == status::FAILED;
+        let held = outcome.held.as_ref().filter(|_| outcome.status == status::HELD);
+        let failed = outcome.error.as_ref().filter(|_| is_failed);
+        Self {
+            key: row.key,
+            directory_id: row.id.clone(),
+            held: held.map(|held| held_alarm(row, held)),
+            failed: failed.and_then(|error| failed_alarm(row, error, failures)),
+            is_well: !is_failed,
+        }
+    }
+
+    /// In the unit that ends the run.
+    pub(super) fn settle(
+        &self,
+        tx: &mut Tx<'_>,
+        ids: &mut Ids,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        // A directory that has gone meanwhile has nothing to be missed for.
+        if tx.directory_share(self.key)?.is_none_or(|shared| shared.state == "deleting") {
+            return Ok(());
+        }
+        match &self.held {
+            Some(alarm) => alarms::replace(tx, ids, now, alarm)?,
+            None => decided(tx, ids, now, (self.key, &self.directory_id))?,
+        }
+        if let Some(alarm) = &self.failed {
+            alarms::replace(tx, ids, now, alarm)?;
+        }
+        match self.is_well {
+            true => {
+                let about = (self.key, AlarmKind::RunFailed, self.directory_id.as_str());
+                alarms::resolve(tx, ids, now, about)
+            }
+            false => Ok(()),
+        }
+    }
+}
+
+/// Resolves the alarm of a directory none of whose runs waits any more.
+pub(super) fn decided(
+    tx: &mut Tx<'_>,
+    ids: &mut Ids,
+    now: i64,
+    (key, directory_id): (i64, &str),
+) -> Result<(), StoreError> {
+    match tx.run_is_held(key)? {
+        true => Ok(()),
+        false => alarms::resolve(tx, ids, now, (key, AlarmKind::RunHeld, directory_id)),
+    }
+}
+
+fn place(row: &DirectoryRow) -> Place {
+    Place {
+        directory_key: row.key,
+        directory_id: Some(row.id.clone()),
+        organization_id: Some(row.organization_id.clone()),
+    }
+}
+
+/// Stands as long as runs would take away the same number: each read finds it again.
+fn held_alarm(row: &DirectoryRow, held: &Value) -> Alarm {
+    let number = |name: &str| held.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let (users, memberships) = (number("users"), number("memberships"));
+    let empty = match held.get("reason").and_then(Value::as_str) {
+        Some("source_empty") => "The source lists nobody. ",
+        _ => "",
+    };
+    Alarm {
+        place: place(row),
+        kind: AlarmKind::RunHeld,
+        subject: row.id.clone(),
+        level: users.saturating_mul(1_000_000).saturating_add(memberships),
+        message: format!(
+            "{empty}A run of the directory waits for a decision: it would take something from {users} of {} \
+             active users and end {memberships} of {} memberships. Look at what it would do, then approve or \
+             reject it.",
+            number("of_active_users"),
+            number("of_memberships"),
+        ),
+        detail: held.clone(),
+    }
+}
+
+/// Refused credentials do not mend themselves; other failures may.
+fn failed_alarm(row: &DirectoryRow, error: &SourceError, failures: i64) -> Option<Alarm> {
+    let is_refused = matches!(error, SourceError::Credentials(_));
+    if !is_refused && failures < FAILURES {
+        return None;
+    }
+    let message = match is_refused {
+        true => format!("The source refuses the credentials: {}.", error.message()),
+        false => format!(
+            "The last {failures} runs of the directory have failed; the last one says: {}.",
+            error.message()
+        ),
+    };
+    Some(Alarm {
+        place: place(row),
+        kind: AlarmKind::RunFailed,
+        subject: row.id.clone(),
+        level: i64::from(is_refused),
+        message,
+        detail: json!({
+            "state": if is_refused { "invalid_credentials" } else { "error" },
+            "failures": failures,
+            "error": error.message(),
+        }),
+    })
+}
