@@ -12,6 +12,7 @@ pub mod connectors;
 pub mod field;
 pub mod guard;
 pub mod plan;
+pub mod rename;
 pub mod schedule;
 
 use std::collections::BTreeMap;

@@ -486,20 +486,22 @@ impl Membership<'_> {
     }
 }
 
-/// Whose name is held by somebody who goes.
+/// Whose name is held by somebody who goes, or who waits for that in turn.
 fn late(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> HashSet<String> {
-    let leaving: HashMap<&str, &Known> = stored
-        .of_kind(Kind::Account)
-        .filter(|known| gone.contains(&known.key))
-        .map(|known| (known.name.as_str(), known))
-        .collect();
+    let is_account = |record: &&Record| record.kind == Kind::Account;
     let records = plan.creates.iter().chain(plan.updates.iter().map(|update| &update.record));
-    let waits = |record: &&Record| {
-        let holder = leaving.get(record.name.as_str());
-        record.kind == Kind::Account
-            && holder.is_some_and(|holder| holder.source_id != record.source_id)
-    };
-    records.filter(waits).map(|record| record.source_id.clone()).collect()
+    let wanted: HashMap<&str, &Record> =
+        records.filter(is_account).map(|record| (record.name.as_str(), record)).collect();
+    let leaving = stored.of_kind(Kind::Account).filter(|known| gone.contains(&known.key));
+    let mut late = HashSet::new();
+    let mut freed: Vec<&Known> = leaving.collect();
+    while let Some(holder) = freed.pop() {
+        let Some(next) = wanted.get(holder.name.as_str()) else { continue };
+        if next.source_id != holder.source_id && late.insert(next.source_id.clone()) {
+            freed.extend(stored.get(Kind::Account, &next.source_id));
+        }
+    }
+    late
 }
 
 /// What the plan takes away.

@@ -76,6 +76,16 @@ impl Service {
         self.draft(access, resource_type, id, body)?.made()
     }
 
+    /// Whether a new resource could be stored, as far as that can be told without the database.
+    pub(super) fn check_new(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        body: Object,
+    ) -> Result<(), ServiceError> {
+        self.draft(access, resource_type, "checked".to_owned(), body).map(drop)
+    }
+
     fn draft(
         &self,
         access: &Access,
@@ -257,7 +267,7 @@ impl Service {
     }
 
     /// Computes the change on what is stored now, outside the unit.
-    async fn revise(&self, revision: Revision) -> Result<ResourceRow, ServiceError> {
+    pub(super) async fn revise(&self, revision: Revision) -> Result<ResourceRow, ServiceError> {
         let site = revision.site.clone();
         let found: Result<_, StoreError> =
             self.store.lookup_one("resource_get", move |tx| site.get(tx)).await;

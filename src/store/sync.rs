@@ -303,6 +303,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Lets go of the names of users who give them to each other in this unit.
+    pub fn user_names_let_go(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<(), StoreError> {
+        let source = self.dialect.pick(
+            "(SELECT value FROM json_each(?))",
+            "(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        );
+        let text = format!(
+            "UPDATE resource SET user_name_key = NULL WHERE directory_key = ? AND key IN {source}"
+        );
+        self.execute(&text, &[Bind::Int(directory_key), Bind::Owned(key_list(keys))])?;
+        Ok(())
+    }
+
     /// Forgets what resources that are gone were made of.
     pub fn sync_digests_prune(&mut self, directory_key: i64) -> Result<(), StoreError> {
         self.execute(

@@ -13,24 +13,27 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
-use super::change::{About, Act, Change, Standing};
+use super::change::{Act, Change, Standing, about, deactivation, end_of, reason_of};
 use super::drive::{Job, of_fault};
+use super::round::{Round, rounds};
 use super::run::Lease;
 use super::stage::{digest, manager_of};
 use super::view::{Counts, Tally};
 use crate::event::Reason;
 use crate::pull::Kind;
-use crate::pull::plan::{Known, MemberChange, Plan, Record, Removal, Stored, Update, Why};
+use crate::pull::plan::{MemberChange, Plan, Record, Removal, Stored, Update};
 use crate::scim::{Object, ResourceType, ScimType, urn};
+use crate::service::unit::Revision;
 use crate::service::{Access, Service, ServiceError, on_behalf_of};
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;
 
-/// Changes that are under way at the same time; a directory has a share of the writer like any other.
-const AT_ONCE: usize = 32;
+/// Changes that are under way at the same time: as many as SQLite takes into one transaction. A directory
+/// has a share of the writer like any other.
+const AT_ONCE: usize = 256;
 
 /// Changes between two looks whether the run goes on.
-const BATCH: usize = 500;
+const BATCH: usize = 2_000;
 
 /// How often a change is tried again that the storage, or another change, was in the way of.
 const TRIES: u32 = 8;
@@ -60,13 +63,22 @@ impl Item {
 }
 
 /// What became of an [`Item`].
-enum Done {
+pub(super) enum Done {
     Created(i64),
     Updated,
     Unchanged,
     /// Somebody else has the name.
     Taken(String),
     Failed(String),
+}
+
+impl Done {
+    pub(super) fn of(update: &Update, row: &ResourceRow) -> Self {
+        match row.version == update.known.version {
+            true => Self::Unchanged,
+            false => Self::Updated,
+        }
+    }
 }
 
 pub(super) struct Apply<'a> {
@@ -191,7 +203,7 @@ impl<'a> Apply<'a> {
         self.applied.changes.push(change);
     }
 
-    fn refuse(&mut self, item: &Item, message: &str) {
+    pub(super) fn refuse(&mut self, item: &Item, message: &str) {
         let record = item.record();
         self.tally(record.kind).failed += 1;
         self.new_ids.remove(&(record.kind, record.source_id.clone()));
@@ -208,19 +220,35 @@ impl<'a> Apply<'a> {
         self.note(change.failed(message));
     }
 
-    /// Writes new and changed ones. Names may go round: who cannot have a name now may have it when the
-    /// one before has another.
+    /// Writes new and changed ones, each after the one that has its name. Who cannot have a name then may
+    /// still have it when all others are done.
     async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
+        let mut left = Vec::new();
+        for Round { alone, circles } in rounds(items) {
+            for batch in batches(alone) {
+                if !self.goes_on() {
+                    return Ok(());
+                }
+                let taken = self.batch(batch).await?;
+                left.extend(taken.into_iter().map(|(item, _)| item));
+            }
+            for circle in circles {
+                if !self.goes_on() {
+                    return Ok(());
+                }
+                self.circle(circle).await?;
+            }
+        }
+        self.rest(left).await
+    }
+
+    /// Tries those whose name was taken until none of them gets it.
+    async fn rest(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
         let mut left = items;
         while !left.is_empty() {
             let before = left.len();
             let mut taken = Vec::new();
-            let mut batches = left.into_iter();
-            loop {
-                let batch: Vec<Item> = batches.by_ref().take(BATCH).collect();
-                if batch.is_empty() {
-                    break;
-                }
+            for batch in batches(left) {
                 if !self.goes_on() {
                     return Ok(());
                 }
@@ -246,6 +274,14 @@ impl<'a> Apply<'a> {
             (item, done)
         }));
         let written: Vec<_> = written.buffer_unordered(AT_ONCE).collect().await;
+        self.wrote(written).await
+    }
+
+    /// Notes what became of some; answers those whose name somebody else has.
+    pub(super) async fn wrote(
+        &mut self,
+        written: Vec<(Item, Result<Done, ServiceError>)>,
+    ) -> Result<Vec<(Item, String)>, ServiceError> {
         let mut taken = Vec::new();
         for (item, done) in written {
             let (kind, record) = (item.record().kind, item.record());
@@ -359,39 +395,45 @@ impl<'a> Apply<'a> {
                 judged(written.await, |row| Done::Created(row.key))
             }
             Item::Changed { update } => {
-                let (known, record) = (&update.known, &update.record);
-                let mut body = self.body(record);
-                if update.deactivates() && self.held {
-                    body.shift_remove("active");
-                }
-                let reason = update.deactivates().then_some(Reason::PullSuspended);
-                let whole = self.whole && known.kind == Kind::Account;
+                let (body, reason) = (self.changed_body(update), self.reason_of(update));
                 let written = self.tried(reason, |access| {
                     let body = body.clone();
-                    async move { self.change(&access, known, body, whole).await }
+                    async move {
+                        let revision = self.revision(&access, update, body)?;
+                        self.service.revise(revision).await
+                    }
                 });
-                judged(written.await, |row| match row.version == known.version {
-                    true => Done::Unchanged,
-                    false => Done::Updated,
-                })
+                judged(written.await, |row| Done::of(update, &row))
             }
         }
     }
 
+    /// What of an update is stored now: a deactivation may have to wait for a decision.
+    pub(super) fn changed_body(&self, update: &Update) -> Object {
+        let mut body = self.body(&update.record);
+        if update.deactivates() && self.held {
+            body.shift_remove("active");
+        }
+        body
+    }
+
+    pub(super) fn reason_of(&self, update: &Update) -> Option<Reason> {
+        update.deactivates().then_some(Reason::PullSuspended)
+    }
+
     /// What the source does not give stays, unless it gives all that it has.
-    async fn change(
+    pub(super) fn revision(
         &self,
         access: &Access,
-        known: &Known,
+        update: &Update,
         body: Object,
-        whole: bool,
-    ) -> Result<ResourceRow, ServiceError> {
-        let resource_type = type_of(access, known.kind)?;
-        if whole {
-            return self.service.replace(access, &resource_type, &known.id, None, body).await;
+    ) -> Result<Revision, ServiceError> {
+        let (kind, id) = (update.known.kind, &update.known.id);
+        let resource_type = type_of(access, kind)?;
+        if self.whole && kind == Kind::Account {
+            return self.service.replacement(access, &resource_type, id, None, body);
         }
-        let patch = replacing(&body);
-        self.service.patch(access, &resource_type, &known.id, None, &patch).await
+        self.service.patching(access, &resource_type, id, None, &replacing(&body))
     }
 
     /// Does a change as the directory's, again when something was in the way.
@@ -480,6 +522,15 @@ impl<'a> Apply<'a> {
     }
 }
 
+/// So many as are written between two looks whether the run goes on.
+fn batches(items: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
+    let mut items = items.into_iter();
+    std::iter::from_fn(move || {
+        let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
 /// The result of a write, with refusals of the one object told apart from trouble that ends the run.
 fn judged(
     written: Result<ResourceRow, ServiceError>,
@@ -519,47 +570,4 @@ pub(super) fn patch(operations: Vec<Value>) -> Object {
 /// Sets what is there; null takes away.
 pub(super) fn replacing(attributes: &Object) -> Object {
     patch(vec![json!({"op": "replace", "value": attributes})])
-}
-
-pub(super) fn about(kind: Kind) -> About {
-    match kind {
-        Kind::Account => About::User,
-        Kind::Group => About::Group,
-        Kind::Membership => About::Membership,
-    }
-}
-
-pub(super) fn reason_of(why: Why) -> Reason {
-    match why {
-        Why::Missing | Why::Deleted => Reason::PullMissing,
-        Why::Excluded => Reason::FilterExcluded,
-        Why::OutOfScope => Reason::OutOfScope,
-    }
-}
-
-pub(super) fn end_of(known: &Known, reason: Reason, standing: Standing) -> Change {
-    Change {
-        id: Some(known.id.clone()),
-        name: Some(known.name.clone()),
-        reason: Some(reason.as_str().to_owned()),
-        ..Change::new(about(known.kind), Act::Delete, standing, &known.source_id)
-    }
-}
-
-pub(super) fn deactivation(known: &Known, standing: Standing) -> Change {
-    Change { action: Act::Deactivate, ..end_of(known, Reason::PullSuspended, standing) }
-}
-
-pub(super) fn end_of_membership(
-    (group_id, group): (&str, &str),
-    member: &Known,
-    standing: Standing,
-) -> Change {
-    Change {
-        kind: About::Membership,
-        action: Act::Remove,
-        group_id: Some(group_id.to_owned()),
-        group: Some(group.to_owned()),
-        ..end_of(member, Reason::PullMissing, standing)
-    }
 }

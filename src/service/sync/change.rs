@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Syncs;
+use crate::event::Reason;
+use crate::pull::Kind;
+use crate::pull::plan::{Known, Why};
 
 /// What a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +54,7 @@ pub(super) struct Change {
     pub(super) source_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
-    /// Of a membership.
+    /// Of a membership: the group's id here, and its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) group_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +98,49 @@ impl Change {
             members.shift_insert(0, "number".to_owned(), number.into());
         }
         shown
+    }
+}
+
+pub(super) fn about(kind: Kind) -> About {
+    match kind {
+        Kind::Account => About::User,
+        Kind::Group => About::Group,
+        Kind::Membership => About::Membership,
+    }
+}
+
+pub(super) fn reason_of(why: Why) -> Reason {
+    match why {
+        Why::Missing | Why::Deleted => Reason::PullMissing,
+        Why::Excluded => Reason::FilterExcluded,
+        Why::OutOfScope => Reason::OutOfScope,
+    }
+}
+
+pub(super) fn end_of(known: &Known, reason: Reason, standing: Standing) -> Change {
+    Change {
+        id: Some(known.id.clone()),
+        name: Some(known.name.clone()),
+        reason: Some(reason.as_str().to_owned()),
+        ..Change::new(about(known.kind), Act::Delete, standing, &known.source_id)
+    }
+}
+
+pub(super) fn deactivation(known: &Known, standing: Standing) -> Change {
+    Change { action: Act::Deactivate, ..end_of(known, Reason::PullSuspended, standing) }
+}
+
+pub(super) fn end_of_membership(
+    (group_id, group): (&str, &str),
+    member: &Known,
+    standing: Standing,
+) -> Change {
+    Change {
+        kind: About::Membership,
+        action: Act::Remove,
+        group_id: Some(group_id.to_owned()),
+        group: Some(group.to_owned()),
+        ..end_of(member, Reason::PullMissing, standing)
     }
 }
 

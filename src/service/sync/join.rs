@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::apply::{Apply, end_of_membership, patch, refusal, type_of};
-use super::change::{About, Act, Change, Standing};
+use super::apply::{Apply, patch, refusal, type_of};
+use super::change::{About, Act, Change, Standing, end_of_membership};
 use crate::pull::Kind;
 use crate::pull::plan::{Known, MemberChange};
 use crate::service::ServiceError;
@@ -25,7 +25,8 @@ impl Apply<'_> {
             };
             let add = change.add.iter().filter_map(|(kind, member)| self.id_of(*kind, member));
             let add: Vec<String> = add.map(str::to_owned).collect();
-            let named = (group.as_str(), change.group.as_str());
+            let group_name = self.group_name(&change.group);
+            let named = (group.as_str(), group_name.as_str());
             for known in change.remove.iter().filter(|_| held) {
                 self.note(end_of_membership(named, known, Standing::Held));
             }
@@ -50,6 +51,12 @@ impl Apply<'_> {
             self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// The name of a stored group; of any other one the source's id.
+    pub(super) fn group_name(&self, source_id: &str) -> String {
+        let known = self.stored.get(Kind::Group, source_id).map(|known| known.name.as_str());
+        known.filter(|name| !name.is_empty()).unwrap_or(source_id).to_owned()
     }
 
     async fn change_members(

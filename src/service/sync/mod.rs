@@ -21,6 +21,7 @@ mod files;
 mod filter;
 mod join;
 mod manage;
+mod round;
 mod run;
 pub(in crate::service) mod settings;
 mod show;

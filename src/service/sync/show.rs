@@ -1,21 +1,17 @@
 //! What a dry run would change, without changing it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 
-use super::apply::{
-    Applied, Apply, Item, about, deactivation, end_of, end_of_membership, reason_of, replacing,
-    type_of,
+use super::apply::{Applied, Apply, Item, type_of};
+use super::change::{
+    About, Act, Change, Standing, about, deactivation, end_of, end_of_membership, reason_of,
 };
-use super::change::{About, Act, Change, Standing};
 use crate::pull::Kind;
 use crate::pull::plan::{MemberChange, Removal, Update};
-use crate::scim::ResourceType;
+use crate::service::ServiceError;
 use crate::service::record::object;
-use crate::service::unit::Revision;
-use crate::service::{Access, ServiceError};
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;
 
@@ -39,6 +35,9 @@ impl Apply<'_> {
         }
         for change in &members {
             let group = self.id_of(Kind::Group, &change.group).unwrap_or_default().to_owned();
+            // Of a new group, the name that it will have.
+            let new = names.get(&(Kind::Group, change.group.clone())).cloned();
+            let group_name = new.unwrap_or_else(|| self.group_name(&change.group));
             for (kind, member) in &change.add {
                 let known = self.stored.get(*kind, member);
                 let new = names.get(&(*kind, member.clone())).cloned();
@@ -46,12 +45,12 @@ impl Apply<'_> {
                 self.note(Change {
                     id: known.map(|known| known.id.clone()),
                     name: new.or_else(|| known.map(|known| known.name.clone())),
-                    group: Some(change.group.clone()),
+                    group: Some(group_name.clone()),
                     ..shown
                 });
             }
             for known in &change.remove {
-                let named = (group.as_str(), change.group.as_str());
+                let named = (group.as_str(), group_name.as_str());
                 self.note(end_of_membership(named, known, Standing::Planned));
             }
             self.applied.counts.memberships.added += change.add.len();
@@ -122,7 +121,7 @@ impl Apply<'_> {
             .lookup_one("sync_compare", move |tx| tx.resource_get(key, &name, &id))
             .await;
         let Some(row) = row? else { return Ok(Vec::new()) };
-        let revision = self.revision(access, &resource_type, update)?;
+        let revision = self.revision(access, update, self.body(&update.record))?;
         let edit = (revision.edit)(&row)?;
         let extra = row.extra.as_deref().map(object).unwrap_or_default();
         let (before, after) = (object(&row.doc), edit.document.as_object());
@@ -133,20 +132,5 @@ impl Apply<'_> {
         names.sort_unstable();
         names.dedup();
         Ok(names)
-    }
-
-    /// The change that an update is, without running it.
-    fn revision(
-        &self,
-        access: &Access,
-        resource_type: &Arc<ResourceType>,
-        update: &Update,
-    ) -> Result<Revision, ServiceError> {
-        let (id, body) = (&update.known.id, self.body(&update.record));
-        if self.whole && update.known.kind == Kind::Account {
-            return self.service.replacement(access, resource_type, id, None, body);
-        }
-        let patch = replacing(&body);
-        self.service.patching(access, resource_type, id, None, &patch)
     }
 }

@@ -113,13 +113,12 @@ impl Stage {
     }
 
     /// An account or a group as it would be stored, or what is wrong with it.
-    fn record(&self, envelope: &Envelope) -> Result<Record, String> {
-        let Envelope { kind, resource, members, .. } = envelope;
+    fn record(&self, envelope: Envelope) -> Result<Record, String> {
+        let Envelope { kind, resource, members, mut attributes, place, .. } = envelope;
         let directory = &self.access.directory;
-        let type_name = if *kind == Kind::Account { "User" } else { "Group" };
+        let type_name = if kind == Kind::Account { "User" } else { "Group" };
         let resource_type =
             directory.registry.by_name(type_name).ok_or("the directory has no such type.")?;
-        let mut attributes = envelope.attributes.clone();
         attributes.insert("externalId".to_owned(), resource.as_str().into());
         let text = |name: &str| attributes.get(name).and_then(Value::as_str).unwrap_or_default();
         let name = match kind {
@@ -127,16 +126,16 @@ impl Stage {
             _ => text("displayName").to_owned(),
         };
         if name.is_empty() {
-            let named = if *kind == Kind::Account { "userName" } else { "displayName" };
+            let named = if kind == Kind::Account { "userName" } else { "displayName" };
             return Err(format!("it has no \"{named}\"."));
         }
         let active = is_active(&attributes);
         let manager = manager_of(&attributes).unwrap_or_default();
         // The same reference may mean another user by now.
         let manager = self.stored.get(Kind::Account, manager).map_or("", |known| known.id.as_str());
-        let written = Value::Object(attributes.clone()).to_string();
+        let written = serde_json::to_string(&attributes).unwrap_or_default();
         let digest = digest(&written, manager);
-        let known = self.stored.get(*kind, resource);
+        let known = self.stored.get(kind, &resource);
         let is_same = known.is_some_and(|known| known.digest.as_ref() == Some(&digest));
         let is_same = is_same && !self.again;
         if !is_same {
@@ -150,22 +149,21 @@ impl Stage {
             self.check(resource_type, attributes)?;
         }
         Ok(Record {
-            kind: *kind,
-            source_id: resource.clone(),
+            kind,
+            source_id: resource,
             name,
             active,
             digest,
             attributes: (!is_same).then(|| written.into_boxed_str()),
-            members: *members,
-            place: envelope.place.clone(),
+            members,
+            place,
         })
     }
 
     /// Whether it could be stored, as far as that can be told without the database.
     fn check(&self, resource_type: &Arc<ResourceType>, body: Object) -> Result<(), String> {
-        let checked =
-            self.service.creation(&self.access, resource_type, "checked".to_owned(), body);
-        checked.map(drop).map_err(|error| error.to_scim().detail)
+        let checked = self.service.check_new(&self.access, resource_type, body);
+        checked.map_err(|error| error.to_scim().detail)
     }
 }
 
@@ -240,7 +238,7 @@ impl Sink for Stage {
                 self.source.remove_member(envelope.resource, envelope.member);
             }
             (_, Action::Delete) => self.source.delete(kind, envelope.resource),
-            (_, Action::Upsert) => match self.record(&envelope) {
+            (_, Action::Upsert) => match self.record(envelope) {
                 Ok(record) => self.source.put(record),
                 Err(message) => self.refuse(kind, place, message),
             },
