@@ -1,10 +1,15 @@
 //! Directories that are read: from a source into the store, as the operator and the app see it.
 
+mod alarms;
 mod csv;
+mod follows;
 mod guard;
+mod keys;
 mod manage;
+mod names;
 mod replicas;
 mod scim;
+mod states;
 
 use std::collections::BTreeMap;
 
@@ -115,11 +120,17 @@ impl<'a> Source<'a> {
                 None => format!("{name} {who}"),
             }
         };
-        self.app.events(&self.handle).split_off(from).into_iter().map(about).collect()
+        self.heard().split_off(from).into_iter().map(about).collect()
+    }
+
+    /// Events of the directory without its alarms.
+    fn heard(&self) -> Vec<(String, Value)> {
+        let events = self.app.events(&self.handle).into_iter();
+        events.filter(|(name, _)| !name.starts_with("rollbook.alarm.")).collect()
     }
 
     fn events(&self) -> usize {
-        self.app.events(&self.handle).len()
+        self.heard().len()
     }
 
     /// Why, for each event that takes something away.

@@ -10,7 +10,7 @@ use crate::support::{Database, TestApp};
 const SECRET_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// Directories on a short schedule.
-const DIRECTORIES: usize = 40;
+const DIRECTORIES: usize = 100;
 
 mod no_run_is_done_twice_and_none_is_forgotten {
     use super::*;

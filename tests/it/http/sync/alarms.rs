@@ -1,0 +1,116 @@
+//! Alarms of directories that are read.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Source, numbered};
+use crate::on_both_databases;
+use crate::support::{FakeSource, TestApp, Told};
+
+on_both_databases![
+    held_run_is_an_alarm_until_somebody_decides,
+    failures_are_an_alarm_when_they_go_on,
+    refused_credentials_are_an_alarm_at_once,
+];
+
+fn alarms(app: &TestApp, state: &str) -> Vec<Value> {
+    let listed = app.api.get(&format!("/api/v1/alarms?state={state}")).expect(200).body;
+    listed["data"].as_array().expect("a list").clone()
+}
+
+/// The only alarm that stands.
+#[track_caller]
+fn standing(app: &TestApp) -> Value {
+    let alarms = alarms(app, "raised");
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    alarms[0].clone()
+}
+
+fn watch(app: &TestApp) {
+    let service = Arc::clone(app.service());
+    app.wait(async move { service.watch_alarms().await }).expect("a look");
+}
+
+fn held_run_is_an_alarm_until_somebody_decides(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=10));
+    assert_eq!(alarms(app, "all"), [] as [Value; 0]);
+    let run = source.sync_users(&numbered(1..=4));
+    assert_eq!(run["status"], "held");
+    let alarm = standing(app);
+    assert_eq!((&alarm["kind"], &alarm["subject"]), (&json!("run_held"), &source.view()["id"]));
+    assert_eq!(
+        (&alarm["detail"]["users"], &alarm["detail"]["reason"]),
+        (&json!(6), &json!("users"))
+    );
+    // The next read finds the same: that is no news.
+    source.run(json!({}));
+    watch(app);
+    assert_eq!(standing(app)["id"], alarm["id"]);
+    assert!(app.api.get("/metrics").text.contains("rollbook_alarms{kind=\"run_held\"} 1"));
+    // Another number is.
+    let run = source.sync_users(&numbered(1..=3));
+    assert_ne!(standing(app)["id"], alarm["id"]);
+    source.decide(&run, "approve").expect(200);
+    source.ended(run["id"].as_str().expect("an id"));
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    // A source that has recovered decides as well.
+    source.sync_users("id,userName\n");
+    assert!(standing(app)["message"].as_str().is_some_and(|text| text.contains("lists nobody")));
+    source.sync_users(&numbered(1..=3));
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    assert_eq!(alarms(app, "resolved").len(), 3);
+    // What a dry run would do needs nobody.
+    source.upload("users", "id,userName\n");
+    let dry = source.run(json!({"dry_run": true}));
+    assert_eq!(dry["held"]["reason"], "source_empty", "{dry}");
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+}
+
+fn failures_are_an_alarm_when_they_go_on(app: &TestApp) {
+    let source = Source::csv(app);
+    for _ in 0..2 {
+        assert_eq!(source.run(json!({}))["status"], "failed");
+        assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    }
+    source.run(json!({}));
+    let alarm = standing(app);
+    assert_eq!((&alarm["kind"], &alarm["detail"]["failures"]), (&json!("run_failed"), &json!(3)));
+    // A directory that is stopped fails no more.
+    app.api.patch(&source.path, json!({"state": "paused"})).expect(200);
+    watch(app);
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    app.api.patch(&source.path, json!({"state": "linked"})).expect(200);
+    source.run(json!({}));
+    standing(app);
+    source.sync_users(&numbered(1..=2));
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    // With the directory its alarms go.
+    source.upload("users", "x\n1\n");
+    for _ in 0..3 {
+        source.run(json!({}));
+    }
+    standing(app);
+    app.api.delete(&source.path).expect(202);
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+}
+
+fn refused_credentials_are_an_alarm_at_once(app: &TestApp) {
+    let fake = FakeSource::start(|_| Told::status(401, "", "{\"detail\": \"token revoked\"}"));
+    let config = json!({"base_url": fake.url, "token": "s3cret-of-the-source-0123",
+        "allow_private_network": true});
+    let source = Source::new(app, "pull.scim", config, json!({"schedule": "off"}));
+    source.run(json!({}));
+    let alarm = standing(app);
+    let detail = (&alarm["kind"], &alarm["detail"]["state"]);
+    assert_eq!(detail, (&json!("run_failed"), &json!("invalid_credentials")));
+    let text = alarm.to_string();
+    assert!(!text.contains("s3cret"), "{text}");
+    fake.answer(|_| {
+        Told::json(&json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": 0}))
+    });
+    source.sync();
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+}
