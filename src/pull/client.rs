@@ -219,6 +219,13 @@ impl Client {
         Self { judge, ..self }
     }
 
+    /// Never shows that text.
+    pub(super) fn hide(&mut self, secret: &str) {
+        if !secret.is_empty() && !self.secrets.iter().any(|known| known == secret) {
+            self.secrets.push(secret.to_owned());
+        }
+    }
+
     /// The JSON object at an address of the origin.
     pub fn get(&mut self, url: &Url) -> Result<Reply, SourceError> {
         let answer = self.send(&Request::get(url))?;
