@@ -66,6 +66,8 @@ impl Action {
 pub enum Members {
     /// The memberships that follow are all of them.
     All,
+    /// They are all of those who are active; nothing is said about others.
+    Active,
     /// They are changes.
     Changes,
 }
