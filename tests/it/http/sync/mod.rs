@@ -3,6 +3,8 @@
 mod csv;
 mod guard;
 mod manage;
+mod okta;
+mod okta_peer;
 mod replicas;
 mod scim;
 
