@@ -222,7 +222,7 @@ fn http(config: &Object, base: &Url, surroundings: Surroundings) -> Result<Http,
     if !api_token.is_empty() {
         let headers = vec![accept, ("Authorization".to_owned(), format!("SSWS {api_token}"))];
         let client = Client::new(base, headers, vec![api_token.to_owned()], surroundings);
-        return Ok(Http::Token(client.judged_by(judge)));
+        return Ok(Http::Token(Box::new(client.judged_by(judge))));
     }
     let key = PrivateKey::read(word(config, "private_key")).map_err(SourceError::failed)?;
     let kid = match word(config, "private_key_id") {

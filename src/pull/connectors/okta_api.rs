@@ -45,7 +45,7 @@ pub(super) enum Limit {
 
 /// Who asks: the holder of an API token, or a service app.
 pub(super) enum Http {
-    Token(Client),
+    Token(Box<Client>),
     Service(Box<Authorized>),
 }
 

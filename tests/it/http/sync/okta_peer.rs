@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,8 +32,7 @@ fn python() -> Option<PathBuf> {
 fn vendors_sdk_reads_the_fake() {
     let Some(python) = python() else { return };
     // The SDK signs with the clock of the machine.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let fake = start(i64::try_from(now.as_millis()).expect("a time"));
+    let fake = start(rollbook::clock::Clock::system().now_ms());
     let (users, staff) = fake.data(|org| {
         org.keys = vec![SigningKey::rsa().jwk("rsa-1")];
         let staff = org.add_group("Staff", "OKTA_GROUP");
