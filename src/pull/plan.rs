@@ -455,7 +455,12 @@ impl Membership<'_> {
         let goes = |key: &&i64| {
             let Some(member) = self.stored.by_key(**key) else { return false };
             let is_left = left.is_some_and(|left| left.contains(&member.source_id));
-            let is_absent = group.members == Members::All && self.is_proof && !stays.contains(*key);
+            let is_listed = match group.members {
+                Members::All => true,
+                Members::Active => self.is_active(member),
+                Members::Changes => false,
+            };
+            let is_absent = is_listed && self.is_proof && !stays.contains(*key);
             !self.gone.contains(*key) && (is_left || is_absent)
         };
         let mut leaving: Vec<i64> = current.iter().filter(goes).copied().collect();
@@ -463,6 +468,12 @@ impl Membership<'_> {
         change.remove =
             leaving.iter().filter_map(|key| self.stored.by_key(*key).cloned()).collect();
         change
+    }
+
+    /// Whether a stored member is active after this run.
+    fn is_active(&self, member: &Known) -> bool {
+        let read = self.source.get(member.kind, &member.source_id);
+        read.map_or(member.active, |record| record.active)
     }
 
     /// What a member is, if it is in the directory after this run.

@@ -73,6 +73,32 @@ fn nothing_changes_when_nothing_has() {
 }
 
 #[test]
+fn member_who_is_inactive_and_not_listed_stays_where_only_active_ones_are() {
+    for (members, active, leaves) in [
+        (Members::All, true, true),
+        (Members::All, false, true),
+        (Members::Active, true, true),
+        (Members::Active, false, false),
+        (Members::Changes, true, false),
+    ] {
+        let (stored, mut source) = both();
+        source.put(Record { attributes: None, active, ..record(Kind::Account, "b", "ben") });
+        source.put(Record { attributes: None, members, ..record(Kind::Group, "g", "Staff") });
+        source.remove_member("g".into(), "b".into());
+        source.left.clear();
+        let plan = plan(source, &stored, &rules());
+        assert_eq!(!plan.members.is_empty(), leaves, "{members:?} {active}");
+    }
+    // What the source says itself counts for everybody.
+    let (stored, mut source) = both();
+    source.put(Record { active: false, ..record(Kind::Account, "b", "ben") });
+    let members = Members::Active;
+    source.put(Record { attributes: None, members, ..record(Kind::Group, "g", "Staff") });
+    source.remove_member("g".into(), "b".into());
+    assert_eq!(plan(source, &stored, &rules()).members[0].remove[0].source_id, "b");
+}
+
+#[test]
 fn who_is_not_listed_goes_only_by_a_read_without_faults() {
     for (fault, absence, extent, expected) in [
         (false, Absence::IsRemoval, Extent::Everything, vec![("b", Why::Missing)]),

@@ -3,12 +3,16 @@
 mod csv;
 mod csv_columns;
 mod csv_table;
+mod okta;
+mod okta_api;
+mod okta_org;
+mod okta_user;
 mod scim;
 
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&csv::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&csv::KIND, &okta::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

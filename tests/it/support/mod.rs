@@ -5,6 +5,8 @@ mod browser;
 mod client;
 mod consumer;
 mod database;
+pub mod fake;
+pub mod fakes;
 mod jwt;
 mod key_server;
 pub mod process;

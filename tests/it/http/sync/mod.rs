@@ -7,6 +7,8 @@ mod guard;
 mod keys;
 mod manage;
 mod names;
+mod okta;
+mod okta_peer;
 mod replicas;
 mod scim;
 mod states;

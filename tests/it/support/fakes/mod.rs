@@ -1,0 +1,4 @@
+//! Vendors' APIs as they answer, each proved by the vendor's own client (tests/peers).
+
+pub mod okta;
+mod okta_filter;
