@@ -5,6 +5,7 @@ mod browser;
 mod client;
 mod consumer;
 mod database;
+pub mod fake;
 mod jwt;
 mod key_server;
 pub mod process;
