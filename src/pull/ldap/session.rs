@@ -3,20 +3,17 @@
 //! It blocks its thread, but never longer than its time, and looks between whether the read is to end.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use url::Url;
 
 use super::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, number, octets, sequence};
 use super::entry::Entry;
+use super::filter::encoded;
+use super::line::{self, Security, Stream, is_wait};
 use super::wire::{self, Answer, Control, Outcome, SearchRequest, control};
 use crate::clock::Stopwatch;
-use crate::outbound::{Line, Outbound, OutboundError};
+use crate::outbound::{Outbound, OutboundError};
 use crate::pull::{SourceError, Surroundings};
 
 /// Largest message, in bytes: a group with half a million members.
@@ -34,38 +31,8 @@ const PAGE_SIZES: [i64; 3] = [500, 200, 100];
 /// Longest part of a server's own words that is kept, in characters.
 const MAX_WORDS: usize = 300;
 
-/// Deepest nesting of a filter.
-const MAX_DEPTH: usize = 40;
-
 /// Simple paged results (RFC 2696).
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
-
-/// How a connection is secured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    Ldaps,
-    StartTls,
-    /// Not at all.
-    Plain,
-}
-
-impl Security {
-    /// By the words of a configuration.
-    pub fn named(word: &str) -> Self {
-        match word {
-            "none" => Self::Plain,
-            "starttls" => Self::StartTls,
-            _ => Self::Ldaps,
-        }
-    }
-
-    fn line(self) -> Line {
-        match self {
-            Self::Plain => Line::Plain,
-            Self::Ldaps | Self::StartTls => Line::Tls,
-        }
-    }
-}
 
 /// A server with the account that reads it.
 #[derive(Clone)]
@@ -101,8 +68,6 @@ pub struct Search {
     /// Names of attributes; operational ones come only by their names.
     pub attributes: Vec<String>,
     pub controls: Vec<Control>,
-    /// Most entries of the answer; 0 for what the server allows.
-    pub size_limit: i64,
 }
 
 impl Search {
@@ -113,7 +78,6 @@ impl Search {
             filter: filter.to_owned(),
             attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
             controls: Vec::new(),
-            size_limit: 0,
         }
     }
 
@@ -132,83 +96,6 @@ pub enum Item {
         oid: String,
         value: Vec<u8>,
     },
-}
-
-/// What is wrong with the address of a server, as a sentence.
-pub fn check_url(url: &str, security: Security, outbound: &Outbound) -> Result<Url, String> {
-    let parsed = Url::parse(url).map_err(|_| "it is no URL such as ldaps://ldap.example.com.")?;
-    let wanted = if security == Security::Ldaps { "ldaps" } else { "ldap" };
-    if parsed.scheme() != wanted {
-        return Err(format!("it must begin with {wanted}://, as \"tls\" says."));
-    }
-    let host = parsed.host_str().unwrap_or_default();
-    if host.is_empty() {
-        return Err("it has no host name.".to_owned());
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("it must not hold a user name or password.".to_owned());
-    }
-    if !matches!(parsed.path(), "" | "/") || parsed.query().is_some() || parsed.fragment().is_some()
-    {
-        return Err("it must end with the host name or the port.".to_owned());
-    }
-    outbound.check_host(host, security.line())?;
-    Ok(parsed)
-}
-
-/// What is wrong with a filter, as a sentence.
-pub fn check_filter(filter: &str) -> Result<(), String> {
-    encoded_filter(filter).map(drop)
-}
-
-fn encoded_filter(filter: &str) -> Result<Vec<u8>, String> {
-    use ldap3::asn1::{ASNTag, write::encode_into};
-    let mut depth = 0_usize;
-    for c in filter.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(format!("it is nested more than {MAX_DEPTH} deep."));
-        }
-    }
-    let parsed = ldap3::parse_filter(filter)
-        .map_err(|()| "it is no filter such as (objectClass=person).".to_owned())?;
-    let mut bytes = Default::default();
-    encode_into(&mut bytes, parsed.into_structure()).map_err(|error| format!("{error}."))?;
-    Ok(bytes.to_vec())
-}
-
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.write(buffer),
-            Self::Tls(stream) => stream.write(buffer),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.flush(),
-            Self::Tls(stream) => stream.flush(),
-        }
-    }
 }
 
 /// A bound connection.
@@ -308,26 +195,14 @@ impl Session {
     }
 
     fn secure(&mut self, host: &str, server: &Server) -> Result<(), SourceError> {
-        let name = server.certificate_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| SourceError::failed(format!("no certificate can have the name {name}")))?;
-        let config = tls_config(server.ca_pem.as_deref())?;
-        let failed = |error: &dyn std::fmt::Display| {
-            SourceError::failed(format!("the TLS handshake fails: {error}"))
-        };
-        let mut connection = ClientConnection::new(config, name).map_err(|error| failed(&error))?;
         let Stream::Plain(stream) = &self.stream else { return Ok(()) };
-        let mut stream = stream.try_clone().map_err(|error| failed(&error))?;
+        let name = server.certificate_name.as_deref().unwrap_or(host);
         let watch = Stopwatch::start();
-        while connection.is_handshaking() {
-            self.surroundings.check_stop()?;
-            match connection.complete_io(&mut stream) {
-                Ok(_) => {}
-                Err(error) if is_wait(&error) && watch.elapsed() < self.timeout => {}
-                Err(error) => return Err(failed(&error)),
-            }
-        }
-        self.stream = Stream::Tls(Box::new(StreamOwned::new(connection, stream)));
+        let goes_on = || match watch.elapsed() < self.timeout {
+            true => self.surroundings.check_stop(),
+            false => Err(SourceError::failed("the TLS handshake takes too long")),
+        };
+        self.stream = line::secured(stream, name, server.ca_pem.as_deref(), &goes_on)?;
         Ok(())
     }
 
@@ -351,7 +226,7 @@ impl Session {
         search: &Search,
         take: &mut dyn FnMut(Item) -> Result<(), SourceError>,
     ) -> Result<Outcome, SourceError> {
-        let filter = encoded_filter(&search.filter).map_err(|message| {
+        let filter = encoded(&search.filter).map_err(|message| {
             SourceError::failed(format!("the filter {}: {message}", search.filter))
         })?;
         let request = SearchRequest {
@@ -361,7 +236,6 @@ impl Session {
                 Scope::One => 1,
                 Scope::Subtree => 2,
             },
-            size_limit: search.size_limit,
             filter: &filter,
             attributes: &search.attributes,
         };
@@ -512,32 +386,30 @@ impl Session {
         }
     }
 
-    /// Reads more of what the server sends.
+    /// Reads more of what the server sends. A server that sends a little at a time has no more time.
     fn fill(&mut self, watch: &Stopwatch) -> Result<(), SourceError> {
         self.buffer.drain(..self.at);
         self.at = 0;
         let used = self.buffer.len();
         self.buffer.resize(used + CHUNK, 0);
         let read = loop {
-            let room = self.buffer.get_mut(used..).unwrap_or_default();
-            match self.stream.read(room) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_wait(&error) => {
-                    if let Err(stopped) = self.surroundings.check_stop() {
-                        break Err(stopped);
-                    }
-                }
-                Ok(0) => break Err(SourceError::failed("the server ends the connection")),
-                Ok(count) => break Ok(count),
-                Err(error) => {
-                    break Err(SourceError::failed(format!("the connection breaks off: {error}")));
-                }
-            }
             if watch.elapsed() > self.timeout {
                 let seconds = self.timeout.as_secs();
                 break Err(SourceError::failed(format!(
                     "the server has not answered within {seconds} seconds"
                 )));
+            }
+            if let Err(stopped) = self.surroundings.check_stop() {
+                break Err(stopped);
+            }
+            let room = self.buffer.get_mut(used..).unwrap_or_default();
+            match self.stream.read(room) {
+                Err(error) if error.kind() == ErrorKind::Interrupted || is_wait(&error) => {}
+                Ok(0) => break Err(SourceError::failed("the server ends the connection")),
+                Ok(count) => break Ok(count),
+                Err(error) => {
+                    break Err(SourceError::failed(format!("the connection breaks off: {error}")));
+                }
             }
         };
         self.buffer.truncate(used + read.as_ref().copied().unwrap_or(0));
@@ -557,10 +429,6 @@ fn malformed() -> SourceError {
     SourceError::failed("the server sends what is no LDAP")
 }
 
-fn is_wait(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
 /// Where the next page begins (RFC 2696 §2).
 fn page_cookie(value: &[u8]) -> Result<Vec<u8>, SourceError> {
     let cookie = || {
@@ -569,69 +437,4 @@ fn page_cookie(value: &[u8]) -> Result<Vec<u8>, SourceError> {
         reader.expect(OCTET_STRING)
     };
     cookie().map(<[u8]>::to_vec).map_err(|_: ber::Malformed| malformed())
-}
-
-fn tls_config(ca_pem: Option<&str>) -> Result<Arc<ClientConfig>, SourceError> {
-    let roots = match ca_pem {
-        Some(pem) => authorities(pem).map_err(SourceError::failed)?,
-        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SourceError::failed(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// The certificates of a PEM file, or what is wrong with it.
-pub fn authorities(pem: &str) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| format!("it is no PEM: {error}."))?;
-        roots.add(certificate).map_err(|error| format!("it cannot be used: {error}."))?;
-    }
-    match roots.is_empty() {
-        true => Err("it holds no certificate.".to_owned()),
-        false => Ok(roots),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_checked_before_they_are_used() {
-        for good in ["(objectClass=person)", "(&(a=b)(!(c=*))(d>=1))", "(cn=Zo\\c3\\ab)"] {
-            assert_eq!(check_filter(good), Ok(()), "{good}");
-        }
-        let deep = format!("{}(a=b){}", "(!".repeat(4_000), ")".repeat(4_000));
-        for wrong in ["", "(a=b", "(&)x", "a b c", deep.as_str()] {
-            assert!(check_filter(wrong).is_err(), "{wrong:.20}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_checked_by_how_they_are_secured() {
-        let public = Outbound::new(Vec::new());
-        let private = public.in_private_networks();
-        for (url, security, in_public, in_private) in [
-            ("ldaps://ldap.example.com", Security::Ldaps, true, true),
-            ("ldap://ldap.example.com:3890/", Security::StartTls, true, true),
-            ("ldap://ldap.example.com", Security::Plain, false, true),
-            ("ldap://10.1.2.3", Security::StartTls, false, true),
-            ("ldap://169.254.169.254", Security::Plain, false, false),
-            ("ldap://ldap.example.com", Security::Ldaps, false, false),
-            ("ldaps://ldap.example.com", Security::StartTls, false, false),
-            ("ldaps://ldap.example.com/dc=x", Security::Ldaps, false, false),
-            ("ldaps://a@ldap.example.com", Security::Ldaps, false, false),
-            ("https://ldap.example.com", Security::Ldaps, false, false),
-            ("ldap.example.com", Security::Ldaps, false, false),
-        ] {
-            assert_eq!(check_url(url, security, &public).is_ok(), in_public, "{url}");
-            assert_eq!(check_url(url, security, &private).is_ok(), in_private, "{url}");
-        }
-    }
 }

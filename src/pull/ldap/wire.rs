@@ -137,7 +137,6 @@ pub fn unbind(id: i64) -> Vec<u8> {
 pub struct SearchRequest<'s> {
     pub base: &'s str,
     pub scope: i64,
-    pub size_limit: i64,
     pub filter: &'s [u8],
     pub attributes: &'s [String],
 }
@@ -150,7 +149,8 @@ pub fn search(id: i64, request: &SearchRequest<'_>, controls: &[Control]) -> Vec
         number(ENUMERATED, request.scope),
         // Aliases are not followed: what they lead to is listed where it is.
         number(ENUMERATED, 0),
-        number(INTEGER, request.size_limit),
+        // No limits of size and time but those of the server.
+        number(INTEGER, 0),
         number(INTEGER, 0),
         boolean(false),
         request.filter.to_vec(),
@@ -224,7 +224,7 @@ mod tests {
         let bytes = bind(1, "cn=a", "x");
         assert_eq!(
             bytes,
-            b"\x30\x0f\x02\x01\x01\x60\x0a\x02\x01\x03\x04\x04cn=a\x80\x01x".map(|byte| byte)
+            b"\x30\x11\x02\x01\x01\x60\x0c\x02\x01\x03\x04\x04cn=a\x80\x01x".map(|byte| byte)
         );
         assert_eq!(unbind(2), [0x30, 5, 2, 1, 2, 0x42, 0]);
         let done = b"\x30\x10\x02\x01\x07\x65\x0b\x0a\x01\x04\x04\x00\x04\x04full";
