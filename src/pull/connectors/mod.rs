@@ -3,12 +3,17 @@
 mod csv;
 mod csv_columns;
 mod csv_table;
+mod ldap;
+mod ldap_changes;
+mod ldap_group;
+mod ldap_read;
+mod ldap_user;
 mod scim;
 
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&csv::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&csv::KIND, &ldap::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 mod csv;
 mod guard;
+mod ldap;
 mod manage;
 mod replicas;
 mod scim;
