@@ -248,7 +248,7 @@ pub fn merged(old: &Object, change: &Object, fields: &[Field]) -> Object {
     let moved = of_shape(Shape::Url).any(|field| {
         let before = origins_of(old.get(field.name));
         let after = origins_of(new.get(field.name));
-        old.contains_key(field.name) && !after.is_some_and(|after| before.as_ref() == Some(&after))
+        old.contains_key(field.name) && after.is_none_or(|after| before.as_ref() != Some(&after))
     });
     if moved {
         for field in of_shape(Shape::Secret).filter(|field| !sent.contains(&field.name)) {

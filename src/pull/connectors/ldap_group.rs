@@ -68,7 +68,7 @@ pub(super) fn search_of(url: &str, attributes: &[&str]) -> Result<Search, String
     }
     let decoded = |text: &str| {
         let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-        decoded.map(|text| text.into_owned()).map_err(|_| wrong())
+        decoded.map(std::borrow::Cow::into_owned).map_err(|_| wrong())
     };
     let base = decoded(parsed.path().trim_start_matches('/'))?;
     let mut parts = parsed.query().unwrap_or_default().split('?').skip(1);

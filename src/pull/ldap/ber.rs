@@ -69,7 +69,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The next element: its tag and its content.
-    pub fn next(&mut self) -> Result<(u8, &'b [u8]), Malformed> {
+    pub fn take(&mut self) -> Result<(u8, &'b [u8]), Malformed> {
         let tag = self.peek().ok_or(Malformed)?;
         let (head, length) = size(self.0)?.ok_or(Malformed)?;
         let end = head.checked_add(length).ok_or(Malformed)?;
@@ -80,7 +80,7 @@ impl<'b> Reader<'b> {
 
     /// The content of the next element, which has that tag.
     pub fn expect(&mut self, tag: u8) -> Result<&'b [u8], Malformed> {
-        match self.next()? {
+        match self.take()? {
             (found, content) if found == tag => Ok(content),
             _ => Err(Malformed),
         }
@@ -166,7 +166,7 @@ mod tests {
             &[4][..],
             &[][..],
         ] {
-            assert_eq!(Reader(bytes).next(), Err(Malformed), "{bytes:?}");
+            assert_eq!(Reader(bytes).take(), Err(Malformed), "{bytes:?}");
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
         #[test]
         fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let mut reader = Reader(&bytes);
-            while reader.next().is_ok() {}
+            while reader.take().is_ok() {}
             let _ = number_of(&bytes);
         }
     }

@@ -133,7 +133,7 @@ impl Session {
                     return Ok(session);
                 }
                 Err(SourceError::Failed { message, .. }) => {
-                    messages.push(format!("{url}: {message}"))
+                    messages.push(format!("{url}: {message}"));
                 }
                 Err(other) => return Err(other),
             }

@@ -60,7 +60,7 @@ pub fn info(oid: &str, value: &[u8]) -> Result<Info, Malformed> {
     if oid != INFO {
         return Ok(Info::Other);
     }
-    let (tag, content) = Reader(value).next()?;
+    let (tag, content) = Reader(value).take()?;
     let mut reader = Reader(content);
     match tag {
         // A new cookie, or the end of what was deleted.

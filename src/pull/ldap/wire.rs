@@ -163,7 +163,7 @@ pub fn search(id: i64, request: &SearchRequest<'_>, controls: &[Control]) -> Vec
 pub fn answer(bytes: &[u8]) -> Result<(i64, Answer), Malformed> {
     let mut message = Reader(Reader(bytes).expect(SEQUENCE)?);
     let id = message.number(INTEGER)?;
-    let (tag, content) = message.next()?;
+    let (tag, content) = message.take()?;
     let controls = match message.optional(CONTROLS)? {
         Some(content) => controls(content)?,
         None => Vec::new(),

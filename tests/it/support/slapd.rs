@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -111,6 +112,19 @@ impl Slapd {
             .expect("ldapmodify runs");
         child.stdin.take().expect("a pipe").write_all(ldif.as_bytes()).expect("it is read");
         assert!(child.wait().expect("it ends").success(), "{ldif}");
+    }
+
+    /// Waits until nobody names these entries any more: references follow a change a moment later.
+    #[track_caller]
+    pub fn forgets(&self, dns: &[&str]) {
+        let named = |dn: &&str| {
+            format!("(manager={dn},{BASE})(member={dn},{BASE})(uniqueMember={dn},{BASE})")
+        };
+        let filter = format!("(|{})", dns.iter().map(named).collect::<String>());
+        let since = Instant::now();
+        while !self.search(BASE, &filter, &["dn"]).is_empty() {
+            assert!(since.elapsed() < Duration::from_secs(30), "references do not follow");
+        }
     }
 
     /// Ends the server on the spot.

@@ -289,17 +289,19 @@ changetype: delete
 ";
 
 fn directory_arrives_exactly_and_is_followed(app: &TestApp) {
-    let Some(slapd) = Slapd::start(2_000) else { return };
+    // The database makes no difference to what is read.
+    let count = if app.database.url().starts_with("sqlite") { 2_000 } else { 600 };
+    let Some(slapd) = Slapd::start(count) else { return };
     let expected = Expected::of(&slapd);
-    assert_eq!((expected.users.len(), expected.groups.len()), (2_000, 100));
+    assert_eq!((expected.users.len(), expected.groups.len()), (count, 100));
     let source = reader(app, slapd.config(json!({})));
     let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
     let found = [&tested["ok"], &tested["users"], &tested["groups"]];
-    assert_eq!(found, [&json!(true), &json!(2_000), &json!(100)], "{tested}");
+    assert_eq!(found, [&json!(true), &json!(count), &json!(100)], "{tested}");
     assert_eq!(tested["warnings"], json!(["The connection is not encrypted."]));
 
     let run = source.sync();
-    assert_eq!(run["counts"]["users"]["created"], 2_000, "{run}");
+    assert_eq!(run["counts"]["users"]["created"], count, "{run}");
     assert_eq!(run["counts"]["users"]["failed"], 0, "members who do not exist are no fault: {run}");
     let memberships = expected.memberships.len() + expected.nested;
     assert_eq!(run["counts"]["memberships"]["added"], memberships, "{run}");
@@ -316,12 +318,19 @@ fn directory_arrives_exactly_and_is_followed(app: &TestApp) {
     let whole = source.sync();
     assert_eq!(
         (&whole["mode"], &whole["counts"]["users"]["unchanged"]),
-        (&json!("full"), &json!(2_000))
+        (&json!("full"), &json!(count))
     );
     assert_nothing_done(&whole);
     assert_eq!(source.told(told), [""; 0]);
 
     slapd.modify(CHANGES);
+    slapd.forgets(&[
+        "uid=u00101,ou=People",
+        "uid=u00102,ou=People",
+        "uid=u00105,ou=People",
+        "uid=u00106,ou=People",
+        "cn=cycle-y,ou=Groups",
+    ]);
     let now = Expected::of(&slapd);
     let run = source.sync();
     assert_eq!(
@@ -496,6 +505,7 @@ fn server_that_forgets_who_was_deleted_is_read_whole() {
         .map(|n| format!("dn: uid=u{n:05},ou=People,{BASE}\nchangetype: delete\n\n"))
         .collect();
     slapd.modify(&gone.concat());
+    slapd.forgets(&["uid=u00050,ou=People", "uid=u00051,ou=People"]);
     let run = source.sync();
     assert_eq!((&run["mode"], &run["status"]), (&json!("full"), &json!("completed")), "{run}");
     let mut events = source.told(told);
