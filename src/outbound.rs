@@ -6,7 +6,7 @@
 //! is plain `http` spoken.
 
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +86,26 @@ pub struct Fetched {
     pub body: Vec<u8>,
 }
 
+const NOT_ALLOWED: &str = "it is in a network that is not public, which the operator has not allowed \
+                           (ROLLBOOK_OUTBOUND_NETWORKS).";
+
+/// Whether what is spoken over a connection is encrypted before anything secret is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    Tls,
+    Plain,
+}
+
+impl Line {
+    /// The scheme of HTTP for which the same is allowed.
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Tls => "https",
+            Self::Plain => "http",
+        }
+    }
+}
+
 /// How long a kept connection is used: what its name was checked for may change.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -123,6 +143,45 @@ impl Outbound {
         Self::new(all)
     }
 
+    /// A connection for what is no HTTP, to an address that may be called. Blocks the thread.
+    pub fn connect(&self, host: &str, port: u16, line: Line) -> Result<TcpStream, OutboundError> {
+        let uri: Uri = format!("{}://{host}:{port}/", line.scheme())
+            .parse()
+            .map_err(|_| OutboundError::Forbidden(format!("{host} is no host name")))?;
+        let resolver =
+            Checked { allowed: Arc::clone(&self.allowed), names: DefaultResolver::default() };
+        let within = NextTimeout { after: CONNECT.into(), ..NextTimeout::default() };
+        let addresses = resolver.resolve(&uri, self.agent.config(), within)?;
+        let mut last = format!("{host} has no address");
+        for address in addresses.iter() {
+            match TcpStream::connect_timeout(address, CONNECT) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(OutboundError::Failed(last))
+    }
+
+    /// Whether a host may be called, as far as it can be told without asking for its name; the sentence
+    /// says what is wrong with it.
+    pub fn check_host(&self, host: &str, line: Line) -> Result<(), String> {
+        match (self.may_be_called(host, line.scheme()), line) {
+            (true, _) => Ok(()),
+            (false, Line::Plain) => Err("without TLS only networks are called that the operator \
+                                         allows (ROLLBOOK_OUTBOUND_NETWORKS)."
+                .to_owned()),
+            (false, Line::Tls) => Err(NOT_ALLOWED.to_owned()),
+        }
+    }
+
+    fn may_be_called(&self, host: &str, scheme: &str) -> bool {
+        let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        match literal {
+            Some(ip) => may_call(scheme, &SocketAddr::new(ip, 0), &self.allowed),
+            None => scheme == "https" || !self.allowed.is_empty(),
+        }
+    }
+
     /// Whether the address may be called, as far as it can be told without asking for its name; the
     /// sentence says what is wrong with it.
     pub fn check(&self, url: &str) -> Result<(), String> {
@@ -139,19 +198,12 @@ impl Outbound {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err("it must not hold a user name or password.".to_owned());
         }
-        let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        let is_allowed = match literal {
-            Some(ip) => may_call(scheme, &SocketAddr::new(ip, 0), &self.allowed),
-            None => scheme == "https" || !self.allowed.is_empty(),
-        };
-        match is_allowed {
+        match self.may_be_called(host, scheme) {
             true => Ok(()),
             false if scheme == "http" => Err("plain http is spoken only in networks that the \
                                               operator allows (ROLLBOOK_OUTBOUND_NETWORKS); use https."
                 .to_owned()),
-            false => Err("it is in a network that is not public, which the operator has not allowed \
-                          (ROLLBOOK_OUTBOUND_NETWORKS)."
-                .to_owned()),
+            false => Err(NOT_ALLOWED.to_owned()),
         }
     }
 }

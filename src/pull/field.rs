@@ -246,8 +246,9 @@ pub fn merged(old: &Object, change: &Object, fields: &[Field]) -> Object {
     }
     let of_shape = |shape: Shape| fields.iter().filter(move |field| field.shape == shape);
     let moved = of_shape(Shape::Url).any(|field| {
-        old.contains_key(field.name)
-            && origin_of(old.get(field.name)) != origin_of(new.get(field.name))
+        let before = origins_of(old.get(field.name));
+        let after = origins_of(new.get(field.name));
+        old.contains_key(field.name) && after.is_none_or(|after| before.as_ref() != Some(&after))
     });
     if moved {
         for field in of_shape(Shape::Secret).filter(|field| !sent.contains(&field.name)) {
@@ -257,9 +258,15 @@ pub fn merged(old: &Object, change: &Object, fields: &[Field]) -> Object {
     new
 }
 
-fn origin_of(value: Option<&Value>) -> Option<url::Origin> {
-    let url = url::Url::parse(value?.as_str()?).ok()?;
-    Some(url.origin())
+/// Scheme, host and port of each of the addresses in a field. Addresses that are no web addresses have no
+/// origin of their own (RFC 6454 §4), but they lead somewhere as well.
+fn origins_of(value: Option<&Value>) -> Option<Vec<(String, String, Option<u16>)>> {
+    let origin = |text: &str| {
+        let url = url::Url::parse(text).ok()?;
+        let host = url.host_str()?.to_ascii_lowercase();
+        Some((url.scheme().to_owned(), host, url.port_or_known_default()))
+    };
+    value?.as_str()?.split_whitespace().map(origin).collect()
 }
 
 /// The configuration with the defaults of what it leaves out.
@@ -347,6 +354,17 @@ mod tests {
         assert!(!merged(&old, &both, FIELDS).contains_key("token"), "a mask is no secret");
         both.insert("token".into(), "new".into());
         assert_eq!(merged(&old, &both, FIELDS)["token"], "new");
+        for (from, to, is_kept) in [
+            ("ldaps://a.example", "ldaps://a.example/", true),
+            ("ldaps://a.example ldaps://b.example", "ldaps://a.example ldaps://b.example", true),
+            ("ldaps://a.example", "ldaps://a.example ldaps://c.example", false),
+            ("ldaps://a.example", "ldap://a.example", false),
+            ("nonsense", "nonsense", false),
+        ] {
+            let old = object(json!({"base_url": from, "token": "0123456789abcdefWXYZ"}));
+            let kept = merged(&old, &object(json!({"base_url": to, "pages": 1})), FIELDS);
+            assert_eq!(kept.contains_key("token"), is_kept, "{from} {to}");
+        }
         let without = object(json!({"token": null}));
         assert!(!merged(&old, &without, FIELDS).contains_key("token"));
     }

@@ -11,6 +11,7 @@ pub mod client;
 pub mod connectors;
 pub mod field;
 pub mod guard;
+pub mod ldap;
 pub mod oauth;
 pub mod plan;
 pub mod rename;

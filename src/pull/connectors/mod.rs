@@ -3,6 +3,11 @@
 mod csv;
 mod csv_columns;
 mod csv_table;
+mod ldap;
+mod ldap_changes;
+mod ldap_group;
+mod ldap_read;
+mod ldap_user;
 mod okta;
 mod okta_api;
 mod okta_org;
@@ -12,7 +17,7 @@ mod scim;
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&csv::KIND, &okta::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&csv::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

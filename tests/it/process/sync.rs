@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Server, run};
 use crate::support::Client;
+use crate::support::slapd::Slapd;
 
 const KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 
@@ -83,4 +84,38 @@ fn killed_server_goes_on_with_the_run_and_commands_show_it() {
     assert!(command(&["sync", "reject", &directory, &newest]).contains("rejected"));
     assert!(command(&["sync", "show", &directory, &newest]).contains("rejected"));
     assert!(!run(folder, &["sync", "approve", &directory, &newest]).status.success());
+}
+
+#[test]
+fn ldap_directory_is_read_by_command() {
+    let Some(slapd) = Slapd::start(60) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let server = Server::start_with(folder, &[("ROLLBOOK_API_KEY", KEY)]);
+    let command = |arguments: &[&str]| {
+        let output = run(folder, arguments);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let json_of =
+        |arguments: &[&str]| -> Value { serde_json::from_str(&command(arguments)).expect("JSON") };
+    let organization = json_of(&["organization", "create", "Example"]);
+    let organization = organization["id"].as_str().expect("an id");
+    let config = folder.join("ldap.json");
+    let tls = json!({"tls": "starttls", "ca_pem": slapd.authority()});
+    fs::write(&config, slapd.config(tls).to_string()).expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let made =
+        ["directory", "create", "Staff", "--kind", "pull.ldap", "--organization", organization];
+    let made = [&made[..], &["--config", config]].concat();
+    let directory = json_of(&made)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(json_of(&["sync", "test", &directory])["users"], 60);
+    let dry = command(&["sync", "run", &directory, "--dry-run"]);
+    assert!(dry.contains("+ user u00013 ("), "{dry}");
+    command(&["sync", "run", &directory]);
+    let api = Client::new(&server.url, KEY, "application/json");
+    let path = format!("/directory_users?directory={directory}&limit=100");
+    let users = api.get(&path).expect(200).body["data"].as_array().map_or(0, Vec::len);
+    assert_eq!(users, 60);
 }

@@ -11,6 +11,7 @@ mod jwt;
 mod key_server;
 pub mod process;
 mod receiver;
+pub mod slapd;
 mod source;
 
 pub use app::{DirectoryHandle, TestApp};

@@ -5,6 +5,7 @@ mod csv;
 mod follows;
 mod guard;
 mod keys;
+mod ldap;
 mod manage;
 mod names;
 mod okta;

@@ -1,0 +1,525 @@
+//! `pull.ldap`: a directory over LDAP version 3: OpenLDAP, 389 Directory Server, FreeIPA and others.
+//!
+//! `entryUUID` is the stable id, so a renamed or moved entry is the same. A read is complete page by page;
+//! anything but a whole list is a failure. Changes come by content synchronization or by
+//! `modifyTimestamp`; where a server cannot say what was deleted, everything is read.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
+
+use super::ldap_changes::{Changes, Cursor, Mark, changed_since};
+use super::ldap_read::{Nested, Reader};
+use super::ldap_user::Reading;
+use super::{ldap_group, ldap_user};
+use crate::outbound::Outbound;
+use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, Shape};
+use crate::pull::ldap::{
+    Entry, Scope, Search, Security, Server, Session, authorities, check_filter, check_url, dn, sync,
+};
+use crate::pull::{
+    Absence, Capabilities, Connector, Faults, Finished, GroupsGiven, Probe, Sink, SourceError,
+    SourceKind, Surroundings,
+};
+use crate::scim::{Object, Registry};
+
+pub(super) static KIND: SourceKind = SourceKind {
+    name: "pull.ldap",
+    title: "LDAP directory",
+    description: "Reads users and groups of OpenLDAP, 389 Directory Server, FreeIPA or another LDAP server.",
+    fields: FIELDS,
+    files: &[],
+    every_minutes: Some(30),
+    check,
+    open,
+};
+
+const FIELDS: &[Field] = &[
+    Field::required(
+        "url",
+        Shape::Url,
+        "ldaps://ldap.example.com, or ldap:// with starttls or none. Several servers with the same \
+         entries stand one after another, with spaces between.",
+    ),
+    Field::required(
+        "tls",
+        Shape::Word(&["ldaps", "starttls", "none"]),
+        "How the connection is secured. \"none\" is for networks that the operator allows.",
+    ),
+    Field::optional(
+        "ca_pem",
+        Shape::Text,
+        "",
+        "Certificates of the authority that has signed that of the server, in PEM; those that browsers \
+         know where it is left out.",
+    ),
+    Field::optional(
+        "certificate_name",
+        Shape::Text,
+        "",
+        "The name that the certificate of the server has, where it is not the one in the URL.",
+    ),
+    Field::required(
+        "bind_dn",
+        Shape::Text,
+        "Name of the account that reads, such as cn=reader,dc=example,dc=com.",
+    ),
+    Field::required("bind_password", Shape::Secret, "Its password."),
+    Field::required("user_base", Shape::Text, "The entry below which the users are."),
+    Field::optional(
+        "user_filter",
+        Shape::Text,
+        "\"(objectClass=inetOrgPerson)\"",
+        "Which of the entries there are users. Whoever does not match counts as missing.",
+    ),
+    Field::optional(
+        "group_base",
+        Shape::Text,
+        "",
+        "The entry below which the groups are. Without it no groups are read.",
+    ),
+    Field::optional(
+        "group_filter",
+        Shape::Text,
+        "\"(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup)(objectClass=groupOfURLs))\"",
+        "Which of the entries there are groups.",
+    ),
+    Field::optional(
+        "scope",
+        Shape::Word(&["subtree", "one"]),
+        "\"subtree\"",
+        "Whether everything below the bases is read, or only what is directly below.",
+    ),
+    Field::optional(
+        "id_attribute",
+        Shape::Text,
+        "",
+        "The attribute that never changes. Without it entryUUID, nsUniqueId or ipaUniqueID, whichever the \
+         first user has.",
+    ),
+    Field::optional(
+        "user_name_attribute",
+        Shape::Text,
+        "\"uid\"",
+        "The attribute that is the userName.",
+    ),
+    Field::optional(
+        "mail_attribute",
+        Shape::Text,
+        "\"mail\"",
+        "The attribute with the e-mail addresses.",
+    ),
+    Field::optional(
+        "extra_attributes",
+        Shape::Text,
+        "",
+        "Further attributes, with spaces between, that are kept beside the user for filters and maps.",
+    ),
+    Field::optional(
+        "inactive_when",
+        Shape::Texts,
+        "",
+        "Attributes with the value that makes a user inactive: {\"employeeType\": \"former\"}; \"*\" is any \
+         value.",
+    ),
+    LOCKOUT_IS_INACTIVE,
+    Field::optional(
+        "nested_groups",
+        Shape::Word(&["keep", "expand"]),
+        "\"keep\"",
+        "Whether groups within groups stay as they are, or their members become members of the outer group.",
+    ),
+    Field::optional(
+        "incremental",
+        Shape::Word(&["auto", "syncrepl", "timestamp", "off"]),
+        "\"auto\"",
+        "How changes are found: by content synchronization, by modifyTimestamp, or not at all.",
+    ),
+    Field::optional(
+        "page_size",
+        Shape::Number(1, 5_000),
+        "500",
+        "Entries asked for at a time. A server that refuses is asked for 200 and for 100.",
+    ),
+    Field::optional(
+        "timeout_seconds",
+        Shape::Number(1, 600),
+        "60",
+        "Longest time for a connection, and of one page.",
+    ),
+    Field::optional(
+        "allow_private_network",
+        Shape::Switch,
+        "false",
+        "Lets the server be in a private network, where it is spoken to without TLS as well.",
+    )
+    .operator_only(),
+];
+
+fn text<'c>(config: &'c Object, name: &str) -> &'c str {
+    config.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What was set and is not empty.
+fn set<'c>(config: &'c Object, name: &str) -> Option<&'c str> {
+    Some(text(config, name)).filter(|text| !text.is_empty())
+}
+
+fn outbound(config: &Object, outbound: &Outbound) -> Outbound {
+    match config.get("allow_private_network") {
+        Some(Value::Bool(true)) => outbound.in_private_networks(),
+        _ => outbound.clone(),
+    }
+}
+
+fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
+    let wrong = |field: &'static str| move |message: String| (field.to_owned(), message);
+    let security = Security::named(text(config, "tls"));
+    let allowed = outbound(config, allowed);
+    let mut urls = text(config, "url").split_whitespace().peekable();
+    if urls.peek().is_none() {
+        return Err(wrong("url")("it must not be empty.".to_owned()));
+    }
+    for url in urls {
+        check_url(url, security, &allowed).map_err(wrong("url"))?;
+    }
+    if let Some(pem) = set(config, "ca_pem") {
+        authorities(pem).map_err(wrong("ca_pem"))?;
+    }
+    for field in ["bind_dn", "user_base", "group_base"] {
+        if dn::key(text(config, field)).is_none() {
+            let message =
+                "it is no name of an entry such as ou=People,dc=example,dc=com.".to_owned();
+            return Err(wrong(field)(message));
+        }
+    }
+    for field in ["user_filter", "group_filter"] {
+        check_filter(text(config, field)).map_err(wrong(field))?;
+    }
+    for field in ["id_attribute", "user_name_attribute", "mail_attribute", "extra_attributes"] {
+        for name in text(config, field).split_whitespace() {
+            check_attribute(name).map_err(wrong(field))?;
+        }
+    }
+    for name in text(config, "extra_attributes").split_whitespace() {
+        if Registry::builtin().user().attribute(name).is_some() {
+            let message =
+                format!("\"{name}\" is also an attribute of SCIM, which it is not kept beside.");
+            return Err(wrong("extra_attributes")(message));
+        }
+    }
+    let rules = config.get("inactive_when").and_then(Value::as_object);
+    for name in rules.into_iter().flat_map(Object::keys) {
+        check_attribute(name).map_err(wrong("inactive_when"))?;
+    }
+    Ok(())
+}
+
+/// Attributes have names of letters, digits and hyphens (RFC 4512 §1.4). Passwords are not read.
+fn check_attribute(name: &str) -> Result<(), String> {
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ';' | '_'));
+    if !is_name {
+        return Err(format!("\"{name}\" is no name of an attribute."));
+    }
+    let lower = name.to_ascii_lowercase();
+    let is_secret = ["password", "unicodepwd", "krbprincipalkey"].iter().any(|s| lower.contains(s));
+    if is_secret { Err(format!("\"{name}\" holds a secret, which is not read.")) } else { Ok(()) }
+}
+
+fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
+    let urls: Result<Vec<Url>, _> =
+        text(config, "url").split_whitespace().map(Url::parse).collect();
+    let number = |name: &str, usual: i64| config.get(name).and_then(Value::as_i64).unwrap_or(usual);
+    let seconds = u64::try_from(number("timeout_seconds", 60)).unwrap_or(60);
+    let rules = config.get("inactive_when").and_then(Value::as_object);
+    let rule = |(name, value): (&String, &Value)| {
+        (name.clone(), value.as_str().unwrap_or_default().to_owned())
+    };
+    Ok(Box::new(Directory {
+        server: Server {
+            urls: urls.map_err(|_| SourceError::failed("url is no URL"))?,
+            security: Security::named(text(config, "tls")),
+            ca_pem: set(config, "ca_pem").map(str::to_owned),
+            certificate_name: set(config, "certificate_name").map(str::to_owned),
+            bind_dn: text(config, "bind_dn").to_owned(),
+            password: text(config, "bind_password").to_owned(),
+            timeout: Duration::from_secs(seconds),
+            page_size: number("page_size", 500),
+        },
+        outbound: outbound(config, &surroundings.outbound),
+        user_base: text(config, "user_base").to_owned(),
+        user_filter: text(config, "user_filter").to_owned(),
+        group_base: set(config, "group_base")
+            .filter(|_| surroundings.wants_groups)
+            .map(str::to_owned),
+        group_filter: text(config, "group_filter").to_owned(),
+        scope: if text(config, "scope") == "one" { Scope::One } else { Scope::Subtree },
+        id_attribute: set(config, "id_attribute").map(str::to_owned),
+        reading: Reading {
+            user_name: text(config, "user_name_attribute").to_owned(),
+            mail: text(config, "mail_attribute").to_owned(),
+            extra: text(config, "extra_attributes").split_whitespace().map(str::to_owned).collect(),
+            inactive_when: rules.into_iter().flatten().map(rule).collect(),
+            lockout_is_inactive: config.get("lockout_is_inactive") == Some(&Value::Bool(true)),
+            now: surroundings.clock.now_ms(),
+        },
+        nested: if text(config, "nested_groups") == "expand" {
+            Nested::Expand
+        } else {
+            Nested::Keep
+        },
+        incremental: text(config, "incremental").to_owned(),
+        surroundings,
+    }))
+}
+
+/// A directory and how it is read.
+pub(super) struct Directory {
+    server: Server,
+    outbound: Outbound,
+    surroundings: Surroundings,
+    user_base: String,
+    user_filter: String,
+    /// `None` where no groups are read.
+    group_base: Option<String>,
+    group_filter: String,
+    scope: Scope,
+    pub(super) id_attribute: Option<String>,
+    pub(super) reading: Reading,
+    pub(super) nested: Nested,
+    incremental: String,
+}
+
+impl Connector for Directory {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            incremental: self.incremental != "off",
+            deletes_visible: matches!(self.incremental.as_str(), "auto" | "syncrepl"),
+            nested_groups: true,
+            groups: true,
+            whole_accounts: true,
+            absence: Absence::IsRemoval,
+            faults: Faults::AreListed,
+        }
+    }
+
+    fn probe(&mut self) -> Result<Probe, SourceError> {
+        let mut session = self.connect()?;
+        let root = root(&mut session)?;
+        let mut probe = Probe::default();
+        let users = count(&mut session, &self.users(&["1.1"]))?;
+        if users == 0 {
+            probe.warnings.push("The account sees no users below user_base.".to_owned());
+        }
+        probe.users = Some(users);
+        if let Some(groups) = self.groups(&["1.1"]) {
+            probe.groups = Some(count(&mut session, &groups)?);
+        }
+        let marks = self.marks(&mut session, &root)?;
+        match (self.incremental.as_str(), marks) {
+            ("off", _) | (_, Some(_)) => {}
+            ("syncrepl", None) => probe.warnings.push(
+                "The server has no content synchronization, or does not show contextCSN to the account: \
+                 everything is read each time."
+                    .to_owned(),
+            ),
+            _ => probe.warnings.push(
+                "Changes are found by modifyTimestamp; who was deleted is seen when everything is read."
+                    .to_owned(),
+            ),
+        }
+        if self.server.security == Security::Plain {
+            probe.warnings.push("The connection is not encrypted.".to_owned());
+        }
+        Ok(probe)
+    }
+
+    fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
+        let mut session = self.connect()?;
+        let root = root(&mut session)?;
+        // Before the first user: what changes meanwhile is read again.
+        let marks = self.marks(&mut session, &root)?;
+        let mut reader = Reader::new(self, sink);
+        let users = self.users(&self.user_attributes());
+        session.list(&users, &mut |entry| reader.user(entry))?;
+        reader.users_end()?;
+        if let Some(groups) = self.groups(&self.group_attributes()) {
+            session.list(&groups, &mut |entry| reader.group(&entry))?;
+            reader.memberships(&mut session)?;
+        }
+        let cursor = match marks {
+            Some(cursor) => Some(cursor),
+            None if matches!(self.incremental.as_str(), "auto" | "timestamp") => {
+                Cursor::since(reader.newest)
+            }
+            None => None,
+        };
+        Ok(self.finished(cursor))
+    }
+
+    fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
+        let cursor = Cursor::parse(cursor)?;
+        let mut session = self.connect()?;
+        match &cursor {
+            Cursor::Sync { users, groups } => {
+                let groups_moved = match groups {
+                    Some(mark) => mark.moved(&mut session)?,
+                    None => None,
+                };
+                let users_moved = users.moved(&mut session)?;
+                let mut next = (users.clone(), groups.clone());
+                let (mut changed, mut regrouped) = (Changes::default(), Changes::default());
+                if let Some(now) = users_moved {
+                    let search = self.users(&self.user_attributes());
+                    (changed, next.0) = users.changes(&mut session, &search, now)?;
+                }
+                let search = self.groups(&["1.1"]);
+                if let (Some(mark), Some(search), Some(now)) = (groups, search, groups_moved) {
+                    let (changes, mark) = mark.changes(&mut session, &search, now)?;
+                    (regrouped, next.1) = (changes, Some(mark));
+                }
+                if !changed.is_empty() || !regrouped.is_empty() {
+                    self.read_changes(&mut session, changed, regrouped, sink)?;
+                }
+                Ok(self.finished(Some(Cursor::Sync { users: next.0, groups: next.1 })))
+            }
+            Cursor::Since(since) => {
+                let changed = self.changed_since(&mut session, *since)?;
+                let newest =
+                    changed.changed.iter().filter_map(super::ldap_changes::changed_at).max();
+                self.read_changes(&mut session, changed, Changes::default(), sink)?;
+                let next = Cursor::since(newest).filter(|next| match next {
+                    Cursor::Since(next) => next > since,
+                    Cursor::Sync { .. } => true,
+                });
+                Ok(self.finished(Some(next.unwrap_or(cursor))))
+            }
+        }
+    }
+}
+
+impl Directory {
+    fn connect(&self) -> Result<Session, SourceError> {
+        Session::open(&self.server, &self.outbound, &self.surroundings)
+    }
+
+    fn users(&self, attributes: &[&str]) -> Search {
+        Search::new(&self.user_base, self.scope, &self.user_filter, attributes)
+    }
+
+    fn groups(&self, attributes: &[&str]) -> Option<Search> {
+        let base = self.group_base.as_deref()?;
+        Some(Search::new(base, self.scope, &self.group_filter, attributes))
+    }
+
+    fn user_attributes(&self) -> Vec<&str> {
+        let Reading { user_name, mail, extra, inactive_when, .. } = &self.reading;
+        let rules = inactive_when.iter().map(|(name, _)| name.as_str());
+        let own = [user_name.as_str(), mail.as_str()].into_iter();
+        let more = own.chain(extra.iter().map(String::as_str)).chain(rules);
+        let mut all = ldap_user::ATTRIBUTES.to_vec();
+        all.extend(more.chain(self.id_attribute.as_deref()));
+        once_each(all)
+    }
+
+    fn group_attributes(&self) -> Vec<&str> {
+        let mut all = ldap_group::ATTRIBUTES.to_vec();
+        all.extend(self.id_attribute.as_deref());
+        once_each(all)
+    }
+
+    /// Where content synchronization goes on after a read that begins now.
+    fn marks(&self, session: &mut Session, root: &Entry) -> Result<Option<Cursor>, SourceError> {
+        let is_known = root.texts("supportedControl").any(|oid| oid == sync::REQUEST);
+        let is_wanted = matches!(self.incremental.as_str(), "auto" | "syncrepl");
+        // What was deleted is named by its entryUUID.
+        let by_uuid =
+            self.id_attribute.as_ref().is_none_or(|name| name.eq_ignore_ascii_case("entryUUID"));
+        if !is_known || !is_wanted || !by_uuid {
+            return Ok(None);
+        }
+        let Some(users) = Mark::now(session, root, &self.user_base)? else { return Ok(None) };
+        let groups = match &self.group_base {
+            None => None,
+            Some(base) => match Mark::now(session, root, base)? {
+                None => return Ok(None),
+                mark => mark,
+            },
+        };
+        Ok(Some(Cursor::Sync { users, groups }))
+    }
+
+    /// What has changed since a time. Whether a group has changed makes no difference to how groups are
+    /// read; it does to whether they are.
+    fn changed_since(&self, session: &mut Session, since: i64) -> Result<Changes, SourceError> {
+        let mut changes = Changes::default();
+        let users = self.users(&self.user_attributes());
+        let filter = changed_since(&users.filter, since);
+        session.list(&Search { filter, ..users }, &mut |entry| {
+            changes.changed.push(entry);
+            Ok(())
+        })?;
+        Ok(changes)
+    }
+
+    /// Reads who has changed, and all groups: a group that has not changed itself may have other members
+    /// by a search, by a group within it, or because somebody of that name has come.
+    fn read_changes(
+        &self,
+        session: &mut Session,
+        users: Changes,
+        groups: Changes,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        let mut reader = Reader::new(self, sink);
+        let mut names = vec!["uid", "entryUUID", "nsUniqueId", "ipaUniqueID"];
+        names.extend(self.id_attribute.as_deref());
+        session.list(&self.users(&once_each(names)), &mut |entry| {
+            reader.name(&entry);
+            Ok(())
+        })?;
+        for entry in users.changed {
+            reader.user(entry)?;
+        }
+        reader.users_end()?;
+        reader.deleted(users.deleted, groups.deleted)?;
+        if let Some(all) = self.groups(&self.group_attributes()) {
+            session.list(&all, &mut |entry| reader.group(&entry))?;
+            reader.memberships(session)?;
+        }
+        Ok(())
+    }
+
+    fn finished(&self, cursor: Option<Cursor>) -> Finished {
+        Finished {
+            cursor: cursor.and_then(|cursor| cursor.text()),
+            groups: if self.group_base.is_some() { GroupsGiven::Yes } else { GroupsGiven::No },
+        }
+    }
+}
+
+fn root(session: &mut Session) -> Result<Entry, SourceError> {
+    session.root(&["supportedControl", "namingContexts"])
+}
+
+fn count(session: &mut Session, search: &Search) -> Result<u64, SourceError> {
+    let mut count = 0;
+    session.list(search, &mut |_| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// Names without those that are there already in another letter case.
+fn once_each(names: Vec<&str>) -> Vec<&str> {
+    let mut once: Vec<&str> = Vec::with_capacity(names.len());
+    for name in names {
+        if !once.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            once.push(name);
+        }
+    }
+    once
+}

@@ -1,0 +1,196 @@
+//! What has changed in a directory since it was read: by content synchronization (RFC 4533) where the
+//! server has it, else by the time of the last change.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::pull::SourceError;
+use crate::pull::ldap::sync::{self, Info, State};
+use crate::pull::ldap::{Entry, Item, Search, Session, dn};
+use crate::scim::key::{instant_ms, instant_text};
+
+/// How far a time is put back, in milliseconds: what was written while the server answered may have been
+/// left out.
+const OVERLAP_MS: i64 = 5 * 60 * 1_000;
+
+/// Most entries that are taken as changes; beyond it a complete read, which comes in pages, is better.
+const MAX_CHANGES: usize = 20_000;
+
+/// Where an incremental read goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Cursor {
+    Sync {
+        users: Mark,
+        groups: Option<Mark>,
+    },
+    /// Milliseconds since 1970, by the server's clock.
+    Since(i64),
+}
+
+impl Cursor {
+    pub(super) fn text(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, SourceError> {
+        let parsed = serde_json::from_str(text);
+        parsed.map_err(|_| SourceError::CursorLost("the cursor is of another kind".to_owned()))
+    }
+
+    /// After the newest change that was seen.
+    pub(super) fn since(newest: Option<i64>) -> Option<Self> {
+        Some(Self::Since(newest?.saturating_sub(OVERLAP_MS)))
+    }
+}
+
+/// How far a part of a directory was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// The naming context that holds it.
+    context: String,
+    /// `contextCSN` of that context: a change number for each server that writes.
+    csn: Vec<String>,
+    /// In Base64.
+    cookie: String,
+}
+
+impl Mark {
+    /// Where the part of a directory below `base` stands now; `None` where the server does not say so.
+    pub(super) fn now(
+        session: &mut Session,
+        root: &Entry,
+        base: &str,
+    ) -> Result<Option<Self>, SourceError> {
+        let key = dn::key(base).unwrap_or_default();
+        let holds =
+            |context: &&str| dn::key(context).is_some_and(|context| dn::is_below(&key, &context));
+        let contexts = root.texts("namingContexts").filter(holds);
+        let Some(context) = contexts.max_by_key(|context| context.len()) else { return Ok(None) };
+        let csn = numbers(session, context)?;
+        // The form of the cookie is OpenLDAP's own, as is the attribute.
+        let cookie = STANDARD.encode(format!("rid=000,csn={}", csn.join(";")));
+        Ok((!csn.is_empty()).then(|| Self { context: context.to_owned(), csn, cookie }))
+    }
+
+    /// The change numbers as they are now where they differ from those of the mark.
+    pub(super) fn moved(&self, session: &mut Session) -> Result<Option<Vec<String>>, SourceError> {
+        let now = numbers(session, &self.context)?;
+        Ok((now != self.csn).then_some(now))
+    }
+
+    /// What has changed since, and where it stands then.
+    pub(super) fn changes(
+        &self,
+        session: &mut Session,
+        search: &Search,
+        now: Vec<String>,
+    ) -> Result<(Changes, Self), SourceError> {
+        let cookie = STANDARD.decode(&self.cookie).unwrap_or_default();
+        let search = search.clone().with(sync::request(&cookie));
+        let (mut changes, mut lists_present) = (Changes::default(), false);
+        let broken = |_| SourceError::failed("the server sends what is no content synchronization");
+        let outcome = session.search(&search, &mut |item| {
+            match item {
+                Item::Entry(entry) => match sync::state(&entry.controls).map_err(broken)? {
+                    (State::Present, _) => lists_present = true,
+                    (State::Changed, _) => changes.changed.push(entry),
+                    (State::Deleted, uuid) => changes.deleted.push(uuid),
+                },
+                Item::Message { oid, value } => match sync::info(&oid, &value).map_err(broken)? {
+                    Info::Deleted(uuids) => changes.deleted.extend(uuids),
+                    Info::Present => lists_present = true,
+                    Info::Other => {}
+                },
+            }
+            match changes.changed.len() <= MAX_CHANGES {
+                true => Ok(()),
+                false => Err(SourceError::CursorLost("too much has changed".to_owned())),
+            }
+        })?;
+        match outcome.code {
+            0 => {}
+            // The server is busy; the next run may do better.
+            3 | 51 | 52 => return Err(session.refused(&search, &outcome)),
+            // The cookie is not known any more, or the account must not do this: e-syncRefreshRequired,
+            // sizeLimitExceeded, unavailableCriticalExtension and the like.
+            _ => return Err(SourceError::CursorLost(session.words(&outcome))),
+        }
+        let done = sync::done(&outcome.controls).map_err(broken)?;
+        if lists_present || !done.names_deleted {
+            let message = "the server does not remember who was deleted".to_owned();
+            return Err(SourceError::CursorLost(message));
+        }
+        let cookie =
+            done.cookie.map_or_else(|| self.cookie.clone(), |cookie| STANDARD.encode(cookie));
+        Ok((changes, Self { context: self.context.clone(), csn: now, cookie }))
+    }
+}
+
+/// The change numbers of a context, in order.
+fn numbers(session: &mut Session, context: &str) -> Result<Vec<String>, SourceError> {
+    let entry = session.entry(context, &["contextCSN"])?;
+    let mut numbers: Vec<String> =
+        entry.iter().flat_map(|entry| entry.texts("contextCSN")).map(str::to_owned).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) changed: Vec<Entry>,
+    /// By `entryUUID`.
+    pub(super) deleted: Vec<String>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.deleted.is_empty()
+    }
+}
+
+/// A filter for what has changed since a time.
+pub(super) fn changed_since(filter: &str, since: i64) -> String {
+    let digits: String =
+        instant_text(since).chars().filter(char::is_ascii_digit).take(14).collect();
+    // A single comparison may come without parentheses.
+    let filter = if filter.starts_with('(') { filter.to_owned() } else { format!("({filter})") };
+    format!("(&{filter}(modifyTimestamp>={digits}Z))")
+}
+
+/// When an entry was changed, in milliseconds since 1970 (GeneralizedTime, RFC 4517 §3.3.13).
+pub(super) fn changed_at(entry: &Entry) -> Option<i64> {
+    let text = entry.text("modifyTimestamp")?;
+    let [y, m, d, h, min, s] =
+        [0..4, 4..6, 6..8, 8..10, 10..12, 12..14].map(|part| text.get(part).unwrap_or_default());
+    instant_ms(&format!("{y}-{m}-{d}T{h}:{min}:{s}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pull::ldap::entry::tests::entry;
+
+    #[test]
+    fn times_are_read_and_asked_for_as_servers_write_them() {
+        let at =
+            |text: &str| changed_at(&entry("cn=a", &[("modifyTimestamp", &[text.as_bytes()])]));
+        let time = at("20261121200000Z");
+        assert_eq!(time, Some(1_795_291_200_000));
+        assert_eq!(at("20261121200000.123Z"), time);
+        assert_eq!((at("2026"), at("")), (None, None));
+        let filter = changed_since("(objectClass=person)", 1_795_291_200_000);
+        assert_eq!(filter, "(&(objectClass=person)(modifyTimestamp>=20261121200000Z))");
+        assert_eq!(changed_since("objectClass=person", 1_795_291_200_000), filter);
+    }
+
+    #[test]
+    fn cursors_come_back_and_others_are_lost() {
+        let mark = Mark { context: "dc=x".into(), csn: vec!["1".into()], cookie: "eA==".into() };
+        for cursor in [Cursor::Sync { users: mark.clone(), groups: Some(mark) }, Cursor::Since(7)] {
+            assert_eq!(Cursor::parse(&cursor.text().expect("text")), Ok(cursor));
+        }
+        assert!(matches!(Cursor::parse("12"), Err(SourceError::CursorLost(_))));
+    }
+}

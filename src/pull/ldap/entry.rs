@@ -1,0 +1,161 @@
+//! An entry that a server lists. It stays as it came, in one piece of memory: a directory has many.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::ber::{Malformed, OCTET_STRING, Reader, SEQUENCE};
+use super::wire::{Control, attribute};
+use crate::scim::Object;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub dn: String,
+    pub controls: Vec<Control>,
+    /// The list of attributes, checked to be one.
+    attributes: Box<[u8]>,
+}
+
+/// The values of an attribute.
+#[derive(Clone, Debug)]
+pub struct Values<'e>(Reader<'e>);
+
+impl<'e> Iterator for Values<'e> {
+    type Item = &'e [u8];
+
+    fn next(&mut self) -> Option<&'e [u8]> {
+        self.0.expect(OCTET_STRING).ok()
+    }
+}
+
+impl Entry {
+    /// Reads the content of a SearchResultEntry (RFC 4511 §4.5.2).
+    pub fn parse(content: &[u8], controls: Vec<Control>) -> Result<Self, Malformed> {
+        let mut reader = Reader(content);
+        let dn = reader.text()?.to_owned();
+        let attributes = reader.expect(SEQUENCE)?;
+        let mut rest = Reader(attributes);
+        while !rest.is_empty() {
+            let (_, mut values) = attribute(&mut rest)?;
+            while !values.is_empty() {
+                values.expect(OCTET_STRING)?;
+            }
+        }
+        Ok(Self { dn, controls, attributes: attributes.into() })
+    }
+
+    /// Every attribute by the name that the server gives it, with options (`member;range=0-1499`).
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, Values<'_>)> {
+        let mut rest = Reader(&self.attributes);
+        std::iter::from_fn(move || {
+            let (name, values) = attribute(&mut rest).ok()?;
+            Some((name, Values(values)))
+        })
+    }
+
+    /// The values of an attribute, by its name in any letter case.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let is_meant = move |(found, _): &(&str, _)| found.eq_ignore_ascii_case(name);
+        self.attributes().find(is_meant).map(|(_, values)| values).into_iter().flatten()
+    }
+
+    /// Whether the attribute is there, with or without values.
+    pub fn has(&self, name: &str) -> bool {
+        self.attributes().any(|(found, _)| found.eq_ignore_ascii_case(name))
+    }
+
+    /// The first value, of any bytes.
+    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// The values that are text and not empty.
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let text = |value| std::str::from_utf8(value).ok().map(str::trim);
+        self.values(name).filter_map(text).filter(|text| !text.is_empty())
+    }
+
+    /// The first value that is text and not empty.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts(name).next()
+    }
+
+    /// Whether the attribute is true (RFC 4517 §3.3.3), as servers write it.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+
+    /// The entry as filters and maps see it: `dn`, and attributes by their names; one value as a text,
+    /// several as a list, and what is no text in Base64.
+    pub fn payload(&self) -> Object {
+        let shown = |value: &[u8]| match std::str::from_utf8(value) {
+            Ok(text) if !text.contains('\0') => Value::from(text),
+            _ => Value::from(STANDARD.encode(value)),
+        };
+        let mut payload = Object::new();
+        payload.insert("dn".to_owned(), self.dn.as_str().into());
+        for (name, values) in self.attributes() {
+            let mut values: Vec<Value> = values.map(shown).collect();
+            let value = match values.len() {
+                0 => continue,
+                1 => values.pop().unwrap_or_default(),
+                _ => Value::Array(values),
+            };
+            payload.insert(name.to_owned(), value);
+        }
+        payload
+    }
+}
+
+#[cfg(test)]
+pub(in crate::pull) mod tests {
+    use serde_json::json;
+
+    use super::super::ber::{SET, element, octets, sequence};
+    use super::*;
+
+    /// An entry as a server would send it.
+    pub(in crate::pull) fn entry(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Entry {
+        let listed: Vec<Vec<u8>> = attributes
+            .iter()
+            .map(|(name, values)| {
+                let values: Vec<Vec<u8>> = values.iter().map(|value| octets(value)).collect();
+                sequence(&[octets(name.as_bytes()), element(SET, &values.concat())])
+            })
+            .collect();
+        let content = [octets(dn.as_bytes()), sequence(&listed)].concat();
+        Entry::parse(&content, Vec::new()).expect("an entry")
+    }
+
+    #[test]
+    fn attributes_are_found_in_any_letter_case_with_text_and_bytes() {
+        let entry = entry(
+            "uid=ada,dc=x",
+            &[
+                ("Mail", &[b"ada@example.com", b"a@example.com"]),
+                ("objectGUID", &[b"\xff\x00"]),
+                ("title", &[b" "]),
+                ("empty", &[]),
+                ("nsAccountLock", &[b"TRUE"]),
+            ],
+        );
+        assert_eq!(entry.text("mail"), Some("ada@example.com"));
+        assert_eq!(entry.texts("MAIL").count(), 2);
+        assert_eq!(entry.bytes("objectguid"), Some(&b"\xff\x00"[..]));
+        assert_eq!(
+            (entry.text("objectGUID"), entry.text("title"), entry.text("sn")),
+            (None, None, None)
+        );
+        assert!(entry.has("empty") && !entry.has("sn") && entry.is_true("nsaccountlock"));
+        assert_eq!(
+            Value::Object(entry.payload()),
+            json!({
+                "dn": "uid=ada,dc=x",
+                "Mail": ["ada@example.com", "a@example.com"],
+                "objectGUID": "/wA=",
+                "title": " ",
+                "nsAccountLock": "TRUE",
+            })
+        );
+    }
+}

@@ -1,0 +1,440 @@
+//! A connection to a server: connects where the operator allows it, secures, binds and searches.
+//!
+//! It blocks its thread, but never longer than its time, and looks between whether the read is to end.
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+
+use url::Url;
+
+use super::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, number, octets, sequence};
+use super::entry::Entry;
+use super::filter::encoded;
+use super::line::{self, Security, Stream, is_wait};
+use super::wire::{self, Answer, Control, Outcome, SearchRequest, control};
+use crate::clock::Stopwatch;
+use crate::outbound::{Outbound, OutboundError};
+use crate::pull::{SourceError, Surroundings};
+
+/// Largest message, in bytes: a group with half a million members.
+const MAX_MESSAGE: usize = 64 * 1024 * 1024;
+
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// How long a read waits before it looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Pages that are tried when a server refuses the size.
+const PAGE_SIZES: [i64; 3] = [500, 200, 100];
+
+/// Longest part of a server's own words that is kept, in characters.
+const MAX_WORDS: usize = 300;
+
+/// Simple paged results (RFC 2696).
+const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+
+/// A server with the account that reads it.
+#[derive(Clone)]
+pub struct Server {
+    /// Tried one after another, `ldap://` or `ldaps://`.
+    pub urls: Vec<Url>,
+    pub security: Security,
+    /// Authorities in PEM; `None` for those that are public.
+    pub ca_pem: Option<String>,
+    /// The name in the certificate, where it is not that of the URL.
+    pub certificate_name: Option<String>,
+    pub bind_dn: String,
+    pub password: String,
+    /// Longest time for a connection, and of one page.
+    pub timeout: Duration,
+    pub page_size: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Base,
+    One,
+    Subtree,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pub base: String,
+    pub scope: Scope,
+    /// RFC 4515.
+    pub filter: String,
+    /// Names of attributes; operational ones come only by their names.
+    pub attributes: Vec<String>,
+    pub controls: Vec<Control>,
+}
+
+impl Search {
+    pub fn new(base: &str, scope: Scope, filter: &str, attributes: &[&str]) -> Self {
+        Self {
+            base: base.to_owned(),
+            scope,
+            filter: filter.to_owned(),
+            attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+            controls: Vec::new(),
+        }
+    }
+
+    pub fn with(mut self, control: Control) -> Self {
+        self.controls.push(control);
+        self
+    }
+}
+
+/// What a search gives before it ends.
+#[derive(Debug)]
+pub enum Item {
+    Entry(Entry),
+    /// An intermediate message.
+    Message {
+        oid: String,
+        value: Vec<u8>,
+    },
+}
+
+/// A bound connection.
+pub struct Session {
+    stream: Stream,
+    /// What has come and is not read yet begins at `at`.
+    buffer: Vec<u8>,
+    at: usize,
+    last_id: i64,
+    timeout: Duration,
+    page_size: i64,
+    password: String,
+    surroundings: Surroundings,
+}
+
+impl Session {
+    /// Connects to the first server that can be reached, and binds. Who refuses the credentials is not
+    /// asked a second time by way of another server: accounts are locked so.
+    pub fn open(
+        server: &Server,
+        outbound: &Outbound,
+        surroundings: &Surroundings,
+    ) -> Result<Self, SourceError> {
+        // With an empty password any name is let in, as nobody (RFC 4513 §5.1.2).
+        if server.password.is_empty() || server.bind_dn.is_empty() {
+            let message = "a bind name and a password are required".to_owned();
+            return Err(SourceError::Credentials(message));
+        }
+        let mut messages = Vec::new();
+        for url in &server.urls {
+            surroundings.check_stop()?;
+            match Self::connect(url, server, outbound, surroundings) {
+                Ok(mut session) => {
+                    session.bind(server)?;
+                    return Ok(session);
+                }
+                Err(SourceError::Failed { message, .. }) => {
+                    messages.push(format!("{url}: {message}"));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(SourceError::failed(messages.join("; ")))
+    }
+
+    fn connect(
+        url: &Url,
+        server: &Server,
+        outbound: &Outbound,
+        surroundings: &Surroundings,
+    ) -> Result<Self, SourceError> {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port().unwrap_or(if server.security == Security::Ldaps { 636 } else { 389 });
+        let connected = outbound.connect(host, port, server.security.line());
+        let stream = connected.map_err(|error| match error {
+            OutboundError::Forbidden(reason) => {
+                SourceError::failed(format!("it must not be called: {reason}"))
+            }
+            OutboundError::Failed(reason) => SourceError::failed(reason),
+        })?;
+        let broken = |error: std::io::Error| SourceError::failed(error.to_string());
+        stream.set_nodelay(true).map_err(broken)?;
+        stream.set_read_timeout(Some(LOOK)).map_err(broken)?;
+        stream.set_write_timeout(Some(server.timeout)).map_err(broken)?;
+        let mut session = Self {
+            stream: Stream::Plain(stream),
+            buffer: Vec::new(),
+            at: 0,
+            last_id: 0,
+            timeout: server.timeout,
+            page_size: server.page_size,
+            password: server.password.clone(),
+            surroundings: surroundings.clone(),
+        };
+        if server.security == Security::StartTls {
+            let id = session.next_id();
+            session.send(&wire::start_tls(id))?;
+            let outcome = session.only_outcome(id)?;
+            if outcome.code != 0 {
+                return Err(SourceError::failed(format!(
+                    "StartTLS is refused: {}",
+                    session.words(&outcome)
+                )));
+            }
+            // What was sent before the handshake could be anybody's.
+            if session.at < session.buffer.len() {
+                return Err(SourceError::failed(
+                    "the server says more before TLS than it was asked",
+                ));
+            }
+        }
+        match server.security {
+            Security::Plain => {}
+            Security::Ldaps | Security::StartTls => session.secure(host, server)?,
+        }
+        Ok(session)
+    }
+
+    fn secure(&mut self, host: &str, server: &Server) -> Result<(), SourceError> {
+        let Stream::Plain(stream) = &self.stream else { return Ok(()) };
+        let name = server.certificate_name.as_deref().unwrap_or(host);
+        let watch = Stopwatch::start();
+        let goes_on = || match watch.elapsed() < self.timeout {
+            true => self.surroundings.check_stop(),
+            false => Err(SourceError::failed("the TLS handshake takes too long")),
+        };
+        self.stream = line::secured(stream, name, server.ca_pem.as_deref(), &goes_on)?;
+        Ok(())
+    }
+
+    fn bind(&mut self, server: &Server) -> Result<(), SourceError> {
+        let id = self.next_id();
+        self.send(&wire::bind(id, &server.bind_dn, &server.password))?;
+        let outcome = self.only_outcome(id)?;
+        let words = self.words(&outcome);
+        match outcome.code {
+            0 => Ok(()),
+            // The name or the password is wrong, or the account must not: all but a busy server.
+            19 | 32 | 34 | 48 | 49 | 50 | 53 => Err(SourceError::Credentials(words)),
+            8 | 13 => Err(SourceError::failed(format!("{words}; use \"ldaps\" or \"starttls\""))),
+            _ => Err(SourceError::failed(words)),
+        }
+    }
+
+    /// Searches without pages; whatever the outcome is, it is answered.
+    pub fn search(
+        &mut self,
+        search: &Search,
+        take: &mut dyn FnMut(Item) -> Result<(), SourceError>,
+    ) -> Result<Outcome, SourceError> {
+        let filter = encoded(&search.filter).map_err(|message| {
+            SourceError::failed(format!("the filter {}: {message}", search.filter))
+        })?;
+        let request = SearchRequest {
+            base: &search.base,
+            scope: match search.scope {
+                Scope::Base => 0,
+                Scope::One => 1,
+                Scope::Subtree => 2,
+            },
+            filter: &filter,
+            attributes: &search.attributes,
+        };
+        let id = self.next_id();
+        self.send(&wire::search(id, &request, &search.controls))?;
+        let watch = Stopwatch::start();
+        loop {
+            match self.receive(id, &watch)? {
+                Answer::Entry(entry) => take(Item::Entry(entry))?,
+                Answer::Intermediate { oid, value } => take(Item::Message { oid, value })?,
+                Answer::Reference => {}
+                Answer::Done(outcome) => return Ok(outcome),
+            }
+        }
+    }
+
+    /// Every entry of a search, page by page. Anything but a complete list is an error.
+    pub fn list(
+        &mut self,
+        search: &Search,
+        take: &mut dyn FnMut(Entry) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let mut cookie = Vec::new();
+        loop {
+            self.surroundings.check_stop()?;
+            let value = sequence(&[number(INTEGER, self.page_size), octets(&cookie)]);
+            let page = search.clone().with(Control::new(PAGED_RESULTS, true, Some(value)));
+            let mut taken = 0_usize;
+            let outcome = self.search(&page, &mut |item| {
+                taken += 1;
+                match item {
+                    Item::Entry(entry) => take(entry),
+                    Item::Message { .. } => Ok(()),
+                }
+            })?;
+            match outcome.code {
+                0 => {}
+                // A server that gives no pages of that size (OpenLDAP: size.pr).
+                11 if cookie.is_empty() && taken == 0 => {
+                    let smaller = PAGE_SIZES.iter().find(|size| **size < self.page_size);
+                    match smaller {
+                        Some(smaller) => self.page_size = *smaller,
+                        None => return Err(self.refused(search, &outcome)),
+                    }
+                    continue;
+                }
+                _ => return Err(self.refused(search, &outcome)),
+            }
+            let next = control(&outcome.controls, PAGED_RESULTS).map(page_cookie).transpose()?;
+            match next {
+                None => return Ok(()),
+                Some(next) if next.is_empty() => return Ok(()),
+                Some(next) if next == cookie && taken == 0 => {
+                    return Err(SourceError::failed("the server gives the same empty page again"));
+                }
+                Some(next) => cookie = next,
+            }
+        }
+    }
+
+    /// The entry of that name; `None` where there is none, or none that may be seen.
+    pub fn entry(&mut self, dn: &str, attributes: &[&str]) -> Result<Option<Entry>, SourceError> {
+        let search = Search::new(dn, Scope::Base, "(objectClass=*)", attributes);
+        let mut found = None;
+        let outcome = self.search(&search, &mut |item| {
+            if let Item::Entry(entry) = item {
+                found = Some(entry);
+            }
+            Ok(())
+        })?;
+        match outcome.code {
+            0 => Ok(found),
+            // There is none, or its name is none here.
+            32 | 34 => Ok(None),
+            _ => Err(self.refused(&search, &outcome)),
+        }
+    }
+
+    /// What the server says about itself (RFC 4512 §5.1).
+    pub fn root(&mut self, attributes: &[&str]) -> Result<Entry, SourceError> {
+        self.entry("", attributes)?
+            .ok_or_else(|| SourceError::failed("the server does not show its root entry"))
+    }
+
+    /// Why a search came to nothing.
+    pub fn refused(&self, search: &Search, outcome: &Outcome) -> SourceError {
+        let base = if search.base.is_empty() { "the root entry" } else { &search.base };
+        SourceError::failed(format!("the search below {base}: {}", self.words(outcome)))
+    }
+
+    /// An outcome in the server's own words, without the password.
+    pub fn words(&self, outcome: &Outcome) -> String {
+        let text = outcome.text.replace(&self.password, "[secret]");
+        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
+        let said = format!("the server answers {} ({})", outcome.code, outcome.name());
+        if text.is_empty() { said } else { format!("{said}: {text}") }
+    }
+
+    fn next_id(&mut self) -> i64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn send(&mut self, message: &[u8]) -> Result<(), SourceError> {
+        self.surroundings.check_stop()?;
+        let sent = self.stream.write_all(message).and_then(|()| self.stream.flush());
+        sent.map_err(|error| SourceError::failed(format!("the connection breaks off: {error}")))
+    }
+
+    /// The outcome of an operation that has no other answer.
+    fn only_outcome(&mut self, id: i64) -> Result<Outcome, SourceError> {
+        match self.receive(id, &Stopwatch::start())? {
+            Answer::Done(outcome) => Ok(outcome),
+            _ => Err(malformed()),
+        }
+    }
+
+    /// The next message that answers a request.
+    fn receive(&mut self, id: i64, watch: &Stopwatch) -> Result<Answer, SourceError> {
+        loop {
+            let pending = self.buffer.get(self.at..).unwrap_or_default();
+            let size = ber::size(pending).map_err(|_| malformed())?;
+            let whole = size.map(|(head, content)| head.saturating_add(content));
+            if whole.is_some_and(|whole| whole > MAX_MESSAGE) {
+                return Err(SourceError::failed(format!(
+                    "the server sends a message of more than {MAX_MESSAGE} bytes"
+                )));
+            }
+            let Some(message) = whole.and_then(|whole| pending.get(..whole)) else {
+                self.fill(watch)?;
+                continue;
+            };
+            let (found, answer) = wire::answer(message).map_err(|_| malformed())?;
+            self.at += message.len();
+            match answer {
+                answer if found == id => return Ok(answer),
+                // The server says goodbye (RFC 4511 §4.4.1).
+                Answer::Done(outcome) if found == 0 => {
+                    let words = self.words(&outcome);
+                    return Err(SourceError::failed(format!(
+                        "the server ends the connection: {words}"
+                    )));
+                }
+                // What is left of a search that was given up.
+                _ if found < id => {}
+                _ => return Err(malformed()),
+            }
+        }
+    }
+
+    /// Reads more of what the server sends. A server that sends a little at a time has no more time.
+    fn fill(&mut self, watch: &Stopwatch) -> Result<(), SourceError> {
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        let used = self.buffer.len();
+        self.buffer.resize(used + CHUNK, 0);
+        let read = loop {
+            if watch.elapsed() > self.timeout {
+                let seconds = self.timeout.as_secs();
+                break Err(SourceError::failed(format!(
+                    "the server has not answered within {seconds} seconds"
+                )));
+            }
+            if let Err(stopped) = self.surroundings.check_stop() {
+                break Err(stopped);
+            }
+            let room = self.buffer.get_mut(used..).unwrap_or_default();
+            match self.stream.read(room) {
+                Err(error) if error.kind() == ErrorKind::Interrupted || is_wait(&error) => {}
+                Ok(0) => break Err(SourceError::failed("the server ends the connection")),
+                Ok(count) => break Ok(count),
+                Err(error) => {
+                    break Err(SourceError::failed(format!("the connection breaks off: {error}")));
+                }
+            }
+        };
+        self.buffer.truncate(used + read.as_ref().copied().unwrap_or(0));
+        read.map(drop)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let id = self.next_id();
+        // Who does not listen any more need not be told.
+        let _ = self.stream.write_all(&wire::unbind(id));
+    }
+}
+
+fn malformed() -> SourceError {
+    SourceError::failed("the server sends what is no LDAP")
+}
+
+/// Where the next page begins (RFC 2696 §2).
+fn page_cookie(value: &[u8]) -> Result<Vec<u8>, SourceError> {
+    let cookie = || {
+        let mut reader = Reader(Reader(value).expect(SEQUENCE)?);
+        reader.expect(INTEGER)?;
+        reader.expect(OCTET_STRING)
+    };
+    cookie().map(<[u8]>::to_vec).map_err(|_: ber::Malformed| malformed())
+}
