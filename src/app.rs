@@ -158,6 +158,8 @@ impl App {
             // The data folder is locked: who was at them has stopped.
             let released = service.release_asynchronous().await;
             released.map_err(|error| StartError(error.to_string()))?;
+            let released = service.release_streams().await;
+            released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_webhooks().await;
             released.map_err(|error| StartError(error.to_string()))?;
             let released = service.release_syncs().await;
@@ -216,6 +218,9 @@ impl App {
                 if let Err(error) = service.prune_pending_members().await {
                     tracing::warn!(%error, "pending members are not pruned yet");
                 }
+                if let Err(error) = service.finish_brakes().await {
+                    tracing::warn!(%error, "brakes are not let go yet");
+                }
                 if let Err(error) = service.prune_assertions().await {
                     tracing::warn!(%error, "used assertions are not pruned yet");
                 }
@@ -236,6 +241,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_events().await {
                     tracing::warn!(%error, "old events are not pruned yet");
+                }
+                if let Err(error) = service.prune_signing_keys().await {
+                    tracing::warn!(%error, "retired signing keys are not pruned yet");
                 }
                 if let Err(error) = service.prune_webhooks().await {
                     tracing::warn!(%error, "the log of deliveries is not pruned yet");
@@ -260,6 +268,7 @@ impl App {
         actix_web::rt::spawn(async move { service.run_event_log().await });
         actix_web::rt::spawn(Arc::clone(&self.service).run_webhooks());
         actix_web::rt::spawn(Arc::clone(&self.service).run_syncs());
+        actix_web::rt::spawn(Arc::clone(&self.service).run_streams());
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             stop_asked().await;
@@ -271,10 +280,22 @@ impl App {
                 if let Err(error) = service.measure_consumers().await {
                     tracing::warn!(%error, "the lag of consumers is not known");
                 }
+                if let Err(error) = service.measure_streams().await {
+                    tracing::warn!(%error, "the lag of streams is not known");
+                }
                 if let Err(error) = service.measure_webhooks().await {
                     tracing::warn!(%error, "the lag of webhook endpoints is not known");
                 }
                 tokio::time::sleep(MEASURE_EVERY).await;
+            }
+        });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.watch_alarms().await {
+                    tracing::warn!(%error, "alarms are not looked for yet");
+                }
+                tokio::time::sleep(PURGE_EVERY).await;
             }
         });
         // Whom policies take access from does not wait for a large deletion or conversion.
@@ -284,12 +305,11 @@ impl App {
                 if let Err(error) = service.apply_policies().await {
                     tracing::warn!(%error, "policies are not applied yet");
                 }
-                if let Err(error) = service.settle_identities().await {
-                    tracing::warn!(%error, "identities are not settled yet");
-                }
                 tokio::time::sleep(PURGE_EVERY).await;
             }
         });
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move { service.run_identities().await });
         // Changes of many memberships leave roles to this.
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
@@ -297,7 +317,7 @@ impl App {
                 if let Err(error) = service.apply_mappings().await {
                     tracing::warn!(%error, "maps are not applied yet");
                 }
-                tokio::time::sleep(MAP_EVERY).await;
+                service.mappings_due(MAP_EVERY).await;
             }
         });
         let service = Arc::clone(&self.service);
@@ -319,6 +339,7 @@ impl App {
         self.service.event_log.close();
         self.service.stop_webhooks().await;
         self.service.stop_syncs().await;
+        self.service.stop_streams().await;
         self.service.flush_records().await;
         ended
     }

@@ -32,11 +32,14 @@
 //!   [`service::context::Settings`].
 //! - What the app sees of users who come and go: `src/service/policy.rs` decides,
 //!   `src/service/lifecycle.rs` tells.
+//! - What a directory may take away before somebody looks: `src/service/brake/`; an alarm: a kind in
+//!   `src/service/alarms/mod.rs`, raised in the unit that finds the condition.
 //! - Who is one person: `src/service/identity/`; users reach it from `src/service/record.rs`.
 //! - What an operator makes of users, custom attributes and roles: `src/service/mapping/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in
 //!   `src/store/sequencer.rs`.
 //! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
+//! - What Security Event Tokens say: `src/event/set.rs`; how they are sent: `src/service/ssf/`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.

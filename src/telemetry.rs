@@ -132,10 +132,12 @@ impl Metrics {
         );
         service.store.metrics().register(&mut registry);
         service.policy_metrics.register(&mut registry);
+        service.alarm_metrics.register(&mut registry);
         service.identity_metrics.register(&mut registry);
         service.mapping_metrics.register(&mut registry);
         service.event_log.metrics.register(&mut registry);
         service.webhooks.metrics.register(&mut registry);
+        service.streams.metrics.register(&mut registry);
         service.intent_metrics.register(&mut registry);
         service.records.metrics.register(&mut registry);
         service.portal.metrics.register(&mut registry);

@@ -24,7 +24,6 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// Failures counted by id and by address.
 pub struct Failures {
-    per_address: u32,
     ids: Cache<String, Window>,
     addresses: Cache<IpAddr, Window>,
 }
@@ -37,16 +36,11 @@ struct Window {
 
 impl Default for Failures {
     fn default() -> Self {
-        Self::at_most(PER_ADDRESS)
+        Self { ids: Cache::new(10_000), addresses: Cache::new(10_000) }
     }
 }
 
 impl Failures {
-    /// With another number of failures that one address may have in a minute.
-    pub fn at_most(per_address: u32) -> Self {
-        Self { per_address, ids: Cache::new(10_000), addresses: Cache::new(10_000) }
-    }
-
     /// Seconds to wait if the id or the address has failed too often.
     pub fn blocked(&self, id: Option<&str>, address: Option<IpAddr>, now: i64) -> Option<u64> {
         let wait = |window: Window, limit: u32| {
@@ -57,7 +51,7 @@ impl Failures {
         let by_id = id.and_then(|id| self.ids.get(id)).and_then(|w| wait(w, PER_ID));
         let by_address = address
             .and_then(|a| self.addresses.get(&network(a)))
-            .and_then(|w| wait(w, self.per_address));
+            .and_then(|w| wait(w, PER_ADDRESS));
         by_id.max(by_address)
     }
 

@@ -9,6 +9,7 @@ mod jwt_crypto;
 pub mod passphrase;
 pub mod seal;
 pub mod secret;
+pub mod signing;
 pub mod verified;
 
 pub use access_token::{AccessClaims, AccessTokens};
@@ -16,4 +17,5 @@ pub use failures::Failures;
 pub use jwt::{JwtFault, KeySet};
 pub use seal::{Mac, Seal, SecretKey};
 pub use secret::{Presented, Secret, SecretKind};
+pub use signing::SigningKey;
 pub use verified::Verified;

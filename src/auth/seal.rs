@@ -9,6 +9,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::hmac;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use crate::clock::fill_random;
 
@@ -79,6 +80,9 @@ impl SecretKey {
     }
 }
 
+/// 96 bits.
+const MARK_CHARS: usize = 16;
+
 /// Hashes that only the holder of the key can make (HMAC-SHA-256), for one purpose.
 pub struct Mac(hmac::Key);
 
@@ -96,6 +100,24 @@ impl Mac {
     /// The whole hash: a secret that nobody without the key can know, as 43 unreserved URL characters.
     pub fn secret(&self, context: &str, text: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.sign(context, text))
+    }
+
+    /// The text with a mark of 16 unreserved URL characters behind it: whoever has the key knows such texts
+    /// from others without looking anything up.
+    pub fn marked(&self, context: &str, text: &str) -> String {
+        format!("{text}{}", self.mark(context, text))
+    }
+
+    /// True for what [`Mac::marked`] has made in that context. Compares in constant time.
+    pub fn is_marked(&self, context: &str, marked: &str) -> bool {
+        let split = marked.len().checked_sub(MARK_CHARS).and_then(|at| marked.split_at_checked(at));
+        split.is_some_and(|(text, mark)| {
+            bool::from(mark.as_bytes().ct_eq(self.mark(context, text).as_bytes()))
+        })
+    }
+
+    fn mark(&self, context: &str, text: &str) -> String {
+        self.secret(context, text).chars().take(MARK_CHARS).collect()
     }
 
     fn sign(&self, context: &str, text: &str) -> hmac::Tag {
@@ -158,6 +180,27 @@ mod tests {
             assert_eq!(seal.open(b"context", &forged), None, "{at}");
         }
         assert_eq!(seal.open(b"context", ""), None);
+    }
+
+    #[test]
+    fn only_what_was_marked_is_known() {
+        let key = SecretKey::generate();
+        let mac = key.mac("portal");
+        let marked = mac.marked("link", "rbl_x");
+        assert!(marked.starts_with("rbl_x") && marked.len() == 5 + MARK_CHARS, "{marked}");
+        assert!(mac.is_marked("link", &marked) && mac.marked("link", "rbl_x") == marked);
+        assert!(!mac.is_marked("session", &marked) && !key.mac("other").is_marked("link", &marked));
+        assert!(!SecretKey::generate().mac("portal").is_marked("link", &marked));
+        for at in 0..marked.len() {
+            let mut forged = marked.clone().into_bytes();
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(forged).expect("ASCII");
+            assert!(!mac.is_marked("link", &forged), "{at}");
+        }
+        for text in ["", "rbl_", "rbl_x", &marked[1..], &format!("{marked}A"), &"é".repeat(30)] {
+            assert!(!mac.is_marked("link", text), "{text}");
+        }
+        assert!(!mac.is_marked("link", &format!("a{}", "é".repeat(30))));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use ureq::http::StatusCode;
 
-use super::{Call, exchange, perform, print, print_line, understood};
+use super::local::{exchange, perform, understood};
+use super::{Call, print, print_line};
 use crate::app::{self, StartError};
 use crate::config::Config;
 

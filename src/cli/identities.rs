@@ -68,6 +68,13 @@ pub(super) enum Identity {
         organization: String,
         suggestion: String,
     },
+    /// An account is not the person whose it is: it becomes a person of its own
+    Unlink {
+        organization: String,
+        identity: String,
+        /// Id of the user
+        user: String,
+    },
     /// Addresses that were confirmed to be a person's
     Aliases {
         organization: String,
@@ -130,6 +137,11 @@ pub(super) fn call(command: Identity) -> Call {
             decide(&organization, &suggestion, "reject")
         }
         Identity::Undo { organization, suggestion } => decide(&organization, &suggestion, "undo"),
+        Identity::Unlink { organization, identity, user } => {
+            let (identity, user) = (encode(&identity), encode(&user));
+            let rest = format!("identities/{identity}/accounts/{user}/unlink");
+            Call::post(path(&organization, &rest), json!({}))
+        }
         Identity::Aliases { organization, identity } => {
             Call::get(path(&organization, &aliases(&identity, "")))
         }

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Call, perform, print, send};
+use super::local::{perform, send};
+use super::{Call, print};
 use crate::app::{self, LocalAccess, StartError};
 use crate::config::Config;
 use crate::scim::key::{instant_ms, instant_text};

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Call, exchange, local_agent, perform, print, print_line, send, understood};
+use super::local::{exchange, local_agent, perform, send, understood};
+use super::{Call, print, print_line};
 use crate::app::{self, LocalAccess, StartError};
 use crate::config::Config;
 

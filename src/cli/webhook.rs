@@ -77,6 +77,12 @@ pub(super) enum Webhook {
     /// Events that were put aside because the endpoint refuses them
     Parked {
         id: String,
+        /// Behind this position
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+        /// 1 to 1,000
+        #[arg(long, default_value_t = 100)]
+        limit: i64,
     },
     /// Send events again: one, what is parked, or a range of positions or times
     Replay(Replay),
@@ -151,7 +157,9 @@ pub(super) fn call(command: Webhook) -> Call {
                 encoded(&event)
             ))
         }
-        Webhook::Parked { id } => Call::get(format!("{}/parked", one(&id))),
+        Webhook::Parked { id, after, limit } => {
+            Call::get(format!("{}/parked?after={after}&limit={limit}", one(&id)))
+        }
         Webhook::Replay(replay) => Call::post(
             format!("{}/replay", one(&replay.id)),
             given([

@@ -2,8 +2,11 @@
 //!
 //! Events go to an endpoint one after another, so one that is refused holds up all behind it. Whether the
 //! receiver refuses that one event or nothing works is found out by a test event ([`Verdict::Probe`]):
-//! - after 24 hours of nothing but failures the test event is sent; fails that, too, the endpoint pauses;
-//! - an event that was refused for three days, while something else was accepted, is parked.
+//! - after 24 hours without an event that was accepted the test event is sent, once a day; fails that, too,
+//!   the endpoint pauses;
+//! - an event that was refused for three days, while something else was accepted, is parked;
+//! - is the one behind it refused for 24 hours as well, and nothing was accepted between them, the
+//!   endpoint pauses: the receiver takes test events and nothing else.
 
 /// Nothing but failures for so long makes an endpoint pause, in milliseconds: 24 hours.
 pub const PAUSE_AFTER_MS: i64 = 24 * HOUR_MS;
@@ -23,25 +26,35 @@ pub struct Health {
     pub attempts: i64,
     /// When the first of them failed.
     pub head_since: Option<i64>,
-    /// Since when every attempt has failed, of whatever event.
+    /// Since when no event of the log was accepted.
     pub failing_since: Option<i64>,
+    /// When one was accepted last.
     pub last_success: Option<i64>,
+    /// When the test event was accepted last.
+    pub probed: Option<i64>,
 }
 
 /// What follows from an attempt that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Retry,
-    /// Send a test event: accepted, the endpoint is [`Health::alive`]; refused, it pauses.
+    /// Send a test event: accepted, the endpoint is [`Health::answers`]; refused, it pauses.
     Probe,
     /// Put the event aside and go on with the next one.
     Park,
+    /// Send nothing more.
+    Pause,
 }
 
 impl Health {
-    /// The receiver has accepted something else than the next event.
+    /// The receiver has accepted another event of the log than the next one.
     pub fn alive(&mut self, now: i64) {
         (self.failing_since, self.last_success) = (None, Some(now));
+    }
+
+    /// The receiver has accepted a test event.
+    pub fn answers(&mut self, now: i64) {
+        self.probed = Some(now);
     }
 
     /// The next event is delivered.
@@ -71,13 +84,20 @@ impl Health {
         let over = |since: Option<i64>, after: i64| {
             since.is_some_and(|since| now.saturating_sub(since) >= after)
         };
-        if over(self.failing_since, PAUSE_AFTER_MS) {
+        let is_second = matches!(
+            (self.failing_since, self.head_since),
+            (Some(failing), Some(head)) if failing < head
+        );
+        if is_second && over(self.head_since, PAUSE_AFTER_MS) {
+            return Verdict::Pause;
+        }
+        // None sorts before all times.
+        if self.failing_since.is_some() && over(self.failing_since.max(self.probed), PAUSE_AFTER_MS)
+        {
             return Verdict::Probe;
         }
-        let others_pass = match (self.last_success, self.head_since) {
-            (Some(success), Some(head)) => success >= head,
-            _ => false,
-        };
+        let others_pass =
+            self.head_since.is_some() && self.last_success.max(self.probed) >= self.head_since;
         match others_pass && over(self.head_since, PARK_AFTER_MS) {
             true => Verdict::Park,
             false => Verdict::Retry,
@@ -115,19 +135,51 @@ mod tests {
             let now = NOW + 1 + day * PAUSE_AFTER_MS;
             health.failed(now);
             assert_eq!(health.verdict(now), Verdict::Probe);
-            health.alive(now);
+            health.answers(now);
             assert_eq!(health.verdict(now), Verdict::Retry);
             health.failed(now);
+            assert_eq!(health.verdict(now), Verdict::Retry, "asked once a day");
         }
         let now = NOW + 1 + PARK_AFTER_MS;
         health.failed(now - 1);
         assert_eq!(health.verdict(now - 1), Verdict::Retry);
         health.failed(now);
         assert_eq!(health.verdict(now), Verdict::Probe);
-        health.alive(now);
+        health.answers(now);
         assert_eq!(health.verdict(now), Verdict::Park);
         health.passed();
-        assert_eq!(health, Health { last_success: Some(now), ..Health::default() });
+        assert_eq!((health.attempts, health.head_since), (0, None));
+        assert_eq!(health.last_success, Some(NOW), "a test event is none of the log");
+        // The next one has its own time, and when it is delivered all is well.
+        health.failed(now + 1);
+        assert_eq!(health.verdict(now + 1), Verdict::Retry);
+        health.delivered(now + 2);
+        health.failed(now + 3);
+        assert_eq!(health.verdict(now + 2 + PAUSE_AFTER_MS), Verdict::Retry);
+        assert_eq!(health.verdict(now + 3 + PAUSE_AFTER_MS), Verdict::Probe);
+    }
+
+    #[test]
+    fn receiver_that_takes_test_events_alone_is_paused_at_its_second_event() {
+        let mut health = Health::default();
+        for day in 0..=3 {
+            let now = NOW + day * PAUSE_AFTER_MS;
+            health.failed(now);
+            if health.verdict(now) == Verdict::Probe {
+                health.answers(now);
+            }
+        }
+        let parked = NOW + PARK_AFTER_MS;
+        assert_eq!(health.verdict(parked), Verdict::Park);
+        health.passed();
+        health.failed(parked + 1);
+        assert_eq!(health.verdict(parked + 1), Verdict::Retry);
+        assert_ne!(health.verdict(parked + PAUSE_AFTER_MS), Verdict::Pause);
+        assert_eq!(health.verdict(parked + 1 + PAUSE_AFTER_MS), Verdict::Pause);
+        // Another event that was accepted meanwhile, as by a replay.
+        health.alive(parked + 2);
+        health.failed(parked + 3);
+        assert_ne!(health.verdict(parked + 1 + PAUSE_AFTER_MS), Verdict::Pause);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod deliver;
 pub mod model;
+pub mod set;
 pub mod sign;
 pub mod stable;
 
@@ -27,6 +28,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::ScimActiveFalse, Self::ScimDelete, Self::OutOfScope, Self::DirectoryDeleted]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ScimActiveFalse => "scim_active_false",
@@ -55,6 +62,8 @@ pub mod name {
     pub const TOKEN_CREATED: &str = "dsync.token.created";
     pub const TOKEN_REVOKED: &str = "dsync.token.revoked";
 
+    pub const ALARM_RAISED: &str = "rollbook.alarm.raised";
+    pub const ALARM_RESOLVED: &str = "rollbook.alarm.resolved";
     pub const IDENTITY_CREATED: &str = "rollbook.identity.created";
     pub const IDENTITY_UPDATED: &str = "rollbook.identity.updated";
     /// An operator has found that two identities are one person; `data` is the one that stays.
@@ -64,8 +73,15 @@ pub mod name {
     pub const IDENTITY_ENDED: &str = "rollbook.identity.ended";
 
     /// Only for native readers: the contract of the app-facing API does not know them.
-    pub const NATIVE: [&str; 5] =
-        [IDENTITY_CREATED, IDENTITY_UPDATED, IDENTITY_MERGED, IDENTITY_UNMERGED, IDENTITY_ENDED];
+    pub const NATIVE: [&str; 7] = [
+        IDENTITY_CREATED,
+        IDENTITY_UPDATED,
+        IDENTITY_MERGED,
+        IDENTITY_UNMERGED,
+        IDENTITY_ENDED,
+        ALARM_RAISED,
+        ALARM_RESOLVED,
+    ];
 
     /// Whether events of that name are only for native readers.
     pub fn is_native(name: &str) -> bool {

@@ -173,7 +173,11 @@ impl ResponseError for HttpError {
         let expected = matches!(
             self.problem,
             Problem::Paused
-                | Problem::Service(ServiceError::SchemasChange | ServiceError::MembersChange)
+                | Problem::Service(
+                    ServiceError::SchemasChange
+                        | ServiceError::MembersChange
+                        | ServiceError::UndoRuns
+                )
                 | Problem::Auth(AuthError::KeysUnavailable)
         ) || status == StatusCode::NOT_IMPLEMENTED;
         let unexpected = status.is_server_error() && !expected;

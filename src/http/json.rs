@@ -128,7 +128,7 @@ pub(super) fn typed<T: DeserializeOwned>(object: Object) -> Result<T, HttpError>
 }
 
 /// No text in the database contains U+0000; escaped in JSON it would reach it.
-fn refuse_nul(object: &Object) -> Result<(), HttpError> {
+pub(super) fn refuse_nul(object: &Object) -> Result<(), HttpError> {
     fn contains_nul(value: &Value) -> bool {
         match value {
             Value::String(text) => text.contains('\0'),

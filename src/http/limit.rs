@@ -11,6 +11,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::State;
 use super::error::{HttpError, Surface};
 use crate::service::limit::{Cost, Limited, Quota};
+use crate::service::portal::Issued;
 use crate::service::{Access, ApiAccess};
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -81,13 +82,13 @@ pub(super) fn api_key(
     settle(request, state, outcome, Subject::ApiKey, "").map_err(too_many)
 }
 
-/// Takes a request out of the bucket of a visitor of the set-up portal.
+/// Takes a request out of the bucket of a link of the set-up portal, or of its session.
 pub(super) fn visitor(
     request: &HttpRequest,
     state: &State,
-    access: &ApiAccess,
+    issued: &Issued,
 ) -> Result<(), HttpError> {
-    let outcome = state.service.limit_api_key(access);
+    let outcome = state.service.limit_visitor(issued).map(Some);
     let too_many = |problem| HttpError::on(Surface::Page, problem);
     settle(request, state, outcome, Subject::Visitor, "").map_err(too_many)
 }

@@ -1,7 +1,7 @@
 //! The HTTP surface: thin handlers that extract, call one use case and respond.
 //!
 //! [`scim`] serves identity providers, [`oauth`] gives them access tokens, [`admin`] is the management
-//! API, [`api`] the read API for the app, [`setup`] the set-up portal for people, [`health`] serves
+//! API, [`api`] the read API for the app, [`setup`] the set-up portal for people, [`ssf`] serves receivers of Security Event Tokens, [`health`] serves
 //! orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
 
 pub mod admin;
@@ -18,6 +18,7 @@ mod observe;
 mod once;
 pub mod scim;
 mod setup;
+mod ssf;
 
 use std::sync::Arc;
 
@@ -49,5 +50,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(api::routes)
         .configure(oauth::routes)
         .configure(setup::routes)
+        .configure(ssf::routes)
         .default_service(web::to(error::unknown_route));
 }

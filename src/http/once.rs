@@ -32,10 +32,10 @@ pub(super) async fn once<T: DeserializeOwned + 'static>(
 ) -> Answer {
     let body = body::bytes(request, payload, MAX_BODY_BYTES).await.map_err(HttpError::api)?;
     let wanted = typed(body::parsed(&body).map_err(HttpError::api)?)?;
-    carry_out(request, &body, state, access, wanted, run).await
+    run_once(request, &body, wanted, state, access, run).await
 }
 
-/// Like [`once`] where a body may be left out.
+/// The same where no body at all asks for what is usual.
 pub(super) async fn once_or_default<T: DeserializeOwned + Default + 'static>(
     request: &HttpRequest,
     payload: Payload,
@@ -48,15 +48,15 @@ pub(super) async fn once_or_default<T: DeserializeOwned + Default + 'static>(
         true => T::default(),
         false => typed(body::parsed(&body).map_err(HttpError::api)?)?,
     };
-    carry_out(request, &body, state, access, wanted, run).await
+    run_once(request, &body, wanted, state, access, run).await
 }
 
-async fn carry_out<T: 'static>(
+async fn run_once<T: 'static>(
     request: &HttpRequest,
     body: &[u8],
+    wanted: T,
     state: &State,
     access: Arc<ApiAccess>,
-    wanted: T,
     run: impl AsyncFnOnce(Arc<Service>, Arc<ApiAccess>, T) -> Answer + 'static,
 ) -> Answer {
     let service = Arc::clone(&state.service);

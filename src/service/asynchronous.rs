@@ -15,7 +15,7 @@ use super::authenticate::{Access, served_catalogue};
 use super::bulk::{self, BulkRun, Kept, NewIds, Progress};
 use super::context::Directory;
 use super::record::object;
-use super::{Service, ServiceError, on_behalf_of};
+use super::{Service, ServiceError, in_turn};
 use crate::scim::{Object, ScimError, urn};
 use crate::store::StoreError;
 use crate::store::async_request::AsyncRow;
@@ -225,7 +225,8 @@ impl Service {
     /// Runs a stored request to its end, or until somebody else has to go on with it.
     async fn run_kept(&self, run: BulkRun) {
         let Some(directory_key) = run.kept.as_ref().map(|kept| kept.directory_key) else { return };
-        on_behalf_of(directory_key, self.run_to_its_end(run)).await;
+        let identities = run.identities();
+        in_turn(directory_key, identities, self.run_to_its_end(run)).await;
     }
 
     async fn run_to_its_end(&self, mut run: BulkRun) {

@@ -377,13 +377,20 @@ impl Service {
         Ok(access)
     }
 
-    /// Runs argon2 on a thread that may block, a few at a time.
     pub(super) async fn verify(&self, text: &str, stored: &str) -> Result<bool, AuthError> {
-        let busy = || AuthError::Store(StoreError::Overloaded);
+        let (text, stored) = (text.to_owned(), stored.to_owned());
+        Ok(self.hashing(move || hash::verify(&text, &stored)).await?)
+    }
+
+    /// Runs argon2 on a thread that may block, a few at a time.
+    pub(super) async fn hashing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let busy = || StoreError::Overloaded;
         let _place = self.hashing_queue.try_acquire().map_err(|_| busy())?;
         let _turn = self.hashing.acquire().await.map_err(|_| busy())?;
-        let (text, stored) = (text.to_owned(), stored.to_owned());
-        tokio::task::spawn_blocking(move || hash::verify(&text, &stored)).await.map_err(|_| busy())
+        tokio::task::spawn_blocking(work).await.map_err(|_| busy())
     }
 
     pub(super) fn refuse<T>(

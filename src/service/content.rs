@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::ServiceError;
 use super::context::Directory;
+use super::record::object;
 use crate::profile::Profile;
 use crate::scim::resource::{Columns, Document, extract};
 use crate::scim::schema::Claim;
 use crate::scim::{Object, ResourceType, ScimError};
-use crate::store::resource::ResourceContent;
+use crate::store::resource::{Mapped, ResourceContent};
 use crate::store::{StoreError, Tx, UniqueRule};
 
 /// Largest `extra`, in bytes of JSON; beyond it nothing unknown is kept.
@@ -82,6 +83,7 @@ pub(super) fn claim(
     Ok(())
 }
 
+/// What is stored, without what the maps make of it: see [`mapped`].
 pub(super) fn content(
     document: &Document,
     extra: &Object,
@@ -113,7 +115,19 @@ pub(super) fn content(
         )
         .into());
     }
-    let extra_kept = kept.as_ref().map(|_| extra);
-    let mapped = directory.mapping.mapped(resource_type, document.as_object(), extra_kept);
+    let mapped = Mapped::default();
     Ok(ResourceContent { columns, display: text("displayName"), doc, extra: kept, mapped })
+}
+
+/// What the maps make of what is to be stored. It may take its time.
+pub(super) fn mapped(
+    content: &ResourceContent,
+    resource_type: &ResourceType,
+    directory: &Directory,
+) -> Result<Mapped, StoreError> {
+    if directory.mapping.is_empty() || !resource_type.is_user() {
+        return Ok(Mapped::default());
+    }
+    let extra = content.extra.as_deref().map(object);
+    directory.mapping.mapped(resource_type, &object(&content.doc), extra.as_ref())
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::brake::BrakeSettings;
 use super::exchange::RecordSettings;
 use super::limit::RateLimit;
 use super::mapping::Mapping;
@@ -115,6 +116,9 @@ pub struct Settings {
     /// How long a user may be in no group before the app sees it as inactive.
     #[serde(default)]
     pub suspend_when_groupless: Option<Span>,
+    /// What happens when it takes away too much within an hour.
+    #[serde(default)]
+    pub brake: BrakeSettings,
     /// What is kept of its requests.
     #[serde(default)]
     pub records: RecordSettings,

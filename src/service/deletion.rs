@@ -15,15 +15,26 @@ use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, convert};
 use crate::scim::schema::MANAGER;
 use crate::scim::urn;
+use crate::store::brake::Taken;
+use crate::store::brake_note::{Lost, Membership};
 use crate::store::intent::Ending;
+use crate::store::mapping::{MappedUser, RoleWork};
 use crate::store::pending::Guard;
-use crate::store::resource::ResourceRow;
+use crate::store::resource::{Mapped, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 /// The end of a resource.
 pub(super) struct Deletion {
     pub(super) site: Site,
     pub(super) condition: Option<Condition>,
+}
+
+/// When the attribute map is applied to the users who lose their manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evaluates {
+    Now,
+    /// By the job: they may be many, and all other units wait for this one.
+    Later,
 }
 
 /// How far a deletion is when its unit ends.
@@ -43,7 +54,7 @@ impl Deletion {
         let row = site.get(tx)?.ok_or_else(|| site.missing())?;
         check(self.condition.as_ref(), &row)?;
         site.refuse_during_intent(tx, row.key)?;
-        if site.resource_type.is_group() && self.begin_emptying(tx, row.key, &mut recorder)? {
+        if site.resource_type.is_group() && self.begin_emptying(tx, &row, &mut recorder)? {
             return Ok(Deleted::Begun { key: row.key });
         }
         self.delete(tx, &row, &mut recorder)?;
@@ -54,11 +65,12 @@ impl Deletion {
     fn begin_emptying(
         &self,
         tx: &mut Tx<'_>,
-        key: i64,
+        found: &ResourceRow,
         recorder: &mut Recorder<'_>,
     ) -> Result<bool, ServiceError> {
         let (site, directory_key) = (&self.site, self.site.directory.key);
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
+        let key = found.key;
         if !tx.member_exceeds(directory_key, key, most)? {
             return Ok(false);
         }
@@ -86,6 +98,9 @@ impl Deletion {
             site.empty(tx, row, recorder)?;
             return Ok(false);
         }
+        if tx.holds(directory_key) {
+            tx.brake_note_emptied(directory_key, row.key)?;
+        }
         tx.intent_emptied_forget(directory_key, row.key)?;
         tx.intent_close(directory_key, row.key)?;
         self.delete(tx, row, recorder)?;
@@ -107,28 +122,44 @@ impl Deletion {
         site.refuse_during_intent(tx, row.key)?;
         let document = Document::stored(object(&row.doc));
         let columns = columns(&document, &site.resource_type, &site.directory.profile)?;
+        // Removals are counted when everybody whom they are about is locked.
+        let followed = follow::before_end(tx, recorder, &row)?;
+        let members = site.tracked_members(tx, row.key, recorder)?;
+        let taken = self.taken(tx, &row, recorder)?;
+        // Of a user who is inactive already nothing is left among the active ones.
+        let users = taken.users.min(i64::from(row.active));
+        recorder.takes_away(tx, taken, Taken { users, ..taken })?;
+        if tx.holds(directory_key) {
+            recorder.note_loss(tx, Lost::Deleted, row.key)?;
+            tx.brake_note_all_members(directory_key, row.key)?;
+        }
         let left = match columns.user_name_key {
             Some(name) if site.resource_type.is_user() => {
                 lifecycle::depart(tx, recorder, &row, &groups, (name, columns.external_id))?
             }
             _ => {
-                recorder.deleted(tx, &row, None)?;
+                recorder.deleted(tx, &row, &row, None)?;
                 Vec::new()
             }
         };
-        for report in reports {
-            site.forget_manager(tx, report, recorder)?;
+        let evaluates = match reports.len() <= follow::TOLD {
+            true => Evaluates::Now,
+            false => Evaluates::Later,
+        };
+        for report in &reports {
+            site.forget_manager(tx, *report, evaluates, recorder)?;
+        }
+        if evaluates == Evaluates::Later && site.directory.mapping.attributes.is_some() {
+            tx.role_work_add(directory_key, RoleWork::User, &reports)?;
         }
         for group in &groups {
             tx.resource_touch(directory_key, *group, site.now)?;
         }
-        let members = site.tracked_members(tx, row.key, recorder)?;
-        let followed = follow::before_end(tx, recorder, &row)?;
         tx.attribute_keys_change(directory_key, row.key, &columns.attributes, &[])?;
         tx.membership_delete_all(directory_key, row.key)?;
         lifecycle::note_groupless(tx, recorder, &members)?;
         tx.resource_delete(directory_key, row.key)?;
-        follow::after_end(tx, recorder, &followed)?;
+        follow::after_end(tx, recorder, followed)?;
         tx.count_add(directory_key, &site.resource_type.name, row.active, -1)?;
         site.trace.changed(|| {
             let ids = left.iter().map(|group| group.id.clone()).take(MAX_NAMED);
@@ -138,6 +169,33 @@ impl Deletion {
             Changed { before, left: named, event_ids, ..site.unchanged("groups") }
         });
         Ok(())
+    }
+}
+
+impl Deletion {
+    /// What goes with a resource: a user, or the memberships in a group. Those of the user are not counted.
+    fn taken(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+        recorder: &Recorder<'_>,
+    ) -> Result<Taken, StoreError> {
+        let site = &self.site;
+        if site.resource_type.is_user() {
+            let users = i64::from(row.app_state.is_visible());
+            return Ok(Taken { users, ..Taken::default() });
+        }
+        // A group with more members has lost them before.
+        if !site.resource_type.is_group() || !recorder.counts() {
+            return Ok(Taken::default());
+        }
+        let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
+        let members = tx.member_keys(site.directory.key, row.key, 0, most)?;
+        Ok(Taken {
+            memberships: i64::try_from(members.len()).unwrap_or(i64::MAX),
+            role_groups: i64::from(recorder.gives_role(row)),
+            users: 0,
+        })
     }
 }
 
@@ -152,10 +210,19 @@ impl Site {
     ) -> Result<(), StoreError> {
         let most = i64::try_from(self.members_at_once).unwrap_or(i64::MAX);
         let leaving = tx.member_keys(self.directory.key, group.key, 0, most)?;
+        // Removals are counted when everybody whom they are about is locked.
+        let followed = follow::lock(tx, recorder, group, &leaving)?;
+        if followed.is_none() {
+            lifecycle::keep_leaving(tx, recorder, &leaving)?;
+        }
+        let memberships = i64::try_from(leaving.len()).unwrap_or(i64::MAX);
+        let leave = Taken { memberships, ..Taken::default() };
+        recorder.takes_away(tx, leave, leave)?;
+        recorder.note_members(tx, group.key, &leaving, Membership::EndedSilently)?;
         let left = tx.member_remove(self.directory.key, group.key, &leaving)?;
         tx.intent_emptied_add(self.directory.key, group.key, &left)?;
         lifecycle::note_groupless(tx, recorder, &leaving)?;
-        follow::moved(tx, recorder, group, [&leaving, &[]])
+        follow::moved(tx, recorder, group, followed)
     }
 
     /// The users whose membership ends with a group, where the directory keeps the time of it.
@@ -241,9 +308,12 @@ impl Site {
         &self,
         tx: &mut Tx<'_>,
         key: i64,
+        evaluates: Evaluates,
         recorder: &mut Recorder<'_>,
     ) -> Result<(), ServiceError> {
-        let Some(row) = tx.resource_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
+        let Some(user) = tx.mapping_rows(self.directory.key, &[key])?.pop() else { return Ok(()) };
+        let MappedUser { row, faults } = user;
+        recorder.note_loss(tx, Lost::Manager, key)?;
         let mut document = object(&row.doc);
         if let Some(Value::Object(enterprise)) = document.get_mut(urn::ENTERPRISE_USER) {
             enterprise.shift_remove("manager");
@@ -252,7 +322,16 @@ impl Site {
         let (document, extra) = convert(&document, &extra, &self.resource_type);
         let edit = Edit { document, extra, members: Vec::new() };
         let site = Self { id: row.id.clone(), ..self.clone() };
-        let prepared = Prepared::of(&row, edit, &site)?;
+        let prepared = match evaluates {
+            Evaluates::Now => Prepared::whole(&row, edit, &site)?,
+            Evaluates::Later => {
+                let mut prepared = Prepared::of(&row, edit, &site)?;
+                let roles = site.directory.mapping.roles_alone(&prepared.content.doc);
+                let custom_attributes = row.custom_attributes.clone();
+                prepared.content.mapped = Mapped { custom_attributes, faults, roles };
+                prepared
+            }
+        };
         site.update(tx, &row, &prepared, None, recorder)?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::bulk::MAX_OPERATIONS;
 use super::context::Directory;
 use super::query::CURSOR_SECONDS;
+use crate::event::set;
 use crate::profile::Tolerance;
 use crate::scim::list::PageLimits;
 use crate::scim::{Registry, ResourceType, Schema, ScimError, urn};
@@ -45,7 +46,8 @@ pub fn service_provider_config(base: &str, directory: Option<&Directory>) -> Val
     });
     let Some(members) = config.as_object_mut() else { return config };
     if profile.is_none_or(|profile| profile.async_requests) {
-        let security_events = json!({"asyncRequest": "request", "eventUris": []});
+        let uris: Vec<&str> = set::scim_events().collect();
+        let security_events = json!({"asyncRequest": "request", "eventUris": uris});
         members.insert("securityEvents".into(), security_events);
     }
     let Some(directory) = directory else { return config };

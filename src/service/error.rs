@@ -17,9 +17,10 @@ pub enum Trouble {
 impl From<&StoreError> for Trouble {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::Overloaded | StoreError::Unavailable(_) | StoreError::TimedOut(_) => {
-                Self::Unavailable
-            }
+            StoreError::Overloaded
+            | StoreError::Unavailable(_)
+            | StoreError::TimedOut(_)
+            | StoreError::WantsAlone => Self::Unavailable,
             StoreError::MissingReference | StoreError::Unique(_) => Self::Conflict,
             StoreError::Panicked(_) | StoreError::Database(_) => Self::Fault,
         }
@@ -36,6 +37,8 @@ pub enum ServiceError {
     /// Another request changes so many members of the group that it takes several units; nothing was
     /// done.
     MembersChange,
+    /// What the directory took away is being put back; nothing was done.
+    UndoRuns,
     /// A refusal of the management API.
     Admin(AdminError),
 }
@@ -83,6 +86,10 @@ impl ServiceError {
             Self::MembersChange => ScimError::new(
                 503,
                 "Another request is changing many members of this group; try again when it is done.",
+            ),
+            Self::UndoRuns => ScimError::new(
+                503,
+                "What this directory has taken away is being put back; try again when it is done.",
             ),
             Self::Store(error) => Trouble::from(error).to_scim(),
         }
@@ -152,6 +159,7 @@ impl std::fmt::Display for ServiceError {
             Self::Store(error) => error.fmt(f),
             Self::SchemasChange => f.write_str("the rules of the directory are changing"),
             Self::MembersChange => f.write_str("the members of the group are changing"),
+            Self::UndoRuns => f.write_str("what the directory took away is being put back"),
             Self::Admin(error) => write!(f, "{} {}: {}", error.status, error.code, error.message),
         }
     }

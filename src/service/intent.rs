@@ -21,10 +21,9 @@ use super::context::Directory;
 use super::deletion::Deletion;
 use super::error::Trouble;
 use super::exchange::Trace;
-use super::mapping::follow;
 use super::membership::{self, Plan};
 use super::unit::Site;
-use super::{Service, ServiceError, lifecycle, on_behalf_of};
+use super::{Service, ServiceError, in_turn, lifecycle};
 use crate::clock::{Clock, Stopwatch};
 use crate::scim::ScimError;
 use crate::scim::patch::{MemberChange, MemberStep};
@@ -147,7 +146,7 @@ impl Service {
 
     /// Whether a part was done, and how it ended.
     async fn run_rest(&self, site: Site, group_key: i64) -> (bool, Result<(), ServiceError>) {
-        let directory_key = site.directory.key;
+        let (directory_key, identities) = (site.directory.key, site.directory.identities);
         let rest = Rest {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -155,7 +154,8 @@ impl Service {
             group_key,
             metrics: self.intent_metrics.clone(),
         };
-        let running = tokio::spawn(on_behalf_of(directory_key, async move { rest.run().await }));
+        let rest = async move { rest.run().await };
+        let running = tokio::spawn(in_turn(directory_key, identities, rest));
         match running.await {
             Ok(ended) => ended,
             Err(_) => {
@@ -389,9 +389,7 @@ fn do_next(tx: &mut Tx<'_>, site: &Site, group_key: i64) -> Result<Step, Service
     };
     let group = site.group(group_key, site.now);
     let moved = membership::do_part(tx, group, &part)?;
-    lifecycle::left(tx, &mut recorder, &row, &moved.removed)?;
-    lifecycle::joined(tx, &mut recorder, &row, &moved.added)?;
-    follow::moved(tx, &mut recorder, &row, [&moved.removed, &moved.added])?;
+    lifecycle::moved(tx, &mut recorder, &row, &moved.removed, &moved.added)?;
     tx.intent_part_done(directory_key, group_key, part.number)?;
     Ok(Step::Part(recorder.event_ids.count))
 }

@@ -6,16 +6,18 @@
 //! one who is hidden leaves every group and is deleted, one who is shown again is created and joins
 //! every group. About hidden users and their memberships the app hears nothing.
 //!
-//! Locks: groups in the order of their keys, then users in the order of theirs. Who hides or shows a
-//! user holds the user's groups and the user against every other unit, so that no membership comes
-//! or goes unseen.
+//! Locks: groups in the order of their keys, then users in the order of theirs, then what counts removals
+//! and the alarm about them. Who hides or shows a user holds the user's groups and the user against every
+//! other unit, so that no membership comes or goes unseen.
 
 use super::exchange::Listed;
-use super::membership::Outcome;
+use super::mapping::follow;
 use super::record::{MAX_NAMED, Recorder, object};
 use crate::event::{Reason, name};
 use crate::scim::resource::project::strip_hidden;
 use crate::store::app_user::AppUser;
+use crate::store::brake::Taken;
+use crate::store::brake_note::Membership;
 use crate::store::departed::DepartedRow;
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
@@ -35,7 +37,8 @@ pub(super) fn tell(
 ) -> Result<(), StoreError> {
     let reason = recorder.inactive_reason(new);
     match (old.app_state.is_visible(), new.app_state.is_visible()) {
-        (false, false) => Ok(()),
+        // Whose address it is others may have to know.
+        (false, false) => recorder.account_changed(tx, new),
         (true, true) => {
             let ends = old.app_state == AppState::Active && new.app_state == AppState::Inactive;
             recorder.updated(tx, old, new, ends.then_some(reason))
@@ -44,7 +47,7 @@ pub(super) fn tell(
             let groups = [groups, &emptied(tx, recorder, new.key)?].concat();
             let groups = group_rows(tx, recorder, &groups)?;
             recorder.left(tx, old, &groups, reason)?;
-            recorder.deleted(tx, new, Some(reason))?;
+            recorder.deleted(tx, old, new, Some(reason))?;
             // In SCIM the user is there, and may come back.
             recorder.account_seen(tx, new)
         }
@@ -98,6 +101,9 @@ pub(super) fn strip(
         return Ok(named);
     }
     let directory_key = recorder.directory.key;
+    for group in groups {
+        recorder.note_members(tx, *group, &[user.key], Membership::Ended)?;
+    }
     tx.membership_strip(directory_key, user.key)?;
     for group in groups {
         tx.resource_touch(directory_key, *group, recorder.now)?;
@@ -112,35 +118,70 @@ pub(super) fn strip(
     Ok(named)
 }
 
-/// Locks the users whom one change takes out of a group and puts into it, all in the order of their
-/// keys: [`left`] and [`joined`] lock each their own, and two changes that swap users would wait for
-/// each other.
-pub(super) fn lock_moved(
+/// Tells who has left a group, which is locked, and who has joined it, and what that makes of their roles.
+/// Answers who they are.
+pub(super) fn moved(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    group: &ResourceRow,
+    removed: &[i64],
+    added: &[i64],
+) -> Result<[Listed; 2], StoreError> {
+    let mut keys = [removed, added].concat();
+    let followed = follow::lock(tx, recorder, group, &keys)?;
+    if followed.is_none() && !removed.is_empty() {
+        // In one go: two changes that swap users would wait for each other. And before removals are
+        // counted: whoever deactivates a user counts that while it holds the user.
+        let changes = match added.is_empty() {
+            true => recorder.in_force.policies.suspend_when_groupless.is_some(),
+            false => recorder.in_force.may_lift(),
+        };
+        if changes || recorder.counts() {
+            keys.sort_unstable();
+            keep(tx, recorder, &keys, !changes)?;
+        }
+    }
+    let told = [left(tx, recorder, group, removed)?, joined(tx, recorder, group, added)?];
+    follow::moved(tx, recorder, group, followed)?;
+    Ok(told)
+}
+
+/// Locks users whom the unit reads later, or changes.
+fn keep(
     tx: &mut Tx<'_>,
     recorder: &Recorder<'_>,
-    moved: &Outcome,
+    keys: &[i64],
+    reads: bool,
 ) -> Result<(), StoreError> {
-    let locks = recorder.in_force.may_lift() || recorder.directory.follows_memberships();
-    if !locks || moved.removed.is_empty() || moved.added.is_empty() {
-        return Ok(());
-    }
-    let mut keys: Vec<i64> = moved.removed.iter().chain(&moved.added).copied().collect();
-    keys.sort_unstable();
     for keys in keys.chunks(CHUNK) {
-        tx.app_user_lock(recorder.directory.key, keys)?;
+        tx.app_user_keep(recorder.directory.key, keys, reads)?;
     }
     Ok(())
 }
 
-/// Members have left a group, which is locked. Answers who they are.
-pub(super) fn left(
+/// Locks users who lose a membership of which nobody is told, where that begins a clock.
+pub(super) fn keep_leaving(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    match recorder.in_force.policies.suspend_when_groupless.is_some() {
+        true => keep(tx, recorder, keys, false),
+        false => Ok(()),
+    }
+}
+
+/// Members have left a group. Answers who they are.
+fn left(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
+    let memberships = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+    recorder.takes_away(tx, Taken { memberships, ..Taken::default() }, Taken::default())?;
+    recorder.note_members(tx, group.key, keys, Membership::Ended)?;
     note_groupless(tx, recorder, keys)?;
-    lock_for_roles(tx, recorder, keys)?;
     recorder.members(tx, name::GROUP_USER_REMOVED, group, keys)
 }
 
@@ -163,14 +204,24 @@ pub(super) fn note_groupless(
     Ok(())
 }
 
-/// Members have joined a group, which is locked. Who was suspended for being in none comes back.
-/// Answers who they are.
-pub(super) fn joined(
+/// Members have joined a group. Who was suspended for being in none comes back. Answers who they are.
+fn joined(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
+    recorder.note_members(tx, group.key, keys, Membership::Given)?;
+    rejoined(tx, recorder, keys)?;
+    recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
+}
+
+/// Brings those of some users back who were suspended for being in no group: they are in one now.
+pub(super) fn rejoined(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    keys: &[i64],
+) -> Result<(), StoreError> {
     if recorder.in_force.may_lift() {
         for keys in keys.chunks(CHUNK) {
             for user in tx.app_user_lock(recorder.directory.key, keys)? {
@@ -179,23 +230,6 @@ pub(super) fn joined(
                 }
             }
         }
-    }
-    lock_for_roles(tx, recorder, keys)?;
-    recorder.members(tx, name::GROUP_USER_ADDED, group, keys)
-}
-
-/// Locks users whose roles may change, before their rows are read for anything: whoever shares a row
-/// cannot lock it when another does so, too.
-fn lock_for_roles(
-    tx: &mut Tx<'_>,
-    recorder: &Recorder<'_>,
-    keys: &[i64],
-) -> Result<(), StoreError> {
-    if !recorder.directory.follows_memberships() {
-        return Ok(());
-    }
-    for keys in keys.chunks(CHUNK) {
-        tx.app_user_lock(recorder.directory.key, keys)?;
     }
     Ok(())
 }
@@ -233,12 +267,13 @@ pub(super) fn depart(
     let groups = group_rows(tx, recorder, &groups)?;
     recorder.left(tx, row, &groups, reason)?;
     if !recorder.in_force.policies.keeps_departed() {
-        recorder.deleted(tx, row, Some(reason))?;
+        recorder.deleted(tx, row, row, Some(reason))?;
         recorder.account_gone(tx, &row.id)?;
         return Ok(groups);
     }
     let kept = ResourceRow { app_state: AppState::Inactive, modified: now, ..row.clone() };
     recorder.updated(tx, row, &kept, Some(reason))?;
+    recorder.account_departed(tx, &kept)?;
     let (user_name_key, external_id) = keys;
     let doc = shown(recorder, &kept.doc);
     let extra = kept.extra.as_deref().map(|extra| shown(recorder, extra));
@@ -306,7 +341,7 @@ fn end(
     departed: DepartedRow,
 ) -> Result<(), StoreError> {
     let row = departed_row(departed);
-    recorder.deleted(tx, &row, Some(Reason::ScimDelete))?;
+    recorder.deleted(tx, &row, &row, Some(Reason::ScimDelete))?;
     recorder.account_gone(tx, &row.id)
 }
 

@@ -74,6 +74,11 @@ pub(super) struct Plan {
     change: MemberChange,
 }
 
+/// What a unit with these steps does in a directory whose groups may wait.
+pub(super) fn guard_of(members: &[MemberStep]) -> Guard {
+    if members.is_empty() { Guard::Write } else { Guard::Look }
+}
+
 /// Takes the guard of a directory whose groups may wait for members.
 pub(super) fn guard(
     tx: &mut Tx<'_>,

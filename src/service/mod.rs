@@ -3,12 +3,15 @@
 //! [`provision`] creates, replaces, patches and deletes resources, [`query`] reads them, [`read`] shows
 //! them to the app,
 //! [`administer`] manages organizations, directories, tokens and API keys, [`authenticate`] says
-//! what a bearer secret opens, [`events`] reads what is told, [`webhook`] sends it, [`oauth`] what a client gets and what a signed token opens, [`exchange`]
-//! keeps records of what clients sent, [`sync`] reads directories that nobody pushes.
+//! what a bearer secret opens, [`events`] reads what is told, [`webhook`] sends it, [`ssf`] makes Security
+//! Event Tokens of it, [`oauth`] what a client gets and what a signed token opens, [`exchange`] keeps records
+//! of what clients sent, [`sync`] reads directories that nobody pushes.
 
 pub mod administer;
+pub mod alarms;
 pub mod asynchronous;
 pub mod authenticate;
+pub mod brake;
 pub mod bulk;
 pub mod client;
 mod content;
@@ -37,6 +40,7 @@ pub mod query;
 pub mod read;
 mod record;
 pub mod render;
+pub mod ssf;
 pub mod sync;
 mod unit;
 mod unit_single;
@@ -53,6 +57,9 @@ pub use error::ServiceError;
 
 /// Runs `work` as the directory's: in the queues of the store it takes turns with other directories.
 pub use crate::store::on_behalf_of;
+
+/// The same, with the organization for whose identities its writes wait, if that keeps some.
+pub use crate::store::in_turn;
 
 use crate::auth::{AccessTokens, Failures, Seal, SecretKey, Verified};
 use crate::clock::Clock;
@@ -96,12 +103,21 @@ pub struct Service {
     pub(crate) cursors: query::Cursors,
     pub(crate) anchors: query::Anchors,
     pub policy_metrics: policy_work::PolicyMetrics,
+    pub alarm_metrics: alarms::AlarmMetrics,
     pub identity_metrics: identity::IdentityMetrics,
+    /// Wakes who does what is left to do about identities.
+    identity_work: tokio::sync::Notify,
     pub mapping_metrics: mapping::work::MappingMetrics,
+    /// A map was put.
+    mapping_wake: tokio::sync::Notify,
+    /// Previews that may be worked out at the same time.
+    previews: Arc<tokio::sync::Semaphore>,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     /// Sends it to endpoints.
     pub webhooks: webhook::Webhooks,
+    /// What of it security systems are told.
+    pub streams: ssf::Streams,
     pub intent_metrics: intent::IntentMetrics,
     pub portal: portal::Portal,
     /// Reads directories that are not pushed.
@@ -181,10 +197,15 @@ impl Service {
             cursors: query::Cursors::new(secret_key),
             anchors: query::Anchors::default(),
             policy_metrics: policy_work::PolicyMetrics::default(),
+            alarm_metrics: alarms::AlarmMetrics::default(),
             identity_metrics: identity::IdentityMetrics::default(),
+            identity_work: tokio::sync::Notify::new(),
             mapping_metrics: mapping::work::MappingMetrics::default(),
+            mapping_wake: tokio::sync::Notify::new(),
+            previews: Arc::new(tokio::sync::Semaphore::new(1)),
             event_log: events::EventLog::default(),
             webhooks: webhook::Webhooks::new(secret_key),
+            streams: ssf::Streams::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),
             portal: portal::Portal::new(secret_key),
             syncs: Arc::new(sync::Syncs::new(secret_key)),
@@ -215,10 +236,12 @@ impl Service {
         Self { event_log: self.event_log.keeping(retention), ..self }
     }
 
-    /// The same service with the operator's network and patience for receivers of webhooks: how long one
-    /// may take, and the pause after the first failure in milliseconds.
+    /// The same service with the operator's network and patience for receivers of webhooks and tokens: how
+    /// long one may take, and the pause after the first failure in milliseconds.
     pub fn with_webhooks(self, outbound: Outbound, timeout: Duration, first_retry_ms: i64) -> Self {
-        Self { webhooks: self.webhooks.reaching(outbound, timeout, first_retry_ms), ..self }
+        let streams = self.streams.reaching(outbound.clone(), timeout, first_retry_ms);
+        let webhooks = self.webhooks.reaching(outbound, timeout, first_retry_ms);
+        Self { webhooks, streams, ..self }
     }
 
     /// The same service with the operator's network for sources, the folder where files are laid for

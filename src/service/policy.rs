@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::brake::BrakeSettings;
 use crate::event::Reason;
 use crate::scim::ResourceType;
 use crate::store::app_user::AppUser;
@@ -139,6 +140,7 @@ pub struct Policies {
     pub strip_groups_when_inactive: bool,
     pub revive_on_create: Revive,
     pub suspend_when_groupless: Option<Span>,
+    pub brake: BrakeSettings,
 }
 
 /// Which departed users the app is to see no longer.

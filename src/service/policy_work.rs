@@ -21,6 +21,7 @@ use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
 use super::{Service, ServiceError};
 use crate::clock::Ids;
+use crate::store::brake::Brake;
 use crate::store::directory::DirectoryRow;
 use crate::store::schemas::SchemaRow;
 use crate::store::{StoreError, Tx};
@@ -196,7 +197,10 @@ impl PolicyWork {
         let key = self.directory.key;
         let state = tx.directory_lock_exclusive(key)?;
         let Some(shared) = tx.directory_share(key)? else { return Ok(Done::default()) };
-        let current = !shared.converting && shared.schema_version == self.directory.schema_version;
+        let undoing = shared.brake.as_deref() == Some(Brake::Undoing.as_str());
+        let current = !shared.converting
+            && !undoing
+            && shared.schema_version == self.directory.schema_version;
         // With other schemas the app would be told something else; the next look reads them.
         let state = state.as_deref().and_then(State::parse);
         if !current || rests(state) {

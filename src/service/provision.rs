@@ -9,9 +9,12 @@ use serde_json::Value;
 
 use super::authenticate::Access;
 use super::deletion::{Deleted, Deletion};
+use super::mapping::work::computed;
 use super::policy::Revive;
 use super::record::{Told, object};
-use super::unit::{Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content};
+use super::unit::{
+    Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content, mapped,
+};
 use super::unit_single::SingleCreation;
 use super::{Service, ServiceError};
 use crate::profile::{Profile, rewrite};
@@ -19,8 +22,34 @@ use crate::scim::patch::{self, MemberStep, members, op};
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, Notes, doc, validate};
 use crate::scim::{Object, ResourceType, ScimError};
-use crate::store::resource::ResourceRow;
+use crate::store::resource::{ResourceContent, ResourceRow};
 use crate::store::{Single, StoreError, Tx, UniqueRule};
+
+/// A new resource, without what the maps of its directory make of it.
+struct Draft {
+    site: Site,
+    document: Document,
+    extra: Object,
+    content: ResourceContent,
+    members: Option<Vec<String>>,
+    revive: Option<Arc<Editor>>,
+}
+
+impl Draft {
+    /// Evaluates the maps, which may take its time.
+    fn made(self) -> Result<Creation, ServiceError> {
+        let Self { site, document, extra, mut content, members, revive } = self;
+        content.mapped = mapped(&content, &site.resource_type, &site.directory)?;
+        Ok(Creation {
+            told: Told::new(&site, document.as_object(), &extra, &content),
+            content,
+            members: members.map(MemberStep::Add).into_iter().collect(),
+            revive,
+            plan: None,
+            site,
+        })
+    }
+}
 
 impl Service {
     fn site(&self, access: &Access, resource_type: &Arc<ResourceType>, id: String) -> Site {
@@ -42,8 +71,18 @@ impl Service {
         access: &Access,
         resource_type: &Arc<ResourceType>,
         id: String,
-        mut body: Object,
+        body: Object,
     ) -> Result<Creation, ServiceError> {
+        self.draft(access, resource_type, id, body)?.made()
+    }
+
+    fn draft(
+        &self,
+        access: &Access,
+        resource_type: &Arc<ResourceType>,
+        id: String,
+        mut body: Object,
+    ) -> Result<Draft, ServiceError> {
         let profile = &access.directory.profile;
         access.trace.rewritten(rewrite::representation(&mut body, resource_type, profile));
         let members = members::of_representation(&body, resource_type)?;
@@ -65,14 +104,7 @@ impl Service {
         let content = content(&document, &notes.extra, resource_type, &site.directory)?;
         // What is too large to be kept is not told either.
         let extra = content.extra.as_ref().map(|_| notes.extra).unwrap_or_default();
-        Ok(Creation {
-            told: Told::new(&site, document.as_object(), &extra, &content),
-            content,
-            members: members.map(MemberStep::Add).into_iter().collect(),
-            revive,
-            plan: None,
-            site,
-        })
+        Ok(Draft { site, document, extra, content, members, revive })
     }
 
     /// POST: stores a new resource.
@@ -94,7 +126,11 @@ impl Service {
         id: String,
         body: Object,
     ) -> Result<ResourceRow, ServiceError> {
-        let mut creation = self.creation(access, resource_type, id, body)?;
+        let draft = self.draft(access, resource_type, id, body)?;
+        let mut creation = match access.directory.mapping.attributes.is_some() {
+            true => computed(move || draft.made()).await??,
+            false => draft.made()?,
+        };
         let site = creation.site.clone();
         creation.plan = self.plan_members(&site, None, &creation.members).await?;
         let creation = Arc::new(creation);
@@ -233,6 +269,12 @@ impl Service {
             return Ok(row);
         }
         let site = revision.site.clone();
+        if site.directory.mapping.attributes.is_some() {
+            let site = site.clone();
+            prepared = computed(move || prepared.mapped(&site)).await??;
+        } else {
+            prepared = prepared.mapped(&site)?;
+        }
         let group = Some((row.key, prepared.version()));
         prepared.plan = self.plan_members(&site, group, &prepared.members).await?;
         let updated =

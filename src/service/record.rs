@@ -14,7 +14,7 @@ use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attribut
 use crate::scim::Object;
 use crate::scim::key::text_key;
 use crate::scim::resource::project::strip_hidden;
-use crate::store::event::NewEvent;
+use crate::store::event::{NewEvent, Undoable};
 use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx};
 
@@ -142,9 +142,25 @@ impl Recorder<'_> {
         resource_id: &str,
         data: String,
         reason: Option<Reason>,
+        undoable: impl FnOnce(&Self) -> Undoable,
     ) -> Result<(), StoreError> {
         let new = self.event(event, resource_id, data, reason);
-        tx.event_append(self.directory.key, &new)
+        self.write(tx, &new, undoable)
+    }
+
+    /// Writes an event, or puts it behind those that wait. What waits has no id yet.
+    fn write(
+        &mut self,
+        tx: &mut Tx<'_>,
+        new: &NewEvent,
+        undoable: impl FnOnce(&Self) -> Undoable,
+    ) -> Result<(), StoreError> {
+        let key = self.directory.key;
+        if !tx.holds(key) {
+            return tx.event_write(key, new);
+        }
+        self.event_ids.take_back(&new.id);
+        tx.event_hold(key, new, &undoable(self))
     }
 
     fn event(
@@ -166,11 +182,12 @@ impl Recorder<'_> {
         told: Option<&Told>,
     ) -> Result<(), StoreError> {
         let Some(new) = self.creation(row, told) else { return Ok(()) };
-        tx.event_append(self.directory.key, &new)?;
+        self.write(tx, &new, |_| Undoable::default())?;
         self.account_seen(tx, row)
     }
 
-    fn ledger(&mut self) -> Option<Ledger<'_>> {
+    /// What identities of the directory's users do is written there, if there are some.
+    pub(super) fn ledger(&mut self) -> Option<Ledger<'_>> {
         Some(Ledger {
             scope: self.identities?,
             directory_key: self.directory.key,
@@ -181,7 +198,7 @@ impl Recorder<'_> {
         })
     }
 
-    /// The identity of a user follows what the app sees of the user.
+    /// The identity of a user follows what the app is told of the user: while events wait, it waits.
     pub(super) fn account_seen(
         &mut self,
         tx: &mut Tx<'_>,
@@ -190,14 +207,70 @@ impl Recorder<'_> {
         if self.identities.is_none() || row.resource_type != "User" {
             return Ok(());
         }
+        if tx.holds(self.directory.key) {
+            return tx.brake_account_note(self.directory.key, &row.id);
+        }
         match self.view(row) {
             Some(view) => self.account_is(tx, &row.id, &Facts::of(&view)),
             None => Ok(()),
         }
     }
 
+    /// An event that shows a user as it is, for a fold that compares it with what was told before: `old`,
+    /// if nothing about the user waits yet.
+    pub(super) fn told_as(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        old: &ResourceRow,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        let Some(data) = self.view(row) else { return Ok(()) };
+        let before = |recorder: &Self| Undoable {
+            before: recorder.view(old).map(|view| view.to_string()),
+            member: None,
+        };
+        self.append(tx, event, &row.id, data.to_string(), None, before)?;
+        self.account_seen(tx, row)
+    }
+
+    /// SCIM has deleted a user whom the app still sees.
+    pub(super) fn account_departed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() {
+            return Ok(());
+        }
+        match self.view(row) {
+            Some(view) => self.account_is(tx, &row.id, &Facts::of(&view).departed()),
+            None => Ok(()),
+        }
+    }
+
+    /// A user of whom the app sees nothing has changed in SCIM.
+    pub(super) fn account_changed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &ResourceRow,
+    ) -> Result<(), StoreError> {
+        if self.identities.is_none() {
+            return Ok(());
+        }
+        if tx.holds(self.directory.key) {
+            return tx.brake_account_note(self.directory.key, &row.id);
+        }
+        let (Some(view), Some(mut ledger)) = (self.view(row), self.ledger()) else { return Ok(()) };
+        identity::account_changed(tx, &mut ledger, &row.id, &Facts::of(&view))?;
+        Ok(())
+    }
+
     fn account_is(&mut self, tx: &mut Tx<'_>, id: &str, facts: &Facts) -> Result<(), StoreError> {
         let directory = self.directory;
+        if self.identities.is_some() && tx.holds(directory.key) {
+            return tx.brake_account_note(directory.key, id);
+        }
         match &mut self.ledger() {
             Some(ledger) => identity::account_seen(tx, ledger, &directory.id, id, facts),
             None => Ok(()),
@@ -206,6 +279,9 @@ impl Recorder<'_> {
 
     /// A user is gone for the app and in SCIM.
     pub(super) fn account_gone(&mut self, tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+        if self.identities.is_some() && tx.holds(self.directory.key) {
+            return tx.brake_account_note(self.directory.key, id);
+        }
         match &mut self.ledger() {
             Some(ledger) => identity::account_gone(tx, ledger, id),
             None => Ok(()),
@@ -248,20 +324,29 @@ impl Recorder<'_> {
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        self.append(tx, event, &new.id, data.to_string(), reason)?;
+        let before = || Undoable { before: Some(before.to_string()), member: None };
+        self.append(tx, event, &new.id, data.to_string(), reason, |_| before())?;
         facts.map_or(Ok(()), |facts| self.account_is(tx, &new.id, &facts))
     }
 
+    /// `old` is the resource as the app was told last.
     pub(super) fn deleted(
         &mut self,
         tx: &mut Tx<'_>,
+        old: &ResourceRow,
         row: &ResourceRow,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         let event =
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
-            Some(data) => self.append(tx, event, &row.id, data.to_string(), reason),
+            Some(data) => {
+                let before = |recorder: &Self| Undoable {
+                    before: recorder.view(old).map(|view| view.to_string()),
+                    member: None,
+                };
+                self.append(tx, event, &row.id, data.to_string(), reason, before)
+            }
             None => Ok(()),
         }
     }
@@ -346,7 +431,8 @@ impl Recorder<'_> {
             "user": user,
             "group": group_view,
         });
-        self.append(tx, event, group_id, data.to_string(), reason)
+        let of = |_: &Self| Undoable { before: None, member: Some(member.id.clone()) };
+        self.append(tx, event, group_id, data.to_string(), reason, of)
     }
 }
 

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use super::ServiceError;
-pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content};
+pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content, mapped};
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::identity::Scope;
 use super::mapping::follow;
-use super::membership::{Group, Plan};
+use super::membership::{Group, Plan, guard_of};
 use super::policy::{Fate, InForce, Revive};
 use super::record::{Recorder, Told, object};
 use super::{lifecycle, membership};
@@ -21,11 +21,10 @@ use crate::scim::patch::MemberStep;
 use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Columns, Document};
 use crate::scim::{Object, ResourceType, ScimError};
+use crate::store::brake::Brake;
 use crate::store::pending::Guard;
 use crate::store::resource::{AppSide, AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
-
-const DELETING: &str = "This directory is being deleted.";
 
 /// Where a change happens.
 #[derive(Clone)]
@@ -77,7 +76,7 @@ pub(super) struct Creation {
 
 impl Creation {
     pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<Stored, ServiceError> {
-        let mut recorder = self.site.open(tx, guard(&self.members))?;
+        let mut recorder = self.site.open(tx, guard_of(&self.members))?;
         if let Some(stored) = self.revived(tx, &mut recorder)? {
             return Ok(stored);
         }
@@ -118,7 +117,7 @@ impl Creation {
     ) -> Result<Vec<Stored>, (usize, ServiceError)> {
         let mut made = Vec::with_capacity(creations.len());
         for (index, creation) in creations.iter().enumerate() {
-            let open = creation.site.open(tx, guard(&creation.members));
+            let open = creation.site.open(tx, guard_of(&creation.members));
             let mut recorder = open.map_err(|error| (index, error))?;
             let row = creation.site.insert(tx, &creation.content, &creation.told, &mut recorder);
             let row = row.map_err(|error| (index, error))?;
@@ -143,8 +142,7 @@ impl Creation {
         let site = &self.site;
         let group = site.group(row.key, site.now);
         let members = membership::apply(tx, group, &self.members, self.plan.as_ref())?;
-        let joined = lifecycle::joined(tx, recorder, row, &members.added)?;
-        follow::moved(tx, recorder, row, [&[], &members.added])?;
+        let [_, joined] = lifecycle::moved(tx, recorder, row, &[], &members.added)?;
         let unfinished = members.planned.is_some();
         site.trace.changed(|| Changed {
             after: Some(row.doc.clone()),
@@ -178,7 +176,7 @@ impl Revision {
         prepared: Option<&Prepared>,
     ) -> Result<Stored, ServiceError> {
         // A unit that has to compute the change first may turn out to look for members.
-        let guard = prepared.map_or(Guard::Look, |prepared| guard(&prepared.members));
+        let guard = prepared.map_or(Guard::Look, |prepared| guard_of(&prepared.members));
         let mut recorder = self.site.open(tx, guard)?;
         self.apply(tx, prepared, &mut recorder)?.ok_or_else(|| self.site.missing())
     }
@@ -203,7 +201,7 @@ impl Revision {
         let prepared = match prepared {
             Some(prepared) => prepared,
             None => {
-                computed = Prepared::of(&row, (self.edit)(&row)?, site)?;
+                computed = Prepared::whole(&row, (self.edit)(&row)?, site)?;
                 &computed
             }
         };
@@ -243,15 +241,10 @@ impl Revision {
     }
 }
 
-/// What a unit with these steps does in a directory whose groups may wait.
-fn guard(members: &[MemberStep]) -> Guard {
-    if members.is_empty() { Guard::Write } else { Guard::Look }
-}
-
 /// A computed change, with the version that it was computed from.
 pub(super) struct Prepared {
     version: i64,
-    content: ResourceContent,
+    pub(super) content: ResourceContent,
     old_columns: Columns,
     pub(super) members: Vec<MemberStep>,
     /// Who joins and leaves, if that was worked out before the unit.
@@ -259,6 +252,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Without what the maps make of the content: who writes it asks for [`Prepared::mapped`].
     pub(super) fn of(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
         let old = Document::stored(object(&row.doc));
         let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
@@ -269,6 +263,19 @@ impl Prepared {
             members: edit.members,
             plan: None,
         })
+    }
+
+    pub(super) fn mapped(mut self, site: &Site) -> Result<Self, ServiceError> {
+        self.content.mapped = mapped(&self.content, &site.resource_type, &site.directory)?;
+        Ok(self)
+    }
+
+    pub(super) fn whole(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
+        let prepared = Self::of(row, edit, site)?;
+        match prepared.same_content(row) {
+            true => Ok(prepared),
+            false => prepared.mapped(site),
+        }
     }
 
     /// The version that the change was computed from.
@@ -327,9 +334,12 @@ impl Site {
     /// that comes meanwhile. The policies are those that are stored now.
     pub(super) fn open(&self, tx: &mut Tx<'_>, guard: Guard) -> Result<Recorder<'_>, ServiceError> {
         match tx.directory_share(self.directory.key)? {
-            None => Err(ScimError::new(403, DELETING).into()),
+            None => Err(ScimError::new(403, "This directory is being deleted.").into()),
             Some(shared) if shared.state == State::Deleting.as_str() => {
-                Err(ScimError::new(403, DELETING).into())
+                Err(ScimError::new(403, "This directory is being deleted.").into())
+            }
+            Some(shared) if shared.brake.as_deref() == Some(Brake::Undoing.as_str()) => {
+                Err(ServiceError::UndoRuns)
             }
             // The document was checked against schemas that are no longer the directory's.
             Some(shared)
@@ -340,7 +350,7 @@ impl Site {
             Some(shared) => {
                 let in_force = InForce::new(&shared.settings, shared.policy_cursor);
                 // Before any resource is locked.
-                let identities = match self.resource_type.is_user() || in_force.may_lift() {
+                let identities = match self.concerns_identities(&in_force) {
                     true => Scope::enter(tx, &self.directory)?,
                     false => None,
                 };
@@ -357,6 +367,11 @@ impl Site {
                 })
             }
         }
+    }
+
+    /// Whether a change of it may change what the app sees of a user.
+    pub(super) fn concerns_identities(&self, in_force: &InForce) -> bool {
+        self.resource_type.is_user() || in_force.may_lift()
     }
 
     /// The resource for the record of the request.
@@ -381,6 +396,7 @@ impl Site {
         claim(tx, directory_key, key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
         let row = self.new_row(key, content, app_state);
+        recorder.note_new(tx, &row)?;
         if let Some(name) = &content.columns.user_name_key {
             lifecycle::take_name(tx, recorder, name)?;
         }
@@ -435,8 +451,7 @@ impl Site {
         let mut groups = tx.resource_rows(self.directory.key, &joined)?;
         groups.sort_unstable_by_key(|group| group.key);
         for group in groups {
-            lifecycle::joined(tx, recorder, &group, &[row.key])?;
-            follow::moved(tx, recorder, &group, [&[], &[row.key]])?;
+            lifecycle::moved(tx, recorder, &group, &[], &[row.key])?;
         }
         Ok(())
     }
@@ -475,9 +490,15 @@ impl Site {
             None if fate.moves_memberships(row.app_state) => row.app_state,
             _ => fate.state,
         };
-        let roles = match rewrites {
-            true => follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
-            false => row.roles.clone(),
+        if rt.is_user() {
+            recorder.switches(tx, row, content.columns.active)?;
+        }
+        let (custom_attributes, roles) = match rewrites {
+            true => (
+                content.mapped.custom_attributes.clone(),
+                follow::roles_after(tx, &self.directory, row, content, fate.strips)?,
+            ),
+            false => (row.custom_attributes.clone(), row.roles.clone()),
         };
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
@@ -513,7 +534,7 @@ impl Site {
             version: row.version + 1,
             modified: now,
             app_state,
-            custom_attributes: content.mapped.custom_attributes.clone(),
+            custom_attributes,
             roles,
             ..row.clone()
         };
@@ -534,10 +555,8 @@ impl Site {
         }
         let external_id = prepared.old_columns.external_id.as_deref();
         self.arrive(tx, &new, external_id, content, recorder)?;
-        lifecycle::lock_moved(tx, recorder, &members)?;
-        let left = lifecycle::left(tx, recorder, &new, &members.removed)?;
-        let joined = lifecycle::joined(tx, recorder, &new, &members.added)?;
-        follow::moved(tx, recorder, &new, [&members.removed, &members.added])?;
+        let [left, joined] =
+            lifecycle::moved(tx, recorder, &new, &members.removed, &members.added)?;
         if row.active != new.active {
             // In a fixed order, so that two units never wait for each other's counters.
             let mut deltas = [(row.active, -1), (new.active, 1)];

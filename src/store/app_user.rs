@@ -4,6 +4,7 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
+use super::dialect::Dialect;
 use super::resource::{AppState, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
 use super::sql::{Bind, Tx};
 
@@ -51,6 +52,33 @@ impl Tx<'_> {
              AND resource_type = 'User' ORDER BY key FOR NO KEY UPDATE",
         );
         self.rows::<Sql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
+    }
+
+    /// Keeps users from being changed until the unit ends, in the order of their keys, for a unit that reads
+    /// them later (`reads`) or changes them. On SQLite the one writer does that.
+    pub fn app_user_keep(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+        reads: bool,
+    ) -> Result<(), StoreError> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        let text = match reads {
+            true => {
+                "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
+                 AND resource_type = 'User' ORDER BY key FOR SHARE"
+            }
+            false => {
+                "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
+                 AND resource_type = 'User' ORDER BY key FOR NO KEY UPDATE"
+            }
+        };
+        self.rows::<BigInt, i64>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])?;
+        Ok(())
     }
 
     /// Users among the resources, kept from being changed until the unit ends: what is told of them

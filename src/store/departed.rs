@@ -152,6 +152,18 @@ impl Tx<'_> {
         )
     }
 
+    /// A departed user whom the app still sees.
+    pub fn departed_get(
+        &mut self,
+        directory_key: i64,
+        id: &str,
+    ) -> Result<Option<DepartedRow>, StoreError> {
+        self.row::<Sql, _>(
+            &format!("SELECT {COLUMNS} FROM departed_user WHERE id = ? AND directory_key = ?"),
+            &[Bind::Text(id), Bind::Int(directory_key)],
+        )
+    }
+
     /// How many left at `until` or before.
     pub fn departed_count(&mut self, directory_key: i64, until: i64) -> Result<i64, StoreError> {
         let count = self.row::<BigInt, i64>(

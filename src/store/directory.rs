@@ -4,7 +4,7 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::dialect::Dialect;
-use super::sql::{Bind, Tx};
+use super::sql::{Bind, Sharing, Tx};
 use super::{IdRange, ListRange, StoreError};
 
 #[derive(Clone, Debug, Queryable)]
@@ -74,6 +74,8 @@ pub struct Shared {
     pub policy_cursor: Option<i64>,
     /// True while members of a group of it are changed in several units.
     pub has_intents: bool,
+    /// Why its events wait: a word of [`super::brake::Brake`]; `None` while none wait.
+    pub brake: Option<String>,
 }
 
 /// What a new directory starts with.
@@ -270,16 +272,22 @@ impl Tx<'_> {
     pub fn directory_share(&mut self, key: i64) -> Result<Option<Shared>, StoreError> {
         let text = self.dialect.pick(
             "SELECT state, schema_version, converting, settings, policy_cursor, \
-             EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key) \
+             EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key), brake \
              FROM directory WHERE key = ?",
             "SELECT state, schema_version, converting, settings, policy_cursor, \
-             EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key) \
+             EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key), brake \
              FROM directory WHERE key = ? AND pg_advisory_xact_lock_shared(hashtext('directory'), \
              CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE",
         );
+        if (self.dialect, self.sharing) == (Dialect::Postgres, Sharing::Alone) {
+            self.directory_lock_exclusive(key)?;
+        }
         let mut binds = vec![Bind::Int(key)];
         binds.extend(self.queue_bind(key));
-        self.row::<(Text, BigInt, Bool, Text, Nullable<BigInt>, Bool), _>(text, &binds)
+        type Sql = (Text, BigInt, Bool, Text, Nullable<BigInt>, Bool, Nullable<Text>);
+        let shared = self.row::<Sql, Shared>(text, &binds)?;
+        self.hold(key, shared.as_ref().is_some_and(|shared| shared.brake.is_some()));
+        Ok(shared)
     }
 
     /// Waits for every unit that writes into the directory and keeps new ones out.
@@ -291,14 +299,26 @@ impl Tx<'_> {
     /// after the wait.
     pub fn directory_lock_exclusive(&mut self, key: i64) -> Result<Option<String>, StoreError> {
         let text = self.dialect.pick(
-            "SELECT state FROM directory WHERE key = ?",
-            "SELECT state FROM directory WHERE key = ? \
+            "SELECT state, brake FROM directory WHERE key = ?",
+            "SELECT state, brake FROM directory WHERE key = ? \
              AND pg_advisory_xact_lock(hashtext('directory'), \
              CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR UPDATE",
         );
         let mut binds = vec![Bind::Int(key)];
         binds.extend(self.queue_bind(key));
-        self.row::<Text, String>(text, &binds)
+        let found = self.row::<(Text, Nullable<Text>), (String, Option<String>)>(text, &binds)?;
+        self.hold(key, matches!(found, Some((_, Some(_)))));
+        Ok(found.map(|(state, _)| state))
+    }
+
+    /// Goes on only in a unit that has its directory for itself. Another one runs again from its beginning
+    /// and takes it so: who asks for it while others share it, and wait for what it has locked, would wait
+    /// for ever. Units of SQLite are alone anyway.
+    pub fn directory_alone(&mut self) -> Result<(), StoreError> {
+        match (self.dialect, self.sharing) {
+            (Dialect::Postgres, Sharing::Shared) => Err(StoreError::WantsAlone),
+            _ => Ok(()),
+        }
     }
 
     /// What the advisory lock of a directory is bound to, where there is one.
@@ -306,11 +326,12 @@ impl Tx<'_> {
         (self.dialect == Dialect::Postgres).then_some(Bind::Int(key))
     }
 
-    /// Notes when the directory was last talked to.
+    /// Notes when the directory was last talked to, and the longest time that it was not.
     pub fn directory_seen(&mut self, key: i64, now: i64) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE directory SET last_request = ? WHERE key = ?",
-            &[Bind::Int(now), Bind::Int(key)],
+            "UPDATE directory SET longest_silence = CASE WHEN ? - last_request > longest_silence \
+             THEN ? - last_request ELSE longest_silence END, last_request = ? WHERE key = ?",
+            &[Bind::Int(now), Bind::Int(now), Bind::Int(now), Bind::Int(key)],
         )?;
         Ok(())
     }
@@ -318,7 +339,7 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 27] = [
+        const TABLES: [(&str, &str); 34] = [
             ("sync_change", "run_id, number"),
             ("sync_file", "name, part"),
             ("sync_digest", "resource_key"),
@@ -328,6 +349,7 @@ impl Tx<'_> {
             ("identity_move", "user_id, suggestion_id"),
             ("identity_suggestion", "user_id, identity_key"),
             ("identity_account", "user_id"),
+            ("identity_past", "user_id"),
             ("directory_client", "directory_key"),
             ("role_work", "kind, target_key"),
             ("member_intent_part", "group_key, part"),
@@ -347,6 +369,12 @@ impl Tx<'_> {
             ("directory_schema", "directory_key"),
             ("async_result", "request_id, operation"),
             ("async_request", "id"),
+            ("event_held", "key"),
+            ("brake_member", "group_id, member_id"),
+            ("brake_note", "what, id"),
+            ("brake_count", "minute, slot"),
+            ("brake_account", "user_id"),
+            ("alarm", "id"),
         ];
         for (table, columns) in TABLES {
             let text = format!(

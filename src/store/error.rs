@@ -30,6 +30,8 @@ pub enum StoreError {
     TimedOut(String),
     /// The unit panicked; nothing was stored.
     Panicked(&'static str),
+    /// The unit needs the directory for itself and runs again as one that has it; nothing was stored.
+    WantsAlone,
     Database(DieselError),
 }
 
@@ -124,6 +126,7 @@ impl std::fmt::Display for StoreError {
             Self::Unavailable(reason) => write!(f, "the database is unavailable: {reason}"),
             Self::TimedOut(reason) => write!(f, "the database took too long: {reason}"),
             Self::Panicked(unit) => write!(f, "the unit {unit} panicked"),
+            Self::WantsAlone => f.write_str("the unit needs its directory for itself"),
             Self::Database(error) => write!(f, "the database refused a statement: {error}"),
         }
     }

@@ -21,6 +21,15 @@ pub struct NewEvent {
     pub created: i64,
 }
 
+/// What an undo has to know of an event that waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undoable {
+    /// What the app was told of the resource before; `None` when it knew nothing of it.
+    pub before: Option<String>,
+    /// The user of an event of a membership.
+    pub member: Option<String>,
+}
+
 /// A stored event.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct EventRow {
@@ -38,7 +47,17 @@ impl Tx<'_> {
     /// of the resource, so the keys of one resource rise in the order of its changes. Before it the
     /// unit has locked or written a row: on PostgreSQL it must have a transaction id when it draws a
     /// key, see [`super::sequencer`].
+    ///
+    /// While events of the directory wait, it is put behind them.
     pub fn event_append(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
+        match self.holds(directory_key) {
+            true => self.event_hold(directory_key, new, &Undoable::default()),
+            false => self.event_write(directory_key, new),
+        }
+    }
+
+    /// Appends the event ahead of those that wait, as [`Tx::event_append`] does where none wait.
+    pub fn event_write(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO event (directory_key, id, event, resource_id, data, created, \
              reason) VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -70,18 +70,22 @@ pub const PART_BYTES: usize = 8 * 1024 * 1024;
 const PIECE: usize = 50;
 
 /// A part that is being read.
-#[derive(Default)]
 struct Reading {
     rows: Vec<LogRow>,
     bytes: usize,
+    most: usize,
 }
 
 impl Reading {
+    fn of(most: usize) -> Self {
+        Self { rows: Vec::new(), bytes: 0, most }
+    }
+
     /// Adds what has room. False when something had none.
     fn add(&mut self, found: Vec<LogRow>) -> bool {
         for row in found {
             self.bytes = self.bytes.saturating_add(row.data.len());
-            if self.bytes > PART_BYTES && !self.rows.is_empty() {
+            if self.bytes > self.most && !self.rows.is_empty() {
                 return false;
             }
             self.rows.push(row);
@@ -132,7 +136,7 @@ impl Stretch {
 impl Tx<'_> {
     /// The events of a stretch, as many as go into one part.
     pub fn log_rows(&mut self, stretch: &Stretch) -> Result<LogPart, StoreError> {
-        let mut reading = Reading::default();
+        let mut reading = Reading::of(PART_BYTES);
         let mut piece = stretch.clone();
         let most = i64::try_from(PIECE).unwrap_or(i64::MAX);
         let mut left = stretch.limit;
@@ -159,9 +163,15 @@ impl Tx<'_> {
         self.rows::<(BigInt, Text, Text, BigInt), _>(&text, &binds)
     }
 
-    /// The events at these positions, which stand in that order, as many as go into one part.
-    pub fn log_at(&mut self, positions: &[i64], order: Order) -> Result<LogPart, StoreError> {
-        let mut reading = Reading::default();
+    /// The events at these positions, which stand in that order, as many as go into a part of so many
+    /// bytes.
+    pub fn log_at(
+        &mut self,
+        positions: &[i64],
+        order: Order,
+        bytes: usize,
+    ) -> Result<LogPart, StoreError> {
+        let mut reading = Reading::of(bytes);
         for piece in positions.chunks(PIECE) {
             let mut found = self.log_piece(piece)?;
             if order == Order::NewestFirst {

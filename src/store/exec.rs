@@ -16,16 +16,34 @@ use super::single::Single;
 use super::sql::Tx;
 
 tokio::task_local! {
-    /// The directory that the task works for.
-    static TENANT: i64;
+    /// For whom the task works.
+    static TENANT: Tenant;
 
     /// The idempotent request that the task carries out.
     static CLAIM: Claim;
 }
 
 /// Runs `work` so that every unit it hands over takes turns as one of that directory.
-pub async fn on_behalf_of<F: Future>(directory_key: i64, work: F) -> F::Output {
-    TENANT.scope(directory_key, work).await
+pub fn on_behalf_of<F: Future>(
+    directory_key: i64,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    in_turn(directory_key, None, work)
+}
+
+/// Like [`on_behalf_of`]. Of the units that work of the same line writes few are run at once: they wait for
+/// each other in the database anyhow.
+pub fn in_turn<F: Future>(
+    directory_key: i64,
+    line: Option<i64>,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    TENANT.scope(Tenant { directory: Some(directory_key), line }, work)
+}
+
+/// Runs `work`, which is no directory's, so that the units it writes stand in a line.
+pub fn in_line<F: Future>(line: i64, work: F) -> impl Future<Output = F::Output> + use<F> {
+    TENANT.scope(Tenant { directory: None, line: Some(line) }, work)
 }
 
 /// Runs `work` so that every unit it writes notes that the request has done something, in the same
@@ -212,7 +230,12 @@ impl Lane {
     {
         let (reply, answer) = oneshot::channel();
         let unit = Box::new(TypedUnit { name, mode, single, work, result: None, reply });
-        let tenant: Tenant = TENANT.try_with(|key| *key).ok();
+        let tenant = TENANT.try_with(|tenant| *tenant).unwrap_or_default();
+        let tenant = match mode {
+            Mode::Write => tenant,
+            // Reads wait for nobody.
+            Mode::Get | Mode::Read => Tenant { line: None, ..tenant },
+        };
         if self.queue.push(tenant, unit).is_err() {
             self.metrics.overloaded.inc();
             return Err(StoreError::Overloaded.into());

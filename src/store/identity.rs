@@ -4,9 +4,8 @@
 //! organization do not decide about the same person at the same time.
 
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 
-use super::resource::key_list;
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
 
@@ -51,54 +50,15 @@ pub struct IdentityRow {
     pub state: IdentityState,
     /// JSON object.
     pub profile: String,
-    /// The last primary directory that had an account of it.
-    pub root_key: Option<i64>,
     pub merged_into: Option<i64>,
     pub created: i64,
     pub modified: i64,
 }
 
-type Sql = (BigInt, Text, Text, Text, Nullable<BigInt>, Nullable<BigInt>, BigInt, BigInt);
+type Sql = (BigInt, Text, Text, Text, Nullable<BigInt>, BigInt, BigInt);
 
-const COLUMNS: &str = "SELECT i.key, i.id, i.state, i.profile, i.root_key, i.merged_into, \
-     i.created, i.modified FROM identity i";
-
-/// A user as its identity knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub struct AccountRow {
-    pub directory_key: i64,
-    pub directory_id: String,
-    pub user_id: String,
-    pub identity_key: i64,
-    pub active: bool,
-    /// Active while its identity is not.
-    pub orphaned: bool,
-    pub email: Option<String>,
-    pub email_key: Option<String>,
-    pub name_key: Option<String>,
-    /// JSON object.
-    pub profile: String,
-    /// `first`, `email`, `alias` or `suggestion`.
-    pub linked_by: String,
-}
-
-type AccountSql = (
-    BigInt,
-    Text,
-    Text,
-    BigInt,
-    Bool,
-    Bool,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Text>,
-    Text,
-    Text,
-);
-
-const ACCOUNT: &str = "SELECT a.directory_key, d.id, a.user_id, a.identity_key, a.active, \
-     a.orphaned, a.email, a.email_key, a.name_key, a.profile, a.linked_by FROM identity_account a \
-     JOIN directory d ON d.key = a.directory_key";
+const COLUMNS: &str = "SELECT i.key, i.id, i.state, i.profile, i.merged_into, i.created, \
+     i.modified FROM identity i";
 
 /// How an organization keeps identities.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -106,20 +66,6 @@ pub struct ScopeRow {
     pub primary_key: Option<i64>,
     /// Key of the last identity that was brought to a changed primary directory; `None` when all are.
     pub settle_cursor: Option<i64>,
-}
-
-/// An address that identities have, and one identity that has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable)]
-pub struct Holder {
-    pub identity_key: i64,
-    /// Not zero when its account with the address is in the primary directory.
-    in_primary: i32,
-}
-
-impl Holder {
-    pub fn is_in_primary(self) -> bool {
-        self.in_primary != 0
-    }
 }
 
 /// Which identities a list shows.
@@ -230,6 +176,7 @@ impl Tx<'_> {
         self.row::<(BigInt, Text), _>(
             "SELECT w.directory_key, w.after_id FROM identity_walk w \
              JOIN organization_identity o ON o.organization_key = w.organization_key \
+             JOIN directory d ON d.key = w.directory_key AND d.brake IS NULL \
              WHERE w.organization_key = ? \
              ORDER BY CASE WHEN w.directory_key = o.primary_key THEN 0 ELSE 1 END, \
              w.directory_key LIMIT 1",
@@ -262,14 +209,13 @@ impl Tx<'_> {
         row: &IdentityRow,
     ) -> Result<i64, StoreError> {
         let key = self.row::<BigInt, i64>(
-            "INSERT INTO identity (organization_key, id, state, profile, root_key, created, modified) \
-             VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING key",
+            "INSERT INTO identity (organization_key, id, state, profile, created, modified) \
+             VALUES (?, ?, ?, ?, ?, ?) RETURNING key",
             &[
                 Bind::Int(organization_key),
                 Bind::Text(&row.id),
                 Bind::Text(row.state.as_str()),
                 Bind::Text(&row.profile),
-                Bind::OptInt(row.root_key),
                 Bind::Int(row.created),
                 Bind::Int(row.modified),
             ],
@@ -279,12 +225,11 @@ impl Tx<'_> {
 
     pub fn identity_update(&mut self, row: &IdentityRow) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE identity SET state = ?, profile = ?, root_key = ?, merged_into = ?, modified = ? \
+            "UPDATE identity SET state = ?, profile = ?, merged_into = ?, modified = ? \
              WHERE key = ?",
             &[
                 Bind::Text(row.state.as_str()),
                 Bind::Text(&row.profile),
-                Bind::OptInt(row.root_key),
                 Bind::OptInt(row.merged_into),
                 Bind::Int(row.modified),
                 Bind::Int(row.key),
@@ -361,104 +306,6 @@ impl Tx<'_> {
         self.rows::<Sql, _>(&text, &binds)
     }
 
-    /// The accounts of identities: those of one stand in the order in which the users were made.
-    pub fn identity_accounts(&mut self, keys: &[i64]) -> Result<Vec<AccountRow>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
-        let text = format!(
-            "{ACCOUNT} WHERE a.identity_key IN ({list}) ORDER BY a.identity_key, a.user_id"
-        );
-        self.rows::<AccountSql, _>(&text, &[Bind::Owned(key_list(keys))])
-    }
-
-    pub fn identity_account_get(
-        &mut self,
-        directory_key: i64,
-        user_id: &str,
-    ) -> Result<Option<AccountRow>, StoreError> {
-        let text = format!("{ACCOUNT} WHERE a.directory_key = ? AND a.user_id = ?");
-        self.row::<AccountSql, _>(&text, &[Bind::Int(directory_key), Bind::Text(user_id)])
-    }
-
-    /// Users of a directory that have an identity, at most `limit`.
-    pub fn identity_account_users(
-        &mut self,
-        directory_key: i64,
-        limit: i64,
-    ) -> Result<Vec<String>, StoreError> {
-        self.rows::<Text, String>(
-            "SELECT user_id FROM identity_account WHERE directory_key = ? ORDER BY user_id LIMIT ?",
-            &[Bind::Int(directory_key), Bind::Int(limit)],
-        )
-    }
-
-    pub fn identity_account_insert(
-        &mut self,
-        organization_key: i64,
-        row: &AccountRow,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO identity_account (directory_key, user_id, organization_key, identity_key, \
-             active, orphaned, email, email_key, name_key, profile, linked_by) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            &[
-                Bind::Int(row.directory_key),
-                Bind::Text(&row.user_id),
-                Bind::Int(organization_key),
-                Bind::Int(row.identity_key),
-                Bind::Bool(row.active),
-                Bind::Bool(row.orphaned),
-                Bind::OptText(row.email.as_deref()),
-                Bind::OptText(row.email_key.as_deref()),
-                Bind::OptText(row.name_key.as_deref()),
-                Bind::Text(&row.profile),
-                Bind::Text(&row.linked_by),
-            ],
-        )?;
-        Ok(())
-    }
-
-    pub fn identity_account_update(&mut self, row: &AccountRow) -> Result<(), StoreError> {
-        self.execute(
-            "UPDATE identity_account SET identity_key = ?, active = ?, orphaned = ?, email = ?, \
-             email_key = ?, name_key = ?, profile = ?, linked_by = ? \
-             WHERE directory_key = ? AND user_id = ?",
-            &[
-                Bind::Int(row.identity_key),
-                Bind::Bool(row.active),
-                Bind::Bool(row.orphaned),
-                Bind::OptText(row.email.as_deref()),
-                Bind::OptText(row.email_key.as_deref()),
-                Bind::OptText(row.name_key.as_deref()),
-                Bind::Text(&row.profile),
-                Bind::Text(&row.linked_by),
-                Bind::Int(row.directory_key),
-                Bind::Text(&row.user_id),
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// The link of a user goes, and what was suggested for it.
-    pub fn identity_account_delete(
-        &mut self,
-        directory_key: i64,
-        user_id: &str,
-    ) -> Result<(), StoreError> {
-        let binds = [Bind::Int(directory_key), Bind::Text(user_id)];
-        for text in [
-            "DELETE FROM identity_move WHERE directory_key = ? AND user_id = ?",
-            "DELETE FROM identity_suggestion WHERE directory_key = ? AND user_id = ? \
-             AND state <> 'accepted'",
-            "DELETE FROM identity_account WHERE directory_key = ? AND user_id = ?",
-        ] {
-            self.execute(text, &binds)?;
-        }
-        Ok(())
-    }
-
     /// Identities that were merged into this one.
     pub fn identity_merged_keys(&mut self, key: i64) -> Result<Vec<i64>, StoreError> {
         self.rows::<BigInt, i64>(
@@ -469,27 +316,16 @@ impl Tx<'_> {
 
     /// What is only about an identity that has ended goes.
     pub fn identity_forget(&mut self, key: i64) -> Result<(), StoreError> {
-        self.execute("DELETE FROM identity_alias WHERE identity_key = ?", &[Bind::Int(key)])?;
-        self.execute(
+        for text in [
+            "DELETE FROM identity_alias WHERE identity_key = ?",
+            "DELETE FROM identity_past WHERE identity_key = ?",
+            "DELETE FROM identity_move WHERE suggestion_id IN \
+             (SELECT id FROM identity_suggestion WHERE into_key = ?)",
             "DELETE FROM identity_suggestion WHERE identity_key = ? AND state <> 'accepted'",
-            &[Bind::Int(key)],
-        )?;
+        ] {
+            self.execute(text, &[Bind::Int(key)])?;
+        }
         Ok(())
-    }
-
-    /// Identities that have an address, at most two: one is the only one.
-    pub fn identity_holders(
-        &mut self,
-        organization_key: i64,
-        email_key: &str,
-        primary_key: Option<i64>,
-    ) -> Result<Vec<Holder>, StoreError> {
-        self.rows::<(BigInt, Integer), _>(
-            "SELECT identity_key, MAX(CASE WHEN directory_key = ? THEN 1 ELSE 0 END) \
-             FROM identity_account WHERE organization_key = ? AND email_key = ? \
-             GROUP BY identity_key ORDER BY identity_key LIMIT 2",
-            &[Bind::OptInt(primary_key), Bind::Int(organization_key), Bind::Text(email_key)],
-        )
     }
 
     /// Whether the organization has shown that the domain is its own.
@@ -504,24 +340,6 @@ impl Tx<'_> {
             &[Bind::Int(organization_key), Bind::Text(domain)],
         )?;
         Ok(found.is_some())
-    }
-
-    /// Accounts that are active while their identity is not, in the order of the users' ids.
-    pub fn identity_orphaned(
-        &mut self,
-        organization_key: i64,
-        range: &ListRange,
-    ) -> Result<Vec<(AccountRow, String)>, StoreError> {
-        let (condition, order, cursor) = range.sql_on("a.user_id");
-        let text = format!(
-            "SELECT a.directory_key, d.id, a.user_id, a.identity_key, a.active, a.orphaned, \
-             a.email, a.email_key, a.name_key, a.profile, a.linked_by, i.id \
-             FROM identity_account a JOIN directory d ON d.key = a.directory_key \
-             JOIN identity i ON i.key = a.identity_key \
-             WHERE a.organization_key = ? AND a.orphaned AND {condition} ORDER BY {order} LIMIT ?"
-        );
-        let binds = [Bind::Int(organization_key), Bind::Text(cursor), Bind::Int(range.limit)];
-        self.rows::<(AccountSql, Text), _>(&text, &binds)
     }
 
     /// Everything of an organization that is about to go. Its directories have gone before.

@@ -16,16 +16,18 @@ pub struct SuggestionRow {
     pub identity_key: i64,
     pub identity_id: String,
     pub id: String,
-    /// `email` or `name`.
+    /// `email`, `name`, `alias` or `unlink`.
     pub reason: String,
     /// `open`, `accepted` or `rejected`.
     pub state: String,
     /// Which identity was merged into which, once accepted.
     pub from_key: Option<i64>,
     pub into_key: Option<i64>,
-    pub into_root_key: Option<i64>,
     pub created: i64,
     pub decided: Option<i64>,
+    /// The address of the account, and its identity; `None` when the account is gone.
+    pub email: Option<String>,
+    pub own_id: Option<String>,
 }
 
 type Sql = (
@@ -39,15 +41,18 @@ type Sql = (
     Text,
     Nullable<BigInt>,
     Nullable<BigInt>,
-    Nullable<BigInt>,
     BigInt,
     Nullable<BigInt>,
+    Nullable<Text>,
+    Nullable<Text>,
 );
 
 const COLUMNS: &str = "SELECT s.directory_key, d.id, s.user_id, s.identity_key, i.id, s.id, \
-     s.reason, s.state, s.from_key, s.into_key, s.into_root_key, s.created, s.decided \
+     s.reason, s.state, s.from_key, s.into_key, s.created, s.decided, a.email, own.id \
      FROM identity_suggestion s JOIN directory d ON d.key = s.directory_key \
-     JOIN identity i ON i.key = s.identity_key";
+     JOIN identity i ON i.key = s.identity_key \
+     LEFT JOIN identity_account a ON a.directory_key = s.directory_key AND a.user_id = s.user_id \
+     LEFT JOIN identity own ON own.key = a.identity_key";
 
 /// An account that an accepted suggestion has moved.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -71,6 +76,19 @@ type AliasSql = (BigInt, Text, Text, BigInt);
 
 const ALIAS: &str = "SELECT identity_key, email, email_key, created FROM identity_alias";
 
+/// Identities about which was suggested or decided already, in either direction, that they are the same
+/// person as one: in front of a statement that begins with the key of that one, twice. What was said about
+/// an identity that was merged counts for the one that has its accounts.
+const KNOWN: &str = "WITH RECURSIVE own (key) AS (SELECT CAST(? AS BIGINT) UNION ALL \
+     SELECT i.key FROM identity i JOIN own o ON i.merged_into = o.key), \
+     named (key) AS (SELECT s.identity_key FROM identity_suggestion s JOIN identity_account a \
+     ON a.directory_key = s.directory_key AND a.user_id = s.user_id WHERE a.identity_key = ? \
+     UNION SELECT i.merged_into FROM identity i JOIN named n ON i.key = n.key \
+     WHERE i.merged_into IS NOT NULL), \
+     known (key) AS (SELECT key FROM named UNION SELECT a.identity_key FROM own o \
+     JOIN identity_suggestion s ON s.identity_key = o.key JOIN identity_account a \
+     ON a.directory_key = s.directory_key AND a.user_id = s.user_id)";
+
 /// An account for which identities are looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Suggested<'s> {
@@ -83,32 +101,31 @@ pub struct Suggested<'s> {
 
 impl Tx<'_> {
     /// Identities with an account that has the name or the address, the oldest first, but not the
-    /// account's own.
+    /// account's own, nor one that was suggested or decided about before.
     pub fn identity_candidates(
         &mut self,
         of: Suggested<'_>,
         same: Same<'_>,
         limit: i64,
     ) -> Result<Vec<i64>, StoreError> {
-        let (text, key) = match same {
-            Same::Email(key) => (
-                "SELECT DISTINCT identity_key FROM identity_account WHERE organization_key = ? \
-                 AND email_key = ? AND identity_key <> ? ORDER BY identity_key LIMIT ?",
-                key,
-            ),
-            Same::Name(key) => (
-                "SELECT DISTINCT identity_key FROM identity_account WHERE organization_key = ? \
-                 AND name_key = ? AND identity_key <> ? ORDER BY identity_key LIMIT ?",
-                key,
-            ),
+        let (column, key) = match same {
+            Same::Email(key) => ("email_key", key),
+            Same::Name(key) => ("name_key", key),
         };
+        let text = format!(
+            "{KNOWN} SELECT DISTINCT identity_key FROM identity_account WHERE organization_key = ? \
+             AND {column} = ? AND NOT departed AND identity_key <> ? \
+             AND identity_key NOT IN (SELECT key FROM known) ORDER BY identity_key LIMIT ?"
+        );
         let binds = [
+            Bind::Int(of.identity_key),
+            Bind::Int(of.identity_key),
             Bind::Int(of.organization_key),
             Bind::Text(key),
             Bind::Int(of.identity_key),
             Bind::Int(limit),
         ];
-        self.rows::<BigInt, i64>(text, &binds)
+        self.rows::<BigInt, i64>(&text, &binds)
     }
 
     /// Suggests an identity for an account; nothing when that was suggested before.
@@ -131,6 +148,35 @@ impl Tx<'_> {
                 Bind::Int(of.organization_key),
                 Bind::Text(id),
                 Bind::Text(reason),
+                Bind::Int(now),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that an account is not that person, which ends what was said about the two before.
+    pub fn suggestion_reject(
+        &mut self,
+        of: Suggested<'_>,
+        identity_key: i64,
+        id: &str,
+        reason: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO identity_suggestion (directory_key, user_id, identity_key, \
+             organization_key, id, reason, state, created, decided) \
+             VALUES (?, ?, ?, ?, ?, ?, 'rejected', ?, ?) \
+             ON CONFLICT (directory_key, user_id, identity_key) DO UPDATE SET state = 'rejected', \
+             from_key = NULL, into_key = NULL, decided = excluded.decided",
+            &[
+                Bind::Int(of.directory_key),
+                Bind::Text(of.user_id),
+                Bind::Int(identity_key),
+                Bind::Int(of.organization_key),
+                Bind::Text(id),
+                Bind::Text(reason),
+                Bind::Int(now),
                 Bind::Int(now),
             ],
         )?;
@@ -171,14 +217,12 @@ impl Tx<'_> {
     /// Stores what was decided.
     pub fn suggestion_decide(&mut self, row: &SuggestionRow) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE identity_suggestion SET state = ?, from_key = ?, into_key = ?, \
-             into_root_key = ?, decided = ? \
+            "UPDATE identity_suggestion SET state = ?, from_key = ?, into_key = ?, decided = ? \
              WHERE directory_key = ? AND user_id = ? AND identity_key = ?",
             &[
                 Bind::Text(&row.state),
                 Bind::OptInt(row.from_key),
                 Bind::OptInt(row.into_key),
-                Bind::OptInt(row.into_root_key),
                 Bind::OptInt(row.decided),
                 Bind::Int(row.directory_key),
                 Bind::Text(&row.user_id),
@@ -209,10 +253,70 @@ impl Tx<'_> {
     /// The accounts that a suggestion has moved and that are still there.
     pub fn identity_moves(&mut self, suggestion_id: &str) -> Result<Vec<MoveRow>, StoreError> {
         self.rows::<(BigInt, Text, Text), _>(
-            "SELECT directory_key, user_id, linked_by FROM identity_move \
-             WHERE suggestion_id = ? ORDER BY directory_key, user_id",
+            "SELECT m.directory_key, m.user_id, m.linked_by FROM identity_move m \
+             JOIN identity_account a ON a.directory_key = m.directory_key AND a.user_id = m.user_id \
+             WHERE m.suggestion_id = ? ORDER BY m.directory_key, m.user_id",
             &[Bind::Text(suggestion_id)],
         )
+    }
+
+    /// An account goes, or is no part of what was decided any more. What accepted suggestions for it have
+    /// moved can be taken back as long as another moved account is there: they pass to that one.
+    pub fn suggestion_pass_on(
+        &mut self,
+        directory_key: i64,
+        user_id: &str,
+    ) -> Result<(), StoreError> {
+        let accepted = self.rows::<(Text, BigInt), (String, i64)>(
+            "SELECT id, identity_key FROM identity_suggestion \
+             WHERE directory_key = ? AND user_id = ? AND state = 'accepted'",
+            &[Bind::Int(directory_key), Bind::Text(user_id)],
+        )?;
+        for (id, identity_key) in accepted {
+            let moves = self.identity_moves(&id)?;
+            let is_other = |moved: &&MoveRow| {
+                (moved.directory_key, moved.user_id.as_str()) != (directory_key, user_id)
+            };
+            let Some(heir) = moves.iter().find(is_other) else {
+                self.identity_moves_delete(&id)?;
+                continue;
+            };
+            // What was suggested for it itself is decided by this one.
+            self.execute(
+                "DELETE FROM identity_suggestion \
+                 WHERE directory_key = ? AND user_id = ? AND identity_key = ?",
+                &[
+                    Bind::Int(heir.directory_key),
+                    Bind::Text(&heir.user_id),
+                    Bind::Int(identity_key),
+                ],
+            )?;
+            self.execute(
+                "UPDATE identity_suggestion SET directory_key = ?, user_id = ? \
+                 WHERE directory_key = ? AND user_id = ? AND identity_key = ?",
+                &[
+                    Bind::Int(heir.directory_key),
+                    Bind::Text(&heir.user_id),
+                    Bind::Int(directory_key),
+                    Bind::Text(user_id),
+                    Bind::Int(identity_key),
+                ],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// An account is no part any more of what suggestions have moved.
+    pub fn identity_move_forget(
+        &mut self,
+        directory_key: i64,
+        user_id: &str,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM identity_move WHERE directory_key = ? AND user_id = ?",
+            &[Bind::Int(directory_key), Bind::Text(user_id)],
+        )?;
+        Ok(())
     }
 
     pub fn identity_moves_delete(&mut self, suggestion_id: &str) -> Result<(), StoreError> {
@@ -251,7 +355,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Users of other identities who have the address, as (directory, user id, identity).
+    /// Users of other identities who have the address, as (directory, user id, identity), but not those
+    /// of whom was suggested or decided before that they are this one.
     pub fn identity_users_by_email(
         &mut self,
         organization_key: i64,
@@ -259,18 +364,32 @@ impl Tx<'_> {
         but: i64,
         limit: i64,
     ) -> Result<Vec<(i64, String, i64)>, StoreError> {
-        self.rows::<(BigInt, Text, BigInt), _>(
-            "SELECT directory_key, user_id, identity_key FROM identity_account \
-             WHERE organization_key = ? AND email_key = ? AND identity_key <> ? \
-             ORDER BY identity_key, user_id LIMIT ?",
-            &[Bind::Int(organization_key), Bind::Text(email_key), Bind::Int(but), Bind::Int(limit)],
-        )
+        let text = format!(
+            "{KNOWN} SELECT directory_key, user_id, identity_key FROM identity_account \
+             WHERE organization_key = ? AND email_key = ? AND NOT departed AND identity_key <> ? \
+             AND identity_key NOT IN (SELECT key FROM known) \
+             ORDER BY identity_key, user_id LIMIT ?"
+        );
+        let binds = [
+            Bind::Int(but),
+            Bind::Int(but),
+            Bind::Int(organization_key),
+            Bind::Text(email_key),
+            Bind::Int(but),
+            Bind::Int(limit),
+        ];
+        self.rows::<(BigInt, Text, BigInt), _>(&text, &binds)
     }
 
-    /// Aliases of an identity by address.
+    /// Aliases of an identity, and of those that were merged into it, by address.
     pub fn alias_list(&mut self, identity_key: i64) -> Result<Vec<AliasRow>, StoreError> {
-        let text = format!("{ALIAS} WHERE identity_key = ? ORDER BY email_key");
-        self.rows::<AliasSql, _>(&text, &[Bind::Int(identity_key)])
+        self.rows::<AliasSql, _>(
+            "WITH RECURSIVE own (key) AS (SELECT CAST(? AS BIGINT) UNION ALL \
+             SELECT i.key FROM identity i JOIN own o ON i.merged_into = o.key) \
+             SELECT a.identity_key, a.email, a.email_key, a.created FROM own o \
+             JOIN identity_alias a ON a.identity_key = o.key ORDER BY a.email_key",
+            &[Bind::Int(identity_key)],
+        )
     }
 
     /// Answers whether there was such an alias.

@@ -11,7 +11,7 @@ use super::{ListRange, StoreError};
 /// Whose roles have to be looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleWork {
-    /// A user.
+    /// A user, whose custom attributes may have to be made again, too.
     User,
     /// The users that a group has directly.
     Members,
@@ -30,7 +30,7 @@ impl RoleWork {
 }
 
 /// What is left to do about roles.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable)]
 pub struct RoleWorkRow {
     /// A user or a group.
     pub target_key: i64,
@@ -92,11 +92,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Directories whose users are not all as the maps and their memberships want them.
+    /// Directories where changes of memberships have left something to do.
+    pub fn role_work_directories(&mut self) -> Result<Vec<i64>, StoreError> {
+        self.rows::<BigInt, i64>(
+            "SELECT DISTINCT directory_key FROM role_work ORDER BY directory_key",
+            &[],
+        )
+    }
+
+    /// Directories whose users are not all brought to changed maps, by key, without those of which the app
+    /// is told nothing.
     pub fn mapping_directories(&mut self) -> Result<Vec<i64>, StoreError> {
         self.rows::<BigInt, i64>(
-            "SELECT key FROM directory WHERE mapping_cursor IS NOT NULL AND state <> 'deleting' \
-             UNION SELECT directory_key FROM role_work",
+            "SELECT key FROM directory WHERE mapping_cursor IS NOT NULL \
+             AND state NOT IN ('disabled', 'deleting') ORDER BY key",
             &[],
         )
     }
@@ -116,6 +125,29 @@ impl Tx<'_> {
             ),
             &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
         )?;
+        Ok(rows.into_iter().map(|(row, faults)| MappedUser { row, faults }).collect())
+    }
+
+    /// Users among the resources.
+    pub fn mapping_rows(
+        &mut self,
+        directory_key: i64,
+        keys: &[i64],
+    ) -> Result<Vec<MappedUser>, StoreError> {
+        let text = self.dialect.pick(
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.attribute_faults FROM json_each(?) j CROSS JOIN resource r \
+             WHERE r.key = j.value AND r.directory_key = ? AND +r.resource_type = 'User'",
+            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
+             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.attribute_faults FROM resource r \
+             WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
+             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
+             AND r.resource_type = 'User'",
+        );
+        let binds = [Bind::Owned(key_list(keys)), Bind::Int(directory_key)];
+        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(text, &binds)?;
         Ok(rows.into_iter().map(|(row, faults)| MappedUser { row, faults }).collect())
     }
 
@@ -164,7 +196,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Users, newest first, of whom a required attribute is missing or an expression has failed.
+    /// Users whom the app sees, newest first, of whom a required attribute is missing or an expression has
+    /// failed.
     pub fn faulty_list(
         &mut self,
         directory_key: i64,
@@ -173,8 +206,8 @@ impl Tx<'_> {
         let (condition, order, cursor) = range.sql_on("r.id");
         let text = format!(
             "SELECT {RESOURCE_COLUMNS}, r.attribute_faults FROM resource r \
-             WHERE r.directory_key = ? AND r.attribute_faults IS NOT NULL AND {condition} \
-             ORDER BY {order} LIMIT ?"
+             WHERE r.directory_key = ? AND r.attribute_faults IS NOT NULL \
+             AND r.app_state <> 'hidden' AND {condition} ORDER BY {order} LIMIT ?"
         );
         let binds = [Bind::Int(directory_key), Bind::Text(cursor), Bind::Int(range.limit)];
         let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(&text, &binds)?;
@@ -185,16 +218,17 @@ impl Tx<'_> {
         Ok(faulty.collect())
     }
 
-    /// How many users of a directory have faults, or of all directories.
+    /// How many users whom the app sees have faults, in a directory or in all.
     pub fn faulty_count(&mut self, directory_key: Option<i64>) -> Result<i64, StoreError> {
         let count = match directory_key {
             Some(key) => self.row::<BigInt, i64>(
                 "SELECT COUNT(*) FROM resource WHERE directory_key = ? \
-                 AND attribute_faults IS NOT NULL",
+                 AND attribute_faults IS NOT NULL AND app_state <> 'hidden'",
                 &[Bind::Int(key)],
             )?,
             None => self.row::<BigInt, i64>(
-                "SELECT COUNT(*) FROM resource WHERE attribute_faults IS NOT NULL",
+                "SELECT COUNT(*) FROM resource WHERE attribute_faults IS NOT NULL \
+                 AND app_state <> 'hidden'",
                 &[],
             )?,
         };
@@ -245,24 +279,19 @@ impl Tx<'_> {
         )
     }
 
-    /// Keys of a group and of the groups below it, however deep.
-    pub fn groups_below(
-        &mut self,
-        directory_key: i64,
-        group_key: i64,
-    ) -> Result<Vec<i64>, StoreError> {
-        self.rows::<BigInt, i64>(
-            "WITH RECURSIVE down (key) AS (SELECT CAST(? AS BIGINT) \
-                 UNION SELECT m.member_key FROM down CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.group_key = down.key \
-                 AND EXISTS (SELECT 1 FROM member n WHERE n.directory_key = m.directory_key \
-                     AND n.group_key = m.member_key)) \
-             SELECT key FROM down ORDER BY key",
-            &[Bind::Int(group_key), Bind::Int(directory_key)],
+    /// Which groups are members of which, as (group, member): what there is of groups in groups, from the
+    /// side of the few. From the other side each membership of a user would be looked at.
+    pub fn group_edges(&mut self, directory_key: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<(BigInt, BigInt), _>(
+            "SELECT m.group_key, m.member_key FROM resource r CROSS JOIN member m \
+             WHERE r.directory_key = ? AND r.resource_type = 'Group' \
+             AND m.directory_key = r.directory_key AND m.member_key = r.key",
+            &[Bind::Int(directory_key)],
         )
     }
 
-    /// Leaves work; what is left already begins anew.
+    /// Leaves work. A group whose members are looked at just now is looked at once more after that: who
+    /// began anew each time might never come to an end.
     pub fn role_work_add(
         &mut self,
         directory_key: i64,
@@ -272,12 +301,14 @@ impl Tx<'_> {
         let text = self.dialect.pick(
             "INSERT INTO role_work (directory_key, kind, target_key, after_key) \
              SELECT ?, ?, j.value, 0 FROM json_each(?) j WHERE true \
-             ON CONFLICT (directory_key, kind, target_key) DO UPDATE SET after_key = 0",
+             ON CONFLICT (directory_key, kind, target_key) DO UPDATE \
+             SET again = (role_work.after_key > 0)",
             "INSERT INTO role_work (directory_key, kind, target_key, after_key) \
              SELECT ?, ?, CAST(j.value AS BIGINT), 0 \
              FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
              ORDER BY CAST(j.value AS BIGINT) \
-             ON CONFLICT (directory_key, kind, target_key) DO UPDATE SET after_key = 0",
+             ON CONFLICT (directory_key, kind, target_key) DO UPDATE \
+             SET again = (role_work.after_key > 0)",
         );
         let binds =
             [Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Owned(key_list(keys))];
@@ -285,7 +316,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The next of what is left of a kind.
+    /// The next of what is left of a kind: the least done first, so that no group waits for another that
+    /// is begun anew all the time.
     pub fn role_work_next(
         &mut self,
         directory_key: i64,
@@ -294,23 +326,51 @@ impl Tx<'_> {
     ) -> Result<Vec<RoleWorkRow>, StoreError> {
         self.rows::<(BigInt, BigInt), _>(
             "SELECT target_key, after_key FROM role_work WHERE directory_key = ? AND kind = ? \
-             ORDER BY target_key LIMIT ?",
+             ORDER BY after_key, target_key LIMIT ?",
             &[Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Int(limit)],
         )
     }
 
-    /// Notes how far a group's members are done.
+    /// Notes that the members of a group are done up to a key, if another process was not faster.
     pub fn role_work_move(
         &mut self,
         directory_key: i64,
-        group_key: i64,
+        from: &RoleWorkRow,
         after_key: i64,
     ) -> Result<(), StoreError> {
         self.execute(
             "UPDATE role_work SET after_key = ? WHERE directory_key = ? AND kind = 'members' \
-             AND target_key = ?",
-            &[Bind::Int(after_key), Bind::Int(directory_key), Bind::Int(group_key)],
+             AND target_key = ? AND after_key = ?",
+            &[
+                Bind::Int(after_key),
+                Bind::Int(directory_key),
+                Bind::Int(from.target_key),
+                Bind::Int(from.after_key),
+            ],
         )?;
+        Ok(())
+    }
+
+    /// All members of a group are done, or are to be looked at once more.
+    pub fn role_work_end(
+        &mut self,
+        directory_key: i64,
+        from: &RoleWorkRow,
+    ) -> Result<(), StoreError> {
+        let binds =
+            [Bind::Int(directory_key), Bind::Int(from.target_key), Bind::Int(from.after_key)];
+        let begins_again = self.execute(
+            "UPDATE role_work SET after_key = 0, again = FALSE WHERE directory_key = ? \
+             AND kind = 'members' AND target_key = ? AND after_key = ? AND again",
+            &binds,
+        )?;
+        if begins_again == 0 {
+            self.execute(
+                "DELETE FROM role_work WHERE directory_key = ? AND kind = 'members' \
+                 AND target_key = ? AND after_key = ? AND NOT again",
+                &binds,
+            )?;
+        }
         Ok(())
     }
 
@@ -333,9 +393,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets what is left of a directory without groups in its role map.
+    /// Whether there are notes of groups.
+    pub fn role_work_of_groups(&mut self, directory_key: i64) -> Result<bool, StoreError> {
+        let found = self.row::<BigInt, i64>(
+            "SELECT CAST(1 AS BIGINT) FROM role_work WHERE directory_key = ? AND kind <> 'user' LIMIT 1",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets the groups of a directory without groups in its role map.
     pub fn role_work_forget(&mut self, directory_key: i64) -> Result<(), StoreError> {
-        self.execute("DELETE FROM role_work WHERE directory_key = ?", &[Bind::Int(directory_key)])?;
+        self.execute(
+            "DELETE FROM role_work WHERE directory_key = ? AND kind <> 'user'",
+            &[Bind::Int(directory_key)],
+        )?;
         Ok(())
     }
 }

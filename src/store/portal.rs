@@ -23,6 +23,7 @@ pub struct NewPortalLink {
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct PortalLinkRow {
     pub id: String,
+    pub organization_key: i64,
     pub organization_id: String,
     pub organization_name: String,
     pub hash: String,
@@ -34,9 +35,9 @@ pub struct PortalLinkRow {
     pub expires: i64,
 }
 
-type Sql = (Text, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>, BigInt);
+type Sql = (Text, BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>, BigInt);
 
-const COLUMNS: &str = "SELECT l.id, o.id, o.name, l.hash, l.session_hash, l.return_url, \
+const COLUMNS: &str = "SELECT l.id, o.key, o.id, o.name, l.hash, l.session_hash, l.return_url, \
      l.success_url, l.expires FROM portal_link l JOIN organization o ON o.key = l.organization_key";
 
 impl Tx<'_> {
@@ -86,6 +87,19 @@ impl Tx<'_> {
             &[Bind::Text(session_hash), Bind::Int(session_ends), Bind::Text(hash), Bind::Int(now)],
         )?;
         Ok(used == 1)
+    }
+
+    /// True while the link has a session that has not ended. Nobody ends it before the unit does.
+    pub fn portal_session_lock(&mut self, id: &str, now: i64) -> Result<bool, StoreError> {
+        let lock = self.dialect.pick("", " FOR KEY SHARE");
+        let found = self.row::<Text, String>(
+            &format!(
+                "SELECT id FROM portal_link \
+                 WHERE id = ? AND session_hash IS NOT NULL AND expires > ?{lock}"
+            ),
+            &[Bind::Text(id), Bind::Int(now)],
+        )?;
+        Ok(found.is_some())
     }
 
     /// Ends the link and its session.

@@ -9,7 +9,7 @@ use super::exec::{Ended, Mode, Unit};
 use super::metrics::StoreMetrics;
 use super::queue::Queue;
 use super::single::Single;
-use super::sql::Tx;
+use super::sql::{Sharing, Tx};
 use crate::clock::Stopwatch;
 
 /// How often a unit is run when the database asks for another try.
@@ -64,14 +64,18 @@ fn run_unit(
     unit: &mut dyn Unit,
     metrics: &StoreMetrics,
 ) -> Result<(), StoreError> {
-    let mut attempt = 1;
+    let (mut attempt, mut sharing) = (1, Sharing::Shared);
     loop {
         let fresh = session.is_none();
-        let Fault { error, committing } = match try_unit(url, session, unit) {
+        let Fault { error, committing } = match try_unit(url, session, unit, sharing) {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };
         *session = None;
+        if matches!(error, StoreError::WantsAlone) && sharing == Sharing::Shared {
+            sharing = Sharing::Alone;
+            continue;
+        }
         // A connection that broke while idle says so at the first statement: once more on a new
         // one. After a commit whose answer was lost nobody knows; the caller is told, not guessed.
         let lost = matches!(error, StoreError::Unavailable(_)) && !fresh && !committing;
@@ -106,7 +110,12 @@ impl From<diesel::result::Error> for Fault {
     }
 }
 
-fn try_unit(url: &str, slot: &mut Option<Session>, unit: &mut dyn Unit) -> Result<(), Fault> {
+fn try_unit(
+    url: &str,
+    slot: &mut Option<Session>,
+    unit: &mut dyn Unit,
+    sharing: Sharing,
+) -> Result<(), Fault> {
     let session = match slot {
         Some(session) => session,
         None => slot.insert(Session::open(url)?),
@@ -121,7 +130,7 @@ fn try_unit(url: &str, slot: &mut Option<Session>, unit: &mut dyn Unit) -> Resul
             Ended::Done | Ended::Refused => Ok(()),
         };
     }
-    run_in_transaction(&mut session.conn, unit)?;
+    run_in_transaction(&mut session.conn, unit, sharing)?;
     session.used = Stopwatch::start();
     Ok(())
 }
@@ -134,13 +143,17 @@ fn try_single(session: &mut Session, unit: &mut dyn Unit) -> Result<Option<Ended
     Ok(unit.run_single(Single::new(&mut session.conn)))
 }
 
-fn run_in_transaction(conn: &mut AnyConn, unit: &mut dyn Unit) -> Result<(), Fault> {
+fn run_in_transaction(
+    conn: &mut AnyConn,
+    unit: &mut dyn Unit,
+    sharing: Sharing,
+) -> Result<(), Fault> {
     match unit.mode() {
         Mode::Get => {}
         Mode::Read => dialect::begin_snapshot(conn)?,
         Mode::Write => dialect::begin_write(conn)?,
     }
-    match (unit.run(&mut Tx::new(conn)), unit.mode()) {
+    match (unit.run(&mut Tx::sharing(conn, sharing)), unit.mode()) {
         (Ended::Broken(error), _) => Err(error.into()),
         (_, Mode::Get) => Ok(()),
         (Ended::Done, _) => {

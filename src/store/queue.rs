@@ -1,16 +1,29 @@
 //! The queue of a lane. Directories take turns: a unit waits for one unit of every other directory,
 //! never for all that another one has asked. What belongs to no directory is one more that takes turns.
 //!
+//! Units that wait for each other in the database stand in a line, and few of one line are run at once:
+//! each of the others would hold a thread for nothing, also from other directories.
+//!
 //! A directory that floods is refused alone. How much of the queue it may fill shrinks with the number
 //! of directories that wait, so there is always room for the next one.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::exec::Unit;
 
-/// The key of the directory that a unit is run for.
-pub(super) type Tenant = Option<i64>;
+/// Whom a unit is run for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Tenant {
+    /// The key of the directory; `None` is one more that takes turns.
+    pub(super) directory: Option<i64>,
+    /// The line of the unit, if it stands in one.
+    pub(super) line: Option<i64>,
+}
+
+/// Units of one line that are run at once: one works, and the next is there when that one ends.
+const IN_LINE: usize = 2;
 
 /// Units that a directory may have waiting however many others wait.
 const FLOOR: usize = 8;
@@ -32,7 +45,9 @@ struct State {
     waiting: HashMap<Tenant, VecDeque<Box<dyn Unit>>>,
     /// Everybody who waits, the next one first.
     turns: VecDeque<Tenant>,
+    /// By directory, and by line.
     running: HashMap<i64, usize>,
+    in_line: HashMap<i64, usize>,
     len: usize,
     closed: bool,
 }
@@ -70,8 +85,7 @@ impl Queue {
     pub(super) fn serve(&self, work: impl FnOnce(Box<dyn Unit>)) -> bool {
         let Some((tenant, unit)) = self.next() else { return false };
         work(unit);
-        if let Some(key) = tenant {
-            self.state().leave(key);
+        if self.state().leave(tenant) {
             // Another thread may have passed over this directory.
             self.ready.notify_one();
         }
@@ -81,15 +95,13 @@ impl Queue {
     /// Waits for the next unit; `None` when the queue is closed and empty. For a lane of one thread.
     pub(super) fn take(&self) -> Option<Box<dyn Unit>> {
         let (tenant, unit) = self.next()?;
-        if let Some(key) = tenant {
-            self.state().leave(key);
-        }
+        self.state().leave(tenant);
         Some(unit)
     }
 
     /// The next unit, if one waits. For a lane of one thread.
     pub(super) fn try_take(&self) -> Option<Box<dyn Unit>> {
-        self.state().take(usize::MAX).map(|(_, unit)| unit)
+        self.state().take(usize::MAX, usize::MAX).map(|(_, unit)| unit)
     }
 
     /// Refuses new units; those that wait are still run.
@@ -105,10 +117,8 @@ impl Queue {
     fn next(&self) -> Option<(Tenant, Box<dyn Unit>)> {
         let mut state = self.state();
         loop {
-            if let Some((tenant, unit)) = state.take(self.threads) {
-                if let Some(key) = tenant {
-                    *state.running.entry(key).or_default() += 1;
-                }
+            if let Some((tenant, unit)) = state.take(self.threads, IN_LINE) {
+                state.enter(tenant);
                 return Some((tenant, unit));
             }
             if state.closed && state.len == 0 {
@@ -130,18 +140,24 @@ pub(super) struct Full;
 impl State {
     fn has_place(&self, tenant: Tenant, places: usize) -> bool {
         let mine = self.waiting.get(&tenant).map_or(0, VecDeque::len);
-        if tenant.is_none() {
+        if tenant.directory.is_none() {
             return mine < places;
         }
-        let others = self.turns.iter().filter(|t| t.is_some() && **t != tenant).count();
+        let is_other = |t: &&Tenant| t.directory.is_some() && t.directory != tenant.directory;
+        let others = self.turns.iter().filter(is_other).count();
         let share = (places / (others + 2)).max(FLOOR.min(places));
         mine < share && self.len < places.saturating_mul(OVERFLOW)
     }
 
-    /// The next unit of the first directory in turn that has fewer than `most` threads.
-    fn take(&mut self, most: usize) -> Option<(Tenant, Box<dyn Unit>)> {
+    /// The next unit of the first directory in turn that has fewer than `most` threads, and whose line has
+    /// fewer than `most_in_line`.
+    fn take(&mut self, most: usize, most_in_line: usize) -> Option<(Tenant, Box<dyn Unit>)> {
+        let has_room = |running: &HashMap<i64, usize>, key: Option<i64>, most: usize| {
+            key.is_none_or(|key| running.get(&key).is_none_or(|running| *running < most))
+        };
         let may_run = |tenant: &Tenant| {
-            tenant.is_none_or(|key| self.running.get(&key).is_none_or(|running| *running < most))
+            has_room(&self.running, tenant.directory, most)
+                && has_room(&self.in_line, tenant.line, most_in_line)
         };
         let index = self.turns.iter().position(may_run)?;
         let tenant = self.turns.remove(index)?;
@@ -156,13 +172,28 @@ impl State {
         Some((tenant, unit))
     }
 
-    fn leave(&mut self, key: i64) {
-        if let Some(running) = self.running.get_mut(&key) {
-            *running -= 1;
-            if *running == 0 {
-                self.running.remove(&key);
+    fn enter(&mut self, tenant: Tenant) {
+        for (running, key) in self.counts(tenant) {
+            *running.entry(key).or_default() += 1;
+        }
+    }
+
+    /// Whether somebody may have waited for this.
+    fn leave(&mut self, tenant: Tenant) -> bool {
+        for (running, key) in self.counts(tenant) {
+            if let Entry::Occupied(mut entry) = running.entry(key) {
+                *entry.get_mut() -= 1;
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
             }
         }
+        tenant != Tenant::default()
+    }
+
+    fn counts(&mut self, tenant: Tenant) -> impl Iterator<Item = (&mut HashMap<i64, usize>, i64)> {
+        let all = [(&mut self.running, tenant.directory), (&mut self.in_line, tenant.line)];
+        all.into_iter().filter_map(|(running, key)| Some((running, key?)))
     }
 }
 
@@ -208,7 +239,8 @@ mod tests {
     }
 
     fn push(queue: &Queue, key: i64, name: &'static str) -> Result<(), Full> {
-        queue.push(Some(key), Box::new(Named(name)))
+        let tenant = Tenant { directory: Some(key), line: None };
+        queue.push(tenant, Box::new(Named(name)))
     }
 
     fn served(queue: &Queue) -> &'static str {
@@ -226,7 +258,7 @@ mod tests {
         push(&queue, 2, "b1").expect("a place");
         push(&queue, 3, "c1").expect("a place");
         push(&queue, 2, "b2").expect("a place");
-        queue.push(None, Box::new(Named("own"))).expect("a place");
+        queue.push(Tenant::default(), Box::new(Named("own"))).expect("a place");
         let order: Vec<_> = (0..8).map(|_| served(&queue)).collect();
         assert_eq!(order, ["a1", "b1", "c1", "own", "a2", "b2", "a3", "a4"]);
         assert_eq!(queue.len(), 0);
@@ -254,7 +286,8 @@ mod tests {
         assert_eq!([fill(1), fill(2), fill(3)], [50, 33, 25]);
         assert_eq!([fill(1), fill(2)], [0, 0]);
         assert_eq!((4..14).map(fill).min(), Some(8));
-        let own = (0..1_000).take_while(|_| queue.push(None, Box::new(Named("own"))).is_ok());
+        let own = || queue.push(Tenant::default(), Box::new(Named("own")));
+        let own = (0..1_000).take_while(|_| own().is_ok());
         assert_eq!(own.count(), 100, "what belongs to no directory has places of its own");
         let all: usize = (14..1_000).map(fill).sum();
         assert!(all > 0 && queue.len() <= 400, "{}", queue.len());
@@ -278,6 +311,32 @@ mod tests {
             seen.push(served(&queue));
         });
         assert_eq!(seen, ["a1", "a2", "b1", "a3"]);
+    }
+
+    #[test]
+    fn one_line_never_has_more_than_two_threads() {
+        let queue = Queue::new(100, 16);
+        let write = |key: i64, name: &'static str| {
+            let tenant = Tenant { directory: Some(key), line: Some(7) };
+            queue.push(tenant, Box::new(Named(name))).expect("a place");
+        };
+        for (key, name) in [(1, "a1"), (2, "b1"), (1, "a2"), (2, "b2")] {
+            write(key, name);
+        }
+        let mut seen = Vec::new();
+        queue.serve(|first| {
+            queue.serve(|second| {
+                seen.extend([first.name(), second.name()]);
+                // What stands in no line passes those that wait, also what is of the same directory.
+                push(&queue, 1, "read").expect("a place");
+                push(&queue, 3, "c1").expect("a place");
+                seen.extend([served(&queue), served(&queue)]);
+            });
+            seen.push(served(&queue));
+        });
+        seen.push(served(&queue));
+        assert_eq!(seen, ["a1", "b1", "read", "c1", "a2", "b2"]);
+        assert_eq!(queue.state().in_line.len(), 0);
     }
 
     #[test]

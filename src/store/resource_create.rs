@@ -35,7 +35,7 @@ pub struct NewResource<'n> {
 /// row that was inserted: its key is drawn while the unit holds the resource.
 const CREATE: &str = "WITH d AS ( \
          SELECT key FROM directory WHERE key = ? AND state <> 'deleting' AND NOT converting \
-         AND schema_version = ? AND settings = ? AND policy_cursor IS NULL \
+         AND schema_version = ? AND settings = ? AND policy_cursor IS NULL AND brake IS NULL \
          AND pg_advisory_xact_lock_shared(hashtext('directory'), \
          CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE), \
      r AS (INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \

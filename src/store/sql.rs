@@ -133,12 +133,30 @@ pub struct Tx<'c> {
     span: Option<Span>,
     /// What the database plans for each query, while somebody asks.
     plans: Option<Vec<String>>,
+    /// The directory that the unit writes into, if its events wait.
+    held: Option<i64>,
+    /// Whether the unit shares its directory with others.
+    pub(super) sharing: Sharing,
+}
+
+/// Whether a unit runs beside others in its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// With all that do not need the directory for themselves.
+    Shared,
+    /// It has asked for the directory for itself, and takes it so.
+    Alone,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
         let dialect = Dialect::of(conn);
-        Self { conn, dialect, span: None, plans: None }
+        Self { conn, dialect, span: None, plans: None, held: None, sharing: Sharing::Shared }
+    }
+
+    /// For a unit that takes its directory for itself.
+    pub(super) fn sharing(conn: &'c mut AnyConn, sharing: Sharing) -> Self {
+        Self { sharing, ..Self::new(conn) }
     }
 
     /// Refuses queries when `longest` is over.
@@ -150,6 +168,16 @@ impl<'c> Tx<'c> {
     pub(super) fn briefly(conn: &'c mut AnyConn, longest: Duration, free: u32) -> Self {
         let span = Span { since: Stopwatch::start(), longest, free };
         Self { span: Some(span), ..Self::new(conn) }
+    }
+
+    /// Whether events of the directory wait; known once the unit has taken the directory.
+    pub fn holds(&self, directory_key: i64) -> bool {
+        self.held == Some(directory_key)
+    }
+
+    /// Says whether events of the directory wait from here on.
+    pub(super) fn hold(&mut self, directory_key: i64, holds: bool) {
+        self.held = holds.then_some(directory_key);
     }
 
     fn check_time(&mut self) -> Result<(), StoreError> {
@@ -203,6 +231,7 @@ impl<'c> Tx<'c> {
         part: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
         dialect::begin_savepoint(self.conn)?;
+        let held = self.held;
         let error = match part(self) {
             Ok(value) => {
                 dialect::release(self.conn)?;
@@ -216,6 +245,7 @@ impl<'c> Tx<'c> {
             Err(own) => own,
         };
         dialect::undo(self.conn)?;
+        self.held = held;
         Ok(Err(own))
     }
 

@@ -19,19 +19,32 @@ pub struct TokenRow {
     pub expires: Option<i64>,
     pub created: i64,
     pub last_used: Option<i64>,
+    /// The API key or the setup link that it was made with; `None` for the first one of the server, and
+    /// those from before this was noted.
+    pub made_by: Option<String>,
 }
 
-type Sql =
-    (Text, BigInt, Text, Text, Text, Nullable<Text>, Nullable<BigInt>, BigInt, Nullable<BigInt>);
+type Sql = (
+    Text,
+    BigInt,
+    Text,
+    Text,
+    Text,
+    Nullable<Text>,
+    Nullable<BigInt>,
+    BigInt,
+    Nullable<BigInt>,
+    Nullable<Text>,
+);
 
 const COLUMNS: &str = "SELECT id, directory_key, suffix, hash, scope, user_id, expires, created, \
-     last_used FROM directory_token";
+     last_used, made_by FROM directory_token";
 
 impl Tx<'_> {
     pub fn token_insert(&mut self, token: &TokenRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO directory_token (id, directory_key, suffix, hash, scope, user_id, \
-             expires, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             expires, created, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             &[
                 Bind::Text(&token.id),
                 Bind::Int(token.directory_key),
@@ -41,6 +54,7 @@ impl Tx<'_> {
                 Bind::OptText(token.user_id.as_deref()),
                 Bind::OptInt(token.expires),
                 Bind::Int(token.created),
+                Bind::OptText(token.made_by.as_deref()),
             ],
         )?;
         Ok(())

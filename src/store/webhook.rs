@@ -33,10 +33,15 @@ pub struct EndpointRow {
     pub position: i64,
     /// Positions that were removed from the log before they were delivered.
     pub missed: i64,
+    /// Attempts that failed of the event at `head_position`, and the time of the first.
     pub attempts: i64,
     pub head_since: Option<i64>,
+    pub head_position: Option<i64>,
+    /// Since when no event of the log was accepted.
     pub failing_since: Option<i64>,
     pub last_success: Option<i64>,
+    /// When the test event was accepted last.
+    pub probed: Option<i64>,
     pub next_at: i64,
     pub created: i64,
     pub modified: i64,
@@ -60,6 +65,8 @@ type Sql = (
     Nullable<BigInt>,
     Nullable<BigInt>,
     Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
     BigInt,
     BigInt,
     BigInt,
@@ -67,7 +74,8 @@ type Sql = (
 
 const COLUMNS: &str = "SELECT id, scope, url, events, secret, previous_secret, previous_until, \
      state, state_since, state_reason, version, position, missed, attempts, head_since, \
-     failing_since, last_success, next_at, created, modified FROM webhook_endpoint";
+     head_position, failing_since, last_success, probed, next_at, created, modified \
+     FROM webhook_endpoint";
 
 /// A stretch of the log that is sent once more.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -82,17 +90,32 @@ pub struct ReplayRow {
     pub range_end: Option<i64>,
     /// Only what is parked.
     pub only_parked: bool,
-    /// Attempts of the next event that failed.
+    /// Attempts that failed since something of it was accepted, and the time of the first.
     pub attempts: i64,
+    pub since: Option<i64>,
     pub next_at: i64,
+    /// When it was given up because nothing is accepted.
+    pub failed: Option<i64>,
     pub created: i64,
 }
 
-type ReplaySql =
-    (Text, Text, BigInt, BigInt, Nullable<BigInt>, Nullable<BigInt>, Bool, BigInt, BigInt, BigInt);
+type ReplaySql = (
+    Text,
+    Text,
+    BigInt,
+    BigInt,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Bool,
+    BigInt,
+    Nullable<BigInt>,
+    BigInt,
+    Nullable<BigInt>,
+    BigInt,
+);
 
 const REPLAYS: &str = "SELECT endpoint_id, id, position, until, range_start, range_end, \
-     only_parked, attempts, next_at, created FROM webhook_replay";
+     only_parked, attempts, since, next_at, failed, created FROM webhook_replay";
 
 /// An event that an endpoint refused until it was passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -113,7 +136,10 @@ pub struct ParkedRow {
 pub struct EndpointPlace {
     pub id: String,
     pub state: String,
+    pub reason: Option<String>,
     pub position: i64,
+    /// Since when its next event is refused.
+    pub refused_since: Option<i64>,
 }
 
 impl Tx<'_> {
@@ -156,13 +182,52 @@ impl Tx<'_> {
         self.rows::<Sql, _>(&text, &[Bind::Text(beyond), Bind::Int(range.limit)])
     }
 
-    /// How many endpoints there are for exactly these organizations.
-    pub fn webhook_count(&mut self, scope: &str) -> Result<i64, StoreError> {
-        let count = self.row::<BigInt, i64>(
-            "SELECT COUNT(*) FROM webhook_endpoint WHERE scope = ?",
-            &[Bind::Text(scope)],
-        )?;
-        Ok(count.unwrap_or(0))
+    /// How many endpoints there are whose scope names the organization; without one, how many get the
+    /// events of all organizations.
+    pub fn webhook_count(&mut self, organization: Option<&str>) -> Result<i64, StoreError> {
+        let named = match organization {
+            None => "scope = ?",
+            Some(_) => self.dialect.pick(
+                "instr(',' || scope || ',', ',' || ? || ',') > 0",
+                "strpos(',' || scope || ',', ',' || ? || ',') > 0",
+            ),
+        };
+        let text = format!("SELECT COUNT(*) FROM webhook_endpoint WHERE {named}");
+        let binds = [Bind::Text(organization.unwrap_or_default())];
+        Ok(self.row::<BigInt, i64>(&text, &binds)?.unwrap_or(0))
+    }
+
+    /// The endpoints whose scope names the organization; other units cannot change them.
+    pub fn webhook_of(&mut self, organization: &str) -> Result<Vec<EndpointRow>, StoreError> {
+        let named = self.dialect.pick(
+            "instr(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id",
+            "strpos(',' || scope || ',', ',' || ? || ',') > 0 ORDER BY id FOR NO KEY UPDATE",
+        );
+        let text = format!("{COLUMNS} WHERE {named}");
+        self.rows::<Sql, _>(&text, &[Bind::Text(organization)])
+    }
+
+    /// Another endpoint with that address for exactly these organizations.
+    pub fn webhook_twin(&mut self, scope: &str, url: &str) -> Result<Option<String>, StoreError> {
+        self.row::<Text, String>(
+            "SELECT id FROM webhook_endpoint WHERE scope = ? AND url = ?",
+            &[Bind::Text(scope), Bind::Text(url)],
+        )
+    }
+
+    /// The names of what has happened behind the position in directories that an organization had.
+    pub fn log_names_behind(
+        &mut self,
+        organization: &str,
+        position: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.rows::<Text, String>(
+            "SELECT DISTINCT e.event FROM directory_past g \
+             JOIN event e ON e.directory_key = g.directory_key \
+             WHERE g.organization_id = ? AND NOT EXISTS (SELECT 1 FROM event_position p \
+             WHERE p.directory_key = e.directory_key AND p.event_key = e.key AND p.position <= ?)",
+            &[Bind::Text(organization), Bind::Int(position)],
+        )
     }
 
     /// What an operator has changed: address, selection, secrets, state, and another chance. Who delivers
@@ -172,7 +237,7 @@ impl Tx<'_> {
             "UPDATE webhook_endpoint SET scope = ?, url = ?, events = ?, secret = ?, \
              previous_secret = ?, previous_until = ?, state = ?, state_since = ?, \
              state_reason = ?, version = version + 1, attempts = ?, head_since = ?, \
-             failing_since = ?, next_at = ?, modified = ? WHERE id = ?",
+             failing_since = ?, probed = ?, next_at = ?, modified = ? WHERE id = ?",
             &[
                 Bind::Text(&row.scope),
                 Bind::Text(&row.url),
@@ -186,6 +251,7 @@ impl Tx<'_> {
                 Bind::Int(row.attempts),
                 Bind::OptInt(row.head_since),
                 Bind::OptInt(row.failing_since),
+                Bind::OptInt(row.probed),
                 Bind::Int(row.next_at),
                 Bind::Int(row.modified),
                 Bind::Text(&row.id),
@@ -225,16 +291,20 @@ impl Tx<'_> {
 
     /// Where every endpoint stands.
     pub fn webhook_places(&mut self) -> Result<Vec<EndpointPlace>, StoreError> {
-        self.rows::<(Text, Text, BigInt), _>(
-            "SELECT id, state, position FROM webhook_endpoint ORDER BY id",
+        self.rows::<(Text, Text, Nullable<Text>, BigInt, Nullable<BigInt>), _>(
+            "SELECT id, state, state_reason, position, \
+             CASE WHEN head_position > position THEN head_since END \
+             FROM webhook_endpoint ORDER BY id",
             &[],
         )
     }
 
-    /// Brings endpoints back that stand beyond the end of the log, as after a restore.
+    /// Brings endpoints back that stand beyond the end of the log, as after a restore. Whoever delivers
+    /// has lost the lease.
     pub fn webhook_rewind(&mut self, end: i64) -> Result<usize, StoreError> {
         self.execute(
-            "UPDATE webhook_endpoint SET position = ?, version = version + 1 WHERE position > ?",
+            "UPDATE webhook_endpoint SET position = ?, version = version + 1, runner = '', \
+             lease = 0 WHERE position > ?",
             &[Bind::Int(end), Bind::Int(end)],
         )
     }
@@ -275,15 +345,10 @@ impl Tx<'_> {
                 Bind::Int(row.created),
             ],
         )?;
-        // What an operator asks for does not wait for the next try.
-        self.execute(
-            "UPDATE webhook_endpoint SET next_at = 0, version = version + 1 WHERE id = ?",
-            &[Bind::Text(&row.endpoint_id)],
-        )?;
         Ok(())
     }
 
-    /// The replays of an endpoint that are not done, oldest first.
+    /// The replays of an endpoint that are not done, oldest first, and those that were given up.
     pub fn webhook_replays(&mut self, endpoint_id: &str) -> Result<Vec<ReplayRow>, StoreError> {
         self.rows::<ReplaySql, _>(
             &format!("{REPLAYS} WHERE endpoint_id = ? ORDER BY id"),
@@ -298,7 +363,10 @@ impl Tx<'_> {
         now: i64,
     ) -> Result<Option<ReplayRow>, StoreError> {
         self.row::<ReplaySql, _>(
-            &format!("{REPLAYS} WHERE endpoint_id = ? AND next_at <= ? ORDER BY id LIMIT 1"),
+            &format!(
+                "{REPLAYS} WHERE endpoint_id = ? AND next_at <= ? AND failed IS NULL \
+                 ORDER BY id LIMIT 1"
+            ),
             &[Bind::Text(endpoint_id), Bind::Int(now)],
         )
     }
@@ -343,9 +411,11 @@ impl Tx<'_> {
         )
     }
 
-    /// Removes attempts made before `until`, and parked events that are no longer in the log.
+    /// Removes attempts made and replays given up before `until`, and parked events that are no longer in
+    /// the log.
     pub fn webhook_prune(&mut self, until: i64, pruned: i64) -> Result<usize, StoreError> {
         let old = self.execute("DELETE FROM webhook_attempt WHERE at < ?", &[Bind::Int(until)])?;
+        self.execute("DELETE FROM webhook_replay WHERE failed < ?", &[Bind::Int(until)])?;
         let gone =
             self.execute("DELETE FROM webhook_parked WHERE position <= ?", &[Bind::Int(pruned)])?;
         Ok(old + gone)
@@ -361,9 +431,10 @@ impl Tx<'_> {
         let found = self.row::<BigInt, i64>(
             "SELECT CAST(1 AS BIGINT) WHERE \
              EXISTS (SELECT 1 FROM webhook_attempt WHERE at < ?) \
+             OR EXISTS (SELECT 1 FROM webhook_replay WHERE failed < ?) \
              OR EXISTS (SELECT 1 FROM webhook_parked WHERE position <= ?) \
              OR EXISTS (SELECT 1 FROM webhook_endpoint WHERE previous_until <= ?)",
-            &[Bind::Int(until), Bind::Int(pruned), Bind::Int(now)],
+            &[Bind::Int(until), Bind::Int(until), Bind::Int(pruned), Bind::Int(now)],
         )?;
         Ok(found.is_some())
     }

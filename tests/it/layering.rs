@@ -144,3 +144,41 @@ fn files_are_short_enough_to_read() {
         assert!(lines <= MAX_LINES || allowed, "{file} has {lines} lines; split it");
     }
 }
+
+/// The text of the string that begins behind `at`.
+fn literal(text: &str) -> Option<&str> {
+    text.split_once('"')?.1.split('"').next()
+}
+
+#[test]
+fn image_is_built_with_every_file_that_the_program_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ignore = fs::read_to_string(root.join("docker/Dockerfile.dockerignore")).expect("readable");
+    let admitted: Vec<&str> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let mut held = Vec::new();
+    for (path, text) in sources() {
+        let folder = Path::new("src").join(path.parent().expect("a folder"));
+        for mark in ["include_str!(", "include_bytes!("] {
+            let names = text.split(mark).skip(1).filter_map(literal);
+            held.extend(names.map(|name| folder.join(name)));
+        }
+        let migrations = text.split("embed_migrations!(").skip(1).filter_map(literal);
+        held.extend(migrations.map(PathBuf::from));
+        let templates = text.split("#[template(path = ").skip(1).filter_map(literal);
+        held.extend(templates.map(|name| Path::new("templates").join(name)));
+    }
+    assert!(held.len() > 10, "{held:?}");
+    for path in held {
+        let mut plain = PathBuf::new();
+        for part in path.components() {
+            if part == std::path::Component::ParentDir {
+                plain.pop();
+            } else {
+                plain.push(part);
+            }
+        }
+        assert!(root.join(&plain).exists(), "{} is there", plain.display());
+        let is_admitted = admitted.iter().any(|name| plain.starts_with(name));
+        assert!(is_admitted, "{} is left out of the image's build", plain.display());
+    }
+}

@@ -42,14 +42,7 @@ pub(super) async fn primary_put(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     let change = json(&request, payload).await?;
-    let answer = state.service.primary_put(&access, &id, change).await.map_err(failed)?;
-    let service = Arc::clone(&state.service);
-    actix_web::rt::spawn(async move {
-        if let Err(error) = service.settle_identities().await {
-            tracing::warn!(%error, "identities are not settled yet; the next look goes on");
-        }
-    });
-    Ok(ok(answer))
+    state.service.primary_put(&access, &id, change).await.map(ok).map_err(failed)
 }
 
 pub(super) async fn list(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
@@ -72,6 +65,17 @@ pub(super) async fn get(
 ) -> Answer {
     let access = reader(&request, &state).await?;
     state.service.identity_get(&access, &path.0, &path.1).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn unlink(
+    request: HttpRequest,
+    path: Path<(String, String, String)>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    let (id, identity, user) = path.into_inner();
+    let alone = state.service.account_unlink(&access, &id, &identity, &user).await;
+    alone.map(ok).map_err(failed)
 }
 
 pub(super) async fn alias_list(

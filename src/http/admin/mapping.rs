@@ -23,9 +23,7 @@ pub(super) async fn attributes_put(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     let change = json(&request, payload).await?;
-    let put = state.service.attribute_map_put(&access, &id, change).await.map_err(failed)?;
-    apply(&state);
-    Ok(ok(put))
+    state.service.attribute_map_put(&access, &id, change).await.map(ok).map_err(failed)
 }
 
 pub(super) async fn attributes_preview(
@@ -66,9 +64,7 @@ pub(super) async fn roles_put(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     let change = json(&request, payload).await?;
-    let put = state.service.role_map_put(&access, &id, change).await.map_err(failed)?;
-    apply(&state);
-    Ok(ok(put))
+    state.service.role_map_put(&access, &id, change).await.map(ok).map_err(failed)
 }
 
 pub(super) async fn roles_preview(
@@ -80,14 +76,4 @@ pub(super) async fn roles_preview(
     let access = manager(&request, &state).await?;
     let wanted = json(&request, payload).await?;
     state.service.role_map_preview(&access, &id, wanted).await.map(ok).map_err(failed)
-}
-
-/// Begins to bring users to a changed map; nobody waits for it.
-fn apply(state: &Data<State>) {
-    let service = std::sync::Arc::clone(&state.service);
-    actix_web::rt::spawn(async move {
-        if let Err(error) = service.apply_mappings().await {
-            tracing::warn!(%error, "changed maps are not applied yet; the next look goes on");
-        }
-    });
 }

@@ -1,9 +1,11 @@
 //! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, webhook
 //! endpoints, API keys, directories that are read.
 
+mod alarms;
 mod events;
 mod handlers;
 mod identities;
+mod keys;
 mod mapping;
 mod requests;
 mod sources;
@@ -47,6 +49,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             )
             .service(methods("/organizations/{id}/identities", "GET").get(i::list))
             .service(methods("/organizations/{id}/identities/{identity}", "GET").get(i::get))
+            .service(
+                methods("/organizations/{id}/identities/{identity}/accounts/{user}/unlink", "POST")
+                    .post(i::unlink),
+            )
             .service(
                 methods("/organizations/{id}/identities/{identity}/aliases", "GET, POST")
                     .get(i::alias_list)
@@ -105,6 +111,14 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                     .put(h::profile_put)
                     .patch(h::profile_patch),
             )
+            .service(
+                methods("/directories/{id}/brake", "GET, PUT")
+                    .get(alarms::brake_get)
+                    .put(alarms::brake_put),
+            )
+            .service(methods("/directories/{id}/brake/release", "POST").post(alarms::brake_release))
+            .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
+            .service(methods("/alarms", "GET").get(alarms::list))
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
             .service(
                 methods("/directories/{id}/attribute_map", "GET, PUT")
@@ -195,6 +209,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 methods("/webhook_endpoints/{id}/replays/{replay}", "DELETE")
                     .delete(w::replay_cancel),
             )
+            .service(methods("/signing_keys", "GET").get(keys::list))
+            .service(methods("/signing_keys/rotate", "POST").post(keys::rotate))
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),
     );

@@ -7,8 +7,11 @@ use serde_json::json;
 use super::parameters;
 use crate::http::State;
 use crate::http::api::webhooks::keeper;
-use crate::http::json::{Answer, created, failed, json, json_or_default, ok, query};
-use crate::http::once::once;
+use crate::http::error::HttpError;
+use crate::http::json::{Answer, created, failed, json, ok, query};
+use crate::http::once::{once, once_or_default};
+use crate::service::error::AdminError;
+use crate::service::events::LogQuery;
 use crate::service::webhook::DeliveryQuery;
 
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
@@ -54,8 +57,11 @@ pub(super) async fn rotate(
     state: Data<State>,
 ) -> Answer {
     let access = keeper(&request, &state).await?;
-    let rotation = json_or_default(&request, payload).await?;
-    state.service.webhook_rotate(&access, &id, rotation).await.map(created).map_err(failed)
+    let id = id.into_inner();
+    once_or_default(&request, payload, &state, access, async move |service, access, rotation| {
+        service.webhook_rotate(&access, &id, rotation).await.map(created).map_err(failed)
+    })
+    .await
 }
 
 pub(super) async fn test(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
@@ -81,8 +87,20 @@ pub(super) async fn deliveries(
 
 pub(super) async fn parked(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
     let access = keeper(&request, &state).await?;
-    let parked = state.service.webhook_parked(&access, &id).await.map_err(failed)?;
-    Ok(ok(json!({"data": parked})))
+    let query = query(&request)?;
+    let limit = LogQuery::limit_of(query.get("limit")).map_err(HttpError::api)?;
+    let after = position(query.get("after")).map_err(HttpError::api)?;
+    state.service.webhook_parked(&access, &id, after, limit).await.map(ok).map_err(failed)
+}
+
+/// The position in `after`; without one, all are behind it.
+fn position(text: Option<&str>) -> Result<i64, AdminError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(0) };
+    let number = text.parse().ok().filter(|position| *position >= 0);
+    number.ok_or_else(|| {
+        let text: String = text.chars().take(80).collect();
+        AdminError::invalid("after", format!("it is \"{text}\"; allowed is a position."))
+    })
 }
 
 pub(super) async fn replay(

@@ -117,9 +117,10 @@ async fn serve(
     allow(&access, reads)?;
     let base = format!("{base}/{}", access.directory.external_key);
     let query = Query::parse(request.query_string()).map_err(HttpError::scim)?;
-    let directory_key = access.directory.key;
+    let (directory_key, identities) = (access.directory.key, access.directory.identities);
     let call = Call { request, query, access, base, target: route.target };
-    service::on_behalf_of(directory_key, answer(&call, route.version, state, payload)).await
+    let answer = answer(&call, route.version, state, payload);
+    service::in_turn(directory_key, identities, answer).await
 }
 
 /// Does what a caller asks who was let in.

@@ -9,10 +9,12 @@ use super::page::{self, Frame};
 use crate::auth::secret;
 use crate::http::error::{HttpError, Problem, Surface};
 use crate::http::observe::RouteName;
-use crate::http::{State, caller, limit};
+use crate::http::{State, limit};
+use crate::scim::key::instant_text;
+use crate::service::administer::no_session;
 use crate::service::error::AdminError;
-use crate::service::portal::Visit;
 use crate::service::portal::guide::Guide;
+use crate::service::portal::{SecretOf, Visit};
 
 type Answer = Result<HttpResponse, HttpError>;
 
@@ -28,8 +30,11 @@ pub(super) async fn landing(
 ) -> Answer {
     request.extensions_mut().insert(RouteName("setup"));
     let site = Site::of(&request, &state);
-    let address = caller::address(&request, &state);
-    let found = state.service.portal_landing(&link, address).await.map_err(failed)?;
+    let Some(issued) = state.service.portal_issued(SecretOf::Link, &link) else {
+        return Ok(page::closed(&site.base));
+    };
+    limit::visitor(&request, &state, &issued)?;
+    let found = state.service.portal_landing(&issued).await.map_err(failed)?;
     let Some(landing) = found else { return Ok(page::closed(&site.base)) };
     let kept = site.cookie(&request, Cookie::Start).filter(|text| secret::is_random_text(text));
     let browser = kept.unwrap_or_else(secret::random_text);
@@ -46,13 +51,15 @@ pub(super) async fn exchange(request: HttpRequest, payload: Payload, state: Data
     let form = Form::read(&request, payload).await?;
     let browser = site.cookie(&request, Cookie::Start).unwrap_or_default();
     form.check(&request, &state.service.portal_start_secret(&browser))?;
-    let address = caller::address(&request, &state);
-    let link = form.get("link");
-    let session = state.service.portal_exchange(link, &browser, address).await.map_err(failed)?;
+    let link = state.service.portal_issued(SecretOf::Link, form.get("link"));
+    if let Some(link) = &link {
+        limit::visitor(&request, &state, link)?;
+    }
+    let session = state.service.portal_exchange(link.as_ref(), &browser).await.map_err(failed)?;
     let Some(session) = session else { return Ok(page::closed(&site.base)) };
     let mut answer = lead_to(&format!("{}/setup", site.base));
     let seconds = state.service.portal_session_seconds();
-    put_cookie(&mut answer, &site.set(Cookie::Session, &session, Some(seconds)));
+    put_cookie(&mut answer, &site.set(Cookie::Session, session.text(), Some(seconds)));
     put_cookie(&mut answer, &site.set(Cookie::Start, "", Some(0)));
     Ok(answer)
 }
@@ -78,8 +85,7 @@ pub(super) async fn directory(
     state: Data<State>,
 ) -> Answer {
     let (visit, frame) = enter(&request, &state).await?;
-    let directory = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
-    let tokens = state.service.portal_tokens(&visit, &id).await.map_err(failed)?;
+    let (directory, tokens) = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
     Ok(page::directory(&frame, &directory, &tokens, Guide::of_kind(&directory.kind)))
 }
 
@@ -91,17 +97,16 @@ pub(super) async fn token(
     state: Data<State>,
 ) -> Answer {
     let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let directory = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
     let newest = form.get("newest");
-    let token = state.service.portal_token(&visit, &id, newest).await.map_err(failed)?;
+    let made = state.service.portal_token(&visit, &id, newest).await.map_err(failed)?;
+    let (directory, token) = made;
     Ok(page::token(&frame, &directory, &token))
 }
 
 /// What has arrived; the page reads itself again.
 pub(super) async fn status(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
     let (visit, frame) = enter(&request, &state).await?;
-    let directory = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
-    let arrived = state.service.portal_status(&visit, &id).await.map_err(failed)?;
+    let (directory, arrived) = state.service.portal_status(&visit, &id).await.map_err(failed)?;
     Ok(page::status(&frame, &directory, &arrived))
 }
 
@@ -120,14 +125,12 @@ pub(super) async fn finish(request: HttpRequest, payload: Payload, state: Data<S
 async fn enter(request: &HttpRequest, state: &State) -> Result<(Visit, Frame), HttpError> {
     request.extensions_mut().insert(RouteName("setup"));
     let site = Site::of(request, state);
-    let session = site.cookie(request, Cookie::Session).unwrap_or_default();
+    let cookie = site.cookie(request, Cookie::Session).unwrap_or_default();
+    let session = state.service.portal_issued(SecretOf::Session, &cookie);
+    let session = session.ok_or_else(|| failed(no_session()))?;
+    limit::visitor(request, state, &session)?;
     let visit = state.service.portal_visit(&session).await.map_err(failed)?;
-    let Some(visit) = visit else {
-        let message = "This browser has no set-up session, or it has ended: a session lasts an hour. Ask \
-                       whoever sent you the link for a new one.";
-        return Err(failed(AdminError::new(403, "no_session", message)));
-    };
-    limit::visitor(request, state, &visit.access)?;
+    let visit = visit.ok_or_else(|| failed(no_session()))?;
     // No id contains U+0000, and PostgreSQL would not even look.
     if request.match_info().iter().any(|(_, part)| part.contains("%00") || part.contains('\0')) {
         return Err(failed(AdminError::not_found("This page")));
@@ -137,6 +140,7 @@ async fn enter(request: &HttpRequest, state: &State) -> Result<(Visit, Frame), H
         public_url: site.public_url,
         organization: visit.organization.clone(),
         return_url: visit.return_url.clone(),
+        until: instant_text(visit.expires),
         proof: visit.form_secret.clone(),
     };
     Ok((visit, frame))

@@ -42,6 +42,8 @@ pub(super) struct Frame {
     pub(super) public_url: String,
     pub(super) organization: String,
     pub(super) return_url: Option<String>,
+    /// When the session ends.
+    pub(super) until: String,
     /// Goes into every form.
     pub(super) proof: String,
 }
@@ -180,7 +182,7 @@ pub(in crate::http) fn failure(
     sentence: &str,
 ) -> HttpResponse {
     let heading = match status.as_u16() {
-        403 => "This is not possible here",
+        403 => "There is no session for this",
         404 => "There is nothing here",
         409 => "Nothing was changed",
         429 => "Too many requests",
@@ -261,6 +263,8 @@ pub(super) fn secure(response: &mut HttpResponseBuilder) -> &mut HttpResponseBui
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::portal::guide::Span;
+    use crate::service::portal::{Heard, Refused};
 
     const NASTY: &str = "<script>alert(1)</script>\"'&";
 
@@ -270,6 +274,7 @@ mod tests {
             public_url: String::new(),
             organization: NASTY.into(),
             return_url: Some(format!("https://app.example.com/?a=\"{NASTY}")),
+            until: NASTY.into(),
             proof: NASTY.into(),
         }
     }
@@ -283,6 +288,24 @@ mod tests {
             provider: NASTY,
             trouble: "",
             last_request: Some(NASTY.into()),
+        };
+        let span = |mark| Span { mark, text: NASTY.into() };
+        let steps = vec![[Mark::Plain, Mark::Strong, Mark::Code].map(span).to_vec()];
+        let guide = Guide { provider: NASTY, title: NASTY.into(), steps };
+        let heard = || Heard { at: NASTY.into(), wish: NASTY.into(), status: 409 };
+        let nothing = Arrived {
+            active_users: 0,
+            inactive_users: 0,
+            groups: 0,
+            last_request_at: Some(NASTY.into()),
+            recent: Vec::new(),
+            refused: None,
+            kept_days: 7,
+        };
+        let arrived = Arrived {
+            recent: vec![heard()],
+            refused: Some(Refused { heard: heard(), meaning: NASTY, detail: NASTY.into() }),
+            ..nothing.clone()
         };
         let pages = [
             LandingPage {
@@ -298,6 +321,23 @@ mod tests {
             TokenPage { frame: &frame, directory: shown(), base_url: NASTY.into(), secret: NASTY }
                 .render(),
             FinishedPage { frame: &frame, onward: Some(NASTY) }.render(),
+            DirectoryPage {
+                frame: &frame,
+                directory: shown(),
+                base_url: NASTY.into(),
+                tokens: vec![ShownToken {
+                    suffix: NASTY,
+                    made: NASTY.into(),
+                    last_used: Some(NASTY.into()),
+                }],
+                newest: NASTY,
+                guide: Some(Box::leak(Box::new(guide))),
+            }
+            .render(),
+            StatusPage { frame: &frame, directory: shown(), arrived: &arrived, refresh: 5 }
+                .render(),
+            StatusPage { frame: &frame, directory: shown(), arrived: &nothing, refresh: 5 }
+                .render(),
         ];
         for page in pages {
             let page = page.expect("a page");

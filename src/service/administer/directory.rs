@@ -14,6 +14,7 @@ use crate::event::{Reason, name};
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
 use crate::service::authenticate::TokenScope;
+use crate::service::brake;
 use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
 use crate::service::error::AdminError;
@@ -138,6 +139,9 @@ pub struct DirectoryChange {
 const PRIMARY: &str = "The directory is the primary one of its organization. PUT primary_directory \
                        with dry_run shows what follows from another one or none; choose that first.";
 
+const HOLDS: &str = "Events of this directory wait because of its brake, and nobody would be told of the people \
+                     whose removal is among them; release them or undo what happened first.";
+
 pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
@@ -179,7 +183,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+    /// With a token that is made by that API key, if it is one.
+    pub(super) fn new(
+        clock: &Clock,
+        name: String,
+        kind: String,
+        settings: String,
+        made_by: Option<String>,
+    ) -> Self {
         let bare = Self::bare(clock, name, kind, settings);
         let secret = Secret::generate(SecretKind::Directory, clock);
         let token = TokenRow {
@@ -192,6 +203,7 @@ impl Draft {
             expires: None,
             created: bare.now,
             last_used: None,
+            made_by,
         };
         Self { token: Some(token), secret: secret.text, ..bare }
     }
@@ -272,7 +284,10 @@ impl Service {
             return Err(AdminError::not_found("The organization").into());
         }
         let draft = match &source {
-            None => Draft::new(&self.clock, new.name, new.kind, settings),
+            None => {
+                let made_by = Some(access.key_id.clone());
+                Draft::new(&self.clock, new.name, new.kind, settings, made_by)
+            }
             // Nobody pushes into it.
             Some(_) => Draft::read(&self.clock, new.name, new.kind, settings),
         };
@@ -317,7 +332,10 @@ impl Service {
         self.directory_view(self.directory_row(access, id).await?).await
     }
 
-    async fn directory_view(&self, row: DirectoryRow) -> Result<DirectoryView, ServiceError> {
+    pub(in crate::service) async fn directory_view(
+        &self,
+        row: DirectoryRow,
+    ) -> Result<DirectoryView, ServiceError> {
         let mut views = self.directory_views(vec![row]).await?;
         views.pop().ok_or_else(missing)
     }
@@ -494,13 +512,19 @@ impl Service {
                 if row.primary {
                     return Err(AdminError::new(409, "directory_is_primary", PRIMARY).into());
                 }
+                // With the directory nobody would hear of the people whose removal waits.
+                if tx.brake_get(row.key)?.is_some() {
+                    return Err(AdminError::new(409, "brake_holding", HOLDS).into());
+                }
+                let mut ids = ids.clone();
+                brake::let_go(tx, row.key, &mut ids, now)?;
                 let deleting = State::Deleting.as_str();
                 tx.directory_update(row.key, &row.name, deleting, &row.settings, &row.config, now)?;
                 tx.token_delete_all(row.key)?;
                 tx.event_append(
                     row.key,
                     &NewEvent {
-                        id: ids.clone().next("event"),
+                        id: ids.next("event"),
                         event: name::DELETED,
                         resource_id: row.id.clone(),
                         data: deleted(&row).to_string(),

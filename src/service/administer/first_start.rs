@@ -30,7 +30,8 @@ impl Service {
     pub async fn first_start(&self, key: FirstKey) -> Result<Option<FirstStart>, ServiceError> {
         let (claim, now) = (self.clock.id("start"), self.clock.now_ms());
         let organization_id = self.clock.id("org");
-        let draft = Draft::new(&self.clock, "Default".into(), "scim.generic".into(), "{}".into());
+        let (name, kind) = ("Default".to_owned(), "scim.generic".to_owned());
+        let draft = Draft::new(&self.clock, name, kind, "{}".to_owned(), None);
         let api_key = (key == FirstKey::Make).then(|| {
             let scopes =
                 [ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage];

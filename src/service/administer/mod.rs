@@ -22,6 +22,7 @@ pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
 pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
+pub use setup::no_session;
 pub use token::{NewToken, Rotation, TokenView};
 
 use serde::{Deserialize, Deserializer, Serialize};

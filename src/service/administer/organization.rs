@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ListPage, ListParameters, check_external_id, check_name, present};
 use crate::scim::key::instant_text;
 use crate::service::error::AdminError;
-use crate::service::{ApiAccess, Service, ServiceError};
+use crate::service::{ApiAccess, Service, ServiceError, webhook};
 use crate::store::organization::OrganizationRow;
 use crate::store::{RangeFrom, StoreError};
 
@@ -186,6 +186,7 @@ impl Service {
         self.store
             .write("organization_delete", move |tx| {
                 let row = tx.organization_get(&id)?.ok_or_else(missing)?;
+                webhook::leave(tx, &id)?;
                 match tx.organization_delete(row.key) {
                     Err(StoreError::MissingReference) => Err(AdminError::new(
                         409,
@@ -193,8 +194,9 @@ impl Service {
                         "The organization still has directories; delete them first.",
                     )
                     .into()),
-                    other => Ok(other?),
-                }
+                    other => Ok::<_, ServiceError>(other?),
+                }?;
+                Ok(tx.stream_forget_organization(&id)?)
             })
             .await
     }

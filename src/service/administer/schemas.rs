@@ -23,9 +23,9 @@ use crate::service::identity::Scope;
 use crate::service::mapping::follow;
 use crate::service::policy::InForce;
 use crate::service::record::{Recorder, object};
-use crate::service::unit::columns;
+use crate::service::unit::{columns, mapped};
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::resource::{AppSide, ResourceContent, ResourceRow};
+use crate::store::resource::{AppSide, Mapped, ResourceContent, ResourceRow};
 use crate::store::schemas::SchemaRow;
 use crate::store::{StoreError, Tx};
 
@@ -415,20 +415,17 @@ impl Step {
             tx.unique_release(key, &gone.scope, &gone.key, row.key)?;
         }
         tx.attribute_keys_change(key, row.key, &before.attributes, &after.attributes)?;
-        let content = ResourceContent {
+        let mut content = ResourceContent {
             columns: after,
             display: row_display(&document),
             doc: document.to_json(),
             extra: (!extra.is_empty()).then(|| Value::Object(extra.clone()).to_string()),
-            mapped: self.change.directory.mapping.mapped(
-                &self.new,
-                document.as_object(),
-                (!extra.is_empty()).then_some(&extra),
-            ),
+            mapped: Mapped::default(),
         };
         if content.doc != row.doc || content.extra != row.extra {
             let modified = self.now.max(row.modified);
             let directory = &self.change.directory;
+            content.mapped = mapped(&content, &self.new, directory)?;
             let roles = follow::roles_after(tx, directory, row, &content, false)?;
             let app = AppSide { state: row.app_state, roles: roles.as_deref() };
             tx.resource_update(key, row.key, row.version, &content, app, modified)?;

@@ -1,5 +1,5 @@
 //! What a visitor of a setup link makes: a directory and its tokens, each once however often the form
-//! is sent.
+//! is sent. Each unit holds the row of the link: what a revoked one has asked for is not done.
 
 use super::directory::{Draft, missing};
 use super::organization;
@@ -8,31 +8,56 @@ use crate::auth::{Secret, SecretKind, hash};
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State;
 use crate::service::error::AdminError;
-use crate::service::{ApiAccess, Service, ServiceError};
+use crate::service::{Service, ServiceError};
+use crate::store::directory::DirectoryRow;
 use crate::store::token::TokenRow;
-use crate::store::{ListRange, RangeFrom, StoreError};
+use crate::store::{ListRange, RangeFrom, StoreError, Tx};
+
+/// Directories of one organization that visitors may bring it to.
+const MOST_DIRECTORIES: usize = 20;
 
 /// Tokens of one directory that visitors may bring it to.
 const MOST_TOKENS: i64 = 20;
+
+/// The refusal of whoever has no session, or no longer.
+pub fn no_session() -> AdminError {
+    let message = "This browser has no set-up session, or it has ended: a session lasts an hour. Ask \
+                   whoever sent you the link for a new one.";
+    AdminError::new(403, "no_session", message)
+}
+
+fn hold_session(tx: &mut Tx<'_>, link_id: &str, now: i64) -> Result<(), ServiceError> {
+    if tx.portal_session_lock(link_id, now)? { Ok(()) } else { Err(no_session().into()) }
+}
 
 impl Service {
     /// The id of a directory of that kind that no identity provider has talked to: the one that the
     /// organization has, else a new one without a token.
     pub async fn directory_for_setup(
         &self,
+        link_id: &str,
         organization_id: &str,
         kind: &str,
         name: &str,
     ) -> Result<String, ServiceError> {
         let draft = Draft::bare(&self.clock, name.to_owned(), kind.to_owned(), "{}".to_owned());
         let (organization_id, kind) = (organization_id.to_owned(), kind.to_owned());
+        let (link_id, now) = (link_id.to_owned(), self.clock.now_ms());
         self.store
             .write("directory_for_setup", move |tx| {
                 // Held until the end, so that two of the same form do not both find none.
                 let organization =
                     tx.organization_lock(&organization_id)?.ok_or_else(organization::missing)?;
+                hold_session(tx, &link_id, now)?;
                 if let Some(row) = tx.directory_untouched(organization.key, &kind)? {
                     return Ok(row.id);
+                }
+                if tx.directory_keys_of(organization.key)?.len() >= MOST_DIRECTORIES {
+                    let message = format!(
+                        "This organization has {MOST_DIRECTORIES} directories already; ask whoever sent \
+                         you the link to delete those that are not used."
+                    );
+                    return Err(AdminError::new(409, "too_many_directories", message).into());
                 }
                 Ok(draft.store(tx, organization.key)?.id)
             })
@@ -44,52 +69,66 @@ impl Service {
     /// made.
     pub async fn token_for_setup(
         &self,
-        access: &ApiAccess,
-        directory_id: &str,
+        link_id: &str,
+        row: DirectoryRow,
         newest: &str,
     ) -> Result<TokenView, ServiceError> {
-        let row = self.directory_row(access, directory_id).await?;
+        // What is refused for the tokens that there are costs neither a hash nor the lock.
+        let key = row.key;
+        let tokens: Result<Vec<TokenRow>, StoreError> =
+            self.store.get("token_list", move |tx| tx.token_list(key, &most())).await;
+        may_add(&tokens?, newest)?;
         let now = self.clock.now_ms();
-        let secret = Secret::generate(SecretKind::Directory, &self.clock);
+        let Secret { id, text, suffix } = Secret::generate(SecretKind::Directory, &self.clock);
+        let hashed = text.clone();
         let token = TokenRow {
-            id: secret.id,
-            directory_key: row.key,
-            suffix: secret.suffix,
-            hash: hash::hash(&secret.text),
+            id,
+            directory_key: key,
+            suffix,
+            hash: self.hashing(move || hash::hash(&hashed)).await?,
             scope: TokenScope::Write.as_str().to_owned(),
             user_id: None,
             expires: None,
             created: now,
             last_used: None,
+            made_by: Some(link_id.to_owned()),
         };
         let (ids, stored, newest) = (self.clock.ids(), token.clone(), newest.to_owned());
+        let link_id = link_id.to_owned();
         self.store
             .write("token_for_setup", move |tx| {
                 // Alone, so that two of the same form do not both find the same newest one.
-                let state = tx.directory_lock_exclusive(row.key)?;
+                let state = tx.directory_lock_exclusive(key)?;
                 if state.is_none_or(|state| state == State::Deleting.as_str()) {
                     return Err(missing());
                 }
-                let range = ListRange { from: RangeFrom::Newest, limit: MOST_TOKENS };
-                let tokens: Result<Vec<TokenRow>, StoreError> = tx.token_list(row.key, &range);
-                let tokens = tokens?;
-                if tokens.first().map_or("", |token| &token.id) != newest {
-                    let message = "Another token was made since this page was opened, and it is shown \
-                                   only once. If nobody has copied it, open the page of the directory \
-                                   again and make a new one.";
-                    return Err(AdminError::new(409, "token_made_meanwhile", message).into());
-                }
-                if i64::try_from(tokens.len()).unwrap_or(i64::MAX) >= MOST_TOKENS {
-                    let message = format!(
-                        "This directory has {MOST_TOKENS} tokens already; ask whoever sent you the \
-                         link to revoke those that are not used."
-                    );
-                    return Err(AdminError::new(409, "too_many_tokens", message).into());
-                }
+                hold_session(tx, &link_id, now)?;
+                may_add(&tx.token_list(key, &most())?, &newest)?;
                 issue(tx, &row, &stored, &mut ids.clone(), now)?;
                 Ok::<_, ServiceError>(())
             })
             .await?;
-        Ok(TokenView::with_secret(token, secret.text))
+        Ok(TokenView::with_secret(token, text))
     }
+}
+
+fn most() -> ListRange {
+    ListRange { from: RangeFrom::Newest, limit: MOST_TOKENS }
+}
+
+/// Refuses another token beside these, which are the newest ones first.
+fn may_add(tokens: &[TokenRow], newest: &str) -> Result<(), AdminError> {
+    if tokens.first().map_or("", |token| &token.id) != newest {
+        let message = "Another token was made since this page was opened, and it is shown only once. If \
+                       nobody has copied it, open the page of the directory again and make a new one.";
+        return Err(AdminError::new(409, "token_made_meanwhile", message));
+    }
+    if i64::try_from(tokens.len()).unwrap_or(i64::MAX) >= MOST_TOKENS {
+        let message = format!(
+            "This directory has {MOST_TOKENS} tokens already; ask whoever sent you the link to revoke \
+             those that are not used."
+        );
+        return Err(AdminError::new(409, "too_many_tokens", message));
+    }
+    Ok(())
 }

@@ -29,6 +29,8 @@ pub struct TokenView {
     pub expires_at: Option<String>,
     pub last_used_at: Option<String>,
     pub created_at: String,
+    /// The API key or the setup link that it was made with.
+    pub made_by: Option<String>,
     /// Only in the answer to a rotation: the token that this one replaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
@@ -52,6 +54,7 @@ impl From<TokenRow> for TokenView {
             expires_at: row.expires.map(instant_text),
             last_used_at: row.last_used.map(instant_text),
             created_at: instant_text(row.created),
+            made_by: row.made_by,
             replaces: None,
         }
     }
@@ -141,6 +144,7 @@ fn note(
         "organization_id": directory.organization_id,
         "token_suffix": token.suffix,
         "created_at": instant_text(token.created),
+        "made_by": token.made_by,
     });
     let new = NewEvent {
         id: ids.next("event"),
@@ -174,6 +178,7 @@ impl Service {
             expires: expiry(new.expires_at.as_deref(), now)?,
             created: now,
             last_used: None,
+            made_by: Some(access.key_id.clone()),
         };
         let (ids, stored) = (self.clock.ids(), token.clone());
         self.store
@@ -207,6 +212,7 @@ impl Service {
         let secret = Secret::generate(SecretKind::Directory, &self.clock);
         let (id, suffix, hash) = (secret.id, secret.suffix, hash::hash(&secret.text));
         let (old_id, ids) = (token_id.to_owned(), self.clock.ids());
+        let made_by = access.key_id.clone();
         let (token, old): (TokenRow, TokenRow) = self
             .store
             .write("token_rotate", move |tx| {
@@ -227,6 +233,7 @@ impl Service {
                     expires,
                     created: now,
                     last_used: None,
+                    made_by: Some(made_by.clone()),
                     ..old.clone()
                 };
                 issue(tx, &row, &token, &mut ids.clone(), now)?;

@@ -14,7 +14,9 @@ use serde_json::Value;
 use super::authenticate::Access;
 use super::context::Directory;
 use super::context::State;
+use super::identity::Scope;
 use super::membership;
+use super::policy::InForce;
 use super::render::location;
 use super::{Service, ServiceError};
 use crate::scim::bulk::{self, BulkRequest, Entry, Method, Operation, Outcome, Reference};
@@ -138,6 +140,10 @@ impl Service {
                 let shared = tx.directory_share(job.access.directory.key)?;
                 if kept.is_none() {
                     still_let_in(tx, &job.access, shared.as_ref(), now)?;
+                }
+                // Before the first operation locks anything: a later one may be about a user.
+                if shared.is_some_and(|shared| concerns_identities(&tasks, &shared)) {
+                    Scope::enter(tx, &job.access.directory)?;
                 }
                 membership::guard(tx, &job.access.directory, Guard::Look)?;
                 // What was accepted is not ended by what is in its way for a moment.
@@ -286,6 +292,13 @@ fn still_let_in(
     }
 }
 
+/// Whether one of the operations may change what the app sees of a user.
+fn concerns_identities(tasks: &[Vec<Task>], shared: &Shared) -> bool {
+    let in_force = InForce::new(&shared.settings, shared.policy_cursor);
+    let changes = tasks.iter().flatten().filter_map(|task| task.change.as_ref().ok());
+    changes.map(Change::site).any(|site| site.concerns_identities(&in_force))
+}
+
 fn size_of_data(entry: &Entry) -> usize {
     match &entry.operation {
         Ok(operation) => Value::Object(operation.data.clone()).to_string().len(),
@@ -366,6 +379,11 @@ impl Job {
 }
 
 impl BulkRun {
+    /// Key of the organization, where that keeps identities.
+    pub(super) fn identities(&self) -> Option<i64> {
+        self.job.access.directory.identities
+    }
+
     fn new(access: &Arc<Access>, base: &str, request: BulkRequest, ids: NewIds) -> Self {
         let posts = request.posts().into_iter();
         let posts = posts.map(|(name, index)| (name.to_owned(), index)).collect();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::scim::ScimError;
 use crate::service::ServiceError;
 use crate::service::deletion::{Deleted, Deletion};
-use crate::service::unit::{Creation, Revision, Stored};
+use crate::service::unit::{Creation, Revision, Site, Stored};
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
@@ -152,6 +152,14 @@ fn run_circle(
 }
 
 impl Change {
+    pub(super) fn site(&self) -> &Site {
+        match self {
+            Self::Create(creation) => &creation.site,
+            Self::Revise(revision) => &revision.site,
+            Self::Delete(deletion) => &deletion.site,
+        }
+    }
+
     /// The row after it, and whether it leaves members to units of their own.
     fn run(&self, tx: &mut Tx<'_>) -> Result<(Option<ResourceRow>, bool), ServiceError> {
         let stored = match self {

@@ -31,7 +31,7 @@ pub(super) fn names(
         Some(event) => {
             let known = if name::is_native(event) { &name::NATIVE[..] } else { &name::ALL[..] };
             let event: String = event.chars().take(80).collect();
-            let what = if name::is_native(&event) { "identities" } else { "directories" };
+            let what = if name::is_native(&event) { "the server" } else { "directories" };
             let known = known.join(", ");
             let message = format!("\"{event}\" is no event; those of {what} are {known}.");
             Err(AdminError::invalid("events", message))

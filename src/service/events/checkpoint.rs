@@ -176,18 +176,17 @@ impl Service {
         if removed? { Ok(()) } else { Err(missing()) }
     }
 
-    /// Brings the metric of every consumer up to date.
+    /// Brings the metric of every consumer up to date. Metrics are read without a key: of consumers of keys
+    /// limited to organizations they show the furthest behind alone, without its name.
     pub async fn measure_consumers(&self) -> Result<(), ServiceError> {
         let (rows, end) = self.consumers(None).await?;
         let lag = &self.event_log.metrics.consumer_lag;
         lag.clear();
         for row in rows {
-            let consumer = match row.owner.as_str() {
-                "" => row.name,
-                owner => format!("{}@{owner}", row.name),
-            };
             let behind = end.saturating_sub(row.position).max(0);
-            lag.get_or_create(&ConsumerLabels { consumer }).set(behind);
+            let consumer = if row.owner.is_empty() { row.name } else { "limited".to_owned() };
+            let shown = lag.get_or_create(&ConsumerLabels { consumer });
+            shown.set(shown.get().max(behind));
         }
         Ok(())
     }

@@ -16,7 +16,9 @@ pub(super) mod walk;
 
 pub use checkpoint::{Checkpoint, CheckpointPut, Place};
 pub use read::{EventQuery, LogPage, LogQuery, Start};
-pub(super) use read::{Part, Selection, bounds, event_position, instant, part, position_of};
+pub(super) use read::{
+    INNER_BYTES, Part, Selection, bounds, event_position, instant, part, position_of,
+};
 pub use reconcile::{Reconcile, Reconciled};
 pub use sequence::EventMetrics;
 pub use snapshot::Snapshot;
@@ -63,6 +65,11 @@ impl EventLog {
     /// The same with the operator's retention.
     pub fn keeping(self, retention: Span) -> Self {
         Self { retention, ..self }
+    }
+
+    /// How long events are kept.
+    pub fn kept_for(&self) -> Span {
+        self.retention
     }
 
     /// Tells of every position that the process sees.

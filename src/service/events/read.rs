@@ -11,13 +11,20 @@ use crate::scim::key::instant_ms;
 use crate::service::error::AdminError;
 use crate::service::read::{Order as PageOrder, Page, PageRequest};
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::event_log::{LogHead, LogPart, LogRow, Order, Stretch};
+use crate::store::event_log::{LogHead, LogPart, LogRow, Order, PART_BYTES, Stretch};
 use crate::store::{StoreError, Tx};
 
 /// Events that a filter looks at in one statement, and how many such statements one request may take.
 /// A request that has not found enough by then answers what it has, with a cursor to go on.
 const CHUNK: i64 = 5_000;
 const CHUNKS: usize = 10;
+
+/// Heads that the first statement reads for each event of a page; each later one reads more.
+const FIRST: i64 = 4;
+const GROWTH: i64 = 8;
+
+/// Bytes of events in a part for somebody inside the server: many of them hold one at the same time.
+pub(in crate::service) const INNER_BYTES: usize = 1024 * 1024;
 
 /// Default and greatest length of a native page.
 const LIMITS: (i64, i64) = (100, 1_000);
@@ -143,6 +150,8 @@ struct Filter {
     /// The organizations that the reader may see and wants.
     organizations: Option<Vec<String>>,
     directory: Option<i64>,
+    /// Bytes of events in one part.
+    bytes: usize,
 }
 
 impl Filter {
@@ -264,7 +273,11 @@ fn read_heads(
     end: i64,
 ) -> Result<Found, StoreError> {
     let (order, limit) = (stretch.order, stretch.limit);
-    stretch.limit = CHUNK;
+    // Whether a range is past is told by many heads, as one clock may have been wrong.
+    stretch.limit = match filter.range {
+        Some(_) => CHUNK,
+        None => limit.saturating_mul(FIRST).min(CHUNK),
+    };
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut found, mut stopped) = (Vec::new(), None);
     for _ in 0..CHUNKS {
@@ -273,16 +286,17 @@ fn read_heads(
         found.extend(passing.take(wanted.saturating_sub(found.len())));
         // All of them: the clock of one change may have been wrong.
         let is_past = heads.iter().all(|head| filter.is_past(head, order));
-        let full = !is_past && i64::try_from(heads.len()).unwrap_or(i64::MAX) >= CHUNK;
+        let full = !is_past && i64::try_from(heads.len()).unwrap_or(i64::MAX) >= stretch.limit;
         stopped = heads.last().filter(|_| full).map(|head| (head.position, head.id.clone()));
         match &stopped {
             Some((position, _)) if found.len() < wanted => stretch.beyond = *position,
             _ => break,
         }
+        stretch.limit = stretch.limit.saturating_mul(GROWTH).min(CHUNK);
     }
     // Who has found enough goes on behind what was found.
     let stopped = stopped.filter(|_| found.len() < wanted);
-    let LogPart { rows, full } = tx.log_at(&found, order)?;
+    let LogPart { rows, full } = tx.log_at(&found, order, filter.bytes)?;
     let stopped = if full { rows.last().map(place) } else { stopped };
     Ok(Found { rows, stopped, end })
 }
@@ -319,6 +333,7 @@ pub(in crate::service) fn part(
         range: selection.range,
         organizations: selection.organizations.clone(),
         directory: None,
+        bytes: INNER_BYTES,
     };
     let found = read(tx, &filter, Order::OldestFirst, after, limit)?;
     let full = i64::try_from(found.rows.len()).unwrap_or(i64::MAX) >= limit;
@@ -397,6 +412,7 @@ impl Service {
             range,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory: None,
+            bytes: PART_BYTES,
         };
         let (request, allowed) = (query.page.clone(), access.organization_ids.clone());
         let found: Found = self
@@ -439,6 +455,7 @@ impl Service {
             range: None,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory,
+            bytes: PART_BYTES,
         };
         let (start, limit, owner) = (query.start.clone(), query.limit, access.owner());
         let allowed = access.organization_ids.clone();

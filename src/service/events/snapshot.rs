@@ -152,6 +152,10 @@ impl Service {
         }
         let place = self.event_log.place().ok_or_else(too_many_readers)?;
         let directory = Arc::new(self.directory_of(row).await?);
+        // What refuses the first step is said before anything is sent.
+        let served = Arc::clone(&directory);
+        let read = self.store.read("snapshot_begin", move |tx| still_served(tx, &served));
+        read.await?;
         Ok(Snapshot {
             service: self,
             bearer: bearer.to_owned(),
@@ -272,6 +276,12 @@ pub(super) fn still_served(tx: &mut Tx<'_>, directory: &Directory) -> Result<(),
     let row = tx.directory_by_key(directory.key)?.ok_or_else(gone)?;
     if State::parse(&row.state) == Some(State::Deleting) {
         return Err(gone());
+    }
+    // What is stored is not what the events up to any position say, nor what they will.
+    if tx.brake_get(directory.key)?.is_some() {
+        let message = "Events of this directory wait because of its brake, so its state and its \
+                       events differ; release them or undo what happened, and try again.";
+        return Err(AdminError::new(409, "brake_holding", message).into());
     }
     match row.schema_version == directory.schema_version {
         true => Ok(()),

@@ -14,13 +14,16 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::request_record::{RequestFilter, RequestRow};
-use crate::store::{ListRange, RangeFrom, Store, StoreError};
+use crate::store::{ListRange, RangeFrom, Store, StoreError, Tx};
 
 /// Records that one search for text opens at most; the cursor leads on from there.
 const MAX_OPENED: usize = 10_000;
 
 /// Records that are read at a time in a search for text.
 const CHUNK: i64 = 200;
+
+/// Newest records among which a refusal is looked for.
+const LOOKED_AT: i64 = 200;
 
 /// Members of a record that lists leave out: they can be large.
 const ONLY_ALONE: [&str; 3] = ["received", "changes", "operations"];
@@ -44,7 +47,48 @@ pub struct RecordQuery {
     pub page: ListParameters,
 }
 
+/// What was sent to a directory most recently, without bodies and changes.
+pub(in crate::service) struct Newest {
+    /// Newest first.
+    pub(in crate::service) records: Vec<Value>,
+    /// The newest request that was refused with a 4xx.
+    pub(in crate::service) refused: Option<Value>,
+}
+
 impl Service {
+    /// So many of the newest records, and the last refusal if it is not too long ago. However many records
+    /// there are, it looks at a few hundred.
+    pub(in crate::service) async fn records_newest(
+        self: &Arc<Self>,
+        directory: &DirectoryRow,
+        count: i64,
+    ) -> Result<Newest, StoreError> {
+        self.flush_records().await;
+        let (key, oldest) = (directory.key, self.oldest_shown(directory));
+        let (rows, refused): (Vec<RequestRow>, Vec<RequestRow>) = self
+            .records_store(async move |store| {
+                let oldest = oldest.clone();
+                let read = move |tx: &mut Tx<'_>| {
+                    let first = tx.request_oldest_kept(key, LOOKED_AT)?;
+                    let list = |tx: &mut Tx<'_>, status, from, limit| {
+                        let (method, user_key, until) = (None, None, None);
+                        let filter = RequestFilter { status, method, user_key, from, until };
+                        tx.request_list(key, &filter, &ListRange { from: RangeFrom::Newest, limit })
+                    };
+                    let rows = list(tx, (0, 999), Some(oldest.clone()), count)?;
+                    let from = first.map_or(oldest.clone(), |first| first.max(oldest.clone()));
+                    Ok::<_, StoreError>((rows, list(tx, (400, 499), Some(from), 1)?))
+                };
+                store.read("request_newest", read).await
+            })
+            .await?;
+        let open = |row: &RequestRow| self.listed(directory, row).map(|(_, record)| record);
+        Ok(Newest {
+            records: rows.iter().filter_map(open).collect(),
+            refused: refused.first().and_then(open),
+        })
+    }
+
     /// Records of a directory, newest first, without their bodies and changes.
     pub async fn record_list(
         self: &Arc<Self>,

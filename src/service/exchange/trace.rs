@@ -35,6 +35,14 @@ impl Listed {
             self.first.push(value.to_owned());
         }
     }
+
+    /// Takes back what was pushed last.
+    pub(in crate::service) fn take_back(&mut self, value: &str) {
+        self.count = self.count.saturating_sub(1);
+        if self.first.last().is_some_and(|last| last == value) {
+            self.first.pop();
+        }
+    }
 }
 
 /// What a unit did to one resource.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::scim::key::text_key;
 use crate::scim::{Object, urn};
-use crate::store::identity::AccountRow;
+use crate::store::identity_account::AccountRow;
 
 /// Members of a profile.
 pub(super) const PROFILE: [&str; 5] = ["title", "department", "phone", "start_date", "end_date"];
@@ -18,6 +18,8 @@ pub(in crate::service) struct Facts {
     pub(super) name_key: Option<String>,
     /// JSON object with those members of [`PROFILE`] that the user has, as texts.
     pub(super) profile: String,
+    /// SCIM has deleted the user, whom the app still sees.
+    pub(super) departed: bool,
 }
 
 impl Facts {
@@ -32,13 +34,19 @@ impl Facts {
                 .filter(|name| !name.is_empty()),
             email,
             profile: Value::Object(profile(view)).to_string(),
+            departed: false,
         }
+    }
+
+    /// The same of a user whom SCIM has deleted: the address may be somebody else's by now.
+    pub(in crate::service) fn departed(self) -> Self {
+        Self { departed: true, ..self }
     }
 
     /// Whether an account is stored as these.
     pub(super) fn are_those_of(&self, row: &AccountRow) -> bool {
-        (self.active, &self.email, &self.email_key, &self.name_key, &self.profile)
-            == (row.active, &row.email, &row.email_key, &row.name_key, &row.profile)
+        (self.active, self.departed, &self.email, &self.email_key, &self.name_key, &self.profile)
+            == (row.active, row.departed, &row.email, &row.email_key, &row.name_key, &row.profile)
     }
 
     /// The domain of the address.

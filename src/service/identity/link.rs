@@ -1,9 +1,9 @@
 //! Accounts follow the users whom the app sees: they arrive, change and go in the unit of the change.
 //!
 //! Which identity an account belongs to is decided once, when it arrives: by its address, if the domain is
-//! a verified one of the organization, the other account is in the primary directory or neither is, and
-//! exactly one identity has it; else by an alias that an operator has confirmed. Nothing moves a link but
-//! an operator. Whoever might be the same person is suggested.
+//! a verified one of the organization, the other account is in the primary directory or neither is, exactly
+//! one identity has it, and that one has no account in the same directory; else by an alias that an operator
+//! has confirmed. Nothing moves a link but an operator. Whoever might be the same person is suggested.
 
 use serde_json::Value;
 
@@ -13,7 +13,8 @@ use crate::clock::Ids;
 use crate::event::{name, previous_attributes};
 use crate::service::exchange::{Listed, MAX_EVENTS};
 use crate::store::event::NewEvent;
-use crate::store::identity::{AccountRow, Holder, IdentityRow, IdentityState};
+use crate::store::identity::{IdentityRow, IdentityState};
+use crate::store::identity_account::{AccountRow, Holder, Holders};
 use crate::store::identity_suggestion::{Same, Suggested};
 use crate::store::{StoreError, Tx};
 
@@ -49,14 +50,23 @@ impl Ledger<'_> {
             reason: None,
             created: self.now,
         };
-        tx.event_append(self.directory_key, &new)
+        // An identity is the organization's, and follows what was told: its events never wait.
+        tx.event_write(self.directory_key, &new)
     }
 }
 
 /// An identity with its accounts.
-pub(super) fn load(tx: &mut Tx<'_>, key: i64) -> Result<Person, StoreError> {
+pub(super) fn load(tx: &mut Tx<'_>, scope: Scope, key: i64) -> Result<Person, StoreError> {
     let row = tx.identity_by_key(key)?.ok_or(StoreError::MissingReference)?;
-    Ok(Person { row, accounts: tx.identity_accounts(&[key])? })
+    Ok(Person { row, accounts: tx.identity_accounts(&[key])?, past: past(tx, scope, key)? })
+}
+
+/// The directories in which it had accounts that are gone; nobody asks without a primary one.
+pub(super) fn past(tx: &mut Tx<'_>, scope: Scope, key: i64) -> Result<Vec<i64>, StoreError> {
+    if scope.primary.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(tx.identity_past(&[key])?.into_iter().map(|(_, directory_key)| directory_key).collect())
 }
 
 /// Stores an identity whose accounts have changed. `stored` are the accounts as they are in the
@@ -128,11 +138,41 @@ pub(in crate::service) fn account_seen(
     user_id: &str,
     facts: &Facts,
 ) -> Result<(), StoreError> {
-    match tx.identity_account_get(ledger.directory_key, user_id)? {
-        None => arrive(tx, ledger, directory_id, user_id, facts),
-        Some(known) if facts.are_those_of(&known) => Ok(()),
-        Some(known) => change(tx, ledger, &known, facts),
+    if !account_changed(tx, ledger, user_id, facts)? {
+        arrive(tx, ledger, (directory_id, user_id), facts, Holders::Present)?;
     }
+    Ok(())
+}
+
+/// A user who was there before the organization kept identities. Those whom SCIM had deleted by then are
+/// somebody, too: who of them has left something active elsewhere is orphaned access.
+pub(super) fn account_found(
+    tx: &mut Tx<'_>,
+    ledger: &mut Ledger<'_>,
+    directory_id: &str,
+    user_id: &str,
+    facts: &Facts,
+) -> Result<(), StoreError> {
+    if !account_changed(tx, ledger, user_id, facts)? {
+        arrive(tx, ledger, (directory_id, user_id), facts, Holders::AlsoDeparted)?;
+    }
+    Ok(())
+}
+
+/// Brings an account to these facts; false when the user has none.
+pub(in crate::service) fn account_changed(
+    tx: &mut Tx<'_>,
+    ledger: &mut Ledger<'_>,
+    user_id: &str,
+    facts: &Facts,
+) -> Result<bool, StoreError> {
+    let Some(known) = tx.identity_account_get(ledger.directory_key, user_id)? else {
+        return Ok(false);
+    };
+    if !facts.are_those_of(&known) {
+        change(tx, ledger, &known, facts)?;
+    }
+    Ok(true)
 }
 
 /// A user is gone for the app and in SCIM.
@@ -143,11 +183,14 @@ pub(in crate::service) fn account_gone(
 ) -> Result<(), StoreError> {
     let directory_key = ledger.directory_key;
     let Some(gone) = tx.identity_account_get(directory_key, user_id)? else { return Ok(()) };
-    let before = load(tx, gone.identity_key)?;
+    let before = load(tx, ledger.scope, gone.identity_key)?;
+    tx.suggestion_pass_on(directory_key, user_id)?;
     tx.identity_account_delete(directory_key, user_id)?;
     let mut after = before.clone();
     after.accounts.retain(|account| *account != gone);
     if !after.accounts.is_empty() {
+        tx.identity_past_put(&gone)?;
+        after.past.push(directory_key);
         let stored = after.accounts.clone();
         return update(tx, ledger, &before, after, &stored);
     }
@@ -157,8 +200,8 @@ pub(in crate::service) fn account_gone(
 
 /// The account as it is with these facts.
 fn with(account: &AccountRow, facts: &Facts) -> AccountRow {
-    let Facts { active, email, email_key, name_key, profile } = facts.clone();
-    AccountRow { active, email, email_key, name_key, profile, ..account.clone() }
+    let Facts { active, email, email_key, name_key, profile, departed } = facts.clone();
+    AccountRow { active, email, email_key, name_key, profile, departed, ..account.clone() }
 }
 
 fn change(
@@ -167,7 +210,7 @@ fn change(
     known: &AccountRow,
     facts: &Facts,
 ) -> Result<(), StoreError> {
-    let before = load(tx, known.identity_key)?;
+    let before = load(tx, ledger.scope, known.identity_key)?;
     let mut after = before.clone();
     let new = with(known, facts);
     for account in after.accounts.iter_mut().filter(|account| *account == known) {
@@ -183,9 +226,9 @@ fn change(
 fn arrive(
     tx: &mut Tx<'_>,
     ledger: &mut Ledger<'_>,
-    directory_id: &str,
-    user_id: &str,
+    (directory_id, user_id): (&str, &str),
     facts: &Facts,
+    holders: Holders,
 ) -> Result<(), StoreError> {
     let organization_key = ledger.scope.organization_key;
     let plain = AccountRow {
@@ -200,9 +243,11 @@ fn arrive(
         name_key: None,
         profile: String::new(),
         linked_by: "first".to_owned(),
+        departed: false,
+        linked: ledger.now,
     };
     let mut account = with(&plain, facts);
-    if let Some((before, linked_by)) = find(tx, ledger, facts)? {
+    if let Some((before, linked_by)) = find(tx, ledger, facts, holders)? {
         account.identity_key = before.row.key;
         account.linked_by = linked_by.to_owned();
         tx.identity_account_insert(organization_key, &account)?;
@@ -211,29 +256,49 @@ fn arrive(
         let stored = after.accounts.clone();
         return update(tx, ledger, &before, after, &stored);
     }
+    let mut person = begin(tx, ledger, account)?;
+    for account in &mut person.accounts {
+        tx.identity_account_insert(organization_key, account)?;
+    }
+    tell_created(tx, ledger, &person)?;
+    person.accounts.iter().try_for_each(|account| suggest(tx, ledger, account))
+}
+
+/// A new person with that account, whose row is not stored yet.
+pub(super) fn begin(
+    tx: &mut Tx<'_>,
+    ledger: &mut Ledger<'_>,
+    account: AccountRow,
+) -> Result<Person, StoreError> {
     let mut person = Person {
         row: IdentityRow {
             key: 0,
             id: ledger.ids.next("identity"),
             state: IdentityState::Active,
             profile: "{}".to_owned(),
-            root_key: None,
             merged_into: None,
             created: ledger.now,
             modified: ledger.now,
         },
         accounts: vec![account],
+        past: Vec::new(),
     };
     person.derive(ledger.scope.primary);
-    let key = tx.identity_insert(organization_key, &person.row)?;
+    let key = tx.identity_insert(ledger.scope.organization_key, &person.row)?;
     person.row.key = key;
     for account in &mut person.accounts {
         account.identity_key = key;
-        tx.identity_account_insert(organization_key, account)?;
     }
+    Ok(person)
+}
+
+pub(super) fn tell_created(
+    tx: &mut Tx<'_>,
+    ledger: &mut Ledger<'_>,
+    person: &Person,
+) -> Result<(), StoreError> {
     let data = person.view(ledger.organization_id);
-    ledger.append(tx, name::IDENTITY_CREATED, &person, &data)?;
-    person.accounts.iter().try_for_each(|account| suggest(tx, ledger, account))
+    ledger.append(tx, name::IDENTITY_CREATED, person, &data)
 }
 
 /// The identity that an arriving account belongs to, and why.
@@ -241,31 +306,35 @@ fn find(
     tx: &mut Tx<'_>,
     ledger: &Ledger<'_>,
     facts: &Facts,
+    holders: Holders,
 ) -> Result<Option<(Person, &'static str)>, StoreError> {
     let (Some(email), Some(domain)) = (facts.email_key.as_deref(), facts.domain()) else {
         return Ok(None);
     };
     let Scope { organization_key, primary } = ledger.scope;
+    let is_here = |account: &AccountRow| account.directory_key == ledger.directory_key;
     if tx.domain_verified(organization_key, domain)?
-        && let [holder] = tx.identity_holders(organization_key, email, primary)?.as_slice()
+        && let [holder] = tx.identity_holders(organization_key, email, primary, holders)?.as_slice()
         && may_link(*holder, ledger.directory_key, primary)
-        && let Some(person) = with_room(tx, holder.identity_key)?
+        && let Some(person) = with_room(tx, ledger.scope, holder.identity_key)?
+        // To its directory it is another one: the address may have been given to somebody else.
+        && !person.accounts.iter().any(is_here)
     {
         return Ok(Some((person, "email")));
     }
     let Some(alias) = tx.alias_get(organization_key, email)? else { return Ok(None) };
     let key = merged_into(tx, alias.identity_key)?;
-    Ok(with_room(tx, key)?.map(|person| (person, "alias")))
+    Ok(with_room(tx, ledger.scope, key)?.map(|person| (person, "alias")))
 }
 
-/// The other account is in the primary directory, or neither is.
+/// The other account is in the primary directory, or neither is; and it has the address for certain.
 fn may_link(holder: Holder, directory_key: i64, primary: Option<i64>) -> bool {
-    holder.is_in_primary() || primary != Some(directory_key)
+    !holder.waits() && (holder.is_in_primary() || primary != Some(directory_key))
 }
 
 /// The identity, if another account can be linked to it.
-fn with_room(tx: &mut Tx<'_>, key: i64) -> Result<Option<Person>, StoreError> {
-    let person = load(tx, key)?;
+fn with_room(tx: &mut Tx<'_>, scope: Scope, key: i64) -> Result<Option<Person>, StoreError> {
+    let person = load(tx, scope, key)?;
     let is_open = !person.accounts.is_empty() && person.accounts.len() < MAX_ACCOUNTS;
     Ok(is_open.then_some(person))
 }
@@ -280,7 +349,7 @@ pub(super) fn merged_into(tx: &mut Tx<'_>, key: i64) -> Result<i64, StoreError> 
 }
 
 /// Suggests identities that may be the same person.
-fn suggest(
+pub(super) fn suggest(
     tx: &mut Tx<'_>,
     ledger: &mut Ledger<'_>,
     account: &AccountRow,

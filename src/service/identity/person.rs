@@ -4,13 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::facts::PROFILE;
 use crate::scim::key::instant_text;
-use crate::store::identity::{AccountRow, IdentityRow, IdentityState};
+use crate::store::identity::{IdentityRow, IdentityState};
+use crate::store::identity_account::AccountRow;
 
 /// An identity and its accounts, in the order in which the users were made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) row: IdentityRow,
     pub(super) accounts: Vec<AccountRow>,
+    /// Directories in which it had accounts that are gone.
+    pub(super) past: Vec<i64>,
 }
 
 impl Person {
@@ -25,15 +28,13 @@ impl Person {
         // Who has several there is active while one of them is.
         let root = rooting.iter().find(|account| account.active).or_else(|| rooting.first());
         let profile = root.map_or_else(|| "{}".to_owned(), |account| account.profile.clone());
-        let rooted = primary.is_some() && (self.row.root_key == primary || root.is_some());
+        let had = |primary: i64| root.is_some() || self.past.contains(&primary);
+        let rooted = primary.is_some_and(had);
         let active = match rooted {
             true => root.is_some_and(|account| account.active),
             false => self.accounts.iter().any(|account| account.active),
         };
         self.row.profile = profile;
-        if rooted {
-            self.row.root_key = primary;
-        }
         self.row.state = match (self.row.merged_into, self.accounts.is_empty(), active) {
             (Some(_), _, _) => IdentityState::Merged,
             (None, true, _) => IdentityState::Ended,
@@ -94,22 +95,24 @@ mod tests {
             name_key: None,
             profile: json!({"title": format!("of {directory_key}")}).to_string(),
             linked_by: "first".to_owned(),
+            departed: false,
+            linked: 0,
         }
     }
 
-    fn person(root_key: Option<i64>, accounts: &[AccountRow]) -> Person {
+    fn person(past: Option<i64>, accounts: &[AccountRow]) -> Person {
         Person {
             row: IdentityRow {
                 key: 1,
                 id: "identity_1".to_owned(),
                 state: IdentityState::Active,
                 profile: "{}".to_owned(),
-                root_key,
                 merged_into: None,
                 created: 0,
                 modified: 0,
             },
             accounts: accounts.to_vec(),
+            past: past.into_iter().collect(),
         }
     }
 
@@ -117,10 +120,10 @@ mod tests {
     fn state_and_profile_come_from_the_primary_directory() {
         use IdentityState::{Active, Ended, Inactive};
         let (on, off) = (|key| account(key, true), |key| account(key, false));
-        for (primary, root, accounts, state, title, orphans) in [
+        for (primary, past, accounts, state, title, orphans) in [
             (None, None, vec![off(1), on(2)], Active, None, 0),
             (None, None, vec![off(1), off(2)], Inactive, None, 0),
-            // What was in a primary directory that is none any more does not count.
+            // What was in another directory than the primary one does not count.
             (None, Some(1), vec![on(2)], Active, None, 0),
             (Some(1), None, vec![off(1), on(2)], Inactive, Some("of 1"), 1),
             (Some(1), None, vec![on(1), off(2)], Active, Some("of 1"), 0),
@@ -132,7 +135,7 @@ mod tests {
             (Some(1), None, vec![off(1), on(1)], Active, Some("of 1"), 0),
             (Some(1), Some(1), vec![], Ended, None, 0),
         ] {
-            let mut person = person(root, &accounts);
+            let mut person = person(past, &accounts);
             person.derive(primary);
             let view = person.view("org_1");
             assert_eq!(person.row.state, state, "{accounts:?}");

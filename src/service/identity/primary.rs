@@ -8,11 +8,12 @@ use super::{Scope, organization};
 use crate::service::administer::present;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::identity::{AccountRow, IdentityState};
+use crate::store::identity::IdentityState;
+use crate::store::identity_account::AccountRow;
 use crate::store::organization::OrganizationRow;
 use crate::store::{StoreError, Tx};
 
-/// Identities read at a time.
+/// Identities read at a time for a diff.
 const CHUNK: i64 = 1_000;
 
 /// Identities that a diff shows.
@@ -137,14 +138,15 @@ fn chosen(
 }
 
 /// From now on the organization keeps identities. Every unit of its directories that does not know it
-/// yet is refused.
-fn switch_on(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<(), ServiceError> {
+/// yet is refused. False when it keeps some by now: the unit is to end, and to let the organization go for
+/// which those wait that make identities.
+fn switch_on(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<bool, ServiceError> {
     // Nobody adds a directory meanwhile that would not know it either.
     let Some(row) = tx.organization_lock_whole(id)? else {
         return Err(AdminError::not_found("The organization").into());
     };
     if tx.identity_scope(row.key)?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     for key in tx.directory_keys_of(row.key)? {
         if tx.directory_lock_exclusive(key)?.is_some_and(|state| state != "deleting") {
@@ -152,7 +154,36 @@ fn switch_on(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<(), ServiceError> {
             tx.identity_walk_insert(key, row.key)?;
         }
     }
-    Ok(tx.identity_scope_insert(row.key, now)?)
+    tx.identity_scope_insert(row.key, now)?;
+    Ok(true)
+}
+
+/// Stores the primary directory; `None` when the unit is to be run once more.
+fn put(
+    tx: &mut Tx<'_>,
+    access: &ApiAccess,
+    id: &str,
+    wanted: Option<&str>,
+    now: i64,
+) -> Result<Option<Value>, ServiceError> {
+    let row = organization(tx, access, id)?;
+    if tx.identity_scope(row.key)?.is_none() && !switch_on(tx, &row.id, now)? {
+        return Ok(None);
+    }
+    let primary = chosen(tx, &row, wanted)?;
+    if let Some((key, _)) = &primary {
+        // A directory that is being deleted meanwhile is seen here.
+        let shared = tx.directory_share(*key)?;
+        if shared.is_none_or(|shared| shared.state == "deleting") {
+            chosen(tx, &row, wanted)?;
+        }
+    }
+    let scope = Scope::lock(tx, row.key)?;
+    let primary = primary.map(|(key, _)| key);
+    if scope.is_some_and(|scope| scope.primary != primary) {
+        tx.identity_primary_set(row.key, primary)?;
+    }
+    Ok(Some(view(tx, &row)?))
 }
 
 impl Service {
@@ -172,7 +203,7 @@ impl Service {
 
     /// Makes a directory the primary one of its organization, or none; with `dry_run` it only says what
     /// would follow. The organization keeps identities from then on. What follows for many of them is
-    /// done by [`Service::settle_identities`].
+    /// done by [`Service::run_identities`].
     pub async fn primary_put(
         &self,
         access: &ApiAccess,
@@ -186,32 +217,19 @@ impl Service {
         if change.dry_run {
             return self.primary_diff(access, organization_id, wanted).await;
         }
-        let (access, id) = (access.clone(), organization_id.to_owned());
         let now = self.clock.now_ms();
-        let answer: Value = self
-            .store
-            .write("primary_put", move |tx| {
-                let row = organization(tx, &access, &id)?;
-                if tx.identity_scope(row.key)?.is_none() {
-                    switch_on(tx, &row.id, now)?;
-                }
-                let primary = chosen(tx, &row, wanted.as_deref())?;
-                if let Some((key, _)) = &primary {
-                    // A directory that is being deleted meanwhile is seen here.
-                    let shared = tx.directory_share(*key)?;
-                    if shared.is_none_or(|shared| shared.state == "deleting") {
-                        chosen(tx, &row, wanted.as_deref())?;
-                    }
-                }
-                let scope = Scope::lock(tx, row.key)?;
-                let primary = primary.map(|(key, _)| key);
-                if scope.is_some_and(|scope| scope.primary != primary) {
-                    tx.identity_primary_set(row.key, primary)?;
-                }
-                Ok::<_, ServiceError>(view(tx, &row)?)
-            })
-            .await?;
+        let answer = loop {
+            let (key, id, wanted) = (access.clone(), organization_id.to_owned(), wanted.clone());
+            let write = self
+                .store
+                .write("primary_put", move |tx| put(tx, &key, &id, wanted.as_deref(), now));
+            let stored: Option<Value> = self.locking(access, organization_id, write).await?;
+            if let Some(answer) = stored {
+                break answer;
+            }
+        };
         self.forget_access();
+        self.identity_work.notify_one();
         Ok(answer)
     }
 
@@ -237,7 +255,7 @@ impl Service {
         let (mut diff, mut after) = (Diff::default(), 0);
         loop {
             let chunk: Result<Vec<Person>, StoreError> =
-                self.store.scan("primary_diff", move |tx| people(tx, key, after)).await;
+                self.store.scan("primary_diff", move |tx| people(tx, key, after, CHUNK)).await;
             let chunk = chunk?;
             for before in &chunk {
                 let mut person = before.clone();
@@ -264,16 +282,22 @@ pub(super) fn people(
     tx: &mut Tx<'_>,
     organization_key: i64,
     after: i64,
+    limit: i64,
 ) -> Result<Vec<Person>, StoreError> {
-    let rows = tx.identity_chunk(organization_key, after, CHUNK)?;
+    let rows = tx.identity_chunk(organization_key, after, limit)?;
     let keys: Vec<i64> = rows.iter().map(|row| row.key).collect();
     let mut accounts = tx.identity_accounts(&keys)?.into_iter().peekable();
+    let mut all = tx.identity_past(&keys)?.into_iter().peekable();
     let people = rows.into_iter().map(|row| {
         let mut own = Vec::new();
         while let Some(account) = accounts.next_if(|account| account.identity_key == row.key) {
             own.push(account);
         }
-        Person { row, accounts: own }
+        let mut past = Vec::new();
+        while let Some((_, directory_key)) = all.next_if(|(identity, _)| *identity == row.key) {
+            past.push(directory_key);
+        }
+        Person { row, accounts: own, past }
     });
     Ok(people.collect())
 }

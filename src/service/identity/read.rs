@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::decide::{alias_view, suggestion_view};
+use super::alias::alias_view;
+use super::decide::suggestion_view;
 use super::person::Person;
 use super::{organization, switched_off};
 use crate::scim::key::text_key;
@@ -59,7 +60,7 @@ fn views(
     let accounts = tx.identity_accounts(&keys)?;
     let views = rows.into_iter().map(|row| {
         let own = accounts.iter().filter(|account| account.identity_key == row.key);
-        Person { accounts: own.cloned().collect(), row }.view(organization_id)
+        Person { accounts: own.cloned().collect(), row, past: Vec::new() }.view(organization_id)
     });
     Ok(views.collect())
 }
@@ -147,20 +148,19 @@ impl Service {
         let state =
             state.ok_or_else(|| not_allowed("state", wanted, "open, accepted and rejected"))?;
         let (access, id, reading) = (access.clone(), organization_id.to_owned(), range.clone());
-        let rows: Vec<Value> =
-            self.store
-                .read("suggestion_list", move |tx| {
-                    let organization = keeping(tx, &access, &id)?;
-                    let rows = tx.suggestion_list(organization.key, state, &reading)?;
-                    rows.iter()
-                        .map(|row| suggestion_view(tx, &organization.id, row))
-                        .collect::<Result<_, ServiceError>>()
-                })
-                .await?;
+        let rows: Vec<Value> = self
+            .store
+            .read("suggestion_list", move |tx| {
+                let organization = keeping(tx, &access, &id)?;
+                let rows = tx.suggestion_list(organization.key, state, &reading)?;
+                let shown = rows.iter().map(|row| suggestion_view(&organization.id, row));
+                Ok::<_, ServiceError>(shown.collect())
+            })
+            .await?;
         Ok(ListPage::of(&range, rows, |view| member(view, "id")))
     }
 
-    /// The aliases of an identity, by address.
+    /// The aliases of an identity and of those that were merged into it, by address.
     pub async fn alias_list(
         &self,
         access: &ApiAccess,

@@ -12,8 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::decide::Decision;
-use super::link::{Ledger, account_gone, account_seen, update};
+use super::link::{Ledger, account_found, account_gone, update};
 use super::primary::people;
 use super::{Facts, Scope};
 use crate::service::authenticate::served_catalogue;
@@ -21,13 +20,15 @@ use crate::service::context::Directory;
 use crate::service::events::walk;
 use crate::service::exchange::Listed;
 use crate::service::{Service, ServiceError};
-use crate::store::directory::DirectoryRow;
 use crate::store::snapshot::{Ids, LAST_ID};
 use crate::store::{StoreError, Tx};
 
 /// Users or identities about which one unit tells something.
 const TOLD: usize = 100;
 const TOLD_ROWS: i64 = 100;
+
+/// Identities that a unit looks at: when all change, it has not read many for nothing.
+const LOOKED_AT: i64 = 200;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct DecisionLabels {
@@ -56,13 +57,13 @@ impl IdentityMetrics {
         );
         registry.register(
             "identity_decisions",
-            "Decisions about suggested identities",
+            "Decisions of people about who is whom",
             self.decisions.clone(),
         );
     }
 
-    pub(super) fn decided(&self, decision: Decision) {
-        let labels = DecisionLabels { decision: decision.as_str() };
+    pub(super) fn decided(&self, decision: &'static str) {
+        let labels = DecisionLabels { decision };
         self.decisions.get_or_create(&labels).inc();
     }
 }
@@ -156,7 +157,8 @@ fn link_users(
         walk::users(tx, directory, Ids { after: &after, until: LAST_ID, limit: TOLD_ROWS })?;
     for user in &users {
         let facts = Facts::of(&user.view);
-        account_seen(tx, &mut ledger, &directory.id, &user.id, &facts)?;
+        let facts = if user.key.is_none() { facts.departed() } else { facts };
+        account_found(tx, &mut ledger, &directory.id, &user.id, &facts)?;
     }
     let last = users.last().filter(|_| users.len() >= TOLD).map(|user| user.id.as_str());
     tx.identity_walk_set(directory.key, last)?;
@@ -177,7 +179,7 @@ fn settle(
     let organization_id = tx.organization_id(organization_key)?.unwrap_or_default();
     let mut event_ids = Listed::default();
     let (mut count, mut cursor) = (0, None);
-    let found = people(tx, organization_key, after)?;
+    let found = people(tx, organization_key, after, LOOKED_AT)?;
     for before in &found {
         if event_ids.count == TOLD {
             break;
@@ -205,10 +207,11 @@ fn settle(
 /// for itself.
 pub(in crate::service) fn retire(
     tx: &mut Tx<'_>,
-    row: &DirectoryRow,
+    key: i64,
     mut ids: crate::clock::Ids,
     now: i64,
 ) -> Result<usize, StoreError> {
+    let Some(row) = tx.directory_by_key(key)? else { return Ok(0) };
     let Some(organization_key) = row.identities else { return Ok(0) };
     let Some(scope) = Scope::lock(tx, organization_key)? else { return Ok(0) };
     let mut event_ids = Listed::default();

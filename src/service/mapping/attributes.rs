@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::expression::{Expression, INLINE_DEPTH, Input, Outcome, on_large_stack};
+use super::expression::{Expression, INLINE_DEPTH, Input, NoThread, Outcome, on_large_stack};
 use crate::scim::Object;
-use crate::service::error::AdminError;
+use crate::service::error::{AdminError, ServiceError};
+use crate::store::StoreError;
 
 /// Most attributes of a map.
 const MAX_ATTRIBUTES: usize = 100;
@@ -104,6 +105,8 @@ pub enum Fault {
 pub struct Attributes {
     pub values: Object,
     pub faults: BTreeMap<String, Fault>,
+    /// What the expressions cost.
+    pub units: u64,
 }
 
 impl Attributes {
@@ -127,15 +130,15 @@ impl AttributeMap {
     }
 
     /// A map that somebody sends, checked. All faults are told.
-    pub fn checked(rules: AttributeRules) -> Result<Self, AdminError> {
+    pub fn checked(rules: AttributeRules) -> Result<Self, ServiceError> {
         if rules.len() > MAX_ATTRIBUTES {
             let message =
                 format!("it has {} members; at most {MAX_ATTRIBUTES} are allowed.", rules.len());
-            return Err(AdminError::invalid("attributes", message));
+            return Err(AdminError::invalid("attributes", message).into());
         }
         let map = Self { rules, attributes: OnceLock::new() };
         let mut faults = Vec::new();
-        for attribute in map.attributes() {
+        for attribute in map.attributes().map_err(StoreError::from)? {
             if let Err(message) = check_name(&attribute.name) {
                 faults.push((format!("attributes.{}", shown(&attribute.name)), message));
             }
@@ -150,7 +153,7 @@ impl AttributeMap {
             Some((field, message)) => {
                 let mut error = AdminError::invalid(&field, message);
                 error.errors.extend(faults);
-                Err(error)
+                Err(error.into())
             }
         }
     }
@@ -159,38 +162,34 @@ impl AttributeMap {
         &self.rules
     }
 
-    fn attributes(&self) -> &[Attribute] {
-        self.attributes.get_or_init(|| {
-            let compiled = |(name, rule): (&String, &AttributeRule)| match rule.source(name) {
+    /// An attempt that found no thread is not kept.
+    fn attributes(&self) -> Result<&[Attribute], NoThread> {
+        if let Some(attributes) = self.attributes.get() {
+            return Ok(attributes);
+        }
+        let compiled = |(name, rule): (&String, &AttributeRule)| Attribute {
+            name: name.clone(),
+            required: rule.required,
+            expression: match rule.source(name) {
                 Some(source) => Expression::compile(source),
                 None => Err(format!("it must be there; only {} need none", standard_names())),
-            };
-            let all = on_large_stack(|| self.rules.iter().map(compiled).collect::<Vec<_>>());
-            let all = all.unwrap_or_default().into_iter();
-            let all = all.chain(std::iter::repeat_with(|| Err("it cannot be read".to_owned())));
-            let made = self.rules.iter().zip(all).map(|((name, rule), expression)| Attribute {
-                name: name.clone(),
-                required: rule.required,
-                expression,
-            });
-            made.collect()
-        })
+            },
+        };
+        let made = on_large_stack(|| self.rules.iter().map(compiled).collect::<Vec<_>>())?;
+        Ok(self.attributes.get_or_init(|| made))
     }
 
-    /// What the map makes of a user, by what events show as `raw_attributes`. Never fails: what cannot be
-    /// made is missing, and is listed.
-    pub fn attributes_of(&self, raw: &Object) -> Attributes {
-        let expressions = self.attributes().iter().filter_map(|one| one.expression.as_ref().ok());
-        let outcomes = match expressions.map(Expression::depth).max() {
-            Some(depth) if depth > INLINE_DEPTH => {
-                on_large_stack(|| self.outcomes(raw)).unwrap_or_default()
-            }
-            _ => self.outcomes(raw),
+    /// What the map makes of a user, by what events show as `raw_attributes`. What cannot be made is
+    /// missing, and is listed; it fails only if nothing was evaluated.
+    pub fn attributes_of(&self, raw: &Object) -> Result<Attributes, NoThread> {
+        let attributes = self.attributes()?;
+        let expressions = attributes.iter().filter_map(|one| one.expression.as_ref().ok());
+        let (outcomes, units) = match expressions.map(Expression::depth).max() {
+            Some(depth) if depth > INLINE_DEPTH => on_large_stack(|| outcomes(attributes, raw))?,
+            _ => outcomes(attributes, raw),
         };
-        let cut_off = || Outcome::Failed("it could not be evaluated".to_owned());
-        let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(cut_off));
-        let (mut made, mut bytes) = (Attributes::default(), 0);
-        for (attribute, mut outcome) in self.attributes().iter().zip(outcomes) {
+        let (mut made, mut bytes) = (Attributes { units, ..Attributes::default() }, 0);
+        for (attribute, mut outcome) in attributes.iter().zip(outcomes) {
             if let Outcome::Value(value) = &outcome {
                 bytes += value.to_string().len();
                 if bytes > MAX_BYTES {
@@ -212,17 +211,19 @@ impl AttributeMap {
                 }
             }
         }
-        made
+        Ok(made)
     }
+}
 
-    fn outcomes(&self, raw: &Object) -> Vec<Outcome> {
-        let mut input = Input::new(raw);
-        let outcomes = self.attributes().iter().map(|attribute| match &attribute.expression {
-            Ok(expression) => input.evaluate(expression),
-            Err(message) => Outcome::Failed(message.clone()),
-        });
-        outcomes.collect()
-    }
+/// What each expression makes of a user, and what all cost.
+fn outcomes(attributes: &[Attribute], raw: &Object) -> (Vec<Outcome>, u64) {
+    let mut input = Input::new(raw);
+    let outcomes = attributes.iter().map(|attribute| match &attribute.expression {
+        Ok(expression) => input.evaluate(expression),
+        Err(message) => Outcome::Failed(message.clone()),
+    });
+    let outcomes = outcomes.collect();
+    (outcomes, input.drawn())
 }
 
 fn standard_names() -> String {
@@ -273,7 +274,7 @@ mod tests {
             .map(|name| (name.to_owned(), AttributeRule { expression: None, required: false }));
         let map =
             AttributeMap::checked(rules.into_iter().collect()).unwrap_or_else(|e| panic!("{e:?}"));
-        let made = map.attributes_of(&raw());
+        let made = map.attributes_of(&raw()).expect("a thread");
         assert_eq!(made.faults, BTreeMap::new());
         assert_eq!(
             Value::Object(made.values),
@@ -299,7 +300,7 @@ mod tests {
         ];
         let rules = rules.map(|(name, rule)| (name.to_owned(), rule)).into_iter().collect();
         let map = AttributeMap::checked(rules).unwrap_or_else(|e| panic!("{e:?}"));
-        let made = map.attributes_of(&raw());
+        let made = map.attributes_of(&raw()).expect("a thread");
         assert_eq!(made.values_text().as_deref(), Some("{\"badge\":7}"));
         let text = made.faults_text().expect("faults");
         let faults: Value = serde_json::from_str(&text).expect("JSON");
@@ -318,7 +319,7 @@ mod tests {
         raw.insert("title".to_owned(), "x".repeat(8_000).into());
         let rules = (10..20).map(|n| (format!("a{n}"), rule("raw.title", false)));
         let map = AttributeMap::checked(rules.collect()).unwrap_or_else(|e| panic!("{e:?}"));
-        let made = map.attributes_of(&raw);
+        let made = map.attributes_of(&raw).expect("a thread");
         assert_eq!((made.values.len(), made.faults.len()), (8, 2));
         assert!(made.values_text().is_some_and(|text| text.len() <= MAX_BYTES + 1_000));
     }
@@ -332,7 +333,9 @@ mod tests {
             ("no_standard", AttributeRule { expression: None, required: true }),
         ];
         let rules = rules.map(|(name, rule)| (name.to_owned(), rule)).into_iter().collect();
-        let error = AttributeMap::checked(rules).err().expect("refused");
+        let Some(ServiceError::Admin(error)) = AttributeMap::checked(rules).err() else {
+            panic!("the map is refused");
+        };
         let fields: Vec<&str> = error.errors.iter().map(|(field, _)| field.as_str()).collect();
         assert_eq!(
             fields,

@@ -6,9 +6,9 @@
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
 };
-use cel::common::types::CelInt;
+use cel::common::types::{CelInt, CelString};
 
-use super::fuel::{COST, ITEMS};
+use super::fuel::{BYTES, COST, ITEMS, PARTS};
 
 /// Largest syntax tree, in nodes, and its greatest depth. A macro such as `exists` is about ten nodes.
 const MAX_NODES: usize = 500;
@@ -19,6 +19,9 @@ const MAX_WALKS: usize = 2;
 
 /// Longest text that a function is given beside the one that it works on, in characters.
 const MAX_LITERAL: usize = 32;
+
+/// Units that a text in a list costs besides its bytes.
+const PIECE: usize = 5;
 
 /// What expressions start from.
 pub(super) const RAW: &str = "raw";
@@ -181,10 +184,19 @@ impl Walk {
                 [FUNCTIONS.as_slice(), WITH_TEXTS.as_slice()].concat().join(", ")
             ));
         }
+        let parts = parts(&call);
         let args = std::mem::take(&mut call.args).into_iter().map(|arg| self.costly(arg));
         call.args = args.collect::<Result<_, _>>()?;
         if let Some(target) = call.target {
-            call.target = Some(Box::new(self.costly(*target)?));
+            call.target = Some(Box::new(match parts {
+                None => self.costly(*target)?,
+                Some([text, weight]) => {
+                    self.depth += 1;
+                    let target = self.node(*target)?;
+                    self.depth -= 1;
+                    self::call(PARTS, vec![target, text, weight])
+                }
+            }));
         }
         Ok(call)
     }
@@ -232,6 +244,24 @@ impl Walk {
         self.depth -= 1;
         Ok(call(COST, vec![node]))
     }
+}
+
+/// The further arguments of [`PARTS`] around what a function works on that makes more than it reads: the
+/// text that it looks for, and what each place costs where that is.
+fn parts(call: &CallExpr) -> Option<[IdedExpr; 2]> {
+    let text = |index: usize| match call.args.get(index).map(|arg| &arg.expr) {
+        Some(Expr::Literal(LiteralValue::String(text))) => text.inner(),
+        _ => "",
+    };
+    let weight = match call.func_name.as_str() {
+        "split" => PIECE,
+        "replace" => 1 + text(1).len() / BYTES,
+        "join" => 1 + text(0).len() / BYTES,
+        _ => return None,
+    };
+    let weight = CelInt::from(i64::try_from(weight).unwrap_or(i64::MAX));
+    let text = CelString::from(text(0).to_owned());
+    Some([literal(LiteralValue::String(text)), literal(LiteralValue::Int(weight))])
 }
 
 fn is_short_text(node: &IdedExpr) -> bool {

@@ -12,8 +12,9 @@ use cel::{Context, ExecutionError};
 use serde_json::{Number, Value};
 
 use super::bounds::{Bounded, ENTERPRISE, RAW, bounded};
-use super::fuel::{ENV, with_units};
+use super::fuel::{ENV, fits, with_units};
 use crate::scim::{Object, urn};
+use crate::store::StoreError;
 
 /// Longest expression, in bytes.
 pub(super) const MAX_BYTES: usize = 2_048;
@@ -25,7 +26,7 @@ const MAX_RECURSION: u16 = 32;
 const UNITS: u64 = 100_000;
 
 /// Units that all expressions of one user may draw.
-const USER_UNITS: u64 = 500_000;
+pub(super) const USER_UNITS: u64 = 500_000;
 
 /// Largest value of an attribute, in bytes of JSON.
 const MAX_VALUE_BYTES: usize = 8 * 1024;
@@ -37,12 +38,31 @@ pub(super) const INLINE_DEPTH: usize = 12;
 /// Stack for anything that is accepted, in bytes.
 const LARGE_STACK: usize = 16 * 1024 * 1024;
 
-/// Runs `work` on a thread of its own with a large stack; `None` when it panics, or when there is no thread
-/// for it.
-pub(in crate::service) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+/// An evaluation has not taken place: the machine has no thread for it now. That says nothing about the
+/// user or the expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoThread(String);
+
+impl From<NoThread> for StoreError {
+    fn from(NoThread(reason): NoThread) -> Self {
+        Self::Unavailable(format!("no thread for an evaluation: {reason}"))
+    }
+}
+
+/// Runs `work` on a thread of its own with a large stack.
+pub(in crate::service) fn on_large_stack<T: Send>(
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, NoThread> {
+    #[cfg(test)]
+    if tests::NO_THREADS.get() {
+        return Err(NoThread("a test".to_owned()));
+    }
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(LARGE_STACK);
-        thread.spawn_scoped(scope, work).ok()?.join().ok()
+        let running =
+            thread.spawn_scoped(scope, work).map_err(|error| NoThread(error.to_string()))?;
+        // What an expression makes the interpreter do is caught inside.
+        running.join().map_err(|_| NoThread("it has stopped".to_owned()))
     })
 }
 
@@ -132,6 +152,11 @@ impl<'u> Input<'u> {
         Self { context, left: USER_UNITS }
     }
 
+    /// Units that the expressions have drawn so far.
+    pub(super) fn drawn(&self) -> u64 {
+        USER_UNITS.saturating_sub(self.left)
+    }
+
     /// Evaluates the expression, within its own bounds and those of all expressions of the user.
     pub(in crate::service) fn evaluate(&mut self, expression: &Expression) -> Outcome {
         let units = UNITS.min(self.left);
@@ -146,12 +171,17 @@ impl<'u> Input<'u> {
     fn outcome(&self, expression: &Expression) -> Outcome {
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
             let value = cel::Value::resolve_val(&expression.0.tree, &self.context)?;
-            Ok(json(value.as_ref()))
+            // Before it is copied: it may be as large as the user, or larger.
+            Ok(fits(value.as_ref(), MAX_VALUE_BYTES).then(|| json(value.as_ref())))
         }));
         match evaluated {
-            Ok(Ok(Ok(Value::Null))) => Outcome::Absent,
-            Ok(Ok(Ok(value))) => fitting(value),
-            Ok(Ok(Err(kind))) => {
+            Ok(Ok(None)) => too_large(),
+            Ok(Ok(Some(Ok(Value::Null)))) => Outcome::Absent,
+            Ok(Ok(Some(Ok(value)))) => match value.to_string().len() <= MAX_VALUE_BYTES {
+                true => Outcome::Value(value),
+                false => too_large(),
+            },
+            Ok(Ok(Some(Err(kind)))) => {
                 Outcome::Failed(format!("its value is {kind}, which JSON does not have"))
             }
             Ok(Err(ExecutionError::NoSuchKey(_) | ExecutionError::IndexOutOfBounds(_))) => {
@@ -163,14 +193,8 @@ impl<'u> Input<'u> {
     }
 }
 
-fn fitting(value: Value) -> Outcome {
-    let bytes = value.to_string().len();
-    match bytes <= MAX_VALUE_BYTES {
-        true => Outcome::Value(value),
-        false => Outcome::Failed(format!(
-            "its value is {bytes} bytes large; at most {MAX_VALUE_BYTES} are allowed"
-        )),
-    }
+fn too_large() -> Outcome {
+    Outcome::Failed(format!("its value is larger than {MAX_VALUE_BYTES} bytes"))
 }
 
 /// The extension of RFC 7643 §4.3, with what came beside its schema: `urn:…:User:title`.

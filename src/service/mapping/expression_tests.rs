@@ -1,7 +1,15 @@
+use std::cell::Cell;
+
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::attributes::{AttributeMap, AttributeRule, Fault};
 use super::*;
+
+thread_local! {
+    /// The machine has no thread for whoever asks from this one.
+    pub static NO_THREADS: Cell<bool> = const { Cell::new(false) };
+}
 
 fn ada() -> Object {
     let raw = json!({
@@ -173,6 +181,62 @@ fn cost_is_bounded() {
     }
 }
 
+/// Functions that make much of little end before they have made it.
+#[test]
+fn what_is_made_is_bounded() {
+    let mut raw = ada();
+    raw.insert("blanks".to_owned(), " ".repeat(1_000_000).into());
+    raw.insert("list".to_owned(), vec![""; 60_000].into());
+    for source in [
+        "raw.blanks.split(' ')[0]",
+        "size(raw.blanks.split(''))",
+        "size(raw.blanks.replace('', '01234567890123456789012345678901'))",
+        "size(raw.blanks.replace(' ', '  '))",
+        "size(raw.list.join('01234567890123456789012345678901'))",
+    ] {
+        let outcome = evaluated(source, &raw);
+        let expected = Outcome::Failed("it takes too many steps for this user".to_owned());
+        assert_eq!(outcome, expected, "{source}");
+    }
+    // What is large is not copied to find that out: it costs nothing, and all the others have their turn.
+    let map = AttributeMap::checked(
+        (0..100)
+            .map(|n| {
+                let source = if n == 99 { "raw.title" } else { "raw" };
+                let rule = AttributeRule { expression: Some(source.to_owned()), required: false };
+                (format!("a{n:02}"), rule)
+            })
+            .collect(),
+    );
+    let made = map.unwrap_or_else(|e| panic!("{e:?}")).attributes_of(&raw).expect("a thread");
+    assert_eq!(Value::Object(made.values), json!({"a99": "Engineer"}));
+    let large = Fault::Failed { message: "its value is larger than 8192 bytes".to_owned() };
+    assert_eq!((made.faults.len(), &made.faults["a00"]), (99, &large));
+    assert!(made.units < 1_000, "{} units", made.units);
+}
+
+/// A machine without a thread for an evaluation says nothing about the user, and the next try is as good
+/// as the first.
+#[test]
+fn without_a_thread_nothing_has_failed() {
+    let deep =
+        (0..8).fold("raw.title".to_owned(), |inner, n| format!("[{inner}].map(x{n}, x{n})[0]"));
+    let rule = AttributeRule { expression: Some(deep), required: true };
+    let text = json!({"title": rule}).to_string();
+    let map = AttributeMap::stored(Some(&text)).expect("a map");
+    let in_vain = || {
+        NO_THREADS.set(true);
+        let made = map.attributes_of(&ada());
+        NO_THREADS.set(false);
+        made.expect_err("there is no thread");
+    };
+    in_vain();
+    let made = map.attributes_of(&ada()).expect("a thread");
+    assert_eq!(Value::Object(made.values), json!({"title": "Engineer"}));
+    // Now it is read, and wants a large stack for the evaluation.
+    in_vain();
+}
+
 /// What one expression used up the next one does not have.
 #[test]
 fn all_expressions_of_a_user_share_a_budget() {
@@ -197,7 +261,7 @@ fn deepest_expression_has_its_stack() {
     assert!(deepest.depth() > INLINE_DEPTH);
     let raw = ada();
     let value = on_large_stack(|| Input::new(&raw).evaluate(&deepest));
-    assert_eq!(value, Some(Outcome::Value(json!("Engineer"))));
+    assert_eq!(value, Ok(Outcome::Value(json!("Engineer"))));
 }
 
 #[test]

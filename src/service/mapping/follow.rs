@@ -1,13 +1,16 @@
 //! Roles follow memberships, in the unit that changes one.
 //!
 //! Up to 100 users are told in the unit itself; of more the unit leaves a note, and the job tells
-//! ([`super::work`]). A change is looked at only if its group, or a group above it, is in the role map.
+//! ([`super::work`]). Users are told only if the group, or a group above it, is in the role map.
 //!
 //! Two units may change the way from a user to a group at two places at once, and on PostgreSQL neither
-//! sees the other: one puts a group into a mapped group while the other puts a user into the inner one.
-//! A user's row is locked before its memberships are read, so two changes of the user's own memberships
-//! see each other. Whoever changes where a *group* is, leaves a note besides, and the job looks at
-//! everybody below once all units of that moment have ended.
+//! sees the other: one puts a group into a mapped group while the other takes a group out of the inner
+//! one. A user's row is locked before it is asked where the user's groups lead, so two changes of the
+//! user's own memberships see each other. Whoever changes where a *group* is, leaves a note besides, even
+//! when it sees no way from there to a role, and the job looks at everybody below once all units of that
+//! moment have ended.
+//!
+//! Locks: groups, notes of groups, users in the order of their keys, notes of users.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,13 +23,13 @@ use crate::store::resource::{Mapped, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx};
 
 /// Users of whom one unit tells the app something.
-pub(super) const TOLD: usize = 100;
+pub(in crate::service) const TOLD: usize = 100;
 
 /// Resources below a group that a unit looks for; more are left to the job.
 const MOST_BELOW: i64 = 1_000;
 
 /// How many keys go into one statement.
-const CHUNK: usize = 1_000;
+pub(super) const CHUNK: usize = 1_000;
 
 /// The groups that have each of some users, directly or not, by their ids.
 pub(super) type GroupIds = HashMap<i64, HashSet<String>>;
@@ -52,36 +55,114 @@ pub(in crate::service) fn roles_after(
     Ok(map.text_of(&object(&content.doc), &ids))
 }
 
-/// Members have left the group, or joined it. Its row and those of the users are locked.
+/// Who is moved by a change of a group's members. The users are locked.
+#[derive(Debug)]
+pub(in crate::service) struct Moved {
+    /// In the order of their keys.
+    users: Vec<i64>,
+    /// The unit tells all of them; otherwise these are those who moved themselves, and the job does it.
+    is_told_at_once: bool,
+}
+
+/// Members have left the group, or joined it; its row is locked, and no user is. Leaves a note of every
+/// group among them, whatever is known of the way from there to a role, then locks all users whose roles
+/// the unit may change, in one go: two units that lock the same users in two goes wait for each other.
+/// `None` where roles follow from no membership.
+pub(in crate::service) fn lock(
+    tx: &mut Tx<'_>,
+    recorder: &Recorder<'_>,
+    group: &ResourceRow,
+    keys: &[i64],
+) -> Result<Option<Moved>, StoreError> {
+    let directory = recorder.directory;
+    let Some(map) = directory.mapping.group_roles().filter(|_| !keys.is_empty()) else {
+        return Ok(None);
+    };
+    let (direct, groups) = users_and_groups(tx, directory.key, keys)?;
+    let mut moved = Moved { is_told_at_once: direct.len() <= TOLD, users: direct };
+    if !groups.is_empty() {
+        tx.role_work_add(directory.key, RoleWork::Below, &groups)?;
+        if moved.is_told_at_once && leads_to_roles(tx, directory, map, group)? {
+            moved.add_below(tx, directory.key, &groups)?;
+        }
+    }
+    for users in moved.users.chunks(CHUNK) {
+        tx.app_user_lock(directory.key, users)?;
+    }
+    Ok(Some(moved))
+}
+
+impl Moved {
+    /// Adds the users below groups, if they are not too many.
+    fn add_below(
+        &mut self,
+        tx: &mut Tx<'_>,
+        directory_key: i64,
+        groups: &[i64],
+    ) -> Result<(), StoreError> {
+        let below = tx.below_groups(directory_key, groups, MOST_BELOW)?;
+        self.is_told_at_once = i64::try_from(below.len()).is_ok_and(|found| found < MOST_BELOW);
+        if !self.is_told_at_once {
+            return Ok(());
+        }
+        let mut users = users_and_groups(tx, directory_key, &below)?.0;
+        users.extend(&self.users);
+        users.sort_unstable();
+        users.dedup();
+        self.is_told_at_once = users.len() <= TOLD;
+        if self.is_told_at_once {
+            self.users = users;
+        }
+        Ok(())
+    }
+
+    /// Brings the users to their roles, or leaves that to the job. It finds those below the groups by
+    /// itself, and takes a note away while it holds the user: it cannot take one whose reason it does not
+    /// see yet.
+    fn settle(self, tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<(), StoreError> {
+        if self.is_told_at_once {
+            settle(tx, recorder, &self.users)?;
+            return Ok(());
+        }
+        for users in self.users.chunks(CHUNK) {
+            tx.role_work_add(recorder.directory.key, RoleWork::User, users)?;
+        }
+        Ok(())
+    }
+}
+
+/// Brings those whom [`lock`] has locked to their roles; behind the events of their memberships.
 pub(in crate::service) fn moved(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     group: &ResourceRow,
-    moved: [&[i64]; 2],
+    moved: Option<Moved>,
 ) -> Result<(), StoreError> {
-    let Some(map) = recorder.directory.mapping.group_roles() else { return Ok(()) };
-    let keys = moved.concat();
-    if keys.is_empty() || !leads_to_roles(tx, recorder.directory, map, group)? {
-        return Ok(());
+    let directory = recorder.directory;
+    let Some((map, moved)) = directory.mapping.group_roles().zip(moved) else { return Ok(()) };
+    // Asked again under the locks: who has made a way from the group to a role without seeing this change
+    // held the users before.
+    match !moved.users.is_empty() && may_lead_to_roles(tx, directory, map, group)? {
+        true => moved.settle(tx, recorder),
+        false => Ok(()),
     }
-    affected(tx, recorder, &keys)
 }
 
-/// The members of a group that is about to end, if that is about roles.
+/// The members of a group that is about to end, if that is about their roles. Its row is locked.
 pub(in crate::service) fn before_end(
     tx: &mut Tx<'_>,
     recorder: &Recorder<'_>,
     group: &ResourceRow,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Option<Moved>, StoreError> {
     let directory = recorder.directory;
-    match directory.mapping.group_roles() {
-        Some(map) if group.resource_type == "Group" => {
-            match leads_to_roles(tx, directory, map, group)? {
-                true => tx.member_keys(directory.key, group.key, 0, i64::MAX),
-                false => Ok(Vec::new()),
-            }
-        }
-        _ => Ok(Vec::new()),
+    let Some(map) = directory.mapping.group_roles().filter(|_| group.resource_type == "Group")
+    else {
+        return Ok(None);
+    };
+    let members = tx.member_keys(directory.key, group.key, 0, i64::MAX)?;
+    match lock(tx, recorder, group, &members)? {
+        Some(moved) if may_lead_to_roles(tx, directory, map, group)? => Ok(Some(moved)),
+        _ => Ok(None),
     }
 }
 
@@ -89,15 +170,23 @@ pub(in crate::service) fn before_end(
 pub(in crate::service) fn after_end(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
-    members: &[i64],
+    moved: Option<Moved>,
 ) -> Result<(), StoreError> {
-    match members.is_empty() {
-        true => Ok(()),
-        false => affected(tx, recorder, members),
-    }
+    moved.map_or(Ok(()), |moved| moved.settle(tx, recorder))
 }
 
-/// Whether who is in the group gets roles for it.
+/// Whether who is in the group gets roles for it, or got some and the job has not taken them yet: it will
+/// look at those who are below a group by then.
+fn may_lead_to_roles(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    map: &RoleMap,
+    group: &ResourceRow,
+) -> Result<bool, StoreError> {
+    Ok(leads_to_roles(tx, directory, map, group)? || tx.role_work_of_groups(directory.key)?)
+}
+
+/// Whether who is in the group gets roles for it, as far as this unit sees.
 fn leads_to_roles(
     tx: &mut Tx<'_>,
     directory: &Directory,
@@ -109,36 +198,6 @@ fn leads_to_roles(
     }
     let above = tx.membership_list(directory.key, group.key)?;
     Ok(above.iter().any(|above| map.groups().contains(&above.group_id)))
-}
-
-/// Users and groups below which the roles may have changed.
-fn affected(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>, keys: &[i64]) -> Result<(), StoreError> {
-    let directory_key = recorder.directory.key;
-    let (direct, groups) = users_and_groups(tx, directory_key, keys)?;
-    let mut users = direct.clone();
-    let mut is_many = direct.len() > TOLD;
-    if !groups.is_empty() {
-        tx.role_work_add(directory_key, RoleWork::Below, &groups)?;
-        let below = tx.below_groups(directory_key, &groups, MOST_BELOW)?;
-        is_many |= i64::try_from(below.len()).is_ok_and(|found| found >= MOST_BELOW);
-        if !is_many {
-            users.extend(users_and_groups(tx, directory_key, &below)?.0);
-            users.sort_unstable();
-            users.dedup();
-            is_many = users.len() > TOLD;
-        }
-    }
-    if !is_many {
-        settle(tx, recorder, &users)?;
-        return Ok(());
-    }
-    // The job finds those below the groups by itself. It takes a note away while it holds the user, so
-    // that it cannot take one whose reason it does not see yet.
-    for users in direct.chunks(CHUNK) {
-        tx.app_user_lock(directory_key, users)?;
-        tx.role_work_add(directory_key, RoleWork::User, users)?;
-    }
-    Ok(())
 }
 
 fn users_and_groups(

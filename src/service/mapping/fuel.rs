@@ -1,9 +1,10 @@
 //! What an expression may cost. Every operation that is not of constant cost draws on a budget, in units
 //! that do not depend on the machine: the same expression over the same user always ends the same way.
 //!
-//! The interpreter has no budget of its own. [`super::bounds`] puts two functions around the parts of an
+//! The interpreter has no budget of its own. [`super::bounds`] puts functions around the parts of an
 //! expression that work on data: `@cost(value)` draws as much as the value is large and answers it,
-//! `@items(range, weight)` draws for a walk over a range before it begins. What is drawn is counted per
+//! `@items(range, weight)` draws for a walk over a range before it begins. `@parts(value, text, weight)`
+//! draws for what a function makes that may be much larger than what it reads. What is drawn is counted per
 //! thread, because the interpreter's functions carry nothing with them; an evaluation never leaves its
 //! thread.
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 
 use cel::common::types::{
     CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, CelUInt, DYN_TYPE, INT_TYPE,
+    STRING_TYPE,
 };
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
@@ -24,8 +26,12 @@ pub(super) const COST: &str = "@cost";
 /// walked over: of a map its keys in order, because the interpreter has them in none.
 pub(super) const ITEMS: &str = "@items";
 
-/// Bytes of text that cost one unit.
-const BYTES: usize = 16;
+/// Draws what its first argument costs, and besides for each place where the text of the second is in it,
+/// or for each element of a list, as much as the third says. Answers the first.
+pub(super) const PARTS: &str = "@parts";
+
+/// Bytes that cost one unit.
+pub(super) const BYTES: usize = 16;
 
 thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
@@ -37,7 +43,10 @@ pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let added = env
         .add_extension(cel::extensions::strings)
         .and_then(|()| env.add_overload(COST, "cost", vec![DYN_TYPE], cost))
-        .and_then(|()| env.add_overload(ITEMS, "items", vec![DYN_TYPE, INT_TYPE], items));
+        .and_then(|()| env.add_overload(ITEMS, "items", vec![DYN_TYPE, INT_TYPE], items))
+        .and_then(|()| {
+            env.add_overload(PARTS, "parts", vec![DYN_TYPE, STRING_TYPE, INT_TYPE], parts)
+        });
     if let Err(error) = added {
         tracing::error!(%error, "the functions of expressions cannot be declared");
     }
@@ -64,6 +73,22 @@ fn draw(units: u64) -> Result<(), ExecutionError> {
 fn cost<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let value = args.into_iter().next().ok_or_else(missing)?;
     draw_size(value.as_ref())?;
+    Ok(value)
+}
+
+fn parts<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let mut args = args.into_iter();
+    let (Some(value), Some(text), Some(weight)) = (args.next(), args.next(), args.next()) else {
+        return Err(missing());
+    };
+    draw_size(value.as_ref())?;
+    let count = match (value.downcast_ref::<CelString>(), text.downcast_ref::<CelString>()) {
+        (Some(value), Some(text)) => value.inner().matches(text.inner()).count(),
+        _ => value.as_sizer().map_or(0, |s| usize::try_from(*s.size().inner()).unwrap_or(0)),
+    };
+    let weight = weight.downcast_ref::<CelInt>().map_or(1, |weight| *weight.inner());
+    let weight = u64::try_from(weight).unwrap_or(1);
+    draw(weight.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX)))?;
     Ok(value)
 }
 
@@ -120,6 +145,29 @@ fn draw_size(value: &dyn Val) -> Result<(), ExecutionError> {
         })
     } else {
         Ok(())
+    }
+}
+
+/// Whether the texts of a value have at most so many bytes, where each value in it counts as one. The
+/// answer takes no more steps than that, however large the value is.
+pub(super) fn fits(value: &dyn Val, bytes: usize) -> bool {
+    take(value, bytes).is_some()
+}
+
+/// What is left of the bytes.
+fn take(value: &dyn Val, bytes: usize) -> Option<usize> {
+    let left = bytes.checked_sub(1)?;
+    if let Some(text) = value.downcast_ref::<CelString>() {
+        left.checked_sub(text.inner().len())
+    } else if let Some(list) = value.downcast_ref::<CelList>() {
+        list.inner().iter().try_fold(left, |left, element| take(element.as_ref(), left))
+    } else if let Some(map) = value.downcast_ref::<CelMap>() {
+        map.inner().iter().try_fold(left, |left, (key, value)| {
+            let CelMapKey::String(key) = key else { return take(value.as_ref(), left) };
+            take(value.as_ref(), left.checked_sub(key.inner().len())?)
+        })
+    } else {
+        Some(left)
     }
 }
 

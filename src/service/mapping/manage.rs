@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::attributes::{AttributeMap, AttributeRules, Fault};
-use super::follow::{GroupIds, TOLD, ids_of};
+use super::expression::USER_UNITS;
+use super::follow::{GroupIds, ids_of};
 use super::roles::{RoleMap, RoleRules};
-use super::work::{Candidate, apply, computed, covers, recorder};
+use super::work::{Candidate, Which, apply, computed, covers, recorder};
 use super::{Mapping, follow, raw};
 use crate::clock::Ids;
 use crate::scim::Object;
@@ -31,6 +32,9 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// Users that a preview shows, by default and at most.
 const PREVIEWED: (usize, usize) = (20, 100);
+
+/// Units that the expressions of one preview may draw: what ten users may at most.
+const PREVIEW_UNITS: u64 = 10 * USER_UNITS;
 
 /// Users read when a small directory is brought to its map in the unit that stores it.
 const AT_ONCE: i64 = 101;
@@ -180,9 +184,13 @@ impl Service {
         let key = row.key;
         let (version, wanted) = (row.schema_version, put.applied(row));
         let directory = Arc::new(self.directory_of(wanted).await?);
-        // A full page means more users than one unit tells of: the job works it out anew.
-        let candidates = self.candidates(&directory, 0, AT_ONCE).await?;
-        let small = (candidates.len() <= TOLD).then_some((version, candidates));
+        let users: Result<i64, StoreError> =
+            self.store.get("mapping_users", move |tx| tx.count_total(key, "User")).await;
+        // Of more users than one unit tells of the job works it out.
+        let small = match users? < AT_ONCE {
+            true => Some((version, self.candidates(&directory, Which::After(0, AT_ONCE)).await?)),
+            false => None,
+        };
         let unit = Unit {
             key,
             put,
@@ -193,6 +201,7 @@ impl Service {
         };
         let mapped = self.store.write("mapping_put", move |tx| unit.run(tx)).await?;
         self.forget_access();
+        self.mapping_wake.notify_one();
         self.mapping_metrics.mapped.inc_by(u64::try_from(mapped).unwrap_or(u64::MAX));
         Ok(())
     }
@@ -258,11 +267,13 @@ impl Service {
         let more = users.len() > limit;
         users.truncate(limit);
         let last = users.last().map(|user| user.id.clone()).filter(|_| more);
+        // The threads are those that verify secrets, too.
+        let place = Arc::clone(&self.previews).acquire_owned().await;
         let shown = computed(move || {
-            let shown = users.iter().map(|user| shown(&directory, &mapping, user, &groups));
-            shown.collect::<Vec<Value>>()
+            let _place = place;
+            previewed(&directory, &mapping, &users, &groups)
         })
-        .await?;
+        .await??;
         let changed = shown.iter().filter(|user| user.get("before") != user.get("after")).count();
         Ok(json!({"data": shown, "changed": changed, "list_metadata": {"after": last}}))
     }
@@ -293,7 +304,7 @@ impl Service {
 
 /// Compiles where it holds up nobody.
 async fn checked_attributes(rules: AttributeRules) -> Result<AttributeMap, ServiceError> {
-    Ok(computed(move || AttributeMap::checked(rules)).await??)
+    computed(move || AttributeMap::checked(rules)).await?
 }
 
 fn refuse_large(field: &str, text: Option<&str>) -> Result<(), AdminError> {
@@ -375,11 +386,11 @@ impl Unit {
             refuse_unknown_groups(tx, self.key, groups)?;
         }
         let wanted = self.put.applied(before.clone());
-        if (&wanted.attribute_map, &wanted.role_map) == (&before.attribute_map, &before.role_map) {
-            return Ok(0);
+        // The same map is applied once more, without which nobody could repair what is stored.
+        if (&wanted.attribute_map, &wanted.role_map) != (&before.attribute_map, &before.role_map) {
+            let (attributes, roles) = (wanted.attribute_map.as_deref(), wanted.role_map.as_deref());
+            tx.mapping_set(self.key, attributes, roles, self.now)?;
         }
-        let (attributes, roles) = (wanted.attribute_map.as_deref(), wanted.role_map.as_deref());
-        tx.mapping_set(self.key, attributes, roles, self.now)?;
         let all = self.small.as_ref().filter(|(version, _)| *version == before.schema_version);
         let all = all.filter(|_| !rests(Some(state.unwrap_or(State::Error))));
         if let Some((_, candidates)) = all
@@ -414,6 +425,7 @@ fn preview_users(
     let mut users = Vec::with_capacity(ids.len());
     for id in ids {
         let user = tx.resource_get(directory_key, "User", id)?;
+        let user = user.filter(|user| user.app_state.is_visible());
         users.push(user.ok_or_else(|| {
             let id: String = id.chars().take(80).collect();
             AdminError::not_found(&format!("The user \"{id}\""))
@@ -422,14 +434,44 @@ fn preview_users(
     Ok(users)
 }
 
-/// A user before and after.
-fn shown(directory: &Directory, mapping: &Mapping, row: &ResourceRow, groups: &GroupIds) -> Value {
+/// The users before and after.
+fn previewed(
+    directory: &Directory,
+    mapping: &Mapping,
+    users: &[ResourceRow],
+    groups: &GroupIds,
+) -> Result<Vec<Value>, ServiceError> {
+    let (mut shown, mut units) = (Vec::with_capacity(users.len()), 0);
+    for (number, user) in users.iter().enumerate() {
+        if units > PREVIEW_UNITS {
+            let message = format!(
+                "the expressions take more steps than a preview has for {} users: it ended after \
+                 {number}; ask for fewer.",
+                users.len()
+            );
+            return Err(AdminError::invalid("attributes", message).into());
+        }
+        let (user, drawn) = before_and_after(directory, mapping, user, groups)?;
+        units += drawn;
+        shown.push(user);
+    }
+    Ok(shown)
+}
+
+/// A user before and after, and what the expressions cost.
+fn before_and_after(
+    directory: &Directory,
+    mapping: &Mapping,
+    row: &ResourceRow,
+    groups: &GroupIds,
+) -> Result<(Value, u64), StoreError> {
     let (document, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    let mut shown = who(directory, row);
+    let (mut shown, mut units) = (who(directory, row), 0);
     if let Some(map) = &mapping.attributes {
         let user = directory.registry.by_name("User");
         let raw = user.map(|user| raw(user, &document, extra.as_ref())).unwrap_or_default();
-        let made = map.attributes_of(&raw);
+        let made = map.attributes_of(&raw)?;
+        units = made.units;
         let faults = made.faults.iter().map(|(name, fault)| shown_fault(name, fault));
         let before = row.custom_attributes.as_deref().map(object).unwrap_or_default();
         shown.insert("before".to_owned(), before.into());
@@ -442,7 +484,7 @@ fn shown(directory: &Directory, mapping: &Mapping, row: &ResourceRow, groups: &G
         shown.insert("before".to_owned(), before.into());
         shown.insert("after".to_owned(), after.into());
     }
-    shown.into()
+    Ok((shown.into(), units))
 }
 
 /// Who a user is, for people who read a list.

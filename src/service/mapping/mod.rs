@@ -30,6 +30,7 @@ use super::record::object;
 use crate::event::model::raw_attributes;
 use crate::scim::resource::project::strip_hidden;
 use crate::scim::{Object, Registry, ResourceType};
+use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;
 use crate::store::resource::{Mapped, ResourceRow};
 
@@ -56,20 +57,31 @@ impl Mapping {
         }
     }
 
+    /// Whether nothing is made of anybody.
+    pub fn is_empty(&self) -> bool {
+        self.attributes.is_none() && self.roles.is_none()
+    }
+
     /// The role map, if roles follow from memberships.
     pub fn group_roles(&self) -> Option<&RoleMap> {
         self.roles.as_ref().filter(|roles| roles.reads_groups())
     }
 
-    /// What the maps make of a resource in no group: of a user, that is; nothing of others.
+    /// The roles of a user in no group, as they are stored.
+    pub fn roles_alone(&self, document: &str) -> Option<String> {
+        self.roles.as_ref()?.text_of(&object(document), &HashSet::new())
+    }
+
+    /// What the maps make of a resource in no group: of a user, that is; nothing of others. Fails only if
+    /// nothing was evaluated; another try may succeed.
     pub fn mapped(
         &self,
         resource_type: &ResourceType,
         document: &Object,
         extra: Option<&Object>,
-    ) -> Mapped {
+    ) -> Result<Mapped, StoreError> {
         if !resource_type.is_user() {
-            return Mapped::default();
+            return Ok(Mapped::default());
         }
         let roles = self.roles.as_ref();
         let mut mapped = Mapped {
@@ -77,11 +89,11 @@ impl Mapping {
             ..Mapped::default()
         };
         if let Some(map) = &self.attributes {
-            let made = map.attributes_of(&raw(resource_type, document, extra));
+            let made = map.attributes_of(&raw(resource_type, document, extra))?;
             mapped.custom_attributes = made.values_text();
             mapped.faults = made.faults_text();
         }
-        mapped
+        Ok(mapped)
     }
 }
 
@@ -100,14 +112,14 @@ pub(super) fn mapped_row(
     registry: &Registry,
     row: &ResourceRow,
     groups: &HashSet<&str>,
-) -> Mapped {
-    let Some(user) = registry.by_name("User") else { return Mapped::default() };
+) -> Result<Mapped, StoreError> {
+    let Some(user) = registry.by_name("User") else { return Ok(Mapped::default()) };
     let (document, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    let mut mapped = mapping.mapped(user, &document, extra.as_ref());
+    let mut mapped = mapping.mapped(user, &document, extra.as_ref())?;
     if let Some(map) = mapping.group_roles() {
         mapped.roles = map.text_of(&document, groups);
     }
-    mapped
+    Ok(mapped)
 }
 
 impl Directory {

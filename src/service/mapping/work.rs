@@ -5,15 +5,18 @@
 //! most 100 of them. A user whom a request has changed meanwhile was changed by the new map. What is done
 //! is stored with it, so that a process that stops leaves the rest to the next one, and several processes
 //! may work on one directory.
+//!
+//! Directories take turns. Whose roles have to follow goes before changed maps, which wait for nobody.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::follow::{self, GroupIds, TOLD, ids_of};
+use super::follow::{self, CHUNK, GroupIds, TOLD, ids_of};
 use super::mapped_row;
 use crate::clock::Ids;
 use crate::service::authenticate::served_catalogue;
@@ -24,6 +27,7 @@ use crate::service::policy::InForce;
 use crate::service::policy_work::rests;
 use crate::service::record::{Recorder, object};
 use crate::service::{Service, ServiceError};
+use crate::store::brake::Brake;
 use crate::store::directory::DirectoryRow;
 use crate::store::mapping::{MappedUser, RoleWork};
 use crate::store::resource::{Mapped, ResourceRow};
@@ -32,8 +36,13 @@ use crate::store::{StoreError, Tx};
 /// Users whom one step looks at.
 const LOOKED_AT: i64 = 200;
 
-/// Users whose memberships one unit looks at.
-const FOLLOWED: i64 = 100;
+/// Users whose memberships one unit looks at, and of how many groups.
+const FOLLOWED: usize = 100;
+const FOLLOWED_ROWS: i64 = 100;
+
+/// After how many rounds a directory with other work waits again for all its units: they stand still
+/// meanwhile.
+const ROUNDS_BETWEEN: usize = 4;
 
 /// What maps have done in this process besides the requests; clones share the same values.
 #[derive(Clone, Debug, Default)]
@@ -66,15 +75,6 @@ impl MappingMetrics {
     }
 }
 
-/// What a unit has done.
-#[derive(Clone, Copy, Debug, Default)]
-struct Done {
-    mapped: usize,
-    followed: usize,
-    /// There is more to do now.
-    more: bool,
-}
-
 /// What the maps make of a user as it was read.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -84,28 +84,69 @@ pub(super) struct Candidate {
     differs: bool,
 }
 
+/// A look at all directories, which goes on until nothing is left to do.
+#[derive(Debug, Default)]
+struct Pass {
+    round: usize,
+    /// Directories whose memberships and whose maps are left to the next pass.
+    unfollowed: HashSet<i64>,
+    unmapped: HashSet<i64>,
+    /// Whose users were brought to changed maps last.
+    mapped: i64,
+}
+
 impl Service {
-    /// Does everything that maps have to do by now, in every directory.
+    /// Does everything that maps have to do by now, in every directory. One that fails does not hold up
+    /// the others.
     pub async fn apply_mappings(&self) -> Result<(), ServiceError> {
-        #[expect(clippy::redundant_closure_for_method_calls, reason = "its lifetime is too narrow")]
-        let keys: Result<Vec<i64>, StoreError> =
-            self.store.get("mapping_directories", |tx| tx.mapping_directories()).await;
-        for key in keys? {
-            // One directory that fails does not hold up the others.
-            if let Err(error) = self.apply_mappings_in(key).await {
-                tracing::warn!(%error, "the maps of a directory are not applied yet");
+        let mut pass = Pass::default();
+        loop {
+            let found: Result<_, StoreError> = self
+                .store
+                .get("mapping_directories", |tx| {
+                    Ok((tx.role_work_directories()?, tx.mapping_directories()?))
+                })
+                .await;
+            let (mut followed, mut mapped) = found?;
+            followed.retain(|key| !pass.unfollowed.contains(key));
+            mapped.retain(|key| !pass.unmapped.contains(key));
+            let mut did = false;
+            for key in followed {
+                match self.follow_in(key, pass.round).await {
+                    Ok(done) => did |= done,
+                    Err(error) => {
+                        tracing::warn!(%error, "roles do not follow memberships yet");
+                        pass.unfollowed.insert(key);
+                    }
+                }
             }
+            let next = mapped.iter().find(|key| **key > pass.mapped).or(mapped.first()).copied();
+            if let Some(key) = next {
+                pass.mapped = key;
+                let done = self.map_in(key).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the maps of a directory are not applied yet");
+                    false
+                });
+                if !done {
+                    pass.unmapped.insert(key);
+                }
+                did |= done || mapped.len() > 1;
+            }
+            if !did {
+                return Ok(());
+            }
+            pass.round += 1;
         }
-        Ok(())
     }
 
-    async fn apply_mappings_in(&self, key: i64) -> Result<(), ServiceError> {
-        while self.apply_mappings_step(key).await? {}
-        Ok(())
+    /// Returns when a map was put, or after that time.
+    pub async fn mappings_due(&self, after: Duration) {
+        // Either is a reason to look.
+        let _ = tokio::time::timeout(after, self.mapping_wake.notified()).await;
     }
 
-    /// One step of [`Service::apply_mappings`] in a directory; false when nothing is left to do.
-    pub async fn apply_mappings_step(&self, key: i64) -> Result<bool, ServiceError> {
+    /// The directory as it is now; `None` when the app is told nothing of it.
+    async fn mapping_work(&self, key: i64) -> Result<Option<(Work, Option<i64>)>, ServiceError> {
         let found: Result<_, StoreError> = self
             .store
             .read("mapping_work", move |tx| {
@@ -113,9 +154,9 @@ impl Service {
                 Ok(Some((row, tx.schema_get(key)?, served_catalogue(tx, key)?)))
             })
             .await;
-        let Some((row, own, served)) = found? else { return Ok(false) };
+        let Some((row, own, served)) = found? else { return Ok(None) };
         if rests(State::parse(&row.state)) {
-            return Ok(false);
+            return Ok(None);
         }
         let registry = self.registry_of(own.as_ref()).with_catalogue(|name| served.contains(&name));
         let work = Work {
@@ -123,34 +164,76 @@ impl Service {
             ids: self.clock.ids(),
             now: self.clock.now_ms(),
         };
-        let mut done = self.follow_step(&work).await?;
-        if let (false, Some(after)) = (done.more, row.mapping_cursor) {
-            done = self.map_step(&work, after).await?;
+        Ok(Some((work, row.mapping_cursor)))
+    }
+
+    /// Brings the next users of a directory to its maps; answers whether something was done.
+    async fn map_in(&self, key: i64) -> Result<bool, ServiceError> {
+        let Some((work, Some(after))) = self.mapping_work(key).await? else { return Ok(false) };
+        let candidates = self.candidates(&work.directory, Which::After(after, LOOKED_AT)).await?;
+        let mapped: Option<usize> =
+            self.store.write("mapping", move |tx| work.map(tx, after, &candidates)).await?;
+        self.mapping_metrics.mapped.inc_by(as_count(mapped.unwrap_or(0)));
+        Ok(mapped.is_some())
+    }
+
+    /// Does the next part of what changes of memberships have left in a directory; answers whether
+    /// something was done.
+    async fn follow_in(&self, key: i64, round: usize) -> Result<bool, ServiceError> {
+        let Some((work, _)) = self.mapping_work(key).await? else { return Ok(false) };
+        let left: Result<[bool; 3], StoreError> = self
+            .store
+            .read("role_work", move |tx| {
+                let mut left = [false; 3];
+                let kinds = [RoleWork::Below, RoleWork::User, RoleWork::Members];
+                for (left, kind) in left.iter_mut().zip(kinds) {
+                    *left = !tx.role_work_next(key, kind, 1)?.is_empty();
+                }
+                Ok(left)
+            })
+            .await;
+        let [below, users, members] = left?;
+        let mut parts = Vec::new();
+        if work.directory.follows_memberships() {
+            if below && (round.is_multiple_of(ROUNDS_BETWEEN) || !(users || members)) {
+                parts.push(Part::Below);
+            }
+            parts.extend(members.then_some(Part::Members));
+        } else if below || members {
+            parts.push(Part::Forget);
         }
-        self.mapping_metrics.mapped.inc_by(as_count(done.mapped));
-        self.mapping_metrics.followed.inc_by(as_count(done.followed));
-        Ok(done.more)
+        if users {
+            parts.push(Part::Users(self.candidates(&work.directory, Which::Noted).await?));
+        }
+        let mut did = false;
+        for part in parts {
+            let work = work.clone();
+            let followed: Option<usize> =
+                self.store.write("role_work", move |tx| work.follow(tx, &part)).await?;
+            did |= followed.is_some();
+            self.mapping_metrics.followed.inc_by(as_count(followed.unwrap_or(0)));
+        }
+        Ok(did)
     }
 
-    /// Brings the next users to the maps.
-    async fn map_step(&self, work: &Work, after: i64) -> Result<Done, ServiceError> {
-        let candidates = self.candidates(&work.directory, after, LOOKED_AT).await?;
-        let work = work.clone();
-        self.store.write("mapping", move |tx| work.map(tx, after, &candidates)).await
-    }
-
-    /// What the maps make of the next users, as they are stored now.
+    /// What the maps make of users, as they are stored now.
     pub(super) async fn candidates(
         &self,
         directory: &Arc<Directory>,
-        after: i64,
-        limit: i64,
+        which: Which,
     ) -> Result<Vec<Candidate>, ServiceError> {
         let (key, groups) = (directory.key, directory.follows_memberships());
         let read: Result<_, StoreError> = self
             .store
             .read("mapping_look", move |tx| {
-                let users = tx.mapping_chunk(key, after, limit)?;
+                let users = match which {
+                    Which::After(after, limit) => tx.mapping_chunk(key, after, limit)?,
+                    Which::Noted => {
+                        let noted = tx.role_work_next(key, RoleWork::User, FOLLOWED_ROWS)?;
+                        let noted: Vec<i64> = noted.iter().map(|user| user.target_key).collect();
+                        tx.mapping_rows(key, &noted)?
+                    }
+                };
                 let keys: Vec<i64> = users.iter().map(|user| user.row.key).collect();
                 let groups = match groups {
                     true => follow::group_ids(tx, key, &keys)?,
@@ -162,32 +245,10 @@ impl Service {
         let (users, groups) = read?;
         let directory = Arc::clone(directory);
         computed(move || {
-            users.into_iter().map(|user| Candidate::of(&directory, user, &groups)).collect()
+            let users = users.into_iter().map(|user| Candidate::of(&directory, user, &groups));
+            Ok(users.collect::<Result<_, StoreError>>()?)
         })
-        .await
-    }
-
-    /// Does the next part of what changes of memberships have left.
-    async fn follow_step(&self, work: &Work) -> Result<Done, ServiceError> {
-        let (key, follows) = (work.directory.key, work.directory.follows_memberships());
-        let left: Result<Option<Left>, StoreError> = self
-            .store
-            .read("role_work", move |tx| {
-                for kind in [RoleWork::Below, RoleWork::User, RoleWork::Members] {
-                    let Some(first) = tx.role_work_next(key, kind, 1)?.pop() else { continue };
-                    return Ok(Some(match kind {
-                        _ if !follows => Left::Nothing,
-                        RoleWork::Below => Left::Below { group: first.target_key },
-                        RoleWork::User => Left::Users,
-                        RoleWork::Members => Left::Members,
-                    }));
-                }
-                Ok(None)
-            })
-            .await;
-        let Some(left) = left? else { return Ok(Done::default()) };
-        let work = work.clone();
-        self.store.write("role_work", move |tx| work.follow(tx, &left)).await
+        .await?
     }
 
     /// Counts the users with faults.
@@ -200,7 +261,7 @@ impl Service {
 }
 
 /// Runs what may take its time where it holds up nobody.
-pub(super) async fn computed<T: Send + 'static>(
+pub(in crate::service) async fn computed<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServiceError> {
     tokio::task::spawn_blocking(work)
@@ -208,26 +269,34 @@ pub(super) async fn computed<T: Send + 'static>(
         .map_err(|_| StoreError::Unavailable("an evaluation has stopped".to_owned()).into())
 }
 
-/// The kind of work that is next.
+/// Users who are looked at.
 #[derive(Clone, Copy, Debug)]
-enum Left {
-    /// Everybody below a group.
-    Below {
-        group: i64,
-    },
-    Users,
+pub(super) enum Which {
+    /// The next behind a key, so many.
+    After(i64, i64),
+    /// The next of whom there are notes.
+    Noted,
+}
+
+/// What one unit does about what was noted.
+#[derive(Clone, Debug)]
+enum Part {
+    /// Waits for all units, and finds the groups below those that have moved.
+    Below,
+    /// Brings users to what was worked out for them.
+    Users(Vec<Candidate>),
     Members,
     /// The role map has no groups any more.
-    Nothing,
+    Forget,
 }
 
 impl Candidate {
-    fn of(directory: &Directory, user: MappedUser, groups: &GroupIds) -> Self {
+    fn of(directory: &Directory, user: MappedUser, groups: &GroupIds) -> Result<Self, StoreError> {
         let MappedUser { row, faults } = user;
         let groups = ids_of(groups, row.key);
-        let mapped = mapped_row(&directory.mapping, &directory.registry, &row, &groups);
+        let mapped = mapped_row(&directory.mapping, &directory.registry, &row, &groups)?;
         let is_now = Mapped { custom_attributes: row.custom_attributes, faults, roles: row.roles };
-        Self { key: row.key, version: row.version, differs: mapped != is_now, mapped }
+        Ok(Self { key: row.key, version: row.version, differs: mapped != is_now, mapped })
     }
 }
 
@@ -245,80 +314,170 @@ impl Work {
         let Some(shared) = tx.directory_share(self.directory.key)? else { return Ok(None) };
         let is_current =
             !shared.converting && shared.schema_version == self.directory.schema_version;
-        let is_told = !rests(State::parse(&shared.state));
+        let is_undone = shared.brake.as_deref() == Some(Brake::Undoing.as_str());
+        let is_told = !rests(State::parse(&shared.state)) && !is_undone;
         let in_force = InForce::new(&shared.settings, shared.policy_cursor);
         Ok((is_current && is_told).then_some(in_force))
     }
 
-    fn recorder(&self, tx: &mut Tx<'_>, in_force: InForce) -> Result<Recorder<'_>, StoreError> {
-        // What a map makes of a user may be a part of the profile of its identity.
-        let identities = Scope::enter(tx, &self.directory)?;
-        Ok(recorder(&self.directory, in_force, identities, self.ids.clone(), self.now))
+    fn recorder(&self, in_force: InForce, identities: Option<Scope>) -> Recorder<'_> {
+        recorder(&self.directory, in_force, identities, self.ids.clone(), self.now)
     }
 
-    /// Writes for those whom the maps change, and notes how far all are.
+    /// What a map makes of a user may be a part of the profile of its identity.
+    fn scope(&self, tx: &mut Tx<'_>) -> Result<Option<Scope>, StoreError> {
+        Scope::enter(tx, &self.directory)
+    }
+
+    /// Writes for those whom the maps change, and notes how far all are. Answers how many were changed;
+    /// `None` when the directory is no longer as it was read.
     fn map(
         &self,
         tx: &mut Tx<'_>,
         after: i64,
         candidates: &[Candidate],
-    ) -> Result<Done, ServiceError> {
+    ) -> Result<Option<usize>, ServiceError> {
         let key = self.directory.key;
-        let Some(in_force) = self.stands(tx)? else { return Ok(Done::default()) };
+        let Some(in_force) = self.stands(tx)? else { return Ok(None) };
         let row = tx.directory_by_key(key)?;
         if row.is_none_or(|row| row.mapping_cursor != Some(after)) {
             // Another process was faster.
-            return Ok(Done { more: true, ..Done::default() });
+            return Ok(Some(0));
         }
-        let mut recorder = self.recorder(tx, in_force)?;
+        let mut recorder = self.recorder(in_force, self.scope(tx)?);
         let mut wanted: Vec<&Candidate> = candidates.iter().filter(|one| one.differs).collect();
         let cut_off = wanted.get(TOLD).map(|one| one.key);
         wanted.truncate(TOLD);
         let mapped = apply(tx, &mut recorder, &wanted)?;
         let done = candidates.iter().take_while(|one| cut_off.is_none_or(|cut| one.key < cut));
-        let cursor = done.last().map(|one| one.key);
-        tx.mapping_cursor_set(key, cursor)?;
-        Ok(Done { mapped, more: cursor.is_some(), ..Done::default() })
+        tx.mapping_cursor_set(key, done.last().map(|one| one.key))?;
+        Ok(Some(mapped))
     }
 
-    /// Does the next part of what changes of memberships have left.
-    fn follow(&self, tx: &mut Tx<'_>, left: &Left) -> Result<Done, ServiceError> {
+    /// Does the next part of what changes of memberships have left. Answers how many users were changed;
+    /// `None` when the directory is no longer as it was read.
+    fn follow(&self, tx: &mut Tx<'_>, part: &Part) -> Result<Option<usize>, ServiceError> {
         let key = self.directory.key;
-        if let Left::Below { .. } = left {
-            // Waits for units that do not see the change yet, and keeps new ones out.
+        if let Part::Below = part {
+            // Waits for units that do not see the changes yet, and keeps new ones out.
             tx.directory_lock_exclusive(key)?;
         }
-        let Some(in_force) = self.stands(tx)? else { return Ok(Done::default()) };
-        let mut recorder = self.recorder(tx, in_force)?;
+        let Some(in_force) = self.stands(tx)? else { return Ok(None) };
+        // No identity hears of roles, and whoever has the directory alone must not wait for others.
+        let identities = if let Part::Users(_) = part { self.scope(tx)? } else { None };
+        let mut recorder = self.recorder(in_force, identities);
         let mut followed = 0;
-        match left {
-            Left::Nothing => tx.role_work_forget(key)?,
-            Left::Below { group } => {
-                let groups = tx.groups_below(key, *group)?;
-                tx.role_work_add(key, RoleWork::Members, &groups)?;
-                tx.role_work_done(key, RoleWork::Below, &[*group])?;
+        match part {
+            Part::Forget => tx.role_work_forget(key)?,
+            Part::Below => descend(tx, key)?,
+            Part::Users(candidates) => {
+                followed = apply(tx, &mut recorder, &candidates.iter().collect::<Vec<_>>())?;
+                noted_done(tx, &self.directory, candidates)?;
             }
-            Left::Users => {
-                let users = tx.role_work_next(key, RoleWork::User, FOLLOWED)?;
-                let users: Vec<i64> = users.iter().map(|user| user.target_key).collect();
-                followed = follow::settle(tx, &mut recorder, &users)?;
-                tx.role_work_done(key, RoleWork::User, &users)?;
-            }
-            Left::Members => followed = follow_members(tx, &mut recorder)?,
+            Part::Members => followed = follow_members(tx, &mut recorder)?,
         }
-        Ok(Done { followed, more: true, ..Done::default() })
+        Ok(Some(followed))
     }
 }
 
-/// Brings the next members of a group to their roles; answers how many were changed.
+/// Takes away the notes of users who were brought to the maps, and of who is gone. Whom another unit has
+/// changed meanwhile, perhaps leaving the attributes to the job once more, is looked at again.
+fn noted_done(
+    tx: &mut Tx<'_>,
+    directory: &Directory,
+    candidates: &[Candidate],
+) -> Result<(), StoreError> {
+    let noted = tx.role_work_next(directory.key, RoleWork::User, FOLLOWED_ROWS)?;
+    let noted: Vec<i64> = noted.iter().map(|user| user.target_key).collect();
+    let there = tx.mapping_rows(directory.key, &noted)?;
+    let there: HashMap<i64, i64> =
+        there.iter().map(|user| (user.row.key, user.row.version)).collect();
+    let known: HashMap<i64, i64> = candidates.iter().map(|one| (one.key, one.version)).collect();
+    let goes_on = |key: &i64| there.get(key).is_some_and(|is| known.get(key) != Some(is));
+    let done: Vec<i64> = noted.into_iter().filter(|key| !goes_on(key)).collect();
+    tx.role_work_done(directory.key, RoleWork::User, &done)
+}
+
+/// Notes that the members of every group below those that have moved are to be looked at. No other unit is
+/// in the directory: one wait is enough for all of them.
+fn descend(tx: &mut Tx<'_>, directory_key: i64) -> Result<(), StoreError> {
+    let noted = tx.role_work_next(directory_key, RoleWork::Below, i64::MAX)?;
+    let noted: Vec<i64> = noted.iter().map(|group| group.target_key).collect();
+    let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+    for (group, member) in tx.group_edges(directory_key)? {
+        members.entry(group).or_default().push(member);
+    }
+    let mut below: BTreeSet<i64> = noted.iter().copied().collect();
+    let mut waiting = noted.clone();
+    while let Some(group) = waiting.pop() {
+        let inner = members.get(&group).into_iter().flatten();
+        waiting.extend(inner.filter(|inner| below.insert(**inner)));
+    }
+    let below: Vec<i64> = below.into_iter().collect();
+    for groups in below.chunks(CHUNK) {
+        tx.role_work_add(directory_key, RoleWork::Members, groups)?;
+    }
+    for groups in noted.chunks(CHUNK) {
+        tx.role_work_done(directory_key, RoleWork::Below, groups)?;
+    }
+    Ok(())
+}
+
+/// Does the next part of what changes of memberships have left, in a unit that has the directory for
+/// itself; false when nothing is left.
+pub(in crate::service) fn follow_roles(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+) -> Result<bool, StoreError> {
+    let directory = recorder.directory;
+    let key = directory.key;
+    if !directory.follows_memberships() {
+        tx.role_work_forget(key)?;
+    } else if !tx.role_work_next(key, RoleWork::Below, 1)?.is_empty() {
+        descend(tx, key)?;
+        return Ok(true);
+    }
+    let noted = tx.role_work_next(key, RoleWork::User, FOLLOWED_ROWS)?;
+    if noted.is_empty() {
+        let left = !tx.role_work_next(key, RoleWork::Members, 1)?.is_empty();
+        follow_members(tx, recorder)?;
+        return Ok(left);
+    }
+    let noted: Vec<i64> = noted.iter().map(|user| user.target_key).collect();
+    let users = tx.mapping_rows(key, &noted)?;
+    let groups = follow::group_ids(tx, key, &noted)?;
+    let candidates = users.into_iter().map(|user| Candidate::of(directory, user, &groups));
+    let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+    apply(tx, recorder, &candidates.iter().collect::<Vec<_>>())?;
+    noted_done(tx, directory, &candidates)?;
+    Ok(true)
+}
+
+/// Brings the next members of groups to their roles; answers how many were changed.
 fn follow_members(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<usize, StoreError> {
     let key = recorder.directory.key;
-    let Some(group) = tx.role_work_next(key, RoleWork::Members, 1)?.pop() else { return Ok(0) };
-    let members = tx.member_keys(key, group.target_key, group.after_key, FOLLOWED)?;
-    let followed = follow::settle(tx, recorder, &members)?;
-    match members.last() {
-        Some(last) => tx.role_work_move(key, group.target_key, *last)?,
-        None => tx.role_work_done(key, RoleWork::Members, &[group.target_key])?,
+    let mut users = Vec::with_capacity(FOLLOWED);
+    let mut done = Vec::new();
+    for group in tx.role_work_next(key, RoleWork::Members, FOLLOWED_ROWS)? {
+        let room = FOLLOWED.saturating_sub(users.len());
+        let limit = i64::try_from(room).unwrap_or(i64::MAX);
+        let members = tx.member_keys(key, group.target_key, group.after_key, limit)?;
+        let is_full = members.len() >= room;
+        done.push((group, members.last().copied().filter(|_| is_full)));
+        users.extend(members);
+        if is_full {
+            break;
+        }
+    }
+    // In one go: users of two groups are in no order.
+    users.sort_unstable();
+    users.dedup();
+    let followed = follow::settle(tx, recorder, &users)?;
+    for (group, reached) in done {
+        match reached {
+            Some(last) => tx.role_work_move(key, &group, last)?,
+            None => tx.role_work_end(key, &group)?,
+        }
     }
     Ok(followed)
 }

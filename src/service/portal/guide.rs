@@ -193,6 +193,13 @@ mod tests {
             for rest in ["**", "](", "```", "rollbook ", "Make the directory"] {
                 assert!(!text.contains(rest), "{name}: {rest} in {text}");
             }
+            // What a visitor cannot follow, or would type as it stands.
+            let (_, page) = PAGES.iter().find(|(provider, _)| *provider == name).expect("its page");
+            let set_up = page.split("\n## ").find(|text| text.starts_with("Set up\n"));
+            let steps = set_up.and_then(|text| text.rsplit("```\n").next()).expect("steps");
+            for operators in ["](", "example.com", "01…"] {
+                assert!(!steps.contains(operators), "{name}: {operators} in {steps}");
+            }
             assert!(text.to_lowercase().contains("token"), "{name}: {text}");
             assert!(guide.steps.iter().all(|step| !step.is_empty()), "{name}");
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::origin;
+use super::{SecretOf, origin};
 use crate::auth::secret;
 use crate::service::administer::organization::missing;
 use crate::service::error::AdminError;
@@ -87,7 +87,8 @@ fn check_user_id(id: Option<&str>) -> Result<(), AdminError> {
 }
 
 impl Service {
-    /// A link that opens one organization, below `public_url`. Its secret is in no row and no log.
+    /// A link that opens one organization, below `public_url`. Its row has the hash of its secret; the log
+    /// has its id, and for whom it is.
     pub async fn portal_link(
         &self,
         access: &ApiAccess,
@@ -104,13 +105,14 @@ impl Service {
         if !access.reaches(&new.organization) {
             return Err(missing());
         }
-        let secret = secret::setup_secret();
-        let (now, id, hash) =
-            (self.clock.now_ms(), self.clock.id("portal_link"), secret::text_digest(&secret));
+        let secret = self.portal_issue(SecretOf::Link, &secret::setup_text());
+        let (now, id, hash) = (self.clock.now_ms(), self.clock.id("portal_link"), secret.hash());
+        let (link, organization) = (id.clone(), new.organization.clone());
+        let user = new.external_user_id.clone();
         self.store
             .write("portal_link", move |tx| {
                 let organization = tx.organization_get(&new.organization)?.ok_or_else(missing)?;
-                tx.portal_link_insert(&NewRow {
+                let inserted = tx.portal_link_insert(&NewRow {
                     id: id.clone(),
                     organization_key: organization.key,
                     hash: hash.clone(),
@@ -119,12 +121,17 @@ impl Service {
                     success_url: success_url.clone(),
                     expires: now + life,
                     created: now,
-                })?;
-                Ok::<_, ServiceError>(())
+                });
+                inserted.map_err(|error| match error {
+                    // The organization was deleted in between.
+                    StoreError::MissingReference => missing(),
+                    other => other.into(),
+                })
             })
             .await?;
         self.portal.metrics.made.inc();
-        Ok(PortalLinkView { link: format!("{public_url}/setup/{secret}") })
+        tracing::info!(link, organization, user, "a setup link was made");
+        Ok(PortalLinkView { link: format!("{public_url}/setup/{}", secret.text()) })
     }
 
     /// Ends links and the sessions that came of them, on every process at once.
@@ -137,14 +144,17 @@ impl Service {
         if !access.reaches(&which.organization) {
             return Err(missing());
         }
-        self.store
+        let organization_id = which.organization.clone();
+        let ended = self
+            .store
             .write("portal_revoke", move |tx| {
                 let organization = tx.organization_get(&which.organization)?.ok_or_else(missing)?;
                 let user = which.external_user_id.as_deref();
-                tx.portal_link_delete_of(organization.key, user)?;
-                Ok::<_, ServiceError>(())
+                Ok::<_, ServiceError>(tx.portal_link_delete_of(organization.key, user)?)
             })
-            .await
+            .await?;
+        tracing::info!(organization = organization_id, ended, "setup links were revoked");
+        Ok(())
     }
 
     /// Forgets links and sessions that have ended.

@@ -20,7 +20,7 @@ mod status;
 
 pub use link::{NewPortalLink, PortalLinkView, PortalRevocation};
 pub use origin::Origin;
-pub use session::{Landing, Visit, is_same_secret};
+pub use session::{Issued, Landing, SecretOf, Visit, is_same_secret};
 pub use status::{Arrived, Heard, Refused};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -28,19 +28,22 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::auth::{Failures, Mac, SecretKey};
+use super::limit::{Limiter, Rate};
+use crate::auth::{Mac, SecretKey};
 
-/// Wrong links that one address, or one /64 of IPv6, may try in a minute.
-const WRONG_LINKS: u32 = 30;
+/// What one link, or one session, may ask for. Whoever holds one is an outsider, so the operator's own limits
+/// say nothing about it.
+const RATE: Rate = Rate { per_second: 5, burst: 60 };
 
 /// What the use cases of setup links share.
 pub struct Portal {
     pub metrics: PortalMetrics,
     /// Where links may lead back to.
     origins: Vec<Origin>,
-    /// Secrets of sessions and of their forms.
+    /// Knows the secrets that were made here.
     mac: Mac,
-    failures: Failures,
+    /// By the hash of the secret.
+    limiter: Limiter<[u8; 32]>,
 }
 
 impl Portal {
@@ -49,7 +52,7 @@ impl Portal {
             metrics: PortalMetrics::default(),
             origins: Vec::new(),
             mac: secret_key.mac("portal"),
-            failures: Failures::at_most(WRONG_LINKS),
+            limiter: Limiter::default(),
         }
     }
 

@@ -1,12 +1,17 @@
 //! What a visitor does: choose a provider, see the directories of the organization, make a token.
+//!
+//! Whoever visits is an outsider. Work for one directory takes turns with what its identity provider sends,
+//! the rest with the other visits of the organization, so that others do not wait for a visitor.
 
 use super::guide::Guide;
 use super::session::Visit;
-use crate::service::administer::{DirectoryView, ListParameters, TokenView};
+use crate::pull::SourceKind;
+use crate::service::administer::{DirectoryView, ListParameters, TokenView, missing};
 use crate::service::error::AdminError;
-use crate::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError, on_behalf_of};
+use crate::store::directory::DirectoryRow;
 
-/// Directories and tokens that are shown; nobody has more.
+/// Directories and tokens that are shown, the newest ones.
 const SHOWN: i64 = 100;
 
 impl Service {
@@ -16,34 +21,38 @@ impl Service {
         &self,
         visit: &Visit,
     ) -> Result<Vec<DirectoryView>, ServiceError> {
-        let page = self.directory_list(&visit.access, None, &shown()).await?;
+        let page = visit.in_turn(self.directory_list(&visit.access, None, &shown())).await?;
         let is_shown =
             |directory: &DirectoryView| directory.state != "deleting" && directory.scim.is_some();
         Ok(page.data.into_iter().filter(is_shown).collect())
     }
 
-    /// One of them.
+    /// One of them, with its tokens, newest first, without their secrets.
     pub async fn portal_directory(
         &self,
         visit: &Visit,
         id: &str,
-    ) -> Result<DirectoryView, ServiceError> {
-        let directory = self.directory_get(&visit.access, id).await?;
-        match directory.state.as_str() {
-            "deleting" => Err(AdminError::not_found("The directory").into()),
-            // Nothing on its page would be of use.
-            _ if directory.scim.is_none() => Err(AdminError::not_found("The directory").into()),
-            _ => Ok(directory),
-        }
+    ) -> Result<(DirectoryView, Vec<TokenView>), ServiceError> {
+        let row = self.portal_row(visit, id).await?;
+        on_behalf_of(row.key, async {
+            let tokens = self.token_list(&visit.access, id, &shown()).await?.data;
+            Ok((self.directory_view(row).await?, tokens))
+        })
+        .await
     }
 
-    /// Its tokens, newest first, without their secrets.
-    pub async fn portal_tokens(
+    pub(super) async fn portal_row(
         &self,
         visit: &Visit,
-        directory_id: &str,
-    ) -> Result<Vec<TokenView>, ServiceError> {
-        Ok(self.token_list(&visit.access, directory_id, &shown()).await?.data)
+        id: &str,
+    ) -> Result<DirectoryRow, ServiceError> {
+        let row = visit.in_turn(self.directory_row(&visit.access, id)).await?;
+        match row.state.as_str() {
+            "deleting" => Err(missing()),
+            // Nothing on its page would be of use.
+            _ if SourceKind::named(&row.kind).is_some() => Err(missing()),
+            _ => Ok(row),
+        }
     }
 
     /// The id of a directory for that provider: the one that nothing has talked to yet, or a new one.
@@ -56,7 +65,11 @@ impl Service {
             AdminError::invalid("provider", "it is none of those that the page offers.")
         })?;
         let kind = format!("scim.{provider}");
-        self.directory_for_setup(&visit.organization_id, &kind, &guide.title).await
+        let (link, organization) = (&visit.link_id, &visit.organization_id);
+        let chosen = self.directory_for_setup(link, organization, &kind, &guide.title);
+        let directory = visit.in_turn(chosen).await?;
+        tracing::info!(link, organization, directory, kind, "a visitor chose a provider");
+        Ok(directory)
     }
 
     /// Makes a token beside those that there are; its secret is in the answer alone. `newest` is the id
@@ -64,10 +77,25 @@ impl Service {
     pub async fn portal_token(
         &self,
         visit: &Visit,
-        directory_id: &str,
+        id: &str,
         newest: &str,
-    ) -> Result<TokenView, ServiceError> {
-        self.token_for_setup(&visit.access, directory_id, newest).await
+    ) -> Result<(DirectoryView, TokenView), ServiceError> {
+        let row = self.portal_row(visit, id).await?;
+        let (link, organization) = (&visit.link_id, &visit.organization_id);
+        on_behalf_of(row.key, async {
+            let directory = self.directory_view(row.clone()).await?;
+            let token = self.token_for_setup(link, row, newest).await?;
+            let (id, token_id) = (&directory.id, &token.id);
+            tracing::info!(
+                link,
+                organization,
+                directory = id,
+                token = token_id,
+                "a visitor made a token"
+            );
+            Ok((directory, token))
+        })
+        .await
     }
 }
 

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::session::Visit;
 use crate::scim::Object;
 use crate::scim::key::instant_text;
-use crate::service::administer::ListParameters;
-use crate::service::exchange::RecordQuery;
-use crate::service::{Service, ServiceError};
+use crate::service::administer::DirectoryView;
+use crate::service::context::Settings;
+use crate::service::{Service, ServiceError, on_behalf_of};
 use crate::store::StoreError;
 use crate::store::app_read::AppCounts;
+use crate::store::directory::DirectoryRow;
 
 /// Requests that are shown.
 const SHOWN: i64 = 10;
@@ -26,8 +27,10 @@ pub struct Arrived {
     pub last_request_at: Option<String>,
     /// The newest requests, newest first.
     pub recent: Vec<Heard>,
-    /// The newest one that was refused.
+    /// The last one that was refused, if it is not too long ago.
     pub refused: Option<Refused>,
+    /// Days that requests are kept.
+    pub kept_days: i64,
 }
 
 /// A request of the identity provider.
@@ -58,40 +61,34 @@ impl Service {
     pub async fn portal_status(
         self: &Arc<Self>,
         visit: &Visit,
-        directory_id: &str,
-    ) -> Result<Arrived, ServiceError> {
-        let row = self.directory_row(&visit.access, directory_id).await?;
+        id: &str,
+    ) -> Result<(DirectoryView, Arrived), ServiceError> {
+        let row = self.portal_row(visit, id).await?;
+        on_behalf_of(row.key, async {
+            let arrived = self.arrived(&row).await?;
+            Ok((self.directory_view(row).await?, arrived))
+        })
+        .await
+    }
+
+    async fn arrived(self: &Arc<Self>, row: &DirectoryRow) -> Result<Arrived, ServiceError> {
         let key = row.key;
         let counts: Result<HashMap<i64, AppCounts>, StoreError> =
             self.store.read("portal_status", move |tx| tx.app_counts(&[key])).await;
         let counts = counts?.remove(&key).unwrap_or_default();
-        let recent = self.portal_records(visit, directory_id, None, SHOWN).await?;
-        let mut refused = self.portal_records(visit, directory_id, Some("4xx"), 1).await?;
+        let found = self.records_newest(row, SHOWN).await?;
+        let recent: Vec<Heard> = found.records.iter().map(heard).collect();
         // When a token was used is written down once a minute only.
-        let newest = recent.first().map(|record| heard(record).at);
+        let newest = recent.first().map(|heard| heard.at.clone());
         Ok(Arrived {
             active_users: counts.active,
             inactive_users: counts.inactive,
             groups: counts.groups,
             last_request_at: newest.or_else(|| row.last_request.map(instant_text)),
-            recent: recent.iter().map(heard).collect(),
-            refused: refused.pop().as_ref().map(refusal),
+            recent,
+            refused: found.refused.as_ref().map(refusal),
+            kept_days: Settings::stored(&row.settings).records.days,
         })
-    }
-
-    async fn portal_records(
-        self: &Arc<Self>,
-        visit: &Visit,
-        directory_id: &str,
-        status: Option<&str>,
-        limit: i64,
-    ) -> Result<Vec<Value>, ServiceError> {
-        let query = RecordQuery {
-            status: status.map(str::to_owned),
-            page: ListParameters { limit: Some(limit), ..ListParameters::default() },
-            ..RecordQuery::default()
-        };
-        Ok(self.record_list(&visit.access, directory_id, &query).await?.data)
     }
 }
 

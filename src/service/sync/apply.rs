@@ -413,7 +413,9 @@ impl<'a> Apply<'a> {
                 Err(error) => error,
             };
             let is_passing = match &error {
-                ServiceError::SchemasChange | ServiceError::MembersChange => true,
+                ServiceError::SchemasChange
+                | ServiceError::MembersChange
+                | ServiceError::UndoRuns => true,
                 ServiceError::Store(error) => !matches!(error, StoreError::Unique(_)),
                 ServiceError::Scim(_) | ServiceError::Admin(_) => false,
             };

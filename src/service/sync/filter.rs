@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::pull::Envelope;
-use crate::service::mapping::expression::{Expression, Input, Outcome, on_large_stack};
+use crate::service::mapping::expression::{Expression, Input, NoThread, Outcome, on_large_stack};
 
 /// What a filter may start from.
 const NAMES: &[&str] = &["envelope", "resource", "action", "payload"];
@@ -16,7 +16,7 @@ impl Filter {
     /// Reads and checks an expression; the error says what is wrong with it.
     pub(super) fn compile(source: &str) -> Result<Self, String> {
         on_large_stack(|| Expression::over(source, NAMES))
-            .unwrap_or_else(|| Err("it cannot be read".to_owned()))
+            .unwrap_or_else(|_| Err("it cannot be read now".to_owned()))
             .map(Self)
     }
 
@@ -40,22 +40,22 @@ impl Filter {
             ];
             Input::of(values).evaluate(&self.0)
         };
-        let outcome = match self.0.is_deep() {
+        let outcome: Result<Outcome, NoThread> = match self.0.is_deep() {
             true => on_large_stack(evaluate),
-            false => Some(evaluate()),
+            false => Ok(evaluate()),
         };
         match outcome {
-            Some(Outcome::Value(Value::Bool(lets_in))) => Ok(lets_in),
-            Some(Outcome::Value(_)) => {
+            Ok(Outcome::Value(Value::Bool(lets_in))) => Ok(lets_in),
+            Ok(Outcome::Value(_)) => {
                 Err("the filter must yield true or false for it, and yields something else.".into())
             }
-            Some(Outcome::Absent) => {
+            Ok(Outcome::Absent) => {
                 Err("the filter yields nothing for it: it uses a member that the object does not \
                      have; ask with has() first."
                     .into())
             }
-            Some(Outcome::Failed(message)) => Err(format!("the filter fails for it: {message}.")),
-            None => Err("the filter could not be evaluated for it.".into()),
+            Ok(Outcome::Failed(message)) => Err(format!("the filter fails for it: {message}.")),
+            Err(_) => Err("the filter could not be evaluated for it.".into()),
         }
     }
 }

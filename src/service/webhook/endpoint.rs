@@ -17,7 +17,7 @@ use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::webhook::EndpointRow;
 use crate::store::{IdRange, ListRange, RangeFrom, StoreError, Tx, Walk};
 
-/// Most endpoints for the same organizations.
+/// Most endpoints that name the same organization, and most of those for all organizations.
 const MAX_ENDPOINTS: i64 = 100;
 
 /// Most organizations that an endpoint is limited to, most events it selects, longest address.
@@ -166,33 +166,79 @@ fn check_events(events: &[String]) -> Result<String, AdminError> {
     }
 }
 
-/// The organizations as they are stored. Those that the key does not see are like none.
-fn scope(access: &ApiAccess, wanted: Option<Vec<String>>) -> Result<String, AdminError> {
-    let invalid = |message: String| AdminError::invalid("organization_ids", message);
-    let named = wanted.is_some();
-    let Some(mut ids) = wanted.or_else(|| access.organization_ids.clone()) else {
-        return Ok(String::new());
-    };
-    ids.sort_unstable();
-    ids.dedup();
-    if let Some(id) = ids.iter().find(|id| named && (!access.reaches(id) || id.contains(','))) {
-        return Err(invalid(format!("\"{id}\" names no organization.")));
+/// Whose events an endpoint is to get.
+#[derive(Clone, Debug)]
+enum Scope {
+    All,
+    Named(Vec<String>),
+    /// All that the key may see, also those that are gone.
+    Implied(Vec<String>),
+}
+
+impl Scope {
+    /// Organizations that the key does not see are like none.
+    fn of(access: &ApiAccess, wanted: Option<Vec<String>>) -> Result<Self, AdminError> {
+        let invalid = |message: String| AdminError::invalid("organization_ids", message);
+        let sorted = |mut ids: Vec<String>| {
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        let Some(ids) = wanted.map(sorted) else {
+            let implied = access.organization_ids.clone().map(sorted);
+            return Ok(implied.map_or(Self::All, Self::Implied));
+        };
+        if let Some(id) = ids.iter().find(|id| !access.reaches(id) || id.contains(',')) {
+            return Err(invalid(format!("\"{id}\" names no organization.")));
+        }
+        match (1..=MAX_ORGANIZATIONS).contains(&ids.len()) {
+            true => Ok(Self::Named(ids)),
+            false => Err(invalid(format!(
+                "name 1 to {MAX_ORGANIZATIONS} organizations; null is for all that the key may see."
+            ))),
+        }
     }
-    match (1..=MAX_ORGANIZATIONS).contains(&ids.len()) {
-        true => Ok(ids.join(",")),
-        false => Err(invalid(format!(
-            "name 1 to {MAX_ORGANIZATIONS} organizations; null is for all of them, with a key that \
-             is not limited."
-        ))),
+
+    /// The scope as it is stored. Every organization of it is there.
+    fn stored(&self, tx: &mut Tx<'_>) -> Result<String, ServiceError> {
+        let (ids, implied) = match self {
+            Self::All => return Ok(String::new()),
+            Self::Named(ids) => (ids, false),
+            Self::Implied(ids) => (ids, true),
+        };
+        let mut known = Vec::new();
+        for id in ids {
+            match tx.organization_get(id)? {
+                Some(_) => known.push(id.as_str()),
+                None if implied => {}
+                None => {
+                    let message = format!("\"{id}\" names no organization.");
+                    return Err(AdminError::invalid("organization_ids", message).into());
+                }
+            }
+        }
+        if known.is_empty() {
+            let message =
+                "none of the organizations that this key is limited to is there any more.";
+            return Err(AdminError::invalid("organization_ids", message).into());
+        }
+        Ok(known.join(","))
     }
 }
 
-/// Every organization of the scope is there.
-fn check_scope(tx: &mut Tx<'_>, scope: &str) -> Result<(), ServiceError> {
-    for id in organizations(scope).into_iter().flatten() {
-        if tx.organization_get(&id)?.is_none() {
-            let message = format!("\"{id}\" names no organization.");
-            return Err(AdminError::invalid("organization_ids", message).into());
+/// Nobody makes endpoints without end, under whatever combination of organizations.
+fn check_room(tx: &mut Tx<'_>, scope: &str) -> Result<(), ServiceError> {
+    let groups: Vec<Option<String>> = match organizations(scope) {
+        None => vec![None],
+        Some(ids) => ids.into_iter().map(Some).collect(),
+    };
+    for group in groups {
+        if tx.webhook_count(group.as_deref())? > MAX_ENDPOINTS {
+            let whose = group.map_or("all organizations".to_owned(), |id| format!("\"{id}\""));
+            let message = format!(
+                "There are {MAX_ENDPOINTS} endpoints for {whose} already; delete one of them first."
+            );
+            return Err(AdminError::new(409, "too_many_endpoints", message).into());
         }
     }
     Ok(())
@@ -231,8 +277,9 @@ impl Service {
         self.check_endpoint_url(&new.endpoint_url)?;
         let (id, now, secret) = (self.clock.id("we"), self.clock.now_ms(), new_secret());
         let state = new.state.unwrap_or(EndpointState::Enabled);
+        let scope = Scope::of(access, new.organization_ids)?;
         let row = EndpointRow {
-            scope: scope(access, new.organization_ids)?,
+            scope: String::new(),
             url: new.endpoint_url,
             events: check_events(&new.events)?,
             secret: self.webhooks.sealed(&id, &secret),
@@ -246,8 +293,10 @@ impl Service {
             missed: 0,
             attempts: 0,
             head_since: None,
+            head_position: None,
             failing_since: None,
             last_success: None,
+            probed: None,
             next_at: 0,
             created: now,
             modified: now,
@@ -258,21 +307,15 @@ impl Service {
         let stored: EndpointRow = self
             .store
             .write("webhook_create", move |tx| {
-                check_scope(tx, &row.scope)?;
+                let scope = scope.stored(tx)?;
                 let position = position_of(tx, &after, allowed.as_deref(), &owner)?;
-                let row = EndpointRow { position, ..row.clone() };
+                let row = EndpointRow { scope, position, ..row.clone() };
                 tx.webhook_insert(&row)?;
-                if tx.webhook_count(&row.scope)? > MAX_ENDPOINTS {
-                    let message = format!(
-                        "There are {MAX_ENDPOINTS} endpoints for these organizations already; \
-                         delete one of them first."
-                    );
-                    return Err(AdminError::new(409, "too_many_endpoints", message).into());
-                }
+                check_room(tx, &row.scope)?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
-        self.webhooks.changed.notify_waiters();
+        self.webhooks.notify();
         Ok((stored, secret))
     }
 
@@ -290,7 +333,7 @@ impl Service {
             after: None,
         };
         let (row, _) = self.webhook_store(access, new).await?;
-        self.hook_view(row)
+        Ok(self.hook_view(row))
     }
 
     pub async fn webhook_create(
@@ -302,9 +345,9 @@ impl Service {
         Ok(self.webhook_view(row).await?.with_secret(secret.text()))
     }
 
-    fn hook_view(&self, row: EndpointRow) -> Result<HookView, ServiceError> {
-        let secrets = self.webhooks.secrets(&row, self.clock.now_ms())?;
-        Ok(HookView::of(row, &secrets))
+    fn hook_view(&self, row: EndpointRow) -> HookView {
+        let secrets = self.webhooks.secrets(&row, self.clock.now_ms());
+        HookView::of(row, secrets.ok().as_ref())
     }
 
     async fn webhook_view(&self, row: EndpointRow) -> Result<EndpointView, ServiceError> {
@@ -378,9 +421,8 @@ impl Service {
         page: PageRequest,
     ) -> Result<Page<HookView>, ServiceError> {
         let rows = self.webhook_rows(access, page.range("we")?).await?;
-        let views: Result<Vec<HookView>, ServiceError> =
-            rows.into_iter().map(|row| self.hook_view(row)).collect();
-        Ok(page.page(views?, |view| &view.id))
+        let views = rows.into_iter().map(|row| self.hook_view(row)).collect();
+        Ok(page.page(views, |view| &view.id))
     }
 
     pub async fn webhook_list(
@@ -405,7 +447,7 @@ impl Service {
             self.check_endpoint_url(url)?;
         }
         let events = change.events.as_deref().map(check_events).transpose()?;
-        let scope = change.organization_ids.map(|ids| scope(access, ids)).transpose()?;
+        let scope = change.organization_ids.map(|ids| Scope::of(access, ids)).transpose()?;
         let (url, state) = (change.endpoint_url, change.state);
         let (id, access, now) = (id.to_owned(), access.clone(), self.clock.now_ms());
         let changed: EndpointRow = self
@@ -413,13 +455,16 @@ impl Service {
             .write("webhook_update", move |tx| {
                 let row = tx.webhook_lock(&id)?.filter(|row| reaches(&access, &row.scope));
                 let mut row = row.ok_or_else(missing)?;
-                let before = row.scope.clone();
+                let (before, selected) = (row.scope.clone(), row.events.clone());
                 if let Some(scope) = &scope {
-                    check_scope(tx, scope)?;
-                    row.scope.clone_from(scope);
+                    row.scope = scope.stored(tx)?;
                 }
                 if let Some(events) = &events {
                     row.events.clone_from(events);
+                }
+                if (&row.scope, &row.events) != (&before, &selected) {
+                    // The next event may be another one.
+                    row.next_at = 0;
                 }
                 if let Some(url) = url.as_ref().filter(|url| **url != row.url) {
                     row.url.clone_from(url);
@@ -430,10 +475,16 @@ impl Service {
                     row.state_since = now;
                     let is_enabled = state == EndpointState::Enabled;
                     row.state_reason = (!is_enabled).then(|| "operator".to_owned());
+                }
+                // One that waits for its next try is enabled already, and is to try now.
+                if state.is_some() {
                     renew(&mut row);
                 }
                 row.modified = now;
                 tx.webhook_update(&row)?;
+                if row.scope != before {
+                    check_room(tx, &row.scope)?;
+                }
                 // A key that reaches the organizations of now must not see those of before.
                 if let Some(ids) = organizations(&row.scope).filter(|_| row.scope != before) {
                     tx.webhook_narrow(&row.id, &ids)?;
@@ -441,7 +492,7 @@ impl Service {
                 Ok::<_, ServiceError>(row)
             })
             .await?;
-        self.webhooks.changed.notify_waiters();
+        self.webhooks.notify();
         Ok(changed)
     }
 
@@ -453,7 +504,7 @@ impl Service {
         change: HookChange,
     ) -> Result<HookView, ServiceError> {
         let row = self.webhook_change(access, id, change.into()).await?;
-        self.hook_view(row)
+        Ok(self.hook_view(row))
     }
 
     pub async fn webhook_update(
@@ -511,7 +562,7 @@ impl Service {
                 Ok::<_, ServiceError>(row)
             })
             .await?;
-        self.webhooks.changed.notify_waiters();
+        self.webhooks.notify();
         Ok(self.webhook_view(changed).await?.with_secret(secret.text()))
     }
 }
@@ -523,10 +574,11 @@ fn renew(row: &mut EndpointRow) {
         head_since: row.head_since,
         failing_since: row.failing_since,
         last_success: row.last_success,
+        probed: row.probed,
     };
-    let Health { attempts, head_since, failing_since, .. } = health.renewed();
-    (row.attempts, row.head_since, row.failing_since, row.next_at) =
-        (attempts, head_since, failing_since, 0);
+    let Health { attempts, head_since, failing_since, probed, .. } = health.renewed();
+    (row.attempts, row.head_since, row.failing_since, row.probed, row.next_at) =
+        (attempts, head_since, failing_since, probed, 0);
 }
 
 /// The same stretch, newest first where it has no direction.

@@ -1,19 +1,18 @@
 //! What has become of deliveries: the log of attempts, parked events, and the test of an endpoint.
 
+use std::sync::Arc;
+
 use super::attempt::{Envelope, Target};
-use super::view::{DeliveryView, ParkedView};
+use super::view::{DeliveryView, ParkedPage};
 use crate::scim::key::instant_text;
 use crate::service::administer::{ListPage, ListParameters};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
-use crate::store::webhook::{AttemptRow, ParkedRow};
+use crate::store::webhook::{AttemptRow, EndpointRow, ParkedRow};
 
 /// How long attempts are kept, in milliseconds: seven days.
 const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
-
-/// Most parked events that are shown.
-const MAX_PARKED: i64 = 1_000;
 
 /// Which attempts a list shows.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +21,18 @@ pub struct DeliveryQuery {
     /// `delivered` or `failed`.
     pub outcome: Option<String>,
     pub list: ListParameters,
+}
+
+/// An endpoint that is tested, as long as this lives.
+struct Tested {
+    service: Arc<Service>,
+    id: String,
+}
+
+impl Drop for Tested {
+    fn drop(&mut self) {
+        self.service.webhooks.tested().remove(&self.id);
+    }
 }
 
 impl Service {
@@ -68,27 +79,61 @@ impl Service {
         Ok(ListPage::of(&range, views, |view| &view.id))
     }
 
-    /// The events that an endpoint has refused until it was passed over them, oldest first.
+    /// The events that an endpoint has refused until it was passed over them, oldest first, behind a
+    /// position.
     pub async fn webhook_parked(
         &self,
         access: &ApiAccess,
         id: &str,
-    ) -> Result<Vec<ParkedView>, ServiceError> {
+        after: i64,
+        limit: i64,
+    ) -> Result<ParkedPage, ServiceError> {
         let endpoint = self.webhook_row(access, id).await?.id;
         let rows: Result<Vec<ParkedRow>, StoreError> = self
             .store
-            .get("webhook_parked", move |tx| tx.webhook_parked(&endpoint, 0, MAX_PARKED))
+            .get("webhook_parked", move |tx| tx.webhook_parked(&endpoint, after, limit + 1))
             .await;
-        Ok(rows?.into_iter().map(Into::into).collect())
+        let mut rows = rows?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let next = rows.last().map_or(after, |row| row.position);
+        Ok(ParkedPage { data: rows.into_iter().map(Into::into).collect(), next, more })
     }
 
-    /// Sends an event that is in no log, whatever state the endpoint has, and answers what came of it.
+    /// Sends an event that is in no log, whatever state the endpoint has, and answers what came of it. It
+    /// runs to its end whether or not somebody waits for it: a receiver may take its time, and who goes
+    /// away and comes again must not have two.
     pub async fn webhook_test(
-        &self,
+        self: &Arc<Self>,
         access: &ApiAccess,
         id: &str,
     ) -> Result<DeliveryView, ServiceError> {
         let row = self.webhook_row(access, id).await?;
+        let place = Arc::clone(&self.webhooks.tests).try_acquire_owned();
+        let busy = |status, code, message: &'static str| {
+            ServiceError::from(AdminError::new(status, code, message))
+        };
+        let place = place.map_err(|_| {
+            let message = "As many endpoints are tested as this process does at a time; try again.";
+            busy(503, "too_many_tests", message)
+        })?;
+        if !self.webhooks.tested().insert(row.id.clone()) {
+            let message = "This endpoint is being tested already; wait for the answer.";
+            return Err(busy(409, "test_in_progress", message));
+        }
+        let tested = Tested { service: Arc::clone(self), id: row.id.clone() };
+        let service = Arc::clone(self);
+        let test = tokio::spawn(async move {
+            // Both are let go when the test has ended, however it does.
+            let (_place, _tested) = (place, tested);
+            service.test_endpoint(row).await
+        });
+        test.await
+            .unwrap_or_else(|_| Err(busy(500, "internal_error", "The test was not finished.")))
+    }
+
+    async fn test_endpoint(&self, row: EndpointRow) -> Result<DeliveryView, ServiceError> {
         let now = self.clock.now_ms();
         let secrets = self.webhooks.secrets(&row, now)?;
         let target = Target { endpoint_id: row.id.clone(), url: row.url, secrets };
@@ -101,10 +146,11 @@ impl Service {
             .store
             .write("webhook_tested", move |tx| {
                 // It may have been deleted meanwhile.
-                match tx.webhook_lock(&endpoint_id)? {
-                    Some(_) => tx.webhook_attempt_insert(&endpoint_id, &stored),
-                    None => Ok(()),
+                if tx.webhook_lock(&endpoint_id)?.is_some() {
+                    tx.webhook_attempt_insert(&endpoint_id, &stored)?;
+                    tx.webhook_trim(&endpoint_id)?;
                 }
+                Ok(())
             })
             .await;
         noted?;

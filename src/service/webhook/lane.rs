@@ -6,18 +6,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::LANES;
+use tokio::sync::watch;
+
 use super::attempt::{Attempt, Envelope, Target};
+use super::news::Behind;
 use super::replay::selection;
 use crate::clock::{Stopwatch, fill_random};
 use crate::event::deliver::{Health, Verdict, back_off};
 use crate::outbound::Session;
-use crate::service::events::{Part, Selection, part};
+use crate::service::events::{INNER_BYTES, Part, Selection, part};
 use crate::service::{Service, ServiceError};
-use crate::store::StoreError;
 use crate::store::event_log::{LogRow, Order};
 use crate::store::webhook::{AttemptRow, EndpointRow, ParkedRow, ReplayRow};
 use crate::store::webhook_lane::{Kept, LaneEnd, LaneProgress};
+use crate::store::{StoreError, Tx};
 
 /// How long an endpoint is served before others get its place.
 const TURN: Duration = Duration::from_secs(5);
@@ -35,7 +37,7 @@ const TICK: Duration = Duration::from_millis(50);
 const PAGE: i64 = 100;
 const REPLAY_PAGE: i64 = 20;
 
-/// Attempts of an event in a replay before it is parked.
+/// Attempts of an event in a replay before it is parked; a second event in a row ends the replay.
 const REPLAY_TRIES: i64 = 10;
 
 /// Deliveries in the log each time progress is stored; failures are all in it.
@@ -52,6 +54,15 @@ enum Step {
     Wait,
     /// The endpoint is not this lane's any more.
     Stop,
+}
+
+/// What replays want of a lane.
+enum Due {
+    Nothing,
+    /// The next events of one.
+    Part(ReplayRow, Part),
+    /// An operator has changed the endpoint, or somebody else has it.
+    Changed,
 }
 
 /// What is to be stored beside the endpoint's own row.
@@ -74,8 +85,16 @@ struct Lane {
     selection: Selection,
     health: Health,
     unsaved: Unsaved,
+    /// Where the endpoint stands as far as it is stored.
+    stood: i64,
+    /// Up to where there is nothing more by this selection: of no worth once an operator has changed it.
+    passed: i64,
     /// True when something was delivered since progress was stored.
     moved: bool,
+    /// True when something was added to the log of attempts.
+    logged: bool,
+    changed: watch::Receiver<()>,
+    seen: watch::Receiver<i64>,
     begun: Stopwatch,
     saved: Stopwatch,
 }
@@ -98,12 +117,18 @@ impl Service {
                 head_since: row.head_since,
                 failing_since: row.failing_since,
                 last_success: row.last_success,
+                probed: row.probed,
             },
             target,
+            stood: row.position,
+            passed: row.position,
             row,
             runner,
             unsaved: Unsaved::default(),
             moved: false,
+            logged: false,
+            changed: self.webhooks.changed.subscribe(),
+            seen: self.webhooks.seen.subscribe(),
             begun: Stopwatch::start(),
             saved: Stopwatch::start(),
         };
@@ -114,10 +139,15 @@ impl Service {
 impl Lane {
     async fn serve(mut self) -> Result<(), ServiceError> {
         loop {
-            let new = self.forward().await?;
-            let again = if new == Step::Stop { new } else { self.replay().await? };
-            let next = match (new, again) {
-                (Step::Stop, _) | (_, Step::Stop) => return Ok(()),
+            // What changes from here on is not lost while it is not waited for.
+            self.changed.mark_unchanged();
+            let new = match self.forward().await? {
+                Step::Stop => return Ok(()),
+                _ if self.is_over() => break,
+                new => new,
+            };
+            let next = match (new, self.replay().await?) {
+                (_, Step::Stop) => return Ok(()),
                 _ if self.is_over() => break,
                 (Step::Onward, _) | (_, Step::Onward) => Step::Onward,
                 (Step::Wait, _) | (_, Step::Wait) => break,
@@ -150,8 +180,9 @@ impl Lane {
         let Some((page, pruned)) = self.page().await? else {
             return self.give_up(None).await;
         };
-        if self.row.position < pruned {
-            let lost = pruned - self.row.position;
+        let reached = self.row.position.max(self.passed);
+        if reached < pruned {
+            let lost = pruned - reached;
             tracing::warn!(
                 endpoint = self.row.id,
                 lost,
@@ -176,7 +207,7 @@ impl Lane {
     /// endpoint, or somebody else has it.
     async fn page(&self) -> Result<Option<(Part, i64)>, ServiceError> {
         let (id, runner, version) = (self.row.id.clone(), self.runner.clone(), self.row.version);
-        let (selection, position) = (self.selection.clone(), self.row.position);
+        let (selection, position) = (self.selection.clone(), self.row.position.max(self.passed));
         let read: Result<_, StoreError> = self
             .service
             .store
@@ -194,6 +225,11 @@ impl Lane {
     /// Delivers the next event, with short pauses between attempts.
     async fn deliver(&mut self, row: &LogRow) -> Result<Step, ServiceError> {
         let event = Envelope::of(row);
+        // What is known of another event, which was passed over or removed, does not count for this one.
+        if self.row.head_position != Some(row.position) {
+            self.health.passed();
+            self.row.head_position = Some(row.position);
+        }
         loop {
             if self.saved.elapsed() >= SAVE_EVERY && !self.keep().await? {
                 return Ok(Step::Stop);
@@ -209,15 +245,21 @@ impl Lane {
                 return self.give_up(Some(("disabled", "gone", now))).await;
             }
             self.health.failed(now);
-            let verdict = match self.health.verdict(now) {
-                Verdict::Probe if self.probe().await => {
-                    self.health.alive(now);
-                    self.health.verdict(now)
+            let mut verdict = self.health.verdict(now);
+            if verdict == Verdict::Probe {
+                // Another request may take its time, and the lease is for one.
+                if !self.keep().await? {
+                    return Ok(Step::Stop);
                 }
-                verdict => verdict,
-            };
+                if self.probe().await {
+                    self.health.answers(now);
+                    verdict = self.health.verdict(now);
+                }
+            }
             match verdict {
-                Verdict::Probe => return self.give_up(Some(("paused", "failing", now))).await,
+                Verdict::Probe | Verdict::Pause => {
+                    return self.give_up(Some(("paused", "failing", now))).await;
+                }
                 Verdict::Park => {
                     let since = self.health.head_since.unwrap_or(now);
                     self.park(row, self.health.attempts, since, &attempt);
@@ -239,52 +281,86 @@ impl Lane {
 
     /// Sends a page of the oldest replay.
     async fn replay(&mut self) -> Result<Step, ServiceError> {
-        let Some((mut replay, page)) = self.replay_page().await? else { return Ok(Step::Idle) };
+        let (mut replay, page) = match self.replay_page().await? {
+            Due::Part(replay, page) => (replay, page),
+            Due::Nothing => return Ok(Step::Idle),
+            Due::Changed => return self.give_up(None).await,
+        };
         for row in &page.rows {
+            // Each event may take its time, and the lease is for one request.
+            self.unsaved.replay = Some(replay.clone());
+            if self.is_over() {
+                return Ok(Step::Onward);
+            }
+            if self.saved.elapsed() >= SAVE_EVERY && !self.keep().await? {
+                return Ok(Step::Stop);
+            }
             let event = Envelope::of(row);
-            let attempt = self.attempt(&event, replay.attempts + 1, Some(&replay.id)).await;
+            let number = replay.attempts % REPLAY_TRIES + 1;
+            let attempt = self.attempt(&event, number, Some(&replay.id)).await;
             let now = self.now();
             if attempt.is_gone() {
+                self.unsaved.replay = Some(replay);
                 return self.give_up(Some(("disabled", "gone", now))).await;
             }
             if attempt.is_accepted() {
                 self.health.alive(now);
                 self.unsaved.unparked.push(row.position);
-            } else if replay.attempts + 1 < REPLAY_TRIES {
-                replay.attempts += 1;
-                replay.next_at = now + self.pause(replay.attempts, &attempt);
+                (replay.attempts, replay.since) = (0, None);
+            } else if !self.refused(&mut replay, row, number, &attempt) {
                 return self.note(replay, Step::Wait).await;
-            } else {
-                self.park(row, REPLAY_TRIES, now, &attempt);
             }
-            (replay.position, replay.attempts) = (row.position, 0);
-            if self.is_over() {
-                return self.note(replay, Step::Onward).await;
-            }
+            replay.position = row.position;
         }
         replay.position = page.next.min(replay.until);
         self.note(replay, Step::Onward).await
     }
 
+    /// Notes that an event of a replay was not accepted. True when the event is parked and the replay
+    /// goes on.
+    fn refused(
+        &mut self,
+        replay: &mut ReplayRow,
+        row: &LogRow,
+        number: i64,
+        last: &Attempt,
+    ) -> bool {
+        let now = self.now();
+        let since = *replay.since.get_or_insert(now);
+        replay.attempts += 1;
+        if number < REPLAY_TRIES {
+            replay.next_at = now + self.pause(number, last);
+            return false;
+        }
+        let others_pass = self.health.last_success.is_some_and(|success| success > since);
+        if replay.attempts > REPLAY_TRIES && !others_pass {
+            // Nothing is parked for a receiver that takes nothing: it would be the whole log.
+            tracing::warn!(endpoint = self.row.id, replay = replay.id, "a replay is given up");
+            replay.failed = Some(now);
+            return false;
+        }
+        self.park(row, REPLAY_TRIES, since, last);
+        if others_pass {
+            (replay.attempts, replay.since) = (0, None);
+        }
+        true
+    }
+
     /// The oldest replay whose time has come, and its next events.
-    async fn replay_page(&self) -> Result<Option<(ReplayRow, Part)>, ServiceError> {
-        let (endpoint, now) = (self.row.clone(), self.now());
+    async fn replay_page(&self) -> Result<Due, ServiceError> {
+        let (endpoint, runner, now) = (self.row.clone(), self.runner.clone(), self.now());
         let read: Result<_, StoreError> = self
             .service
             .store
             .read("webhook_replay_page", move |tx| {
                 let Some(replay) = tx.webhook_replay_due(&endpoint.id, now)? else {
-                    return Ok(None);
+                    return Ok(Due::Nothing);
                 };
+                if tx.webhook_held(&endpoint.id, &runner)? != Some(endpoint.version) {
+                    return Ok(Due::Changed);
+                }
                 let mut page = if replay.only_parked {
-                    let parked = tx.webhook_parked(&endpoint.id, replay.position, REPLAY_PAGE)?;
-                    let positions: Vec<i64> = parked.iter().map(|row| row.position).collect();
-                    let more = i64::try_from(positions.len()).unwrap_or(i64::MAX) >= REPLAY_PAGE;
-                    let read = tx.log_at(&positions, Order::OldestFirst)?;
-                    let last =
-                        if read.full { read.rows.last().map(|row| row.position) } else { None };
-                    let next = last.or(positions.last().copied().filter(|_| more));
-                    Part { rows: read.rows, next: next.unwrap_or(replay.until), more }
+                    parked(tx, &endpoint, &replay)?
                 } else {
                     let range =
                         (replay.range_start.is_some() || replay.range_end.is_some()).then(|| {
@@ -296,7 +372,7 @@ impl Lane {
                     part(tx, &selection(&endpoint, range), replay.position, REPLAY_PAGE)?
                 };
                 page.rows.retain(|row| row.position <= replay.until);
-                Ok(Some((replay, page)))
+                Ok(Due::Part(replay, page))
             })
             .await;
         Ok(read?)
@@ -318,6 +394,7 @@ impl Lane {
         }
         // A busy endpoint must not make a row of each delivery.
         if !attempt.is_accepted() || unsaved.delivered <= LOGGED {
+            self.logged = true;
             let row = service.attempt_row(&self.row.id, event, number, replay, &attempt);
             unsaved.log.push(row);
         }
@@ -370,21 +447,31 @@ impl Lane {
         }
     }
 
+    /// Whether there is something new for this endpoint.
+    fn behind(&self) -> Behind {
+        let news = self.service.webhooks.news();
+        news.behind(self.row.position.max(self.passed), &self.row.scope, &self.row.events)
+    }
+
     /// Waits for news: a lease that is kept costs less than one for each event.
     async fn linger(&mut self) -> Result<Step, ServiceError> {
         let service = Arc::clone(&self.service);
-        if service.webhooks.lanes.available_permits() < LANES / 2 {
-            return Ok(Step::Idle);
-        }
-        let (mut positions, position) = (service.event_log.positions(), self.row.position);
         loop {
+            if !service.webhooks.has_room(&self.row.scope) {
+                return Ok(Step::Idle);
+            }
+            self.seen.mark_unchanged();
+            let behind = self.behind();
+            match behind {
+                Behind::Nothing(up_to) => self.passed = self.passed.max(up_to),
+                Behind::Something | Behind::Unknown => return Ok(Step::Onward),
+            }
             let left = TURN.saturating_sub(self.begun.elapsed());
             let to_save = SAVE_EVERY.saturating_sub(self.saved.elapsed());
             let pause = if self.moved { left.min(to_save) } else { left };
-            let news = async { positions.wait_for(|last| *last > position).await.is_ok() };
             tokio::select! {
-                _ = news => return Ok(Step::Onward),
-                () = service.webhooks.changed.notified() => return Ok(Step::Onward),
+                _ = self.seen.changed() => {}
+                _ = self.changed.changed() => return Ok(Step::Onward),
                 () = service.event_log.closed() => return Ok(Step::Idle),
                 () = tokio::time::sleep(pause) => {}
             }
@@ -425,27 +512,48 @@ impl Lane {
             endpoint_id: self.row.id.clone(),
             runner: self.runner.clone(),
             version: self.row.version,
+            stood: self.stood,
             position: self.row.position,
+            passed: self.row.position.max(self.passed),
             missed: self.row.missed,
             attempts: self.health.attempts,
             head_since: self.health.head_since,
+            head_position: self.row.head_position.filter(|_| self.health.attempts > 0),
             failing_since: self.health.failing_since,
             last_success: self.health.last_success,
+            probed: self.health.probed,
             next_at: self.row.next_at,
             lease: match end {
                 LaneEnd::Open => self.service.webhooks.lease(now),
                 LaneEnd::Over => now,
             },
             end,
+            trim: self.logged,
             state,
             log: unsaved.log,
             parked: unsaved.parked,
             unparked: unsaved.unparked,
             replay: unsaved.replay,
         };
+        let passed = done.passed;
         let kept: Result<Kept, StoreError> =
             self.service.store.write("webhook_progress", move |tx| tx.webhook_save(&done)).await;
-        (self.saved, self.moved) = (Stopwatch::start(), false);
+        (self.saved, self.moved, self.stood) = (Stopwatch::start(), false, passed);
         Ok(kept?)
     }
+}
+
+/// The next events of a replay of what is parked, as far as the endpoint still gets their names. Those
+/// of organizations that it no longer gets are not parked any more.
+fn parked(tx: &mut Tx<'_>, endpoint: &EndpointRow, replay: &ReplayRow) -> Result<Part, StoreError> {
+    let parked = tx.webhook_parked(&endpoint.id, replay.position, REPLAY_PAGE)?;
+    let more = i64::try_from(parked.len()).unwrap_or(i64::MAX) >= REPLAY_PAGE;
+    let end = parked.last().map(|row| row.position).filter(|_| more);
+    let names = selection(endpoint, None).names;
+    let wanted = parked.into_iter().filter(|row| names.contains(&row.event));
+    let positions: Vec<i64> = wanted.map(|row| row.position).collect();
+    let read = tx.log_at(&positions, Order::OldestFirst, INNER_BYTES)?;
+    let last = read.rows.last().filter(|_| read.full).map(|row| row.position);
+    let next = last.or(end).unwrap_or(replay.until);
+    Ok(Part { rows: read.rows, next, more })
 }

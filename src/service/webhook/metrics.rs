@@ -24,9 +24,17 @@ struct EndpointLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
+    /// Who or what has brought it there; `none` of those that are enabled.
+    reason: &'static str,
 }
 
-const STATES: [&str; 3] = ["enabled", "paused", "disabled"];
+const STATES: [(&str, &str); 5] = [
+    ("enabled", "none"),
+    ("paused", "operator"),
+    ("paused", "failing"),
+    ("disabled", "operator"),
+    ("disabled", "gone"),
+];
 
 /// What this process sees of webhooks; clones share the same values.
 #[derive(Clone, Debug)]
@@ -36,6 +44,7 @@ pub struct WebhookMetrics {
     pub(super) parked: Counter,
     endpoints: Family<StateLabels, Gauge>,
     lag: Family<EndpointLabels, Gauge>,
+    refused: Family<EndpointLabels, Gauge>,
 }
 
 impl Default for WebhookMetrics {
@@ -47,8 +56,9 @@ impl Default for WebhookMetrics {
             parked: Counter::default(),
             endpoints: Family::default(),
             lag: Family::default(),
+            refused: Family::default(),
         };
-        metrics.places(&[], 0);
+        metrics.places(&[], 0, 0);
         metrics
     }
 }
@@ -70,11 +80,20 @@ impl WebhookMetrics {
             "Events that this process has put aside because their endpoint refuses them",
             self.parked.clone(),
         );
-        registry.register("webhook_endpoints", "Endpoints by state", self.endpoints.clone());
+        registry.register(
+            "webhook_endpoints",
+            "Endpoints by state, and by who or what has brought them there",
+            self.endpoints.clone(),
+        );
         registry.register(
             "webhook_lag",
-            "Positions between what an endpoint has got and the end of the event log",
+            "Positions between what an enabled endpoint has got and the end of the event log",
             self.lag.clone(),
+        );
+        registry.register(
+            "webhook_refused_seconds",
+            "Seconds for which an enabled endpoint has refused its next event",
+            self.refused.clone(),
         );
     }
 
@@ -92,16 +111,22 @@ impl WebhookMetrics {
     }
 
     /// Where the endpoints stand, with `end` as the end of the log.
-    pub(super) fn places(&self, places: &[EndpointPlace], end: i64) {
-        for state in STATES {
-            let count = places.iter().filter(|place| place.state == state).count();
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.endpoints.get_or_create(&StateLabels { state }).set(count);
+    pub(super) fn places(&self, places: &[EndpointPlace], end: i64, now: i64) {
+        for (state, reason) in STATES {
+            let is_so = |place: &&EndpointPlace| {
+                place.state == state && place.reason.as_deref().unwrap_or("none") == reason
+            };
+            let count = i64::try_from(places.iter().filter(is_so).count()).unwrap_or(i64::MAX);
+            self.endpoints.get_or_create(&StateLabels { state, reason }).set(count);
         }
         self.lag.clear();
-        for place in places {
+        self.refused.clear();
+        for place in places.iter().filter(|place| place.state == "enabled") {
+            let labels = EndpointLabels { endpoint: place.id.clone() };
             let behind = end.saturating_sub(place.position).max(0);
-            self.lag.get_or_create(&EndpointLabels { endpoint: place.id.clone() }).set(behind);
+            self.lag.get_or_create(&labels).set(behind);
+            let refused = place.refused_since.map_or(0, |since| now.saturating_sub(since).max(0));
+            self.refused.get_or_create(&labels).set(refused / 1_000);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Webhooks: events are sent to endpoints, each of them in the order of the log and at least once.
 //!
 //! An endpoint is one row with the position up to which everything is delivered; no event is copied for
-//! it. [`run`] looks for endpoints that have something to do and takes their leases, [`lane`] serves one
+//! it. [`run`] looks for endpoints that have something to do ([`news`]) and takes their leases, [`lane`] serves one
 //! endpoint for a few seconds, [`attempt`] makes one request. When to try again, to pause and to park is
 //! decided by [`crate::event::deliver`]. [`endpoint`], [`replay`] and [`history`] are for operators.
 //!
@@ -11,23 +11,27 @@ mod attempt;
 mod endpoint;
 mod history;
 mod lane;
+mod leave;
 mod metrics;
+mod news;
 mod replay;
 mod run;
 mod view;
 
 pub use endpoint::{EndpointChange, HookChange, NewEndpoint, NewHook, SecretRotation};
 pub use history::DeliveryQuery;
+pub(super) use leave::leave;
 pub use metrics::WebhookMetrics;
 pub use replay::ReplayRequest;
-pub use view::{DeliveryView, EndpointView, HookView, ParkedView, ReplayView};
+pub use view::{DeliveryView, EndpointView, HookView, ParkedPage, ParkedView, ReplayView};
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
+use self::news::News;
 use super::error::AdminError;
 use super::{ApiAccess, ServiceError};
 use crate::auth::{Seal, SecretKey};
@@ -37,6 +41,10 @@ use crate::store::webhook::EndpointRow;
 
 /// Endpoints that one process serves at the same time.
 const LANES: usize = 64;
+
+/// Tests of endpoints that one process makes at the same time. Each takes a thread from those that check
+/// secrets.
+const TESTS: usize = 8;
 
 /// How long a receiver has for its answer unless the operator says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,10 +59,16 @@ pub struct Webhooks {
     timeout: Duration,
     first_retry_ms: i64,
     lanes: Arc<Semaphore>,
-    /// Endpoints that this process serves at the moment.
-    busy: Mutex<BTreeSet<String>>,
+    /// Endpoints that this process serves at the moment, with their scopes.
+    busy: Mutex<BTreeMap<String, String>>,
     /// Told when an operator has changed something.
-    changed: Notify,
+    changed: watch::Sender<()>,
+    news: Arc<Mutex<News>>,
+    /// Up to where the news are known.
+    seen: watch::Sender<i64>,
+    tests: Arc<Semaphore>,
+    /// Endpoints that are tested at the moment.
+    tested: Mutex<BTreeSet<String>>,
     pub metrics: WebhookMetrics,
 }
 
@@ -67,7 +81,11 @@ impl Webhooks {
             first_retry_ms: FIRST_RETRY_MS,
             lanes: Arc::new(Semaphore::new(LANES)),
             busy: Mutex::default(),
-            changed: Notify::new(),
+            changed: watch::Sender::new(()),
+            news: Arc::default(),
+            seen: watch::Sender::new(0),
+            tests: Arc::new(Semaphore::new(TESTS)),
+            tested: Mutex::default(),
             metrics: WebhookMetrics::default(),
         }
     }
@@ -77,8 +95,26 @@ impl Webhooks {
         Self { outbound, timeout, first_retry_ms, ..self }
     }
 
-    fn busy(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others are served at once although an endpoint of this scope keeps its place.
+    fn has_room(&self, scope: &str) -> bool {
+        self.lanes.available_permits() >= LANES / 2 && news::has_room(&self.busy(), scope)
+    }
+
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tested(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.tested.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells this process that an operator has changed something.
+    fn notify(&self) {
+        self.changed.send_replace(());
     }
 
     /// A secret as it is stored; it opens for no other endpoint.
@@ -100,8 +136,8 @@ impl Webhooks {
         let newest = self.opened(&row.id, &row.secret).ok_or_else(lost)?;
         let previous = row.previous_secret.as_deref();
         let previous = previous.filter(|_| row.previous_until.is_some_and(|until| until > now));
-        let previous =
-            previous.map(|sealed| self.opened(&row.id, sealed).ok_or_else(lost)).transpose()?;
+        // One that was sealed with a key that is lost signs nothing; the newest one goes on.
+        let previous = previous.and_then(|sealed| self.opened(&row.id, sealed));
         Ok(Secrets { newest, previous })
     }
 }

@@ -6,8 +6,9 @@ use super::endpoint::Place;
 use super::view::ReplayView;
 use super::{missing, organizations, reaches};
 use crate::service::error::AdminError;
-use crate::service::events::{Selection, bounds, event_position, instant, part, position_of};
+use crate::service::events::{Selection, bounds, event_position, instant, position_of};
 use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::event_log::Order;
 use crate::store::webhook::{EndpointRow, ReplayRow};
 use crate::store::{StoreError, Tx};
 
@@ -74,6 +75,23 @@ pub(super) fn selection(row: &EndpointRow, range: Option<(i64, i64)>) -> Selecti
     }
 }
 
+/// Whether the endpoint gets this event, which stands at that position.
+fn is_selected(
+    tx: &mut Tx<'_>,
+    endpoint: &EndpointRow,
+    id: &str,
+    position: i64,
+) -> Result<bool, StoreError> {
+    let Selection { names, organizations, .. } = selection(endpoint, None);
+    let found = tx.log_at(&[position], Order::OldestFirst, 1)?.rows;
+    if !found.iter().any(|row| names.contains(&row.event)) {
+        return Ok(false);
+    }
+    let Some(organizations) = organizations else { return Ok(true) };
+    let directories = tx.log_directories(&organizations)?;
+    Ok(tx.log_find(id)?.is_some_and(|(_, directory)| directories.contains(&directory)))
+}
+
 /// The stretch of the log that is meant.
 fn stretch(
     tx: &mut Tx<'_>,
@@ -91,18 +109,16 @@ fn stretch(
         range_end: None,
         only_parked: false,
         attempts: 0,
+        since: None,
         next_at: 0,
+        failed: None,
         created: 0,
     };
     match wanted {
         Wanted::One(id) => {
             let position = event_position(tx, id, allowed)?;
             (row.position, row.until) = (position - 1, position);
-            if part(tx, &selection(endpoint, None), row.position, 1)?
-                .rows
-                .first()
-                .is_none_or(|found| found.position != position)
-            {
+            if !is_selected(tx, endpoint, id, position)? {
                 let message = "the endpoint does not get this event: it has not selected its name, or \
                                its organization.";
                 return Err(AdminError::invalid("event_id", message).into());
@@ -151,7 +167,8 @@ impl Service {
                     let message = "There is nothing to send again: the range has no position.";
                     return Err(AdminError::new(422, "empty_range", message).into());
                 }
-                if tx.webhook_replays(&id)?.len() >= MAX_REPLAYS {
+                let all = tx.webhook_replays(&id)?;
+                if all.iter().filter(|replay| replay.failed.is_none()).count() >= MAX_REPLAYS {
                     let message = format!(
                         "{MAX_REPLAYS} replays of this endpoint are not done yet; wait, or cancel one."
                     );
@@ -162,11 +179,11 @@ impl Service {
                 Ok::<_, ServiceError>(row)
             })
             .await?;
-        self.webhooks.changed.notify_waiters();
+        self.webhooks.notify();
         Ok(stored.into())
     }
 
-    /// The replays that are not done, oldest first.
+    /// The replays that are not done, oldest first, and those that were given up.
     pub async fn webhook_replays(
         &self,
         access: &ApiAccess,

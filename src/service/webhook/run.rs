@@ -1,18 +1,30 @@
 //! Which endpoints this process serves: it takes their leases, a few seconds at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::news::{Choice, choose};
 use super::{LANES, Webhooks};
+use crate::clock::Stopwatch;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::webhook::{EndpointPlace, EndpointRow};
+use crate::store::webhook_lane::{CandidateRow, NewsRow};
 
 /// How often a process looks for endpoints whose time has come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The least time between two looks, while events come in.
+/// The least time between two looks, while events come in. Looks take no more than a fifth of the time
+/// however many endpoints there are, as long as they do not take longer than this.
 const BREATH: Duration = Duration::from_millis(20);
+const LONGEST_BREATH: Duration = Duration::from_millis(100);
+
+/// Events that a look reads; where there are more, it begins anew at the end of the log.
+const MOST_NEWS: i64 = 2_000;
+
+/// How often endpoints that there is nothing for are brought to the end of the log, and how many of them.
+const ADVANCE_EVERY: Duration = Duration::from_secs(2);
+const ADVANCED: usize = 1_000;
 
 /// How long a lease lasts beyond the longest request, in milliseconds.
 const LEASE_MS: i64 = 20_000;
@@ -49,14 +61,18 @@ impl Service {
     /// Delivers for as long as the process serves.
     pub async fn run_webhooks(self: Arc<Self>) {
         let mut positions = self.event_log.positions();
+        let mut changed = self.webhooks.changed.subscribe();
+        let mut advanced = Stopwatch::start();
         while !self.event_log.is_closing() {
-            if let Err(error) = self.start_lanes().await {
+            let since = Stopwatch::start();
+            if let Err(error) = self.look_at_endpoints(&mut advanced).await {
                 tracing::warn!(%error, "webhooks are not delivered yet");
             }
-            tokio::time::sleep(BREATH).await;
+            let breath = since.elapsed().saturating_mul(4).clamp(BREATH, LONGEST_BREATH);
+            tokio::time::sleep(breath).await;
             tokio::select! {
                 _ = positions.changed() => {}
-                () = self.webhooks.changed.notified() => {}
+                _ = changed.changed() => {}
                 () = self.event_log.closed() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -73,24 +89,40 @@ impl Service {
         }
     }
 
-    /// Takes endpoints that have something to do, as many as there is room for.
-    async fn start_lanes(self: &Arc<Self>) -> Result<(), ServiceError> {
-        let room = self.webhooks.lanes.available_permits();
+    /// Takes endpoints that have something to do, as many as there is room for, and brings others to the
+    /// end of the log.
+    async fn look_at_endpoints(
+        self: &Arc<Self>,
+        advanced: &mut Stopwatch,
+    ) -> Result<(), ServiceError> {
         let now = self.clock.now_ms();
-        if room == 0 {
+        let candidates: Result<Vec<CandidateRow>, StoreError> =
+            self.store.get("webhook_candidates", move |tx| tx.webhook_candidates(now)).await;
+        let candidates = candidates?;
+        if candidates.is_empty() && self.webhooks.busy().is_empty() {
             return Ok(());
         }
-        let due: Result<bool, StoreError> =
-            self.store.get("webhook_due", move |tx| tx.webhook_due(now)).await;
-        if !due? {
+        self.read_news().await?;
+        let room = self.webhooks.lanes.available_permits();
+        let Choice { serve, mut idle, up_to } =
+            choose(&self.webhooks.news(), candidates, &self.webhooks.busy(), room);
+        if !idle.is_empty() && advanced.elapsed() >= ADVANCE_EVERY {
+            *advanced = Stopwatch::start();
+            idle.truncate(ADVANCED);
+            let moved: Result<usize, StoreError> = self
+                .store
+                .write("webhook_advance", move |tx| tx.webhook_advance(&idle, up_to, now))
+                .await;
+            moved?;
+        }
+        if serve.is_empty() {
             return Ok(());
         }
-        let busy: Vec<String> = self.webhooks.busy().iter().cloned().collect();
         let (runner, lease) = (self.clock.id("run"), self.webhooks.lease(now));
         let name = runner.clone();
         let claimed: Result<Vec<EndpointRow>, StoreError> = self
             .store
-            .write("webhook_claim", move |tx| tx.webhook_claim(&busy, &name, now, lease, room))
+            .write("webhook_claim", move |tx| tx.webhook_claim(&serve, &name, now, lease))
             .await;
         for row in claimed? {
             self.start_lane(row, runner.clone()).await;
@@ -98,9 +130,35 @@ impl Service {
         Ok(())
     }
 
+    /// Reads what has happened since the last look, and tells the lanes that wait for it.
+    async fn read_news(&self) -> Result<(), ServiceError> {
+        let news = Arc::clone(&self.webhooks.news);
+        let beyond = move |end: i64| {
+            news.lock().unwrap_or_else(PoisonError::into_inner).beyond(end, MOST_NEWS)
+        };
+        let read: Result<(i64, Option<Vec<NewsRow>>), StoreError> = self
+            .store
+            .read("webhook_news", move |tx| {
+                let end = tx.log_position()?;
+                let from = beyond(end);
+                let rows = from.map(|from| tx.webhook_news(from, MOST_NEWS + 1)).transpose()?;
+                Ok((end, rows))
+            })
+            .await;
+        let (end, rows) = read?;
+        if !rows.is_some_and(|rows| self.webhooks.news().add(rows)) {
+            let last: Result<Vec<NewsRow>, StoreError> =
+                self.store.get("webhook_last", move |tx| tx.webhook_news(end, 1)).await;
+            let last = last?.pop();
+            self.webhooks.news().begin(end, last);
+        }
+        self.webhooks.seen.send_if_modified(|seen| std::mem::replace(seen, end) != end);
+        Ok(())
+    }
+
     async fn start_lane(self: &Arc<Self>, row: EndpointRow, runner: String) {
         let Ok(place) = Arc::clone(&self.webhooks.lanes).acquire_owned().await else { return };
-        self.webhooks.busy().insert(row.id.clone());
+        self.webhooks.busy().insert(row.id.clone(), row.scope.clone());
         let busy = Busy { service: Arc::clone(self), id: row.id.clone() };
         let service = Arc::clone(self);
         tokio::spawn(async move {
@@ -124,7 +182,7 @@ impl Service {
             })
             .await;
         let (places, end) = found?;
-        self.webhooks.metrics.places(&places, end);
+        self.webhooks.metrics.places(&places, end, self.clock.now_ms());
         if places.iter().any(|place| place.position > end) {
             tracing::warn!(
                 "the event log is shorter than what endpoints have got; they go on at its end"

@@ -22,12 +22,13 @@ pub struct HookView {
 }
 
 impl HookView {
-    pub(super) fn of(row: EndpointRow, secrets: &Secrets) -> Self {
+    /// Without secrets, as when they were sealed with a key that is lost, its secret is empty.
+    pub(super) fn of(row: EndpointRow, secrets: Option<&Secrets>) -> Self {
         Self {
             object: "webhook_endpoint",
             id: row.id,
             endpoint_url: row.url,
-            secret: secrets.single().text().to_owned(),
+            secret: secrets.map(|secrets| secrets.single().text().to_owned()).unwrap_or_default(),
             status: if row.state == "enabled" { "enabled" } else { "disabled" },
             events: serde_json::from_str(&row.events).unwrap_or_default(),
             created_at: instant_text(row.created),
@@ -58,6 +59,9 @@ pub struct EndpointView {
     missed: i64,
     /// Attempts of the next event that failed.
     attempts: i64,
+    /// Since when the next event is refused.
+    refused_since: Option<String>,
+    /// Since when no event was accepted.
     failing_since: Option<String>,
     last_success_at: Option<String>,
     next_attempt_at: Option<String>,
@@ -75,6 +79,8 @@ pub struct EndpointView {
 impl EndpointView {
     pub(super) fn of(row: EndpointRow, end: i64, parked: i64, now: i64) -> Self {
         let waits = row.state == "enabled" && row.next_at > now;
+        // An event that was passed over has attempts no more.
+        let has_head = row.head_position.is_some_and(|head| head > row.position);
         Self {
             object: "webhook_endpoint",
             organization_ids: organizations(&row.scope),
@@ -87,7 +93,8 @@ impl EndpointView {
             position: row.position,
             lag: end.saturating_sub(row.position).max(0),
             missed: row.missed,
-            attempts: row.attempts,
+            attempts: if has_head { row.attempts } else { 0 },
+            refused_since: row.head_since.filter(|_| has_head).map(instant_text),
             failing_since: row.failing_since.map(instant_text),
             last_success_at: row.last_success.map(instant_text),
             next_attempt_at: waits.then(|| instant_text(row.next_at)),
@@ -126,6 +133,15 @@ pub struct DeliveryView {
     pub(super) error: Option<String>,
     /// The first bytes of the answer.
     pub(super) answer: Option<String>,
+}
+
+/// Parked events, oldest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedPage {
+    pub(super) data: Vec<ParkedView>,
+    /// Send this as `after` to go on.
+    pub(super) next: i64,
+    pub(super) more: bool,
 }
 
 /// An event that an endpoint has refused until it was passed over.
@@ -168,6 +184,8 @@ pub struct ReplayView {
     range_end: Option<String>,
     /// Only parked events are sent.
     parked: bool,
+    /// When it was given up because nothing was accepted.
+    failed_at: Option<String>,
     created_at: String,
 }
 
@@ -182,6 +200,7 @@ impl From<ReplayRow> for ReplayView {
             range_start: row.range_start.map(instant_text),
             range_end: row.range_end.map(instant_text),
             parked: row.only_parked,
+            failed_at: row.failed.map(instant_text),
             created_at: instant_text(row.created),
         }
     }

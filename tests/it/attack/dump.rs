@@ -9,7 +9,7 @@ use super::names::Names;
 use crate::support::TestApp;
 
 /// When somebody was last seen. B's own token moves these when it is tried in a wrong place.
-const SIGHTINGS: [&str; 2] = ["last_used", "last_request"];
+const SIGHTINGS: [&str; 3] = ["last_used", "last_request", "longest_silence"];
 
 #[derive(QueryableByName)]
 struct Line {
@@ -73,6 +73,15 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
         }
         "webhook_attempt" | "webhook_parked" | "webhook_replay" => format!(
             "endpoint_id IN (SELECT w.id FROM webhook_endpoint w WHERE w.scope LIKE '%' || \
+             (SELECT o.id FROM organization o WHERE o.{organization}) || '%')"
+        ),
+        "ssf_stream" => {
+            format!(
+                "scope LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"
+            )
+        }
+        "ssf_removed_subject" => format!(
+            "stream_id IN (SELECT s.id FROM ssf_stream s WHERE s.scope LIKE '%' || \
              (SELECT o.id FROM organization o WHERE o.{organization}) || '%')"
         ),
         _ if has_directory => format!("directory_key IN ({keys})"),

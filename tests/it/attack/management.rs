@@ -13,11 +13,13 @@ pub(super) fn attacks() -> Vec<Attack> {
         sources(),
         maps(),
         requests(),
+        brakes(),
         events(),
         webhooks(),
         tokens(),
         oauth_clients(),
         keys(),
+        signing_keys(),
         open(),
     ]
     .concat()
@@ -50,8 +52,14 @@ fn organizations() -> Vec<Attack> {
 
 /// Persons of B's organization, under its own name and under A's.
 fn identities() -> Vec<Attack> {
-    let routes: [(&'static str, &'static str, &'static str, Option<Value>); 8] = [
+    let routes: [(&'static str, &'static str, &'static str, Option<Value>); 9] = [
         ("/organizations/{id}/identities/{identity}", "GET", "identities/{identity}", None),
+        (
+            "/organizations/{id}/identities/{identity}/accounts/{user}/unlink",
+            "POST",
+            "identities/{identity}/accounts/{user}/unlink",
+            None,
+        ),
         (
             "/organizations/{id}/identities/{identity}/aliases",
             "GET",
@@ -324,6 +332,27 @@ fn requests() -> Vec<Attack> {
     attacks
 }
 
+/// The brake of B's directory, and alarms, of which A sees its own alone.
+fn brakes() -> Vec<Attack> {
+    let one = "/directories/{id}/brake";
+    let (theirs, mine) = ("/directories/{directory}/brake", "/directories/{a_directory}/brake");
+    let [release, undo] = ["/directories/{id}/brake/release", "/directories/{id}/brake/undo"];
+    vec![
+        operator(one, "GET", theirs, 404),
+        operator(one, "GET", mine, 200),
+        operator(one, "PUT", theirs, 404).body(json!({"mode": "off"})),
+        operator(release, "POST", &format!("{theirs}/release"), 404).body(json!({})),
+        operator(release, "POST", &format!("{mine}/release"), 409).body(json!({})),
+        operator(undo, "POST", &format!("{theirs}/undo"), 404).body(json!({"dry_run": true})),
+        operator(undo, "POST", &format!("{theirs}/undo"), 404).body(json!({})),
+        operator("/alarms", "GET", "/alarms?state=all&limit=500", 200),
+        operator("/alarms", "GET", "/alarms?state=all&directory_id={directory}", 200),
+        operator("/alarms", "GET", "/alarms?state=all&directory_id={external_key}", 200),
+        operator("/alarms", "GET", "/alarms?state=all&after={directory}", 200),
+        operator("/alarms", "GET", "/alarms?state=all&before={directory}", 200),
+    ]
+}
+
 /// The event log, which all share.
 fn events() -> Vec<Attack> {
     let (list, stream, one) = ("/events", "/events/stream", "/consumers/{name}");
@@ -480,6 +509,15 @@ fn keys() -> Vec<Attack> {
 }
 
 /// What anybody may ask.
+/// What signs for everybody is for keys of everybody.
+fn signing_keys() -> Vec<Attack> {
+    vec![
+        operator("/signing_keys", "GET", "/signing_keys", 403),
+        operator("/signing_keys/rotate", "POST", "/signing_keys/rotate", 403)
+            .body(json!({"publish": 0, "keep": 0})),
+    ]
+}
+
 fn open() -> Vec<Attack> {
     ["/health/live", "/health/ready", "/metrics"]
         .into_iter()

@@ -12,7 +12,7 @@
 //! - [`names`]: the names of B, and those that nobody has
 //! - [`world`]: A and B, full of values
 //! - [`dump`]: the rows of B
-//! - [`scim`], [`older`], [`management`], [`read`], [`oauth`], [`setup`]: the requests
+//! - [`scim`], [`older`], [`management`], [`read`], [`oauth`], [`setup`], [`ssf`]: the requests
 //! - [`routes`]: that there is a request for every route of the source
 
 mod dump;
@@ -24,6 +24,7 @@ mod read;
 mod routes;
 mod scim;
 mod setup;
+mod ssf;
 mod world;
 
 use serde_json::Value;
@@ -42,6 +43,7 @@ on_both_databases![
     nothing_is_learnt_or_changed_over_the_read_api,
     nothing_is_given_by_the_token_endpoint,
     nothing_is_learnt_or_changed_in_a_set_up_session_of_another_organization,
+    nothing_is_learnt_or_changed_by_a_receiver_of_another_organization,
 ];
 
 /// Requests between two looks at the rows of B.
@@ -138,6 +140,7 @@ fn all() -> Vec<Attack> {
         read::attacks(),
         oauth::attacks(),
         setup::attacks(),
+        ssf::attacks(),
     ]
     .concat()
 }
@@ -174,9 +177,16 @@ fn nothing_is_learnt_or_changed_in_a_set_up_session_of_another_organization(app:
     hold(app, setup::attacks());
 }
 
+fn nothing_is_learnt_or_changed_by_a_receiver_of_another_organization(app: &TestApp) {
+    hold(app, ssf::attacks());
+}
+
 /// Makes the attacks; B stands.
 fn hold(app: &TestApp, attacks: Vec<Attack>) {
     let world = World::build(app);
+    // What is measured now and then is in the metrics from the beginning.
+    let service = app.service().clone();
+    app.wait(async move { service.measure_consumers().await }).expect("measured");
     let before = dump::of(app, &world.b);
     assert!(before.len() > 50, "B has something to lose: {} rows", before.len());
     let mut wrong = Vec::new();

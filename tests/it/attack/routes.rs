@@ -36,7 +36,10 @@ fn surfaces_are_known() {
         .skip(1)
         .filter_map(|rest| rest.split_once("::routes)").map(|(module, _)| module))
         .collect();
-    assert_eq!(configured, BTreeSet::from(["admin", "api", "health", "oauth", "scim", "setup"]));
+    assert_eq!(
+        configured,
+        BTreeSet::from(["admin", "api", "health", "oauth", "scim", "setup", "ssf"])
+    );
     // One handler behind every SCIM path; `Target` says what there is.
     let text = source("scim/mod.rs");
     let scopes = text.matches("web::scope(").count();
@@ -85,6 +88,27 @@ fn read_routes_are_attacked() {
     }
     assert!(rows >= 14, "{rows} routes were found");
     // Nothing is registered beside the table.
+    assert_eq!(table.matches(".service(").count(), table.matches("methods(").count());
+}
+
+/// Every row of the table of receivers of Security Event Tokens, with each of its methods.
+#[test]
+fn receivers_routes_are_attacked() {
+    let text = source("ssf.rs");
+    let table = between(&text, "pub(super) fn routes(", "\n}\n");
+    let attacks = super::ssf::attacks();
+    let mut rows = 0;
+    for row in table.split("methods(").skip(1) {
+        let words = quoted(row);
+        let (Some(path), Some(methods)) = (words.first(), words.get(1)) else {
+            panic!("a row with a path and methods: {row}");
+        };
+        for method in methods.split(", ") {
+            rows += 1;
+            assert!(has(&attacks, path, method), "no attack on {method} {path}");
+        }
+    }
+    assert!(rows >= 14, "{rows} routes were found");
     assert_eq!(table.matches(".service(").count(), table.matches("methods(").count());
 }
 

@@ -237,7 +237,8 @@ impl World {
         let found = self.root.get(&format!("{persons}/identity_suggestions")).expect(200);
         b.insert("suggestion", text(&found.body["data"][0]["id"]));
         b.insert("identity", identity);
-        let key = json!({"name": mark(b, "api_key_name", "Key *"), "scopes": ["manage"],
+        let key = json!({"name": mark(b, "api_key_name", "Key *"),
+            "scopes": ["manage", "ssf.manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         b.insert("api_key", key.id());
@@ -255,6 +256,9 @@ impl World {
         b.insert("hook_secret", text(&hook.body["secret"]));
         let replays = format!("/api/v1/webhook_endpoints/{}/replay", hook.id());
         b.insert("replay", own.post(&replays, json!({"after": "oldest"})).expect(202).id());
+        let stream = json!({"description": mark(b, "stream_text", "Stream *")});
+        let stream = own.post("/ssf/streams", stream).expect(201);
+        b.insert("stream", text(&stream.body["stream_id"]));
         b.insert("api_secret", secret);
         b.insert(
             "setup_proof",
@@ -304,7 +308,7 @@ impl World {
         {
             a.insert(label, value);
         }
-        let key = json!({"name": "A", "scopes": ["manage", "read", "webhooks"],
+        let key = json!({"name": "A", "scopes": ["manage", "read", "webhooks", "ssf.manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         a.insert("a_api_secret", text(&key.body["secret"]));
@@ -320,6 +324,8 @@ impl World {
         let hook = json!({"endpoint_url": "https://a.example.com/hooks", "state": "paused",
             "events": ["dsync.user.created"]});
         a.insert("a_hook", own.post("/api/v1/webhook_endpoints", hook).expect(201).id());
+        let stream = own.post("/ssf/streams", json!({})).expect(201);
+        a.insert("a_stream", text(&stream.body["stream_id"]));
         *self.a.borrow_mut() = a;
         for who in [Who::A, Who::Holding] {
             self.fresh(who);

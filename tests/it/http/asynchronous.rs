@@ -302,7 +302,17 @@ fn preference_means_nothing_to_reads(app: &TestApp) {
 }
 
 fn service_provider_config_announces_it(app: &TestApp) {
-    let announced = json!({"asyncRequest": "request", "eventUris": []});
+    let uris = [
+        "create:notice",
+        "create:full",
+        "put:notice",
+        "put:full",
+        "delete",
+        "activate",
+        "deactivate",
+    ]
+    .map(|name| format!("urn:ietf:params:scim:event:prov:{name}"));
+    let announced = json!({"asyncRequest": "request", "eventUris": uris});
     for scim in [&app.scim, &app.scim.with_bearer(None)] {
         let config = scim.get("/ServiceProviderConfig").expect(200);
         assert_eq!(config.body["securityEvents"], announced);

@@ -237,7 +237,7 @@ fn few_members_put_in_place_of_many(app: &TestApp) {
 fn user_who_goes_before_the_group_leaves_it_first(app: &TestApp) {
     let ids = make_users(app, 25);
     let id = create(&app.scim, "/Groups", large(&ids));
-    app.settings(&app.directory, json!({"inactive_users": "delete"}));
+    app.settings(&app.directory, json!({"inactive_users": "delete", "brake": "off"}));
     let before = app.events(&app.directory).len();
     refuse(app, "member_intent");
     std::thread::scope(|scope| {

@@ -140,6 +140,7 @@ fn directory_has_exactly_these_members(app: &TestApp) {
         "expires_at": null,
         "last_used_at": null,
         "created_at": LATER,
+        "made_by": "configured",
     });
     assert_eq!(made.body, expected);
     app.api.delete(&path).expect(202);
@@ -203,6 +204,7 @@ fn token_secret_is_shown_once(app: &TestApp) {
         "expires_at": "2031-01-01T00:00:00.000Z",
         "last_used_at": null,
         "created_at": NOW,
+        "made_by": "configured",
     });
     let list = app.api.get(&path).expect(200);
     let shown = list.body["data"].as_array().expect("a list");

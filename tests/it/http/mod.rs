@@ -3,6 +3,7 @@
 mod asynchronous;
 mod auth;
 mod bad_input;
+mod brake;
 mod bulk;
 mod bulk_references;
 mod catalogue;
@@ -52,6 +53,7 @@ mod relations;
 mod requests;
 mod scim_v1;
 mod search;
+mod ssf;
 mod sync;
 mod token_rotate;
 mod tolerance;

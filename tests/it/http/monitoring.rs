@@ -58,12 +58,14 @@ fn use_everything(app: &TestApp) {
     ask_token(&app.url, &[], &[grant, ("client_id", &id), ("client_secret", "wrong")]).expect(401);
     let signed = "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl";
     app.scim.with_bearer(Some(signed)).get("/Users").expect(401);
-    let hook = json!({"endpoint_url": "https://app.invalid/", "state": "paused",
-        "events": ["dsync.deleted"]});
+    let hook = json!({"endpoint_url": "https://app.invalid/", "events": ["dsync.deleted"]});
     let hook = app.api.post("/api/v1/webhook_endpoints", hook).expect(201).id();
     app.api.post(&format!("/api/v1/webhook_endpoints/{hook}/test"), json!({})).expect(200);
     let service = app.service().clone();
     app.wait(async move { service.measure_webhooks().await }).expect("places are read");
+    app.api.post("/ssf/streams", json!({})).expect(201);
+    let service = app.service().clone();
+    app.wait(async move { service.measure_streams().await }).expect("places are read");
 }
 
 fn metrics_that_are_shown_are_named_and_those_named_are_there(app: &TestApp) {

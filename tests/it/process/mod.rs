@@ -3,6 +3,7 @@
 mod asynchronous;
 mod backup;
 mod bench_report;
+mod brake;
 mod cli;
 mod events;
 mod large_group;

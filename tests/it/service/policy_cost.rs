@@ -34,6 +34,7 @@ fn statements(work: impl FnOnce()) -> Vec<String> {
         "role_work",
         "attribute_faults IS NOT NULL",
         "SAVEPOINT",
+        "RELEASE",
         "BEGIN",
         "COMMIT",
         "ROLLBACK",
@@ -84,12 +85,18 @@ fn directory_without_policies_pays_nothing_for_them() {
     set_default_instrumentation(listener).expect("no other listener");
     let app = TestApp::start(Database::sqlite());
     costs(&app, "first");
-    assert_eq!(costs(&app, "none"), [5, 8, 9, 7, 20, 17]);
-    // What a policy costs, only where it is on.
-    let on = |settings: Value, round: &str| {
+    // What is taken away is counted: two statements, and a look at the members of a group that goes.
+    let much = json!({"at_least": 1_000, "more_than": 1_000, "percent": 100});
+    let limits = json!({"users": much, "memberships": much});
+    app.settings(&app.directory, json!({"brake": {"mode": "alarm", "limits": limits}}));
+    assert_eq!(costs(&app, "counted"), [5, 8, 11, 9, 22, 20]);
+    // What a policy costs, only where it is on. A brake that is off costs nothing.
+    let on = |mut settings: Value, round: &str| {
+        settings["brake"] = json!("off");
         app.settings(&app.directory, settings);
         costs(&app, round)
     };
+    assert_eq!(on(json!({}), "none"), [5, 8, 9, 7, 20, 17]);
     // A look for whoever had the name, and the departed user in place of the event of the end.
     assert_eq!(on(json!({"delete": "deactivate"}), "kept"), [6, 8, 9, 7, 20, 17]);
     // Locks around the memberships of who goes, and an event for each.

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
 use serde_json::{Value, json};
 
 use crate::on_both_databases;
-use crate::support::{Answer, Client, Consumer, TestApp, group, patch, user};
+use crate::support::{Answer, Client, Consumer, Database, TestApp, group, patch, user};
 
 on_both_databases![
     roles_follow_whatever_happens_in_turn,
@@ -185,5 +187,49 @@ fn heavy_roles_follow_whatever_happens_at_once(app: &TestApp) {
             scope.spawn(|| world.put(usize::try_from(round).expect("small")));
         });
         world.assert_followed();
+    }
+}
+
+/// One unit puts the group in the middle into the mapped one and tells the user; the other, which does not
+/// see that, takes the inner group out of the middle at the same moment.
+mod role_goes_when_its_way_ends_while_it_is_made {
+    use super::*;
+
+    #[test]
+    fn postgres() {
+        let app = TestApp::start(Database::postgres());
+        let id = |made: Answer| made.expect(201).id();
+        let ada = id(app.scim.post("/Users", user("ada@example.com")));
+        let inner = id(app.scim.post("/Groups", group("Inner", &[&ada])));
+        let middle = id(app.scim.post("/Groups", group("Middle", &[&inner])));
+        let mapped = id(app.scim.post("/Groups", group("Mapped", &[])));
+        let map = json!({"rules": [{"role": "admin", "group": mapped}]});
+        let path = format!("/api/v1/directories/{}/role_map", app.directory.id);
+        app.api.put(&path, map).expect(200);
+
+        // A unit that has not ended.
+        let mut unit = PgConnection::establish(&app.database.url()).expect("the database");
+        unit.batch_execute(&format!(
+            "BEGIN; \
+             SELECT pg_advisory_xact_lock_shared(hashtext('directory'), CAST(key AS INTEGER)) \
+             FROM directory WHERE id = '{directory}' FOR KEY SHARE; \
+             INSERT INTO member (directory_key, group_key, member_key) \
+             SELECT g.directory_key, g.key, m.key FROM resource g, resource m \
+             WHERE g.id = '{mapped}' AND m.id = '{middle}'; \
+             INSERT INTO role_work (directory_key, kind, target_key, after_key) \
+             SELECT directory_key, 'below', key, 0 FROM resource WHERE id = '{middle}'; \
+             UPDATE resource SET roles = '[\"admin\"]' WHERE id = '{ada}'",
+            directory = app.directory.id,
+        ))
+        .expect("it sees the way to the user");
+        let members = json!([{"value": inner}]);
+        let op = json!([{"op": "remove", "path": "members", "value": members}]);
+        app.scim.patch(&format!("/Groups/{middle}"), patch(op)).expect(200);
+        unit.batch_execute("COMMIT").expect("the unit ends");
+
+        let service = Arc::clone(app.service());
+        app.wait(async move { service.apply_mappings().await }).expect("maps are applied");
+        let seen = app.api.get(&format!("/directory_users/{ada}")).expect(200).body;
+        assert_eq!(seen.get("roles"), None, "no group gives one any more");
     }
 }

@@ -13,7 +13,7 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 17] = [
+const OF_NO_DIRECTORY: [(&str, &str); 20] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
@@ -31,12 +31,16 @@ const OF_NO_DIRECTORY: [(&str, &str); 17] = [
     ("webhook_attempt", "belongs to an endpoint"),
     ("webhook_parked", "belongs to an endpoint"),
     ("webhook_replay", "belongs to an endpoint"),
+    ("ssf_stream", "gets events of all directories"),
+    ("ssf_removed_subject", "belongs to a stream"),
+    ("signing_key", "signs for all directories"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.
-const WITHOUT: [(&str, &str); 2] = [
+const WITHOUT: [(&str, &str); 3] = [
     ("sqlite resource (key)", "the row id of SQLite, which is one machine"),
     ("sqlite event (key)", "the row id of SQLite, which is one machine"),
+    ("sqlite event_held (key)", "the row id of SQLite, which is one machine"),
 ];
 
 #[derive(QueryableByName)]

@@ -29,6 +29,11 @@ impl Delivery {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
+    /// How the body begins.
+    fn start(&self) -> String {
+        self.body.chars().take(120).collect()
+    }
+
     pub fn id(&self) -> String {
         self.json()["id"].as_str().expect("an id").to_owned()
     }
@@ -162,7 +167,7 @@ impl Receiver {
             .wait_timeout_while(kept, PATIENCE, |kept| !is_so(&kept.deliveries))
             .expect("not poisoned");
         let came: Vec<(u16, String)> =
-            waited.0.deliveries.iter().map(|d| (d.status, d.event())).collect();
+            waited.0.deliveries.iter().map(|d| (d.status, d.start())).collect();
         let timed_out = waited.1.timed_out();
         drop(waited);
         assert!(!timed_out, "{} came: {came:?}", came.len());

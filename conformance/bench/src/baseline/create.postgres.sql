@@ -3,6 +3,7 @@
 WITH d AS (
     SELECT key FROM directory WHERE key = :directory_key AND state <> 'deleting' AND NOT converting
     AND schema_version = :schema_version AND settings = :settings AND policy_cursor IS NULL
+    AND brake IS NULL
     AND pg_advisory_xact_lock_shared(hashtext('directory'),
     CAST(:directory_key % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE),
 r AS (INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key,

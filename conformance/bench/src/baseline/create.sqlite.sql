@@ -1,7 +1,8 @@
 -- One create of a user: the directory as it is now, the row, its index entries, the event, the total.
 
 SELECT state, schema_version, converting, settings, policy_cursor,
-    EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key)
+    EXISTS (SELECT 1 FROM member_intent i WHERE i.directory_key = directory.key),
+    brake
 FROM directory
 WHERE key = :directory_key;
 

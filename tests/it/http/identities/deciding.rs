@@ -1,5 +1,7 @@
 //! Suggestions are accepted, rejected and taken back; aliases are confirmed.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Company, steady};
@@ -12,9 +14,17 @@ on_both_databases![
     decisions_are_taken_back_in_their_order,
     undo_is_bounded_by_what_is_there,
     merged_person_is_who_the_primary_directory_knows,
+    undo_leaves_each_what_the_primary_directory_has_said,
+    undo_outlives_the_directory_of_the_suggestion,
+    undo_takes_along_who_came_since,
+    account_is_taken_out_of_a_person,
     alias_links_whoever_arrives_with_it,
     aliases_are_checked,
 ];
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("text")
+}
 
 fn names(company: &Company<'_>) -> Vec<String> {
     company.told().into_iter().map(|(name, _)| name).collect()
@@ -77,10 +87,22 @@ fn rejected_suggestion_is_made_no_more(app: &TestApp) {
     offices[1].set(&lane, "name.formatted", json!("Somebody"));
     offices[1].set(&lane, "name.formatted", json!("Ada Lane"));
     assert!(company.suggestions().is_empty());
+    // Nor from the other side, nor because of an alias, nor for whoever the other one has become.
+    offices[0].set(&ada, "name.formatted", json!("Somebody"));
+    offices[0].set(&ada, "name.formatted", json!("Ada Lane"));
+    let aliases = format!("{}/identities/{}/aliases", company.path, text(&company.of(&ada)["id"]));
+    app.api.post(&aliases, json!({"email": "b@example.com"})).expect(201);
+    assert!(company.suggestions().is_empty());
+    let third = offices[1].hire("third", "c@elsewhere.test");
+    offices[0].set(&ada, "emails", json!([{"value": "c@elsewhere.test", "primary": true}]));
+    let merged = company.decide_only("accept");
+    offices[1].set(&lane, "name.formatted", json!("third"));
+    assert!(company.are_one(&ada, &third) && company.suggestions().is_empty());
+    company.decide(&merged, "undo", 200);
+    company.decide(&merged, "reject", 200);
     company.decide(&id, "undo", 200);
     assert_eq!(company.suggestions().len(), 1);
     assert!(!company.are_one(&ada, &lane));
-    assert!(!names(&company).iter().any(|name| name.ends_with("merged")));
     let refused = app.api.get(&format!("{}/identity_suggestions?state=old", company.path));
     assert!(refused.expect(422).text.contains("rejected"));
 }
@@ -179,6 +201,116 @@ fn merged_person_is_who_the_primary_directory_knows(app: &TestApp) {
     assert_told(&company);
 }
 
+fn undo_leaves_each_what_the_primary_directory_has_said(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 3);
+    let t = offices[2].hire("Ada Lane", "t@example.com");
+    let p = offices[0].hire("Ada Lane", "x@example.com");
+    let y = offices[1].hire("y", "x@example.com");
+    let id = company.decide_only("accept");
+    // The primary directory deletes the one of whom was suggested that they are the same.
+    company.primary(Some(&offices[0]));
+    offices[0].dismiss(&p);
+    assert_eq!(company.of(&t)["state"], "inactive");
+    assert_eq!(company.list("orphaned_access").len(), 2);
+    let undone = company.decide(&id, "undo", 200);
+    assert_eq!(undone["account"]["user_id"], y.as_str(), "the other one that was moved");
+    assert_eq!(undone["account"]["identity_id"], company.of(&y)["id"]);
+    assert_eq!(
+        (&company.of(&y)["state"], &company.of(&t)["state"]),
+        (&json!("inactive"), &json!("active"))
+    );
+    assert_eq!(company.list("orphaned_access")[0]["user_id"], y.as_str());
+    assert_told(&company);
+    // Whom it deletes of the other one stays gone as well.
+    company.decide(&id, "accept", 200);
+    let q = offices[0].hire("q", "t@example.com");
+    let suggested = company.list("identity_suggestions").into_iter();
+    let of_q = suggested.filter(|row| row["account"]["user_id"] == q.as_str()).collect::<Vec<_>>();
+    company.decide(text(&of_q[0]["id"]), "accept", 200);
+    offices[0].dismiss(&q);
+    assert_eq!(company.of(&t)["state"], "inactive");
+}
+
+fn undo_outlives_the_directory_of_the_suggestion(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 3);
+    let b = offices[2].hire("Ada Lane", "b@example.com");
+    let x = offices[0].hire("Ada Lane", "a@example.com");
+    let z = offices[1].hire("z", "a@example.com");
+    let own = company.of(&x)["id"].clone();
+    let id = company.decide_only("accept");
+    app.api.delete(&format!("/api/v1/directories/{}", offices[0].id)).expect(202);
+    app.purge();
+    assert!(company.are_one(&b, &z));
+    company.decide(&id, "undo", 200);
+    assert_eq!(company.of(&z)["id"], own);
+    assert!(!company.are_one(&b, &z));
+    assert_told(&company);
+    app.api.delete(&format!("/api/v1/directories/{}", offices[1].id)).expect(202);
+    app.purge();
+    assert_eq!(company.list("identities").len(), 1);
+}
+
+fn undo_takes_along_who_came_since(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 3);
+    let lane = offices[1].hire("Ada Lane", "b@example.com");
+    let ada = offices[0].hire("Ada Lane", "x@example.com");
+    let path = format!("{}/identities/{}/aliases", company.path, text(&company.of(&ada)["id"]));
+    app.api.post(&path, json!({"email": "private@elsewhere.test"})).expect(201);
+    app.clock.advance(Duration::from_secs(1));
+    let id = company.decide_only("accept");
+    let fresh = offices[2].hire("fresh", "x@example.com");
+    let private = offices[2].hire("private", "private@elsewhere.test");
+    let theirs = offices[2].hire("theirs", "b@example.com");
+    assert!(company.are_one(&fresh, &lane) && company.are_one(&private, &lane));
+    company.decide(&id, "undo", 200);
+    assert!(company.are_one(&fresh, &ada) && company.are_one(&private, &ada));
+    assert!(!company.are_one(&ada, &lane));
+    // Two of one directory are never matched, so this one was a person of its own.
+    assert!(!company.are_one(&theirs, &lane) && !company.are_one(&theirs, &ada));
+    assert_told(&company);
+}
+
+fn account_is_taken_out_of_a_person(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 3);
+    let users: Vec<String> =
+        offices.iter().map(|office| office.hire("ada", "a@example.com")).collect();
+    let one = company.of(&users[0]);
+    let path = |user: &str| {
+        format!("{}/identities/{}/accounts/{user}/unlink", company.path, text(&one["id"]))
+    };
+    let own = app.api.post(&path(&users[1]), json!({})).expect(200).body;
+    assert_eq!(own, company.of(&users[1]));
+    assert_eq!(
+        (&own["state"], &own["accounts"][0]["linked_by"]),
+        (&json!("active"), &json!("first"))
+    );
+    assert!(company.are_one(&users[0], &users[2]));
+    let last: Vec<String> = names(&company).into_iter().rev().take(2).collect();
+    assert_eq!(last, ["rollbook.identity.created", "rollbook.identity.updated"]);
+    // That they are not the same is a decision, which may be taken back.
+    assert!(company.suggestions().is_empty());
+    offices[1].set(&users[1], "name.formatted", json!("Somebody"));
+    offices[1].set(&users[1], "name.formatted", json!("ada"));
+    assert!(company.suggestions().is_empty());
+    let rejected = company.list("identity_suggestions?state=rejected");
+    assert_eq!((&rejected[0]["reason"], rejected.len()), (&json!("unlink"), 1));
+    company.decide(text(&rejected[0]["id"]), "undo", 200);
+    company.decide_only("accept");
+    assert!(company.are_one(&users[0], &users[1]));
+    assert_told(&company);
+    app.api.post(&path("directory_user_1"), json!({})).expect(404);
+    for user in &users[1..] {
+        app.api.post(&path(user), json!({})).expect(200);
+    }
+    let refused = app.api.post(&path(&users[0]), json!({})).expect(409);
+    assert_eq!(refused.body["code"], "only_account");
+    // What an accepted suggestion had moved is no part of its undo any more.
+    let decided = company.list("identity_suggestions?state=accepted");
+    assert_eq!(decided, Vec::<Value>::new());
+    let metrics = app.api.get("/metrics").expect(200).text;
+    assert!(metrics.contains("rollbook_identity_decisions_total{decision=\"unlink\"} 3"));
+}
+
 fn alias_links_whoever_arrives_with_it(app: &TestApp) {
     let (company, offices) = Company::keeping(app, 3);
     let ada = offices[0].hire("ada", "a@example.com");
@@ -217,6 +349,11 @@ fn alias_links_whoever_arrives_with_it(app: &TestApp) {
     company.decide(&id, "accept", 200);
     let last = offices[2].hire("last", "e@elsewhere.test");
     assert!(company.are_one(&ada, &last));
+    // It is shown there, and deleted there.
+    assert_eq!(app.api.get(&aliases).expect(200).body["data"][0]["email"], "e@elsewhere.test");
+    app.api.post(&aliases, json!({"email": "e@elsewhere.test"})).expect(201);
+    app.api.delete(&format!("{aliases}/e%40elsewhere.test")).expect(204);
+    assert_eq!(app.api.get(&aliases).expect(200).body["data"], json!([]));
 }
 
 fn aliases_are_checked(app: &TestApp) {
@@ -237,6 +374,7 @@ fn aliases_are_checked(app: &TestApp) {
     app.api.post(&first, json!({"email": "x@example.com"})).expect(201);
     let taken = app.api.post(&second, json!({"email": "X@example.com"})).expect(409);
     assert_eq!(taken.body["code"], "alias_in_use");
+    assert!(taken.text.contains(text(&company.of(&ada)["id"])), "it says whose: {}", taken.text);
     company.decide_only("accept");
     let merged = app.api.post(&second, json!({"email": "y@example.com"})).expect(409);
     assert_eq!(merged.body["code"], "identity_merged");

@@ -1,19 +1,79 @@
 //! Users who were there before, and directories that change at the same time.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
+use rollbook::store::StoreError;
 use serde_json::{Value, json};
 
 use super::{Company, person};
 use crate::on_both_databases;
-use crate::support::TestApp;
+use crate::support::{Answer, Database, TestApp, group, patch};
 
 on_both_databases![
     users_who_were_there_are_linked_from_the_primary_directory_on,
     requests_link_their_users_meanwhile,
     two_directories_at_once_make_one_person,
     changes_while_it_is_switched_on_are_all_linked,
+    units_of_every_kind_do_not_wait_for_each_other,
 ];
+
+/// One works in the organization, and all that its directories are asked to write waits for it.
+mod one_organization_leaves_threads_to_the_others {
+    use super::*;
+
+    #[test]
+    fn postgres() {
+        const FLOOD: usize = 20;
+        let app = TestApp::start(Database::postgres());
+        let (company, offices) = Company::keeping(&app, 2);
+        let (service, id) = (Arc::clone(app.service()), company.id.clone());
+        let (locked, is_locked) = channel();
+        let (go, wait) = channel::<()>();
+        let holder = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let held: Result<(), StoreError> = service
+                    .store
+                    .write("held", move |tx| {
+                        let row = tx.organization_get(&id)?.expect("the organization");
+                        tx.identity_scope_lock(row.key)?;
+                        locked.send(()).expect("the test waits");
+                        // It ends with the test if that fails.
+                        let _ = wait.recv();
+                        Ok(())
+                    })
+                    .await;
+                held.expect("a unit");
+            });
+        });
+        is_locked.recv().expect("the lock");
+        std::thread::scope(|scope| {
+            // However this ends, who waits is let go.
+            let go = go;
+            for office in &offices {
+                for n in 0..FLOOD {
+                    scope.spawn(move || {
+                        office.scim.post("/Users", person(&format!("u{n}"), "")).expect(201)
+                    });
+                }
+            }
+            // Most of them wait; the others hold the threads that they may have.
+            let depth = || app.service().store.queue_depths()[0].1;
+            while depth() < 2 * FLOOD - 16 {
+                std::thread::yield_now();
+            }
+            let began = Instant::now();
+            app.scim.post("/Users", person("other", "")).expect(201);
+            app.scim.get("/Users?count=1").expect(200);
+            offices[0].scim.get("/Users?count=1").expect(200);
+            assert!(began.elapsed() < Duration::from_secs(5), "they waited for the lock");
+            drop(go);
+        });
+        holder.join().expect("the unit has ended");
+        assert_eq!(company.list("identities?limit=500").len(), 2 * FLOOD);
+    }
+}
 
 /// Stores the primary directory as the API does, without the server's own work behind it.
 fn switch_on(app: &TestApp, company: &Company<'_>, primary: Option<&str>) {
@@ -128,6 +188,71 @@ fn two_directories_at_once_make_one_person(app: &TestApp) {
     let left = company.list("identities?limit=500");
     assert_eq!(left.len(), PEOPLE);
     assert!(left.iter().all(|one| one["accounts"].as_array().map(Vec::len) == Some(2)));
+}
+
+/// Bulk requests that begin with a group, members of the group who go, decisions, and other primary
+/// directories. Groups of the first directory wait for members who are not there yet.
+fn units_of_every_kind_do_not_wait_for_each_other(app: &TestApp) {
+    const ROUNDS: usize = 12;
+    let company = Company::new(app);
+    let offices = [company.office("scim.keycloak"), company.office("scim.generic")];
+    company.primary(None);
+    let fine = |answer: Answer| assert!(answer.status < 500, "{} {}", answer.status, answer.text);
+    let (office, other) = (&offices[0], &offices[1]);
+    let stays = office.hire("stays", "stays@example.com");
+    let team = office.scim.post("/Groups", group("Team", &[&stays])).expect(201).id();
+    office.hire("Ada Lane", "a@example.com");
+    other.hire("Ada Lane", "b@example.com");
+    let suggestion = company.list("identity_suggestions")[0]["id"].clone();
+    let suggestion = suggestion.as_str().expect("an id");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..ROUNDS {
+                let operation = |path: String, attribute: &str| {
+                    let value = format!("{attribute} {n}");
+                    let op = json!([{"op": "replace", "path": attribute, "value": value}]);
+                    json!({"method": "PATCH", "path": path, "data": patch(op)})
+                };
+                let bulk = json!({
+                    "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+                    "Operations": [
+                        operation(format!("/Groups/{team}"), "displayName"),
+                        operation(format!("/Users/{stays}"), "title"),
+                    ],
+                });
+                fine(office.scim.post("/Bulk", bulk));
+            }
+        });
+        scope.spawn(|| {
+            for n in 0..ROUNDS {
+                let guest = office.hire(&format!("guest{n}"), &format!("g{n}@example.com"));
+                let op = json!([{"op": "add", "path": "members", "value": [{"value": guest}]}]);
+                fine(office.scim.patch(&format!("/Groups/{team}"), patch(op)));
+                office.dismiss(&guest);
+            }
+        });
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                company.decide(suggestion, "accept", 200);
+                company.decide(suggestion, "undo", 200);
+            }
+        });
+        scope.spawn(|| {
+            for n in 0..ROUNDS {
+                let path = format!("{}/primary_directory", company.path);
+                let primary = json!({"directory_id": offices[n % 2].id});
+                app.api.put(&path, primary).expect(200);
+                let settings = json!({"settings": {"inactive_users":
+                    if n.is_multiple_of(2) { "delete" } else { "keep" }}});
+                let path = format!("/api/v1/directories/{}", offices[n % 2].id);
+                fine(app.api.patch(&path, settings));
+            }
+        });
+    });
+    // A unit that the database ends because of a deadlock runs again.
+    let metrics = app.api.get("/metrics").expect(200).text;
+    assert!(metrics.contains("rollbook_store_retries_total 0\n"), "{metrics}");
+    assert_eq!(company.list("identities?limit=500").len(), 3);
 }
 
 fn changes_while_it_is_switched_on_are_all_linked(app: &TestApp) {

@@ -17,7 +17,11 @@ on_both_databases![
     hidden_user_comes_back_as_the_same_person,
     departed_user_keeps_the_identity_until_the_grace_is_over,
     organizations_are_kept_apart,
-    address_of_very_many_is_nobodys,
+    departed_user_is_matched_with_nobody,
+    hidden_user_lets_an_address_go,
+    address_of_whom_the_brake_holds_is_nobodys,
+    users_of_one_directory_are_only_suggested,
+    identity_has_fifty_accounts_at_most,
     no_identity_without_the_switch,
 ];
 
@@ -190,14 +194,65 @@ fn organizations_are_kept_apart(app: &TestApp) {
     assert_eq!(one.list(&format!("identities?user_id={lane}")), Vec::<serde_json::Value>::new());
 }
 
-fn address_of_very_many_is_nobodys(app: &TestApp) {
+fn departed_user_is_matched_with_nobody(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 2);
+    company.primary(Some(&offices[0]));
+    let path = format!("/api/v1/directories/{}", offices[0].id);
+    app.api.patch(&path, json!({"settings": {"delete": "deactivate"}})).expect(200);
+    let ada = offices[0].hire("ada", "a@example.com");
+    let left = offices[1].hire("left", "a@example.com");
+    let ben = offices[0].hire("ben", "b@example.com");
+    offices[0].dismiss(&ada);
+    offices[0].dismiss(&ben);
+    assert_eq!(company.of(&left)["state"], "inactive");
+    assert_eq!(company.list("orphaned_access").len(), 1);
+    // Somebody else has the address now, and nothing of hers becomes theirs.
+    let next = offices[0].hire("next", "a@example.com");
+    assert!(!company.are_one(&next, &left) && !company.are_one(&next, &ada));
+    assert_eq!(company.list("orphaned_access")[0]["user_id"], left.as_str());
+    // Of one who has left nothing else behind nobody is reminded.
+    let other = offices[1].hire("other", "b@example.com");
+    assert!(!company.are_one(&other, &ben));
+    assert_eq!(company.of(&other)["state"], "active");
+    assert!(company.suggestions().iter().all(|(user, ..)| *user == next));
+    assert_eq!(company.with_email("b@example.com").len(), 2, "it is still shown");
+}
+
+fn hidden_user_lets_an_address_go(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 2);
+    let path = format!("/api/v1/directories/{}", offices[0].id);
+    app.api.patch(&path, json!({"settings": {"inactive_users": "delete"}})).expect(200);
+    let ada = offices[0].hire("ada", "a@example.com");
+    offices[0].set(&ada, "active", json!(false));
+    offices[0].set(&ada, "emails", json!([{"value": "a-old@example.com", "primary": true}]));
+    assert_eq!(company.of(&ada)["accounts"][0]["email"], "a-old@example.com");
+    let next = offices[1].hire("next", "a@example.com");
+    assert!(!company.are_one(&next, &ada));
+    assert_eq!(company.of(&next)["state"], "active");
+}
+
+fn users_of_one_directory_are_only_suggested(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 2);
+    let first = offices[0].hire("first", "noreply@example.com");
+    let second = offices[0].hire("second", "noreply@example.com");
+    assert!(!company.are_one(&first, &second));
+    let other = company.of(&first)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(company.suggestions(), [(second.clone(), other, "email".to_owned())]);
+    let third = offices[1].hire("third", "noreply@example.com");
+    assert!(!company.are_one(&third, &first) && !company.are_one(&third, &second));
+}
+
+fn identity_has_fifty_accounts_at_most(app: &TestApp) {
     let (company, offices) = Company::keeping(app, 1);
-    let users: Vec<String> =
-        (0..52).map(|n| offices[0].hire(&format!("service-{n}"), "noreply@example.com")).collect();
-    let first = company.of(&users[0]);
-    assert_eq!(first["accounts"].as_array().map(Vec::len), Some(50));
-    assert!(!company.are_one(&users[0], &users[50]));
-    assert!(!company.are_one(&users[50], &users[51]), "two identities have it by then");
+    let ada = offices[0].hire("ada", "a@example.com");
+    let identity = company.of(&ada)["id"].as_str().expect("an id").to_owned();
+    let alias = json!({"email": "noreply@elsewhere.test"});
+    app.api.post(&format!("{}/identities/{identity}/aliases", company.path), alias).expect(201);
+    let users: Vec<String> = (0..50)
+        .map(|n| offices[0].hire(&format!("service-{n}"), "noreply@elsewhere.test"))
+        .collect();
+    assert_eq!(company.of(&ada)["accounts"].as_array().map(Vec::len), Some(50));
+    assert!(company.are_one(&ada, &users[48]) && !company.are_one(&ada, &users[49]));
 }
 
 fn no_identity_without_the_switch(app: &TestApp) {
@@ -212,4 +267,23 @@ fn no_identity_without_the_switch(app: &TestApp) {
     let state = app.api.get(&format!("{}/primary_directory", company.path)).expect(200).body;
     assert_eq!((&state["identities"], &state["directory_id"]), (&json!("off"), &json!(null)));
     assert!(company.told().is_empty());
+}
+
+/// What has become of a user waits to be told, and so does the identity: meanwhile the address proves nothing.
+fn address_of_whom_the_brake_holds_is_nobodys(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 2);
+    company.primary(Some(&offices[0]));
+    let gone: Vec<String> =
+        ["a", "b", "c"].map(|name| offices[0].hire(name, &format!("{name}@example.com"))).into();
+    let brake = format!("/api/v1/directories/{}/brake", offices[0].id);
+    let limit = json!({"at_least": 1, "more_than": 1, "percent": 100});
+    let settings = json!({"mode": "hold", "limits": {"users": limit, "memberships": limit}});
+    app.api.put(&brake, settings).expect(200);
+    gone.iter().for_each(|user| offices[0].dismiss(user));
+    assert_eq!(company.of(&gone[2])["state"], "active", "nobody was told yet");
+    // Somebody else has the address by now.
+    let new = offices[1].hire("new", "c@example.com");
+    assert!(!company.are_one(&gone[2], &new));
+    app.api.post(&format!("{brake}/release"), json!({})).expect(200);
+    assert_eq!(company.of(&new)["accounts"].as_array().map(Vec::len), Some(1));
 }

@@ -1,5 +1,7 @@
 //! The primary directory: what it says of a person, and what another one would change.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Company, steady};
@@ -13,6 +15,7 @@ on_both_databases![
     there_is_one_primary_directory_at_most,
     primary_directory_is_not_deleted_unseen,
     directory_that_goes_takes_its_accounts_along,
+    directory_that_is_being_deleted_has_nobodys_address,
     directories_that_issue_no_tokens_are_named,
     wrong_choices_are_refused,
 ];
@@ -67,6 +70,14 @@ fn who_is_gone_from_the_primary_directory_is_inactive(app: &TestApp) {
     assert_eq!(company.of(&lane)["state"], "inactive");
     company.primary(None);
     assert_eq!(company.of(&lane)["state"], "active");
+    // Whoever goes while another directory is the primary one is gone there all the same.
+    let ben = offices[0].hire("ben", "c@example.com");
+    let moor = offices[1].hire("moor", "c@example.com");
+    company.primary(Some(&offices[1]));
+    offices[0].dismiss(&ben);
+    assert_eq!(company.of(&moor)["state"], "active");
+    company.primary(Some(&offices[0]));
+    assert_eq!(company.of(&moor)["state"], "inactive");
 }
 
 fn another_primary_directory_is_shown_before_it_counts(app: &TestApp) {
@@ -180,6 +191,23 @@ fn directory_that_goes_takes_its_accounts_along(app: &TestApp) {
     app.purge();
     app.api.delete(&company.path).expect(204);
     app.api.get(&company.path).expect(404);
+}
+
+fn directory_that_is_being_deleted_has_nobodys_address(app: &TestApp) {
+    let (company, offices) = Company::keeping(app, 2);
+    let ada = offices[0].hire("ada", "a@example.com");
+    // As the API does, without what removes the rows.
+    let (service, id) = (Arc::clone(app.service()), offices[0].id.clone());
+    app.wait(async move {
+        let key = "sk_test_0123456789abcdef0123456789abcdef";
+        let access = service.api_access(key, None).await.expect("the key of the test");
+        service.directory_delete(&access, &id).await.expect("deleted");
+    });
+    let next = offices[1].hire("next", "a@example.com");
+    assert!(!company.are_one(&ada, &next));
+    app.purge();
+    assert_eq!(company.list("identities?state=ended").len(), 1);
+    assert_eq!(company.of(&next)["state"], "active");
 }
 
 fn directories_that_issue_no_tokens_are_named(app: &TestApp) {

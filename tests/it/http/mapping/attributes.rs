@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{new_user, path, put_attributes, seen, settle, since, told};
+use rollbook::store::resource::Mapped;
+
+use super::{in_store, new_user, path, put_attributes, seen, settle, since, told};
 use crate::http::{api_error, assert_invalid, plain_user};
 use crate::on_both_databases;
 use crate::support::{Consumer, ENTERPRISE, TestApp, patch};
@@ -16,6 +18,10 @@ on_both_databases![
     preview_shows_before_and_after_and_stores_nothing,
     departed_users_keep_their_attributes,
     hidden_values_are_not_shown_to_expressions,
+    same_map_put_again_repairs_what_is_stored,
+    users_whom_the_app_does_not_see_are_not_listed,
+    preview_that_costs_too_much_is_refused,
+    many_users_without_their_manager_are_brought_to_the_map_by_the_job,
 ];
 
 fn engineer(name: &str) -> Value {
@@ -129,6 +135,20 @@ fn map_of_more_users_than_a_unit_tells_is_applied_in_steps(app: &TestApp) {
     once.sort();
     once.dedup();
     assert_eq!(once.len(), 130);
+    // A process that stops in the middle leaves the rest to the next one.
+    let from = told(app);
+    in_store(app, |tx, key| {
+        let users = tx.mapping_chunk(key, 0, 1_000)?;
+        for user in &users {
+            tx.mapping_write(key, user.row.key, &Mapped::default())?;
+        }
+        tx.mapping_cursor_set(key, users.get(9).map(|user| user.row.key))
+    });
+    settle(app);
+    assert_eq!(ids(&since(app, from)), ids(&events[10..]));
+    // All of them, when the operator asks for it.
+    put_attributes(app, json!({"login": {"expression": "raw.userName.upperAscii()"}}));
+    assert_eq!(ids(&since(app, from + 120)), ids(&events[..10]));
 }
 
 fn failing_expression_drops_nothing_and_is_listed(app: &TestApp) {
@@ -268,6 +288,82 @@ fn departed_users_keep_their_attributes(app: &TestApp) {
     let [(name, data)] = &since(app, from)[..] else { panic!("one event") };
     assert_eq!(name, "dsync.user.deleted");
     assert_eq!(data["custom_attributes"], json!({"team": "R&D"}));
+}
+
+fn same_map_put_again_repairs_what_is_stored(app: &TestApp) {
+    let ada = app.scim.post("/Users", engineer("ada")).expect(201).id();
+    let map = json!({"team": {"expression": "enterprise.department"}});
+    put_attributes(app, map.clone());
+    in_store(app, |tx, key| {
+        let users = tx.mapping_chunk(key, 0, 1)?;
+        tx.mapping_write(key, users[0].row.key, &Mapped::default())
+    });
+    assert_eq!(seen(app, &ada)["custom_attributes"], json!({}));
+    put_attributes(app, map);
+    assert_eq!(seen(app, &ada)["custom_attributes"], json!({"team": "R&D"}));
+}
+
+fn users_whom_the_app_does_not_see_are_not_listed(app: &TestApp) {
+    app.settings(&app.directory, json!({"inactive_users": "delete"}));
+    let rules = json!({"badge": {"expression": "raw.badgeNumber", "required": true}});
+    put_attributes(app, rules.clone());
+    let ben = new_user(app, "ben");
+    let mut body = plain_user("ada");
+    body["active"] = false.into();
+    let ada = app.scim.post("/Users", body).expect(201).id();
+    let listed = app.api.get(&path(app, "attribute_map/faults")).expect(200).body;
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(listed["data"][0]["user_id"], ben);
+    assert_eq!(app.api.get(&path(app, "attribute_map")).expect(200).body["users_with_faults"], 1);
+    let service = std::sync::Arc::clone(app.service());
+    app.wait(async move { service.measure_mappings().await }).expect("a count");
+    let metrics = app.api.get("/metrics").expect(200).text;
+    assert!(metrics.contains("rollbook_attribute_faults 1\n"), "{metrics}");
+    let preview = |ids: Value| {
+        let body = json!({"attributes": rules, "user_ids": ids});
+        app.api.post(&path(app, "attribute_map/preview"), body)
+    };
+    api_error(&preview(json!([ben, ada])), 404, "entity_not_found");
+    preview(json!([ben])).expect(200);
+}
+
+fn preview_that_costs_too_much_is_refused(app: &TestApp) {
+    for n in 0..12 {
+        let mut user = plain_user(&format!("user{n}"));
+        user["list"] = vec!["element"; 400].into();
+        app.scim.post("/Users", user).expect(201);
+    }
+    let walk = json!({"expression": "raw.list.map(a, raw.list.map(b, a + b))"});
+    let attributes = json!({"a": walk, "b": walk, "c": walk, "d": walk, "e": walk});
+    let preview = |limit: usize| {
+        let body = json!({"attributes": attributes, "limit": limit});
+        app.api.post(&path(app, "attribute_map/preview"), body)
+    };
+    assert_invalid(&preview(12), "attributes");
+    let shown = preview(2).expect(200).body;
+    assert_eq!(shown["data"][0]["faults"].as_array().map(Vec::len), Some(5));
+}
+
+fn many_users_without_their_manager_are_brought_to_the_map_by_the_job(app: &TestApp) {
+    let boss = new_user(app, "boss");
+    put_attributes(app, json!({"lead": {"expression": "enterprise.manager.value"}}));
+    for n in 0..101 {
+        let mut body = plain_user(&format!("user{n:03}"));
+        body[ENTERPRISE] = json!({"manager": {"value": boss}});
+        app.scim.post("/Users", body).expect(201);
+    }
+    let from = told(app);
+    app.scim.delete(&format!("/Users/{boss}")).expect(204);
+    settle(app);
+    let events = since(app, from);
+    let updates = events.iter().filter(|(name, _)| name == "dsync.user.updated");
+    // One of the manager that is gone, and one of what follows from that.
+    let updates: Vec<&Value> = updates.map(|(_, data)| &data["previous_attributes"]).collect();
+    let expected = json!({"custom_attributes": {"lead": boss}});
+    assert_eq!(updates.len(), 202);
+    assert_eq!(updates.iter().filter(|previous| ***previous == expected).count(), 101);
+    settle(app);
+    assert_eq!(since(app, from).len(), events.len());
 }
 
 /// What schemas never return no expression sees, also when the schema comes later.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use rollbook::store::{StoreError, Tx};
+
 use crate::support::{Answer, TestApp, group, patch};
 
 fn path(app: &TestApp, part: &str) -> String {
@@ -36,6 +38,19 @@ fn settle(app: &TestApp) {
     app.wait(async move { service.apply_mappings().await }).expect("maps are applied");
 }
 
+/// Changes what is stored of the directory, as only a fault or another process would.
+fn in_store<T: Send + 'static>(
+    app: &TestApp,
+    change: impl Fn(&mut Tx<'_>, i64) -> Result<T, StoreError> + Send + Sync + 'static,
+) -> T {
+    let (service, id) = (Arc::clone(app.service()), app.directory.id.clone());
+    let unit = move |tx: &mut Tx<'_>| {
+        let row = tx.directory_get(&id)?.expect("the directory");
+        change(tx, row.key)
+    };
+    app.wait(async move { service.store.write("test", unit).await }).expect("it is stored")
+}
+
 /// The user as the app reads it.
 #[track_caller]
 fn seen(app: &TestApp, id: &str) -> Value {
@@ -55,13 +70,19 @@ fn roles(user: &Value) -> Vec<String> {
     slugs
 }
 
+/// The events of the directory, without alarms.
+fn log(app: &TestApp) -> Vec<(String, Value)> {
+    let events = app.events(&app.directory).into_iter();
+    events.filter(|(name, _)| !name.starts_with("rollbook.alarm.")).collect()
+}
+
 /// The events from the `from`th on.
 fn since(app: &TestApp, from: usize) -> Vec<(String, Value)> {
-    app.events(&app.directory).split_off(from)
+    log(app).split_off(from)
 }
 
 fn told(app: &TestApp) -> usize {
-    app.events(&app.directory).len()
+    log(app).len()
 }
 
 #[track_caller]

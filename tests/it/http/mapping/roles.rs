@@ -2,12 +2,17 @@
 
 use serde_json::{Value, json};
 
+use rollbook::store::mapping::{RoleWork, RoleWorkRow};
+use rollbook::store::resource::Mapped;
+use rollbook::store::{StoreError, Tx};
+
 use super::{
-    change_members, new_group, new_user, path, put_roles, roles, seen, settle, since, told,
+    change_members, in_store, new_group, new_user, path, put_roles, roles, seen, settle, since,
+    told,
 };
 use crate::http::{assert_invalid, plain_user};
 use crate::on_both_databases;
-use crate::support::{Consumer, Database, TestApp, event_line, patch};
+use crate::support::{Consumer, Database, TestApp, event_line, group, patch};
 
 on_both_databases![
     roles_follow_direct_memberships,
@@ -23,6 +28,11 @@ on_both_databases![
     bulk_gives_roles_in_the_same_request,
     many_members_are_told_by_the_job,
     many_users_below_a_group_are_told_by_the_job,
+    who_leaves_before_the_job_has_come_loses_the_role,
+    group_in_progress_is_looked_at_once_more_and_not_anew,
+    one_directory_does_not_hold_up_the_roles_of_others,
+    work_waits_for_a_directory_that_rests,
+    nested_groups_that_move_do_not_wait_for_each_other,
     wrong_maps_are_refused,
     preview_shows_roles_and_stores_nothing,
 ];
@@ -407,10 +417,138 @@ fn many_users_below_a_group_are_told_by_the_job(app: &TestApp) {
     assert_told_once(app, from, &users, &[]);
 }
 
+/// Up to which member the groups are done that are left after a change.
+fn left(app: &TestApp, change: fn(&mut Tx<'_>, i64) -> Result<(), StoreError>) -> Vec<i64> {
+    in_store(app, move |tx, key| {
+        change(tx, key)?;
+        let left = tx.role_work_next(key, RoleWork::Members, 10)?;
+        Ok(left.iter().map(|row| row.after_key).collect())
+    })
+}
+
+fn group_in_progress_is_looked_at_once_more_and_not_anew(app: &TestApp) {
+    // The directory rests, so that nobody else takes the work.
+    let id = &app.directory.id;
+    app.api.patch(&format!("/api/v1/directories/{id}"), json!({"state": "disabled"})).expect(200);
+    let add: fn(&mut Tx<'_>, i64) -> _ = |tx, key| tx.role_work_add(key, RoleWork::Members, &[7]);
+    assert_eq!(left(app, add), [0]);
+    let forth = |tx: &mut Tx<'_>, key| tx.role_work_move(key, &row(0), 500);
+    assert_eq!(left(app, forth), [500]);
+    assert_eq!(left(app, add), [500]);
+    // Another process was slower.
+    assert_eq!(left(app, |tx, key| tx.role_work_move(key, &row(0), 100)), [500]);
+    assert_eq!(left(app, |tx, key| tx.role_work_end(key, &row(500))), [0]);
+    assert_eq!(left(app, forth), [500]);
+    assert_eq!(left(app, |tx, key| tx.role_work_end(key, &row(500))), [0; 0]);
+}
+
+fn row(after_key: i64) -> RoleWorkRow {
+    RoleWorkRow { target_key: 7, after_key }
+}
+
+/// A changed map of many users takes its time; whose role is taken away does not wait for it.
+fn one_directory_does_not_hold_up_the_roles_of_others(app: &TestApp) {
+    let users = many_users(app, 310);
+    let (other, scim) = app.directory("scim.okta");
+    let ada = scim.post("/Users", plain_user("ada")).expect(201).id();
+    let team = scim.post("/Groups", group("Team", &[&ada])).expect(201).id();
+    let map = json!({"rules": [{"role": "a", "group": team}]});
+    app.api.put(&format!("/api/v1/directories/{}/role_map", other.id), map).expect(200);
+    settle(app);
+    let id = other.id.clone();
+    in_store(app, move |tx, busy| {
+        // As a change of many members leaves it, with a map that was changed just before.
+        let other = tx.directory_get(&id)?.expect("the other one").key;
+        let ada = tx.mapping_chunk(other, 0, 1)?.remove(0).row.key;
+        tx.mapping_write(other, ada, &Mapped::default())?;
+        tx.role_work_add(other, RoleWork::User, &[ada])?;
+        tx.mapping_set(busy, Some("{\"login\":{\"expression\":\"raw.userName\"}}"), None, 0)?;
+        tx.mapping_cursor_set(busy, Some(0))
+    });
+    settle(app);
+    let changed = |directory| {
+        let rows = app.event_rows(directory).into_iter();
+        let rows = rows.filter(|row| row.event == "dsync.user.updated");
+        rows.map(|row| row.key).collect::<Vec<i64>>()
+    };
+    let (busy, other) = (changed(&app.directory), changed(&other));
+    assert_eq!((busy.len(), other.len()), (users.len(), 2));
+    assert!(other[1] < busy[200], "{other:?} before the end of {busy:?}");
+}
+
+/// Nothing is told of a directory that is disabled; what was left goes on when it is enabled, and what is
+/// about a role map that has no groups any more is forgotten.
+fn work_waits_for_a_directory_that_rests(app: &TestApp) {
+    let (ada, ben) = (new_user(app, "ada"), new_user(app, "ben"));
+    let team = new_group(app, "Team", &[&ada]);
+    put_roles(app, json!({"rules": [{"role": "a", "group": team}]}));
+    let switch = |state: &str| {
+        let path = format!("/api/v1/directories/{}", app.directory.id);
+        app.api.patch(&path, json!({"state": state})).expect(200);
+    };
+    switch("disabled");
+    in_store(app, |tx, key| {
+        let users = tx.mapping_chunk(key, 0, 1)?;
+        tx.mapping_write(key, users[0].row.key, &Mapped::default())?;
+        // A user, and one who is gone.
+        tx.role_work_add(key, RoleWork::User, &[users[0].row.key, 9_999])
+    });
+    settle(app);
+    assert_eq!(roles(&seen(app, &ada)), [""; 0]);
+    switch("linked");
+    settle(app);
+    assert_eq!(roles(&seen(app, &ada)), ["a"]);
+    // A membership that changes while a map is still being applied goes by that map.
+    switch("disabled");
+    let map = json!({"rules": [{"role": "b", "group": team}]});
+    app.api.put(&path(app, "role_map"), map).expect(200);
+    assert_eq!(app.api.get(&path(app, "role_map")).expect(200).body["applying"], true);
+    switch("linked");
+    change_members(app, &team, "add", &[&ben]);
+    let operation = json!([{"op": "replace", "path": "title", "value": "Head"}]);
+    app.scim.patch(&format!("/Users/{ada}"), patch(operation)).expect(200);
+    settle(app);
+    assert_eq!(
+        (roles(&seen(app, &ada)), roles(&seen(app, &ben))),
+        (vec!["b".into()], vec!["b".into()])
+    );
+    in_store(app, |tx, key| tx.role_work_add(key, RoleWork::Below, &[7]));
+    put_roles(app, json!({"default_role": "guest"}));
+    let left = in_store(app, |tx, _| tx.role_work_directories());
+    assert_eq!(left, [0; 0]);
+    assert_eq!(roles(&seen(app, &ada)), ["guest"]);
+}
+
+/// Each unit has a user of its own and one below a group, which are those of the other the other way round.
+fn nested_groups_that_move_do_not_wait_for_each_other(app: &TestApp) {
+    let users = many_users(app, 2);
+    let inner: Vec<String> =
+        (0..2).map(|n| new_group(app, &format!("Inner{n}"), &[&users[1 - n]])).collect();
+    let outer: Vec<String> = (0..2).map(|n| new_group(app, &format!("Outer{n}"), &[])).collect();
+    let rules = outer.iter().map(|id| json!({"role": "a", "group": id}));
+    put_roles(app, json!({"rules": rules.collect::<Vec<_>>()}));
+    for round in 0..20 {
+        std::thread::scope(|scope| {
+            for n in 0..2 {
+                let (users, inner, outer) = (&users, &inner, &outer);
+                scope.spawn(move || {
+                    let op = if round % 2 == 0 { "add" } else { "remove" };
+                    change_members(app, &outer[n], op, &[&users[n], &inner[n]]);
+                });
+            }
+        });
+    }
+    settle(app);
+    assert_eq!(roles(&seen(app, &users[0])), [""; 0]);
+    // A unit that the database ends because of a deadlock runs again.
+    let metrics = app.api.get("/metrics").expect(200).text;
+    assert!(metrics.contains("rollbook_store_retries_total 0\n"), "{metrics}");
+}
+
 fn wrong_maps_are_refused(app: &TestApp) {
     let ada = new_user(app, "ada");
     let (_, other) = app.directory("scim.okta");
-    let theirs = other.post("/Groups", crate::support::group("Theirs", &[])).expect(201).id();
+    let theirs = other.post("/Groups", group("Theirs", &[])).expect(201).id();
     let team = new_group(app, "Team", &[&ada]);
     put_roles(app, json!({"rules": [{"role": "a", "group": team}]}));
     let put = |map: Value| app.api.put(&path(app, "role_map"), map);
@@ -447,4 +585,41 @@ fn preview_shows_roles_and_stores_nothing(app: &TestApp) {
     assert_eq!((&users[1]["before"], &users[1]["after"]), (&json!(["guest"]), &json!([])));
     assert_eq!(since(app, from), []);
     assert_eq!(roles(&seen(app, &ada)), ["guest"]);
+}
+
+/// The way to the role ends above, for more users than one unit tells; before the job looks at them, one of
+/// them leaves below, where nothing leads to a role any more.
+fn who_leaves_before_the_job_has_come_loses_the_role(app: &TestApp) {
+    let users = many_users(app, 102);
+    let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+    let inner = new_group(app, "Inner", &ids);
+    let ending = new_group(app, "Ending", &ids[..1]);
+    let middle = new_group(app, "Middle", &[&inner, &ending]);
+    let top = new_group(app, "Top", &[&middle]);
+    put_roles(app, json!({"rules": [{"role": "a", "group": top}]}));
+    settle(app);
+    let remove = |group: &str, member: &str| {
+        json!({"method": "PATCH", "path": format!("/Groups/{group}"), "data": patch(json!([
+            {"op": "remove", "path": format!("members[value eq \"{member}\"]")},
+        ]))})
+    };
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": [
+            remove(&top, &middle),
+            remove(&inner, &users[0]),
+            remove(&inner, &users[1]),
+            {"method": "DELETE", "path": format!("/Groups/{ending}")},
+        ],
+    });
+    let answer = app.scim.post("/Bulk", body).expect(200).body;
+    let statuses = answer["Operations"].as_array().expect("results").iter();
+    assert!(
+        statuses.clone().all(|one| one["status"] == "200" || one["status"] == "204"),
+        "{answer}"
+    );
+    settle(app);
+    for user in &users {
+        assert_eq!(roles(&seen(app, user)), [""; 0]);
+    }
 }

@@ -1,11 +1,15 @@
 //! `POST /portal/generate_link` and `/portal/revoke_link`.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use rollbook::auth::secret;
+use rollbook::service::ServiceError;
+use rollbook::service::portal::SecretOf;
 
 use super::super::{api_error, assert_invalid};
 use super::{link, page, path};
@@ -19,6 +23,8 @@ on_both_databases![
     link_ends_after_five_minutes_or_when_asked_for,
     same_request_has_the_same_link,
     revoked_links_and_their_sessions_end,
+    form_on_its_way_when_the_link_is_revoked_does_nothing,
+    visit_that_was_let_in_before_the_revocation_stores_nothing,
     links_end_with_their_organization,
 ];
 
@@ -170,6 +176,75 @@ fn revoked_links_and_their_sessions_end(app: &TestApp) {
     revoke("");
     page(other_session.get("/setup"), 403);
     page(visitor.get(path(app, &plain)), 404);
+}
+
+/// Fails the test unless the organization has the one directory with the one token that it began with.
+#[track_caller]
+fn assert_nothing_was_made(app: &TestApp) {
+    let tokens = app.api.get(&format!("/api/v1/directories/{}/tokens", app.directory.id));
+    assert_eq!(tokens.body["data"].as_array().map(Vec::len), Some(1), "{}", tokens.text);
+    let of = &app.directory.organization_id;
+    let all = app.api.get(&format!("/api/v1/directories?organization_id={of}"));
+    assert_eq!(all.body["data"].as_array().map(Vec::len), Some(1), "{}", all.text);
+}
+
+fn revoke_all(app: &TestApp) {
+    let body = json!({"organization": app.directory.organization_id});
+    app.api.post("/portal/revoke_link", body).expect(204);
+}
+
+/// The head of the form comes in time, its last byte after the revocation.
+fn form_on_its_way_when_the_link_is_revoked_does_nothing(app: &TestApp) {
+    let browser = Browser::entered(&app.url, &link(app, json!({})));
+    let form = format!("proof={}&newest={}", browser.proof(), app.directory.token_id);
+    let (begin, end) = form.split_at(form.len() - 1);
+    let host = app.url.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(host).expect("connected");
+    let head = format!(
+        "POST /setup/directories/{}/tokens HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\nCookie: {}\r\n\r\n",
+        app.directory.id,
+        form.len(),
+        browser.cookie_header()
+    );
+    stream.write_all(head.as_bytes()).expect("written");
+    let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    let mut answer = vec![0; go_on.len()];
+    stream.read_exact(&mut answer).expect("the server wants the form");
+    assert_eq!(String::from_utf8_lossy(&answer), go_on);
+    stream.write_all(begin.as_bytes()).expect("written");
+    revoke_all(app);
+    stream.write_all(end.as_bytes()).expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(!answer.contains("rbd_"), "{answer}");
+    assert_nothing_was_made(app);
+}
+
+/// Between the look at the session and the unit that writes.
+fn visit_that_was_let_in_before_the_revocation_stores_nothing(app: &TestApp) {
+    let browser = Browser::entered(&app.url, &link(app, json!({})));
+    let cookies = browser.cookie_header();
+    let session = cookies.split("rollbook_setup=").nth(1).expect("a session");
+    let session = session.split(';').next().expect("its value").to_owned();
+    let service = Arc::clone(app.service());
+    let session = service.portal_issued(SecretOf::Session, &session).expect("of this server");
+    let visit = app.wait(service.portal_visit(&session)).expect("read").expect("a visit");
+    revoke_all(app);
+    let (id, newest) = (&app.directory.id, &app.directory.token_id);
+    let refused = [
+        app.wait(service.portal_token(&visit, id, newest)).map(drop),
+        app.wait(service.portal_choose(&visit, "okta")).map(drop),
+    ];
+    for refused in refused {
+        let ServiceError::Admin(error) = refused.expect_err("the link was revoked") else {
+            panic!("a refusal")
+        };
+        assert_eq!((error.status, error.code), (403, "no_session"));
+    }
+    assert_nothing_was_made(app);
 }
 
 fn links_end_with_their_organization(app: &TestApp) {

@@ -1,7 +1,12 @@
 //! What a visitor does: choose a provider, take a token, follow the steps, see what arrives.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
+use rollbook::service::on_behalf_of;
+use rollbook::store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use super::{link, page};
@@ -16,6 +21,9 @@ on_both_databases![
     what_arrives_is_shown,
     directories_of_others_are_not_there,
     state_of_the_directory_is_said,
+    visitors_bring_an_organization_to_twenty_directories,
+    quiet_directory_is_told_from_one_that_never_was_connected,
+    refusal_is_looked_for_among_the_newest_requests,
 ];
 
 /// A session of the test's organization.
@@ -130,6 +138,14 @@ fn token_is_shown_once_and_breaks_none_before_it(app: &TestApp) {
     let names: Vec<String> = app.events(&app.directory).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names.iter().filter(|name| *name == "dsync.token.created").count(), 2);
     assert!(!names.contains(&"dsync.token.revoked".to_owned()));
+    // Who made which can be told, after the link is gone as well.
+    let list = app.api.get(&format!("/api/v1/directories/{}/tokens", app.directory.id)).expect(200);
+    let makers: Vec<&str> =
+        (0..2).filter_map(|n| list.body["data"][n]["made_by"].as_str()).collect();
+    assert!(makers[0].starts_with("portal_link_") && makers[1] == "configured", "{makers:?}");
+    let events = app.events(&app.directory);
+    let made = events.iter().rfind(|(name, _)| name == "dsync.token.created").expect("an event");
+    assert_eq!(made.1["made_by"], makers[0]);
     // Nobody fills the directory with tokens.
     for _ in 2..20 {
         let newest = newest(&page(browser.get(&at), 200));
@@ -157,6 +173,8 @@ fn steps_are_those_of_the_provider(app: &TestApp) {
 fn what_arrives_is_shown(app: &TestApp) {
     let (browser, _) = enter(app);
     let at = format!("/setup/directories/{}/status", app.directory.id);
+    let home = page(browser.get("/setup"), 200);
+    assert!(home.contains("nothing has arrived yet"), "{home}");
     let text = page(browser.get(&at), 200);
     assert!(text.contains("http-equiv=\"refresh\" content=\"5\""), "{text}");
     assert!(text.contains("Waiting for the first request"), "{text}");
@@ -182,11 +200,61 @@ fn what_arrives_is_shown(app: &TestApp) {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("<b>ada") && !text.contains("Waiting for"), "{text}");
+    let directory = format!("/api/v1/directories/{}", app.directory.id);
+    while app.api.get(&directory).body["last_request_at"].is_null() {
+        std::thread::yield_now();
+    }
     let home = page(browser.get("/setup"), 200);
-    assert!(
-        home.contains("last heard of on") || home.contains("nothing has arrived yet"),
-        "{home}"
-    );
+    assert!(home.contains("last heard of on 2025-06-15 15:06:40 UTC"), "{home}");
+}
+
+fn visitors_bring_an_organization_to_twenty_directories(app: &TestApp) {
+    let (browser, proof) = enter(app);
+    let okta = choose(&browser, &proof, "okta");
+    for n in 2..20 {
+        let body = json!({"organization_id": app.directory.organization_id,
+            "name": format!("D{n}"), "kind": "scim.generic"});
+        app.api.post("/api/v1/directories", body).expect(201);
+    }
+    let fields = [("proof", &*proof), ("provider", "entra")];
+    let text = page(browser.post("/setup/directories", &fields), 409);
+    assert!(text.contains("20 directories already"), "{text}");
+    assert_eq!(choose(&browser, &proof, "okta"), okta, "the one that is there can be opened");
+    let id = okta.rsplit('/').next().expect("an id");
+    app.api.delete(&format!("/directories/{id}")).expect(202);
+    choose(&browser, &proof, "entra");
+}
+
+fn quiet_directory_is_told_from_one_that_never_was_connected(app: &TestApp) {
+    app.scim.get("/Users").expect(200);
+    let directory = format!("/api/v1/directories/{}", app.directory.id);
+    while app.api.get(&directory).body["last_request_at"].is_null() {
+        std::thread::yield_now();
+    }
+    app.clock.advance(Duration::from_secs(8 * 24 * 60 * 60));
+    let (browser, _) = enter(app);
+    let at = format!("/setup/directories/{}/status", app.directory.id);
+    let text = page(browser.get(&at), 200);
+    assert!(text.contains("no record of a request in the last 7 days"), "{text}");
+    assert!(text.contains("Last request</th><td>2025-06-15 15:06:40 UTC</td>"), "{text}");
+    assert!(!text.contains("Waiting for") && !text.contains("paste base URL"), "{text}");
+}
+
+/// However many records there are, a few hundred are looked at.
+fn refusal_is_looked_for_among_the_newest_requests(app: &TestApp) {
+    let (browser, _) = enter(app);
+    let at = format!("/setup/directories/{}/status", app.directory.id);
+    app.scim.get("/Users/none").expect(404);
+    let shows = || page(browser.get(&at), 200).contains("Last refusal");
+    let ada = app.scim.post("/Users", user("ada@example.com")).expect(201).id();
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "active", "value": true}]});
+    for _ in 0..198 {
+        app.scim.patch(&format!("/Users/{ada}"), body.clone()).expect(200);
+    }
+    assert!(shows(), "among the newest 200");
+    app.scim.patch(&format!("/Users/{ada}"), body).expect(200);
+    assert!(!shows(), "behind them");
 }
 
 fn directories_of_others_are_not_there(app: &TestApp) {
@@ -224,28 +292,95 @@ fn state_of_the_directory_is_said(app: &TestApp) {
     }
 }
 
-/// Each visit has a bucket of its own.
+/// Each visit has a bucket of its own, whatever the operator's limits are.
 mod visits_have_a_rate_limit {
     use super::*;
 
     #[test]
     fn sqlite() {
-        let app = TestApp::start_with(Database::sqlite(), |config| {
-            config.rate_limit = "2/4".parse().expect("a rate");
-        });
+        let app = TestApp::start(Database::sqlite());
         let (first, second) = (link(&app, json!({})), link(&app, json!({})));
         let busy = Browser::entered(&app.url, &first);
-        for left in ["3", "2", "1", "0"] {
+        for left in (0..60).rev() {
             let answer = busy.get("/setup").expect(200);
-            assert_eq!(answer.header("ratelimit-remaining"), Some(left));
+            assert_eq!(answer.header("ratelimit-remaining"), Some(&*left.to_string()));
         }
         let answer = busy.get("/setup");
         assert_eq!(answer.header("retry-after"), Some("1"));
         let text = page(answer, 429);
-        assert!(text.contains("This visit may make 2 requests a second"), "{text}");
+        assert!(text.contains("This visit may make 5 requests a second"), "{text}");
         let metrics = app.api.with_bearer(None).get("/metrics").text;
         let refused = "rollbook_rate_limited_total{surface=\"portal\",provider=\"\"} 1";
         assert!(metrics.contains(refused), "{metrics}");
         page(Browser::entered(&app.url, &second).get("/setup"), 200);
+        // A link that was used is one that is asked for too often, too.
+        let at = super::super::path(&app, &first);
+        for _ in 0..58 {
+            page(busy.get(at), 404);
+        }
+        page(busy.get(at), 429);
+        app.clock.advance(Duration::from_secs(1));
+        page(busy.get("/setup"), 200);
+    }
+}
+
+/// Forms for one directory wait for its lock in as many threads as its identity provider may have: others go on.
+mod visitors_take_turns_with_the_directory {
+    use super::*;
+
+    #[test]
+    fn postgres() {
+        let app = TestApp::start(Database::postgres());
+        let (_, other) = app.directory("scim.okta");
+        let other = other.with_deadline(Duration::from_secs(8));
+        other.post("/Users", user("before@example.com")).expect(201);
+        let (browser, proof) = enter(&app);
+        let at = format!("/setup/directories/{}", app.directory.id);
+        let newest = newest(&page(browser.get(&at), 200));
+        let cookies = browser.cookie_header();
+        let (held, is_held) = channel();
+        let (release, released) = channel::<()>();
+        let (service, id) = (Arc::clone(app.service()), app.directory.id.clone());
+        let holder = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let row = service.store.get("directory_get", move |tx| tx.directory_get(&id));
+                let row: Result<_, StoreError> = row.await;
+                let key = row.expect("read").expect("the directory").key;
+                let unit = move |tx: &mut Tx<'_>| {
+                    tx.directory_lock_exclusive(key)?;
+                    held.send(()).expect("the test waits");
+                    let _ = released.recv();
+                    Ok::<_, StoreError>(())
+                };
+                // The directory's own unit: its thread is one of those that it may have.
+                on_behalf_of(key, service.store.write("hold", unit)).await.expect("held");
+            });
+        });
+        is_held.recv().expect("the lock");
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let (at, proof, newest, cookies) = (&at, &proof, &newest, &cookies);
+            let url = &app.url;
+            let send = move |_| {
+                scope.spawn(move || {
+                    let fields = [("proof", &**proof), ("newest", &**newest)];
+                    let headers = [("Cookie", &**cookies)];
+                    let browser = Browser::new(url);
+                    browser.post_with(&format!("{at}/tokens"), &headers, &fields).status
+                })
+            };
+            let sent: Vec<_> = (0..12).map(send).collect();
+            // More forms wait than threads may be at them.
+            while app.service().queue_depths().iter().all(|(_, depth)| *depth < 4) {
+                std::thread::yield_now();
+            }
+            let answer = other.try_post("/Users", user("beside@example.com"));
+            release.send(()).expect("the lock is held");
+            assert_eq!(answer.map(|answer| answer.status), Some(201), "nobody else waits");
+            sent.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+        });
+        holder.join().expect("released");
+        let made = statuses.iter().filter(|status| **status == 200).count();
+        let refused = statuses.iter().filter(|status| **status == 409).count();
+        assert_eq!((made, refused), (1, 11), "{statuses:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! What happens when a receiver does not accept: again, later, paused, parked, disabled.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use diesel::prelude::*;
 use serde_json::{Value, json};
 
-use super::{PATH, endpoint, names, people, shown, wait_until};
-use crate::support::{Delivery, Receiver, Reply, TestApp};
+use super::{PATH, endpoint, execute, names, people, raw, shown, wait_until};
+use crate::support::{Delivery, Receiver, Reply, TestApp, group};
 
 with_receivers![
     event_that_was_refused_is_sent_again_before_later_ones,
@@ -16,6 +16,9 @@ with_receivers![
     receiver_that_is_gone_disables_its_endpoint,
     endpoint_that_fails_for_a_day_pauses_and_goes_on_when_resumed,
     event_that_alone_is_refused_is_parked_after_three_days,
+    event_behind_one_that_was_passed_over_has_its_own_time,
+    endpoint_that_waits_for_its_next_try_tries_when_it_is_enabled_again,
+    endpoint_with_a_lost_secret_is_in_the_way_of_none,
     answers_are_kept_sealed_for_a_week,
     events_removed_before_they_were_sent_are_counted,
 ];
@@ -136,6 +139,13 @@ fn endpoint_that_fails_for_a_day_pauses_and_goes_on_when_resumed(app: &TestApp) 
     for attempts in 1..=4 {
         let endpoint = wait_until(app, &id, |endpoint| endpoint["attempts"] == attempts);
         assert_eq!(endpoint["state"], "enabled", "{endpoint}");
+        if attempts == 4 {
+            let metrics = measured(app);
+            for (metric, value) in [("lag", 2), ("refused_seconds", 3 * 3_600)] {
+                let line = format!("rollbook_webhook_{metric}{{endpoint=\"{id}\"}} {value}");
+                assert!(metrics.contains(&line), "{line}\n{metrics}");
+            }
+        }
         app.clock.advance(if attempts < 4 { HOUR } else { 21 * HOUR });
     }
     let endpoint = wait_until(app, &id, |endpoint| endpoint["state"] != "enabled");
@@ -147,17 +157,23 @@ fn endpoint_that_fails_for_a_day_pauses_and_goes_on_when_resumed(app: &TestApp) 
     let events: Vec<String> = receiver.all().iter().map(Delivery::event).collect();
     assert_eq!(events.last().map(String::as_str), Some("rollbook.webhook.test"));
     assert_eq!(events[..events.len() - 1], ["dsync.user.created"; 5]);
-    let measured = app.service().clone();
-    app.wait(async move { measured.measure_webhooks().await }).expect("places");
-    let metrics = app.api.with_bearer(None).get("/metrics").expect(200).text;
-    assert!(metrics.contains("rollbook_webhook_endpoints{state=\"paused\"} 1"), "{metrics}");
-    let lag = format!("rollbook_webhook_lag{{endpoint=\"{id}\"}} 2");
-    assert!(metrics.contains(&lag), "{metrics}");
+    let metrics = measured(app);
+    assert!(
+        metrics.contains("rollbook_webhook_endpoints{state=\"paused\",reason=\"failing\"} 1"),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("rollbook_webhook_lag{"), "{metrics}");
     receiver.answer(|_| Reply::status(200));
     let resumed =
         app.api.patch(&format!("{PATH}/{id}"), json!({"state": "enabled"})).expect(200).body;
     assert_eq!((&resumed["attempts"], &resumed["failing_since"]), (&json!(0), &Value::Null));
     assert_eq!(names(&receiver.wait_accepted(2)), ["a@example.com", "b@example.com"]);
+}
+
+fn measured(app: &TestApp) -> String {
+    let service = app.service().clone();
+    app.wait(async move { service.measure_webhooks().await }).expect("places");
+    app.api.with_bearer(None).get("/metrics").expect(200).text
 }
 
 fn event_that_alone_is_refused_is_parked_after_three_days(app: &TestApp) {
@@ -173,6 +189,10 @@ fn event_that_alone_is_refused_is_parked_after_three_days(app: &TestApp) {
     for attempts in 1..=7 {
         let endpoint = wait_until(app, &id, |endpoint| endpoint["attempts"] == attempts);
         assert_eq!(endpoint["state"], "enabled", "{endpoint}");
+        // A test event that is accepted is none of these.
+        for since in ["refused_since", "failing_since", "last_success_at"] {
+            assert_eq!(endpoint[since], crate::http::NOW, "{since}");
+        }
         if attempts < 7 {
             assert_eq!(
                 receiver.accepted().iter().filter(|d| d.user_name() == "c@example.com").count(),
@@ -260,24 +280,61 @@ fn events_removed_before_they_were_sent_are_counted(app: &TestApp) {
     assert_eq!(endpoint["missed"], 2, "behind {before}: {endpoint}");
 }
 
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    text: String,
+fn event_behind_one_that_was_passed_over_has_its_own_time(app: &TestApp) {
+    let receiver = Receiver::start();
+    let events = ["dsync.user.created", "dsync.group.created"];
+    let (id, _) = endpoint(app, &receiver, &events);
+    let refuses = Arc::new(AtomicBool::new(true));
+    let refused = Arc::clone(&refuses);
+    receiver.answer(move |delivery| {
+        let is_test = delivery.event() == "rollbook.webhook.test";
+        Reply::status(if is_test || !refused.load(Ordering::SeqCst) { 200 } else { 500 })
+    });
+    people(&app.scim, &["a@example.com"]);
+    app.scim.post("/Groups", group("Team", &[])).expect(201);
+    for attempts in 1..=5 {
+        wait_until(app, &id, |endpoint| endpoint["attempts"] == attempts);
+        if attempts < 5 {
+            app.clock.advance(17 * HOUR);
+        }
+    }
+    // Nearly three days: a little more, and it would be parked. Now it is wanted no more.
+    let change = json!({"events": ["dsync.group.created"]});
+    app.api.patch(&format!("{PATH}/{id}"), change).expect(200);
+    let endpoint = wait_until(app, &id, |endpoint| endpoint["attempts"] == 1);
+    assert_eq!((&endpoint["state"], &endpoint["parked"]), (&json!("enabled"), &json!(0)));
+    assert_eq!(endpoint["refused_since"], "2025-06-18T11:06:40.000Z");
+    refuses.store(false, Ordering::SeqCst);
+    app.clock.advance(HOUR);
+    let endpoint = wait_until(app, &id, |endpoint| endpoint["lag"] == 0);
+    assert_eq!((&endpoint["attempts"], &endpoint["parked"]), (&json!(0), &json!(0)));
+    assert_eq!(receiver.accepted().last().map(Delivery::event), Some(events[1].to_owned()));
 }
 
-/// What is in the database.
-fn raw(app: &TestApp, query: &str) -> Vec<String> {
-    let url = app.database.url();
-    let rows: Vec<Line> = match url.strip_prefix("sqlite://") {
-        Some(file) => {
-            let mut conn = SqliteConnection::establish(file).expect("the file opens");
-            diesel::sql_query(query).load(&mut conn).expect("a query")
-        }
-        None => {
-            let mut conn = PgConnection::establish(&url).expect("the database");
-            diesel::sql_query(query).load(&mut conn).expect("a query")
-        }
-    };
-    rows.into_iter().map(|row| row.text).collect()
+fn endpoint_that_waits_for_its_next_try_tries_when_it_is_enabled_again(app: &TestApp) {
+    let receiver = Receiver::start();
+    let (id, _) = endpoint(app, &receiver, &["dsync.user.created"]);
+    receiver.answer(|delivery| match delivery.number {
+        0 => Reply { headers: "Retry-After: 3600\r\n", ..Reply::status(503) },
+        _ => Reply::status(200),
+    });
+    people(&app.scim, &["a@example.com"]);
+    wait_until(app, &id, |endpoint| endpoint["attempts"] == 1);
+    app.api.patch(&format!("{PATH}/{id}"), json!({"state": "enabled"})).expect(200);
+    receiver.wait_accepted(1);
+}
+
+fn endpoint_with_a_lost_secret_is_in_the_way_of_none(app: &TestApp) {
+    let receiver = Receiver::start();
+    let (id, _) = endpoint(app, &receiver, &["dsync.user.created"]);
+    execute(app, "UPDATE webhook_endpoint SET secret = 'sealed with another key'");
+    let listed = app.api.get("/webhook_endpoints").expect(200).body;
+    assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["secret"]), (&json!(id), &json!("")));
+    let one = format!("{PATH}/{id}");
+    crate::http::api_error(&app.api.post(&format!("{one}/test"), json!({})), 500, "secret_lost");
+    // A new one works at once, although the one before would sign as well.
+    app.api.send("POST", &format!("{one}/rotate"), &[], None).expect(201);
+    people(&app.scim, &["a@example.com"]);
+    let signatures = receiver.wait_accepted(1)[0].header("webhook-signature").to_owned();
+    assert_eq!(signatures.split(' ').count(), 1, "{signatures}");
 }

@@ -21,11 +21,14 @@ mod delivery;
 mod endpoints;
 mod failures;
 mod heavy;
+mod lanes;
 mod native;
 mod replays;
 
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Receiver, TestApp};
@@ -83,4 +86,42 @@ fn people(scim: &Client, names: &[&str]) -> Vec<String> {
 /// The names of the users that deliveries are about.
 fn names(deliveries: &[crate::support::Delivery]) -> Vec<String> {
     deliveries.iter().map(crate::support::Delivery::user_name).collect()
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
+/// What is in the database.
+fn raw(app: &TestApp, query: &str) -> Vec<String> {
+    let url = app.database.url();
+    let rows: Vec<Line> = match url.strip_prefix("sqlite://") {
+        Some(file) => {
+            let mut conn = SqliteConnection::establish(file).expect("the file opens");
+            diesel::sql_query(query).load(&mut conn).expect("a query")
+        }
+        None => {
+            let mut conn = PgConnection::establish(&url).expect("the database");
+            diesel::sql_query(query).load(&mut conn).expect("a query")
+        }
+    };
+    rows.into_iter().map(|row| row.text).collect()
+}
+
+/// Changes what is in the database.
+fn execute(app: &TestApp, statement: &str) {
+    let url = app.database.url();
+    match url.strip_prefix("sqlite://") {
+        Some(file) => {
+            let mut conn = SqliteConnection::establish(file).expect("the file opens");
+            let patient = format!("PRAGMA busy_timeout = 10000; {statement}");
+            conn.batch_execute(&patient).expect("a statement");
+        }
+        None => {
+            let mut conn = PgConnection::establish(&url).expect("the database");
+            conn.batch_execute(statement).expect("a statement");
+        }
+    }
 }

@@ -12,6 +12,8 @@ on_both_databases![
     what_does_not_fit_is_named,
     organizations_of_an_endpoint_can_be_changed,
     nobody_makes_endpoints_without_end,
+    deleted_organization_is_in_no_scope,
+    secret_is_rotated_once_for_the_same_request,
 ];
 
 const URL: &str = "https://app.example.com/hooks";
@@ -49,6 +51,7 @@ fn endpoint_shows_all_that_is_known_of_it(app: &TestApp) {
             "lag": 0,
             "missed": 0,
             "attempts": 0,
+            "refused_since": null,
             "failing_since": null,
             "last_success_at": null,
             "next_attempt_at": null,
@@ -141,6 +144,79 @@ fn nobody_makes_endpoints_without_end(app: &TestApp) {
     }
     let one_more = app.api.post(PATH, with("endpoint_url", json!(format!("{URL}/100"))));
     api_error(&one_more, 409, "too_many_endpoints");
-    let organization = json!([app.directory.organization_id]);
-    app.api.post(PATH, with("organization_ids", organization)).expect(201);
+    // Of an organization there are as many under whatever combination.
+    let (other, _) = app.directory("scim.okta");
+    let (own, other) = (&app.directory.organization_id, &other.organization_id);
+    let of = |url: &str, ids: Value| {
+        let mut body = with("endpoint_url", json!(format!("{URL}/{url}")));
+        body["organization_ids"] = ids;
+        app.api.post(PATH, body)
+    };
+    for n in 0..100 {
+        let ids = if n % 2 == 0 { json!([own]) } else { json!([own, other]) };
+        of(&n.to_string(), ids).expect(201);
+    }
+    let refused = api_error(&of("100", json!([own])), 409, "too_many_endpoints");
+    assert!(refused.contains(own.as_str()), "{refused}");
+    let theirs = of("100", json!([other])).expect(201).id();
+    let change = json!({"organization_ids": [own]});
+    api_error(&app.api.patch(&format!("{PATH}/{theirs}"), change), 409, "too_many_endpoints");
+}
+
+fn deleted_organization_is_in_no_scope(app: &TestApp) {
+    let (other, _) = app.directory("scim.okta");
+    let (own, gone) = (&app.directory.organization_id, &other.organization_id);
+    let of = |url: &str, ids: Value| {
+        let mut body = with("endpoint_url", json!(format!("{URL}/{url}")));
+        body["organization_ids"] = ids;
+        app.api.post(PATH, body).expect(201).id()
+    };
+    let [alone, both, twice] =
+        [of("1", json!([gone])), of("2", json!([own, gone])), of("3", json!([own, gone]))];
+    let same = of("3", json!([own]));
+    let change = |id: &str, change: Value| {
+        app.api.patch(&format!("{PATH}/{id}"), change).expect(200);
+    };
+    let key = json!({"name": "App", "scopes": ["webhooks"], "organization_ids": [own, gone]});
+    let key = app.api.post("/api/v1/api_keys", key).expect(201).body;
+    app.api.delete(&format!("/api/v1/directories/{}", other.id)).expect(202);
+    app.purge();
+    app.settle_events();
+    let end = || app.api.delete(&format!("/api/v1/organizations/{gone}"));
+    // Nobody answers there: what has ended is not sent yet.
+    change(&both, json!({"state": "enabled", "events": ["dsync.deleted"]}));
+    let message = api_error(&end(), 409, "events_pending");
+    assert!(message.contains(&both), "{message}");
+    change(&both, json!({"events": ["dsync.group.created"]}));
+    // One would vanish although it may be the only one to get an event.
+    let message = api_error(&end(), 409, "duplicate_endpoint");
+    assert!(message.contains(&same) && message.contains(&twice), "{message}");
+    change(&twice, json!({"organization_ids": [gone]}));
+    end().expect(204);
+    for id in [alone, twice] {
+        api_error(&app.api.get(&format!("{PATH}/{id}")), 404, "entity_not_found");
+    }
+    for id in [both, same] {
+        let shown = app.api.get(&format!("{PATH}/{id}")).expect(200).body;
+        assert_eq!(shown["organization_ids"], json!([own]));
+    }
+    // A key that was limited to it as well goes on with what is left.
+    let limited = app.api.with_bearer(key["secret"].as_str());
+    let body = json!({"endpoint_url": format!("{URL}/4"), "events": ["dsync.deleted"]});
+    let made = limited.post("/webhook_endpoints", body).expect(201).id();
+    let shown = limited.get(&format!("{PATH}/{made}")).expect(200).body;
+    assert_eq!(shown["organization_ids"], json!([own]));
+}
+
+fn secret_is_rotated_once_for_the_same_request(app: &TestApp) {
+    let id = app.api.post(PATH, body()).expect(201).id();
+    let path = format!("{PATH}/{id}/rotate");
+    let key = [("Idempotency-Key", "once")];
+    let [first, again] = [0; 2].map(|_| {
+        let body = json!({"overlap": 0}).to_string();
+        app.api.send("POST", &path, &key, Some(body)).expect(201).body
+    });
+    assert_eq!(first["secret"], again["secret"]);
+    let shown = app.api.get("/webhook_endpoints").expect(200).body;
+    assert_eq!(shown["data"][0]["secret"], first["secret"]);
 }

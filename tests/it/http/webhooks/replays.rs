@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{PATH, endpoint, names, people, wait_until};
+use super::{PATH, endpoint, names, people, shown, wait_until};
 use crate::http::{api_error, assert_invalid};
-use crate::support::{Receiver, Reply, TestApp};
+use crate::support::{Receiver, Reply, TestApp, group};
 
 with_receivers![
     one_event_is_sent_again,
@@ -16,6 +16,9 @@ with_receivers![
     narrowed_endpoint_has_nothing_of_other_organizations,
     replay_can_be_cancelled,
     replay_has_only_what_the_endpoint_gets,
+    replay_goes_on_beside_an_event_that_is_refused,
+    replay_to_a_receiver_that_takes_nothing_is_given_up,
+    parked_event_that_is_selected_no_more_is_not_sent,
 ];
 
 const ALL: [&str; 4] = ["a@example.com", "b@example.com", "c@example.com", "d@example.com"];
@@ -42,6 +45,21 @@ fn four(app: &TestApp, receiver: &Receiver) -> (String, Vec<(String, i64)>) {
 
 fn replay(app: &TestApp, id: &str, request: Value) -> Value {
     app.api.post(&format!("{PATH}/{id}/replay"), request).expect(202).body
+}
+
+/// Lets time pass until so many events are parked.
+fn wait_parked(app: &TestApp, id: &str, number: usize) {
+    let since = std::time::Instant::now();
+    let path = format!("{PATH}/{id}/parked");
+    loop {
+        let parked = app.api.get(&path).expect(200).body;
+        if parked["data"].as_array().expect("a list").len() >= number {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{parked}");
+        app.clock.advance(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Waits until no replay is left.
@@ -161,20 +179,25 @@ fn narrowed_endpoint_has_nothing_of_other_organizations(app: &TestApp) {
     receiver.wait_accepted(2);
     wait_until(app, &id, |endpoint| endpoint["lag"] == 0);
     receiver.answer(|_| Reply::status(500));
-    replay(app, &id, json!({"after": "oldest", "until": "newest"}));
+    for event in receiver.accepted() {
+        replay(app, &id, json!({"event_id": event.id()}));
+    }
+    wait_parked(app, &id, 2);
+    settle(app, &id);
     let one = format!("{PATH}/{id}");
     let list = |part: &str| {
         let listed = app.api.get(&format!("{one}/{part}")).expect(200).body;
         listed["data"].as_array().expect("a list").len()
     };
-    let since = std::time::Instant::now();
-    while list("parked") < 2 {
-        assert!(since.elapsed() < Duration::from_secs(60), "{} parked", list("parked"));
-        app.clock.advance(Duration::from_secs(600));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    settle(app, &id);
     assert!(list("deliveries") > 0);
+    let first = app.api.get(&format!("{one}/parked?limit=1")).expect(200).body;
+    assert_eq!(first["more"], true);
+    let path = format!("{one}/parked?limit=1&after={}", first["next"]);
+    let second = app.api.get(&path).expect(200).body;
+    assert_eq!((&second["data"][0]["position"], &second["more"]), (&second["next"], &json!(false)));
+    assert_ne!(first["data"][0]["event_id"], second["data"][0]["event_id"]);
+    assert_invalid(&app.api.get(&format!("{one}/parked?after=last")), "after");
+    assert_invalid(&app.api.get(&format!("{one}/parked?limit=0")), "limit");
     let narrow = json!({"organization_ids": [app.directory.organization_id]});
     app.api.patch(&one, narrow).expect(200);
     assert_eq!((list("parked"), list("deliveries")), (1, 0));
@@ -233,4 +256,79 @@ fn replay_has_only_what_the_endpoint_gets(app: &TestApp) {
         let request = json!({"event_id": event});
         assert_invalid(&app.api.post(&format!("{PATH}/{id}/replay"), request), "event_id");
     }
+}
+
+fn replay_goes_on_beside_an_event_that_is_refused(app: &TestApp) {
+    let receiver = Receiver::start();
+    let (id, events) = four(app, &receiver);
+    receiver.answer(|delivery| match delivery.number {
+        4 => Reply { headers: "Retry-After: 3600\r\n", ..Reply::status(503) },
+        5 => Reply::status(500),
+        _ => Reply::status(200),
+    });
+    people(&app.scim, &["e@example.com"]);
+    wait_until(app, &id, |endpoint| endpoint["attempts"] == 1);
+    // Its first event is refused once, so it needs more than one turn.
+    replay(app, &id, json!({"after": "oldest", "until": events[3].1}));
+    receiver.wait_all(6);
+    for _ in 0..100 {
+        if receiver.accepted().len() == 8 {
+            break;
+        }
+        app.clock.advance(Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(names(&receiver.accepted()[4..]), ALL);
+    assert_eq!(shown(app, &id)["attempts"], 1, "the other one has its own time");
+}
+
+fn replay_to_a_receiver_that_takes_nothing_is_given_up(app: &TestApp) {
+    let receiver = Receiver::start();
+    let (id, _) = four(app, &receiver);
+    receiver.answer(|_| Reply::status(500));
+    replay(app, &id, json!({"after": "oldest", "until": "newest"}));
+    let path = format!("{PATH}/{id}/replays");
+    let since = std::time::Instant::now();
+    let given_up = loop {
+        let left = app.api.get(&path).expect(200).body["data"][0].clone();
+        if left["failed_at"].is_string() {
+            break left;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{left}");
+        app.clock.advance(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(receiver.all().len(), 4 + 20, "ten times each of two events");
+    let parked = app.api.get(&format!("{PATH}/{id}/parked")).expect(200).body;
+    assert_eq!(parked["data"].as_array().map(Vec::len), Some(1), "{parked}");
+    // It says where it stopped, and is forgotten when somebody says so, or after a week.
+    assert_eq!(given_up["after"], parked["data"][0]["position"]);
+    let one = format!("{path}/{}", given_up["id"].as_str().expect("an id"));
+    app.clock.advance(Duration::from_secs(8 * 24 * 3_600));
+    let service = app.service().clone();
+    app.wait(async move { service.prune_webhooks().await }).expect("pruned");
+    api_error(&app.api.delete(&one), 404, "entity_not_found");
+}
+
+fn parked_event_that_is_selected_no_more_is_not_sent(app: &TestApp) {
+    let receiver = Receiver::start();
+    let (id, _) = endpoint(app, &receiver, &["dsync.user.created", "dsync.group.created"]);
+    people(&app.scim, &["a@example.com"]);
+    app.scim.post("/Groups", group("Team", &[])).expect(201);
+    let got = receiver.wait_accepted(2);
+    wait_until(app, &id, |endpoint| endpoint["lag"] == 0);
+    receiver.answer(|_| Reply::status(500));
+    for event in &got {
+        replay(app, &id, json!({"event_id": event.id()}));
+    }
+    wait_parked(app, &id, 2);
+    settle(app, &id);
+    receiver.answer(|_| Reply::status(200));
+    let change = json!({"events": ["dsync.group.created"]});
+    app.api.patch(&format!("{PATH}/{id}"), change).expect(200);
+    replay(app, &id, json!({"parked": true}));
+    settle(app, &id);
+    let again = receiver.accepted();
+    assert_eq!(again.len(), 3);
+    assert_eq!(again[2].event(), "dsync.group.created");
 }

@@ -2,6 +2,7 @@
 //! history of thousands of operations: every row of the table in docs/events.md, in several directories
 //! of two organizations, under changing policies.
 
+mod persons;
 mod step;
 mod world;
 

@@ -93,6 +93,11 @@ pub enum Step {
         state: usize,
         number: usize,
     },
+    /// An account is taken out of its identity.
+    Unlink {
+        identity: usize,
+        account: usize,
+    },
     /// An identity gets an alias.
     Alias {
         identity: usize,
@@ -154,6 +159,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (1_u64..3).prop_map(Step::Wait),
         1 => pick().prop_map(Step::Primary),
         4 => (0_usize..4, pick()).prop_map(|(state, number)| Step::Decide { state, number }),
+        1 => (pick(), pick()).prop_map(|(identity, account)| Step::Unlink { identity, account }),
         1 => (pick(), name()).prop_map(|(identity, email)| Step::Alias { identity, email }),
         1 => prop_oneof![
             2 => pick().prop_map(Step::Renew),

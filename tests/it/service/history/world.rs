@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::persons::Persons;
 use super::step::{NAMES, Step};
 use crate::support::{Answer, Client, Consumer, ENTERPRISE, TestApp, patch};
 
@@ -28,6 +29,9 @@ pub struct World<'a> {
     organizations: Vec<String>,
     directories: Vec<Live>,
     consumer: Consumer,
+    persons: Persons,
+    /// The primary directory of the first organization.
+    primary: Option<String>,
     /// The position up to which events were applied.
     position: i64,
     /// How many events of each name there were.
@@ -95,6 +99,8 @@ impl<'a> World<'a> {
             organizations: Vec::new(),
             directories: Vec::new(),
             consumer: Consumer::default(),
+            persons: Persons::default(),
+            primary: None,
             position: 0,
             counts: BTreeMap::new(),
         };
@@ -236,9 +242,19 @@ impl<'a> World<'a> {
                     self.directories.iter().filter(|live| live.organization == 0).collect();
                 let chosen = of_first.get(choice % (of_first.len() + 1));
                 let chosen = chosen.map(|live| live.id.clone());
-                self.primary(chosen.as_deref())
+                self.primary(chosen)
             }
             Step::Decide { state, number } => self.decide(*state, *number),
+            Step::Unlink { identity, account } => {
+                let known: Vec<&Value> = self.consumer.identities.values().collect();
+                let Some(of) = pick(&known, *identity) else { return Ok(()) };
+                let accounts = of["accounts"].as_array().expect("a list");
+                let Some(user) = pick(accounts, *account) else { return Ok(()) };
+                let (id, user) = (of["id"].as_str(), user["user_id"].as_str());
+                let (id, user) = (id.expect("an id"), user.expect("an id"));
+                let path = format!("{}/identities/{id}/accounts/{user}/unlink", self.first());
+                understood(&app.api.post(&path, json!({})))
+            }
             Step::Alias { identity, email } => {
                 let known: Vec<&String> = self.consumer.identities.keys().collect();
                 let Some(id) = pick(&known, *identity) else { return Ok(()) };
@@ -265,10 +281,13 @@ impl<'a> World<'a> {
         format!("/api/v1/organizations/{}", self.organizations[0])
     }
 
-    fn primary(&self, directory: Option<&str>) -> Result<(), String> {
+    fn primary(&mut self, directory: Option<String>) -> Result<(), String> {
         let path = format!("{}/primary_directory", self.first());
         let answer = self.app.api.put(&path, json!({"directory_id": directory}));
         self.app.settle_identities();
+        if answer.status == 200 {
+            self.primary = directory;
+        }
         understood(&answer)
     }
 
@@ -341,6 +360,7 @@ impl<'a> World<'a> {
                 *self.counts.entry(name.to_owned()).or_default() += 1;
                 let applied = self.consumer.apply(name, &event["data"]);
                 applied.map_err(|wrong| format!("{event} cannot be: {wrong}"))?;
+                self.persons.apply(name, &event["data"]);
             }
             self.position = page["next"].as_i64().expect("a position");
             if page["more"] == false {
@@ -394,6 +414,7 @@ impl<'a> World<'a> {
             .collect();
         same("identity", &self.consumer.identities, &identities)?;
         self.check_links(&identities)?;
+        self.check_persons(&identities)?;
         match members == self.consumer.members {
             true => Ok(()),
             false => Err(format!(
@@ -432,6 +453,29 @@ impl<'a> World<'a> {
         match linked.values().find(hidden) {
             Some(account) => Err(format!("{account} is nobody whom the app sees")),
             None => Ok(()),
+        }
+    }
+
+    /// Every identity is what follows from its accounts and the primary directory.
+    fn check_persons(&self, identities: &BTreeMap<String, Value>) -> Result<(), String> {
+        let mut orphaned = BTreeSet::new();
+        for (id, shown) in identities {
+            let users = &self.consumer.users;
+            let expected = self.persons.expected(id, self.primary.as_deref(), users);
+            if shown["state"] != expected.state {
+                return Err(format!("{shown} should be {}", expected.state));
+            }
+            if expected.title.is_some_and(|title| shown["title"] != *title) {
+                return Err(format!("{shown} should have the title {:?}", expected.title));
+            }
+            orphaned.extend(expected.orphaned);
+        }
+        let listed = self.list(&format!("{}/orphaned_access?", self.first())).into_iter();
+        let listed: BTreeSet<String> =
+            listed.map(|row| row["user_id"].as_str().expect("an id").to_owned()).collect();
+        match listed == orphaned {
+            true => Ok(()),
+            false => Err(format!("orphaned: {listed:?} are listed, {orphaned:?} are")),
         }
     }
 

@@ -1,0 +1,1 @@
+ALTER TABLE role_work DROP COLUMN again;

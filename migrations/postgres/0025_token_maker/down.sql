@@ -1,0 +1,1 @@
+ALTER TABLE directory_token DROP COLUMN made_by;

@@ -1,0 +1,3 @@
+DROP TABLE ssf_removed_subject;
+DROP TABLE ssf_stream;
+DROP TABLE signing_key;

@@ -1,0 +1,86 @@
+//! Calls of the server on this machine: of the one that runs, or of one that lives as long as the command.
+
+use serde_json::Value;
+use ureq::http::StatusCode;
+
+use super::Call;
+use crate::app::{self, App, LocalAccess, StartError};
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// Sends the call to the running server, or to one that lives as long as the command.
+pub(super) fn perform(config: &Config, call: &Call) -> Result<Value, StartError> {
+    if let Some(access) = app::running_server(&config.data_dir) {
+        return send(&access, call);
+    }
+    let mut config = config.clone();
+    // Answers name the address where the server will listen, not the one of this command.
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+    config.public_url.get_or_insert_with(|| format!("{scheme}://{}", config.listen));
+    config.listen = "127.0.0.1:0".to_owned();
+    config.workers = 1;
+    (config.tls_cert, config.tls_key) = (None, None);
+    actix_web::rt::System::new().block_on(async {
+        let app = App::start(&config, Clock::system()).await?;
+        if let Some(first) = &app.first_start {
+            app::keep_first_start(first, &config.data_dir)?;
+        }
+        let access = app.local.clone();
+        let handle = app.server.handle();
+        let (method, path, body) = (call.method, call.path.clone(), call.body.clone());
+        let sent = std::thread::spawn(move || send(&access, &Call { method, path, body }));
+        let serving = actix_web::rt::spawn(app.run());
+        let answer = actix_web::rt::task::spawn_blocking(move || sent.join()).await;
+        handle.stop(true).await;
+        let _ = serving.await;
+        match answer {
+            Ok(Ok(answer)) => answer,
+            _ => Err(StartError("the command could not be sent".into())),
+        }
+    })
+}
+
+pub(super) fn send(access: &LocalAccess, call: &Call) -> Result<Value, StartError> {
+    let (status, text) = exchange(access, call)?;
+    understood(status, &text)
+}
+
+/// The status and the text of an answer. Fails when there is none, or when it breaks off.
+pub(super) fn exchange(
+    access: &LocalAccess,
+    call: &Call,
+) -> Result<(StatusCode, String), StartError> {
+    let agent = local_agent();
+    let request = ureq::http::Request::builder()
+        .method(call.method)
+        .uri(format!("{}{}", access.url, call.path))
+        .header("Authorization", format!("Bearer {}", access.key))
+        .header("Content-Type", "application/json");
+    let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
+    let request = request.body(body).map_err(|error| StartError(error.to_string()))?;
+    let mut response = agent.run(request).map_err(|error| StartError(error.to_string()))?;
+    // The client reads 10 MiB unless it is told otherwise; events may have more.
+    let read = response.body_mut().with_config().limit(u64::MAX).read_to_string();
+    let text = read.map_err(|error| StartError(format!("the answer broke off: {error}")))?;
+    Ok((response.status(), text))
+}
+
+/// What the server answered, or its refusal.
+pub(super) fn understood(status: StatusCode, text: &str) -> Result<Value, StartError> {
+    if status.is_success() {
+        return match text.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_str(text)
+                .map_err(|error| StartError(format!("the answer is not JSON: {error}"))),
+        };
+    }
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let message = answer.get("message").and_then(Value::as_str).unwrap_or(text);
+    Err(StartError(format!("{} ({status})", message.trim_end_matches('.'))))
+}
+
+/// A client for a server on this machine, whose certificate is for another name.
+pub(super) fn local_agent() -> ureq::Agent {
+    let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
+    ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls).build().into()
+}
