@@ -42,6 +42,15 @@ pub struct Field {
     pub description: &'static str,
 }
 
+/// Of sources that lock accounts after wrong passwords.
+pub const LOCKOUT_IS_INACTIVE: Field = Field::optional(
+    "lockout_is_inactive",
+    Shape::Switch,
+    "false",
+    "Whether an account that is locked for a time after wrong passwords is inactive. Otherwise it stays \
+     active: a stranger's wrong passwords would end an employee's sessions.",
+);
+
 /// Longest text of a field, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
 

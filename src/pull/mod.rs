@@ -123,7 +123,64 @@ impl Envelope {
     pub fn at(self, place: String) -> Self {
         Self { place, ..self }
     }
+
+    /// An account whose source tells its state: `active` follows from it. A source that has states says
+    /// one of every account, so that a suspension ends in the same way as it began.
+    pub fn in_state(mut self, state: AccountState) -> Self {
+        let told = match state {
+            AccountState::Suspended => Value::from(SUSPENDED),
+            AccountState::Active | AccountState::Inactive => Value::Null,
+        };
+        self.attributes.insert("active".to_owned(), (state == AccountState::Active).into());
+        self.attributes.insert(ACCOUNT_STATE.to_owned(), told);
+        self
+    }
+
+    /// An account whose source tells what it is for.
+    pub fn of_type(mut self, account_type: AccountType) -> Self {
+        self.attributes.insert(ACCOUNT_TYPE.to_owned(), account_type.as_str().into());
+        self
+    }
 }
+
+/// Whether an account is in use. The app sees `Suspended` as inactive; the management API tells it apart.
+/// A lockout that ends by itself is `Active` unless `lockout_is_inactive` is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountState {
+    Active,
+    /// Archived, disabled, left.
+    Inactive,
+    /// An administrator, or the source itself, has stopped it until further notice.
+    Suspended,
+}
+
+/// What an account is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountType {
+    User,
+    Service,
+    Shared,
+    Guest,
+}
+
+impl AccountType {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Service => "service",
+            Self::Shared => "shared",
+            Self::Guest => "guest",
+        }
+    }
+}
+
+/// What tells a suspension and the type of an account in its attributes. No schema knows them: no SCIM
+/// answer has them, events have them in `raw_attributes`, and attribute maps can use them.
+pub const ACCOUNT_STATE: &str = "accountState";
+pub const ACCOUNT_TYPE: &str = "accountType";
+
+/// The one value of [`ACCOUNT_STATE`].
+pub const SUSPENDED: &str = "suspended";
 
 /// Something of the source that cannot be used. The others go on, but nothing counts as missing then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,4 +356,26 @@ pub fn member<'o>(object: &'o Object, name: &str) -> Option<&'o Value> {
     object.get(name).or_else(|| {
         object.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_and_type_of_an_account_are_attributes() {
+        let account = || Envelope::account("7".to_owned(), Object::new(), Object::new()).attributes;
+        assert!(account().is_empty(), "what a source does not tell is not there");
+        for (state, active, told) in [
+            (AccountState::Active, true, Value::Null),
+            (AccountState::Inactive, false, Value::Null),
+            (AccountState::Suspended, false, SUSPENDED.into()),
+        ] {
+            let envelope = Envelope::account("7".to_owned(), Object::new(), Object::new());
+            let envelope = envelope.in_state(state).of_type(AccountType::Guest);
+            assert_eq!(envelope.attributes["active"], active);
+            assert_eq!(envelope.attributes[ACCOUNT_STATE], told);
+            assert_eq!(envelope.attributes[ACCOUNT_TYPE], "guest");
+        }
+    }
 }
