@@ -7,6 +7,7 @@ mod guard;
 mod manage;
 mod replicas;
 mod scim;
+mod scim_access;
 
 use std::collections::BTreeMap;
 
