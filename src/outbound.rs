@@ -11,9 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::http::header::{HeaderName, HeaderValue};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
@@ -58,6 +62,8 @@ impl From<Error> for OutboundError {
 #[derive(Clone)]
 pub struct Outbound {
     allowed: Arc<[IpNet]>,
+    /// Who vouches for servers.
+    roots: RootCerts,
     agent: Agent,
 }
 
@@ -115,10 +121,28 @@ const CONNECT: Duration = Duration::from_secs(5);
 impl Outbound {
     /// `allowed` are the networks that are reached although they are not public.
     pub fn new(allowed: Vec<IpNet>) -> Self {
-        let allowed: Arc<[IpNet]> = Arc::from(allowed);
+        Self::with(Arc::from(allowed), RootCerts::WebPki)
+    }
+
+    fn with(allowed: Arc<[IpNet]>, roots: RootCerts) -> Self {
         // A kept connection would outlive what its name was checked for.
-        let agent = agent(&allowed, DEADLINE, 0);
-        Self { allowed, agent }
+        let agent = agent(&allowed, &roots, DEADLINE, 0);
+        Self { allowed, roots, agent }
+    }
+
+    /// The same where the certificates of `pem` vouch for servers, in place of the public authorities.
+    /// Refuses what holds no certificate, or one that nobody can go by, with a sentence.
+    pub fn trusting(&self, pem: &str) -> Result<Self, String> {
+        let (mut checked, mut certificates) = (RootCertStore::empty(), Vec::new());
+        for found in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let found = found.map_err(|error| format!("it is no PEM: {error}."))?;
+            certificates.push(Certificate::from_der(&found).to_owned());
+            checked.add(found).map_err(|error| format!("it cannot be used: {error}."))?;
+        }
+        match certificates.is_empty() {
+            true => Err("it holds no certificate.".to_owned()),
+            false => Ok(Self::with(Arc::clone(&self.allowed), certificates.into())),
+        }
     }
 
     /// The body of a 200, at most `limit` bytes of it; more is a failure. Blocks the thread.
@@ -133,14 +157,14 @@ impl Outbound {
 
     /// Requests that follow each other closely; each may take `deadline` from the name to the last byte.
     pub fn session(&self, deadline: Duration) -> Session {
-        Session { agent: agent(&self.allowed, deadline, 1) }
+        Session { agent: agent(&self.allowed, &self.roots, deadline, 1) }
     }
 
     /// The same where the private networks of a company are reached as well: a directory stands in one.
     /// What answers for the machine itself at cloud providers (169.254.0.0/16) is not among them.
     pub fn in_private_networks(&self) -> Self {
         let all = self.allowed.iter().copied().chain(PRIVATE).collect();
-        Self::new(all)
+        Self::with(all, self.roots.clone())
     }
 
     /// A connection for what is no HTTP, to an address that may be called. Blocks the thread.
@@ -263,12 +287,13 @@ fn with_headers<B>(
     headers.iter().fold(request, |request, (name, value)| request.header(name, value))
 }
 
-fn agent(allowed: &Arc<[IpNet]>, deadline: Duration, idle: usize) -> Agent {
+fn agent(allowed: &Arc<[IpNet]>, roots: &RootCerts, deadline: Duration, idle: usize) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
+        .tls_config(TlsConfig::builder().root_certs(roots.clone()).build())
         .timeout_connect(Some(CONNECT.min(deadline)))
         .timeout_global(Some(deadline))
         .max_response_header_size(MAX_HEADER_BYTES)

@@ -173,6 +173,20 @@ pub enum Verdict {
 /// What a source means that says things in a way of its own; `None` for what it says like others.
 pub type Judge = fn(&Refusal<'_>) -> Option<Verdict>;
 
+/// What an answer means to whoever looks at it as a whole; words go into a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// What was asked for.
+    Answer,
+    /// Later it may work; after so many milliseconds, if the source says so.
+    Busy {
+        words: String,
+        pause_ms: Option<i64>,
+    },
+    Credentials(String),
+    Failed(String),
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub(super) enum Trouble {
@@ -240,22 +254,51 @@ impl Client {
 
     /// The same; a token that is not accepted is told apart.
     pub(super) fn exchange(&mut self, request: &Request<'_>) -> Result<Answer, Trouble> {
-        let Request { url, headers, body } = request;
-        // A link that an answer holds may lead anywhere, and would take the credentials along.
-        if url.origin() != self.origin {
-            let host = url.host_str().unwrap_or_default();
-            let message = format!("the source leads to {host}, which is not its own address");
-            return Err(SourceError::failed(message).into());
-        }
-        let headers: Vec<_> = self.headers.iter().chain(headers).cloned().collect();
+        self.tried(&mut || Ok(request.clone()), &Self::judged)
+    }
+
+    /// The answer to a request that is made anew for each try, as a signature with a time has to be, and
+    /// judged by who reads it. What it is for is up to them: nothing of it is looked at here.
+    pub fn send_made<'r>(
+        &mut self,
+        make: &mut dyn FnMut() -> Result<Request<'r>, SourceError>,
+        judge: &dyn Fn(&Fetched) -> Judgement,
+    ) -> Result<Fetched, SourceError> {
+        let judged = |client: &Self, fetched: Fetched| match judge(&fetched) {
+            Judgement::Answer => Ok(Judged::Good(fetched)),
+            Judgement::Busy { words, pause_ms } => {
+                Ok(Judged::Busy { message: client.clean(&words), pause_ms })
+            }
+            Judgement::Credentials(words) => {
+                Err(SourceError::Credentials(client.clean(&words)).into())
+            }
+            Judgement::Failed(words) => Err(SourceError::failed(client.clean(&words)).into()),
+        };
+        Ok(self.tried(make, &judged)?)
+    }
+
+    /// Sends a request until there is an answer, or patience ends.
+    fn tried<'r, T>(
+        &mut self,
+        make: &mut dyn FnMut() -> Result<Request<'r>, SourceError>,
+        judge: &dyn Fn(&Self, Fetched) -> Result<Judged<T>, Trouble>,
+    ) -> Result<T, Trouble> {
         let mut tries = 0;
         loop {
             self.surroundings.check_stop()?;
             tries += 1;
+            let Request { url, headers, body } = make()?;
+            // A link that an answer holds may lead anywhere, and would take the credentials along.
+            if url.origin() != self.origin {
+                let host = url.host_str().unwrap_or_default();
+                let message = format!("the source leads to {host}, which is not its own address");
+                return Err(SourceError::failed(message).into());
+            }
+            let headers: Vec<_> = self.headers.iter().cloned().chain(headers).collect();
             let watch = Stopwatch::start();
             let fetched = self.session.fetch(url.as_str(), &headers, body.as_deref(), MAX_BODY);
             let (message, pause_ms) = match fetched {
-                Ok(fetched) => match self.judged(&fetched)? {
+                Ok(fetched) => match judge(self, fetched)? {
                     Judged::Good(answer) => return Ok(answer),
                     Judged::Busy { message, pause_ms } => (message, pause_ms),
                 },
@@ -271,23 +314,23 @@ impl Client {
         }
     }
 
-    fn judged(&self, fetched: &Fetched) -> Result<Judged, Trouble> {
+    fn judged(&self, fetched: Fetched) -> Result<Judged<Answer>, Trouble> {
         let Fetched { status, headers, body } = fetched;
-        let parsed = serde_json::from_slice::<Value>(body);
-        if *status == 200 {
+        let parsed = serde_json::from_slice::<Value>(&body);
+        if status == 200 {
             return match parsed {
                 Ok(body) => {
-                    let date = header(headers, "date").and_then(instant);
-                    Ok(Judged::Good(Answer { body, headers: headers.clone(), date }))
+                    let date = header(&headers, "date").and_then(instant);
+                    Ok(Judged::Good(Answer { body, headers, date }))
                 }
                 Err(_) => Err(SourceError::failed(
-                    "the source answers 200 with something that is no JSON",
+                    "the source answers 200 with something that is no JSON object",
                 )
                 .into()),
             };
         }
         let body = parsed.unwrap_or_default();
-        let refusal = Refusal { status: *status, headers, body: &body };
+        let refusal = Refusal { status, headers: &headers, body: &body };
         let message = self.words(&refusal);
         match (self.judge)(&refusal).unwrap_or_else(|| usual(&refusal)) {
             Verdict::Busy { pause_ms } => Ok(Judged::Busy { message, pause_ms }),
@@ -350,8 +393,8 @@ impl Client {
     }
 }
 
-enum Judged {
-    Good(Answer),
+enum Judged<T> {
+    Good(T),
     Busy { message: String, pause_ms: Option<i64> },
 }
 

@@ -1,5 +1,9 @@
 //! The sources that can be read, one file each. A new one is a file and a line in [`ALL`].
 
+mod aws;
+mod aws_call;
+mod aws_keys;
+mod aws_map;
 mod csv;
 mod csv_columns;
 mod csv_table;
@@ -17,7 +21,7 @@ mod scim;
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&csv::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&aws::KIND, &csv::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::outbound::Outbound;
-use crate::pull::client::Client;
+use crate::pull::client::{Client, Reply};
 use crate::pull::field::{Field, Shape};
+use crate::pull::oauth::{Authorized, Proof, Tokens};
 use crate::pull::{
     Absence, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven, Kind, Probe,
     Sink, SourceError, SourceKind, Surroundings, member,
@@ -43,6 +44,22 @@ const FIELDS: &[Field] = &[
     Field::optional("username", Shape::Text, "", "User name for HTTP Basic, in place of a token."),
     Field::optional("password", Shape::Secret, "", "Password for HTTP Basic."),
     Field::optional(
+        "token_url",
+        Shape::Url,
+        "",
+        "Token endpoint of an OAuth 2.0 server, in place of a token: one is asked for with the client \
+         credentials.",
+    ),
+    Field::optional("client_id", Shape::Text, "", "Client id at the token endpoint."),
+    Field::optional("client_secret", Shape::Secret, "", "Client secret at the token endpoint."),
+    Field::optional("scope", Shape::Text, "", "Scope that is asked for at the token endpoint."),
+    Field::optional(
+        "client_authentication",
+        Shape::Word(&["basic", "post"]),
+        "\"basic\"",
+        "How the client shows its secret: by HTTP Basic, or in the form.",
+    ),
+    Field::optional(
         "paging",
         Shape::Word(&["auto", "index", "cursor"]),
         "\"auto\"",
@@ -68,10 +85,17 @@ const FIELDS: &[Field] = &[
         "Whether lists of groups hold the members, or each group has to be read by itself.",
     ),
     Field::optional(
+        "ca_pem",
+        Shape::Text,
+        "",
+        "Certificates (PEM) of a certification authority of your own, which alone vouches for the server and \
+         the token endpoint then.",
+    ),
+    Field::optional(
         "allow_private_network",
         Shape::Switch,
         "false",
-        "Lets the server be in a private network, where plain http is spoken as well.",
+        "Lets the server and the token endpoint be in a private network, where plain http is spoken as well.",
     )
     .operator_only(),
 ];
@@ -83,6 +107,9 @@ const OVERLAP_MS: i64 = 5 * 60 * 1_000;
 /// Longest id, in bytes: it is stored as `externalId`.
 const MAX_ID: usize = 512;
 
+/// How often a list is begun again that changes while it is read by index.
+const BEGINNINGS: usize = 4;
+
 /// What of a resource is not part of the user here, or has another meaning.
 const NOT_TAKEN: [&str; 7] =
     ["id", "externalId", "meta", "schemas", "groups", "members", "password"];
@@ -91,51 +118,109 @@ fn text<'c>(config: &'c Object, name: &str) -> &'c str {
     config.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn outbound(config: &Object, outbound: &Outbound) -> Outbound {
-    match config.get("allow_private_network") {
+/// What servers are reached by; a sentence about `ca_pem` where that cannot be used.
+fn outbound(config: &Object, outbound: &Outbound) -> Result<Outbound, String> {
+    let outbound = match config.get("allow_private_network") {
         Some(Value::Bool(true)) => outbound.in_private_networks(),
         _ => outbound.clone(),
+    };
+    match text(config, "ca_pem") {
+        "" => Ok(outbound),
+        pem => outbound.trusting(pem),
     }
 }
 
+/// The ways to show who asks; each is whole, and there is one.
+const WAYS: [&[&str]; 3] =
+    [&["token"], &["username", "password"], &["token_url", "client_id", "client_secret"]];
+
 fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
     let wrong = |field: &str, message: &str| Err((field.to_owned(), message.to_owned()));
-    let base = text(config, "base_url");
-    if let Err(message) = outbound(config, allowed).check(base) {
-        return wrong("base_url", &message);
+    let outbound = outbound(config, allowed).map_err(|message| ("ca_pem".to_owned(), message))?;
+    let has = |name: &&str| !text(config, name).is_empty();
+    for name in ["base_url", "token_url"].iter().filter(|name| **name == "base_url" || has(name)) {
+        if let Err(message) = outbound.check(text(config, name)) {
+            return wrong(name, &message);
+        }
     }
+    let base = text(config, "base_url");
     if Url::parse(base).is_ok_and(|url| url.query().is_some() || url.fragment().is_some()) {
         return wrong("base_url", "it must end with the path; leave out what begins with ? or #.");
     }
-    let has = |name: &str| !text(config, name).is_empty();
-    match (has("token"), has("username"), has("password")) {
-        (true, false, false) | (false, true, true) => Ok(()),
-        (false, false, false) => wrong("token", "send a token, or username and password."),
-        (false, true, false) => wrong("password", "it is required with a username."),
-        (false, false, true) => wrong("username", "it is required with a password."),
-        (true, _, _) => wrong("token", "send a token, or username and password, not both."),
+    let begun: Vec<&[&str]> =
+        WAYS.into_iter().filter(|names| names.iter().any(|name| has(name))).collect();
+    let all = "a token, or username and password, or token_url, client_id and client_secret";
+    match begun.as_slice() {
+        [] => wrong("token", &format!("send {all}.")),
+        [names] => {
+            match (names.iter().find(|name| !has(name)), names.iter().find(|name| has(name))) {
+                (Some(missing), Some(given)) => {
+                    wrong(missing, &format!("it is required with {given}."))
+                }
+                _ if has(&"scope") && !has(&"token_url") => {
+                    wrong("scope", "it is of use only with a token_url.")
+                }
+                _ => Ok(()),
+            }
+        }
+        [first, ..] => {
+            let given = first.iter().find(|name| has(name)).unwrap_or(&"token");
+            wrong(given, &format!("send {all}, and only one of these."))
+        }
+    }
+}
+
+/// How the server is asked.
+enum Access {
+    /// With what the configuration holds.
+    Fixed(Client),
+    /// With tokens that end.
+    Token(Authorized),
+}
+
+impl Access {
+    fn of(config: &Object, base: &Url, surroundings: Surroundings) -> Result<Self, SourceError> {
+        let accept = ("Accept".to_owned(), "application/scim+json, application/json".to_owned());
+        let owned = |name: &str| text(config, name).to_owned();
+        let token_url = text(config, "token_url");
+        if token_url.is_empty() {
+            let (token, password) = (owned("token"), owned("password"));
+            let basic = STANDARD.encode(format!("{}:{password}", text(config, "username")));
+            let authorization = match token.is_empty() {
+                true => format!("Basic {basic}"),
+                false => format!("Bearer {token}"),
+            };
+            let headers = vec![("Authorization".to_owned(), authorization), accept];
+            let secrets = vec![token, password, basic];
+            return Ok(Self::Fixed(Client::new(base, headers, secrets, surroundings)));
+        }
+        let url = Url::parse(token_url).map_err(|_| SourceError::failed("token_url is no URL"))?;
+        let (client_id, client_secret) = (owned("client_id"), owned("client_secret"));
+        let proof = match text(config, "client_authentication") {
+            "post" => Proof::Secret { client_id, client_secret },
+            _ => Proof::Basic { client_id, client_secret },
+        };
+        let tokens = Tokens::new(url, text(config, "scope"), proof, surroundings.clone());
+        Ok(Self::Token(Authorized::new(base, vec![accept], tokens, surroundings)))
+    }
+
+    fn get(&mut self, url: &Url) -> Result<Reply, SourceError> {
+        match self {
+            Self::Fixed(client) => client.get(url),
+            Self::Token(client) => client.get(url),
+        }
     }
 }
 
 fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
     let base = text(config, "base_url").trim_end_matches('/');
     let base = Url::parse(base).map_err(|_| SourceError::failed("base_url is no URL"))?;
-    let (token, password) = (text(config, "token"), text(config, "password"));
-    let basic = STANDARD.encode(format!("{}:{password}", text(config, "username")));
-    let authorization = match token.is_empty() {
-        true => format!("Basic {basic}"),
-        false => format!("Bearer {token}"),
-    };
-    let headers = vec![
-        ("Authorization".to_owned(), authorization),
-        ("Accept".to_owned(), "application/scim+json, application/json".to_owned()),
-    ];
-    let secrets = vec![token.to_owned(), password.to_owned(), basic];
-    let outbound = outbound(config, &surroundings.outbound);
+    let outbound = outbound(config, &surroundings.outbound)
+        .map_err(|message| SourceError::failed(format!("ca_pem: {message}")))?;
     let surroundings = Surroundings { outbound, ..surroundings };
     let wants_groups = surroundings.wants_groups;
     Ok(Box::new(Server {
-        client: Client::new(&base, headers, secrets, surroundings),
+        access: Access::of(config, &base, surroundings)?,
         base,
         paging: text(config, "paging").to_owned(),
         page_size: config.get("page_size").and_then(Value::as_u64).unwrap_or(100),
@@ -148,7 +233,7 @@ fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector
 }
 
 struct Server {
-    client: Client,
+    access: Access,
     base: Url,
     paging: String,
     page_size: u64,
@@ -261,7 +346,7 @@ impl Server {
     }
 
     fn get(&mut self, url: &Url) -> Result<Object, SourceError> {
-        let reply = self.client.get(url)?;
+        let reply = self.access.get(url)?;
         if self.server_time.is_none() {
             self.server_time = reply.date;
         }
@@ -304,6 +389,9 @@ impl Server {
         };
         let mut ids = HashSet::new();
         let mut cursors = HashSet::new();
+        // By index, a page begins with the last one of the page before: who is deleted meanwhile moves
+        // all others, and one of them would be on neither page.
+        let (mut last, mut beginnings) = (None::<String>, 1);
         loop {
             let place = match &next {
                 Next::Index(index) => ("startIndex", index.to_string()),
@@ -319,13 +407,29 @@ impl Server {
             let total = member(&page, "totalResults").and_then(Value::as_u64);
             let resources = list_of(&page)?;
             let (read, known) = (resources.len(), ids.len());
+            let has_moved = last.as_ref().is_some_and(|last| {
+                read > 0 && !resources.iter().any(|resource| id_text(resource) == *last)
+            });
+            if has_moved && beginnings == BEGINNINGS {
+                let message = format!("the list {endpoint} changes faster than it can be read");
+                return Err(SourceError::failed(message));
+            }
+            if has_moved {
+                (last, next, beginnings) = (None, Next::Index(1), beginnings + 1);
+                ids.clear();
+                continue;
+            }
+            last = match next {
+                Next::Index(_) if read > 1 => resources.last().map(id_text),
+                _ => None,
+            };
+            ids.extend(resources.iter().map(id_text));
             for resource in resources {
                 let Value::Object(resource) = resource else {
                     return Err(SourceError::failed(format!(
                         "the list {endpoint} holds something that is no resource"
                     )));
                 };
-                ids.insert(member(&resource, "id").map(Value::to_string).unwrap_or_default());
                 take(self, resource)?;
             }
             let is_complete = total.is_none_or(|total| as_u64(ids.len()) >= total);
@@ -360,7 +464,10 @@ impl Server {
                         let message = format!("the list {endpoint} gives the same page again");
                         return Err(SourceError::failed(message));
                     }
-                    Some(_) => Next::Index(index.saturating_add(as_u64(read))),
+                    Some(_) => {
+                        let overlap = usize::from(last.is_some());
+                        Next::Index(index.saturating_add(as_u64(read - overlap)))
+                    }
                 },
             };
         }
@@ -397,6 +504,12 @@ fn list_of(page: &Object) -> Result<Vec<Value>, SourceError> {
         None | Some(Value::Null) if is_list || has_total => Ok(Vec::new()),
         _ => Err(SourceError::failed("the source answers with something that is no SCIM list")),
     }
+}
+
+/// What tells one resource of a list from another.
+fn id_text(resource: &Value) -> String {
+    let id = resource.as_object().and_then(|resource| member(resource, "id"));
+    id.map(Value::to_string).unwrap_or_default()
 }
 
 fn modified(resource: &Object) -> Option<i64> {

@@ -1,6 +1,8 @@
 //! Directories that are read: from a source into the store, as the operator and the app see it.
 
 mod alarms;
+mod aws;
+mod aws_faults;
 mod csv;
 mod follows;
 mod guard;
@@ -12,6 +14,7 @@ mod okta;
 mod okta_peer;
 mod replicas;
 mod scim;
+mod scim_access;
 mod states;
 
 use std::collections::BTreeMap;
@@ -156,10 +159,10 @@ impl<'a> Source<'a> {
     /// A user of the source as the app reads it.
     #[track_caller]
     fn user(&self, source_id: &str) -> Value {
-        let path = format!("/directory_users?directory={}&limit=100", self.handle.id);
+        let path = format!("/directory_users?directory={}&idp_id={source_id}", self.handle.id);
         let listed = self.app.api.get(&path).expect(200).body;
-        let mut users = listed["data"].as_array().expect("a list").iter();
-        users.find(|user| user["idp_id"] == source_id).expect("the user is there").clone()
+        let users = listed["data"].as_array().expect("a list");
+        users.first().expect("the user is there").clone()
     }
 }
 

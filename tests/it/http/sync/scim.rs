@@ -14,6 +14,7 @@ on_both_databases![
     failing_source_takes_nothing_away,
     busy_source_is_waited_for,
     changes_are_asked_for_and_everything_where_that_is_refused,
+    who_moves_up_while_pages_are_read_is_not_missing,
     private_networks_and_wrong_addresses_are_refused,
 ];
 
@@ -224,6 +225,56 @@ fn changes_are_asked_for_and_everything_where_that_is_refused(app: &TestApp) {
     });
     let run = source.sync();
     assert_eq!((&run["mode"], &run["counts"]["users"]["created"]), (&json!("full"), &json!(1)));
+}
+
+/// Pages by index over users that change after each of the first `times` pages.
+fn paged(
+    users: &[&str],
+    times: usize,
+    change: fn(&mut Vec<String>),
+) -> impl FnMut(&str) -> Told + Send + 'static {
+    let mut users: Vec<String> = users.iter().map(|id| (*id).to_owned()).collect();
+    let mut times = times;
+    move |path: &str| {
+        if !path.starts_with("/Users") {
+            return healthy(0)(path);
+        }
+        let number = |name: &str| {
+            let (_, rest) = path.split_once(&format!("{name}=")).expect(name);
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<usize>().expect("a number")
+        };
+        let page = users.iter().skip(number("startIndex") - 1).take(number("count"));
+        let page: Vec<Value> =
+            page.map(|id| json!({"id": id, "userName": format!("{id}@example.com")})).collect();
+        let body = json!({"totalResults": users.len(), "Resources": page});
+        if times > 0 {
+            times -= 1;
+            change(&mut users);
+        }
+        Told::json(&body)
+    }
+}
+
+fn who_moves_up_while_pages_are_read_is_not_missing(app: &TestApp) {
+    let all = ["u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "u9"];
+    let fake = FakeSource::start(paged(&all, 0, |_| {}));
+    let source = reader(app, &fake.url, json!({"page_size": 2}));
+    assert_eq!(source.sync()["counts"]["users"]["created"], 9);
+    let told = source.events();
+    // The first one goes when its page was read; the one behind the page must not go with it.
+    fake.answer(paged(&all, 1, |users| drop(users.remove(0))));
+    source.run(json!({"mode": "full"}));
+    assert_eq!(source.told(told), [""; 0]);
+    fake.answer(paged(&all[1..], 0, |_| {}));
+    source.run(json!({"mode": "full"}));
+    assert_eq!(source.told(told), ["user.deleted u1"]);
+    // A list that never stands still is no proof of anything.
+    fake.answer(paged(&all[1..], usize::MAX, |users| users.rotate_left(1)));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!(run["status"], "failed", "{run}");
+    assert!(run["error"].as_str().is_some_and(|error| error.contains("changes faster")), "{run}");
+    assert_eq!(source.users().len(), 8);
 }
 
 fn private_networks_and_wrong_addresses_are_refused(app: &TestApp) {
