@@ -26,8 +26,6 @@ use crate::store::pending::Guard;
 use crate::store::resource::{AppSide, AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx, UniqueRule};
 
-const DELETING: &str = "This directory is being deleted.";
-
 /// Where a change happens.
 #[derive(Clone)]
 pub(super) struct Site {
@@ -336,9 +334,9 @@ impl Site {
     /// that comes meanwhile. The policies are those that are stored now.
     pub(super) fn open(&self, tx: &mut Tx<'_>, guard: Guard) -> Result<Recorder<'_>, ServiceError> {
         match tx.directory_share(self.directory.key)? {
-            None => Err(ScimError::new(403, DELETING).into()),
+            None => Err(ScimError::new(403, "This directory is being deleted.").into()),
             Some(shared) if shared.state == State::Deleting.as_str() => {
-                Err(ScimError::new(403, DELETING).into())
+                Err(ScimError::new(403, "This directory is being deleted.").into())
             }
             Some(shared) if shared.brake.as_deref() == Some(Brake::Undoing.as_str()) => {
                 Err(ServiceError::UndoRuns)
