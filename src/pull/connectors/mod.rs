@@ -3,12 +3,16 @@
 mod csv;
 mod csv_columns;
 mod csv_table;
+mod entra;
+mod entra_groups;
+mod entra_map;
+mod entra_read;
 mod scim;
 
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&csv::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&csv::KIND, &entra::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,5 @@
+//! Vendors' APIs as they answer, each proved by the vendor's own client (tests/peers).
+
+pub mod graph;
+mod graph_delta;
+mod graph_token;
