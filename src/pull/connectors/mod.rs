@@ -7,6 +7,10 @@ mod aws_map;
 mod csv;
 mod csv_columns;
 mod csv_table;
+mod entra;
+mod entra_groups;
+mod entra_map;
+mod entra_read;
 mod ldap;
 mod ldap_changes;
 mod ldap_group;
@@ -21,7 +25,7 @@ mod scim;
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&aws::KIND, &csv::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&aws::KIND, &csv::KIND, &entra::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

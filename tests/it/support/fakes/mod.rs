@@ -1,4 +1,7 @@
 //! Vendors' APIs as they answer, each proved by the vendor's own client (tests/peers).
 
+pub mod graph;
+mod graph_delta;
+mod graph_token;
 pub mod okta;
 mod okta_filter;

@@ -1,0 +1,196 @@
+//! Groups and members of a tenant, from the deltas of Microsoft Graph.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+use url::Url;
+
+use super::entra_map;
+use super::entra_read::{GroupTypes, Needs, Nested, Tenant, id_of, is_removed, unread};
+use crate::pull::client::link;
+use crate::pull::{Action, Envelope, Kind, Members, Sink, SourceError};
+use crate::scim::Object;
+
+/// A group and what is known of its members.
+#[derive(Default)]
+struct Group {
+    object: Object,
+    joined: BTreeMap<String, Object>,
+    left: BTreeSet<String>,
+}
+
+impl Tenant {
+    /// A round of the delta of groups, members of one group together.
+    fn groups(
+        &mut self,
+        first: Url,
+    ) -> Result<(HashMap<String, Option<Group>>, String), SourceError> {
+        let mut groups: HashMap<String, Option<Group>> = HashMap::new();
+        let next = self.round(first, Needs::Groups, &mut |object| {
+            let Some(id) = id_of(&object).map(str::to_owned) else { return Ok(()) };
+            if is_removed(&object) {
+                groups.insert(id, None);
+                return Ok(());
+            }
+            let group = groups.entry(id).or_default().get_or_insert_default();
+            group.take(object);
+            Ok(())
+        })?;
+        Ok((groups, next))
+    }
+
+    pub(super) fn all_groups(&mut self, sink: &mut dyn Sink) -> Result<String, SourceError> {
+        let select = format!("{},members", entra_map::GROUP);
+        let url = self.url("groups/delta", &[("$select", select.as_str())]);
+        let (groups, next) = self.groups(url)?;
+        let groups: BTreeMap<String, Group> =
+            groups.into_iter().filter_map(|(id, group)| Some((id, group?))).collect();
+        let types = self.reading.group_types;
+        for (id, group) in groups.iter().filter(|(_, group)| wants_group(types, &group.object)) {
+            // Whose members cannot be seen has not lost them.
+            let is_blind = is_hidden(group.object.get("visibility")) && group.joined.is_empty();
+            let members = if is_blind { Members::Changes } else { Members::All };
+            put_group(id, &group.object, members, sink)?;
+        }
+        for (id, group) in groups.iter().filter(|(_, group)| wants_group(types, &group.object)) {
+            match self.reading.nested {
+                Nested::Kept => {
+                    for (member, payload) in &group.joined {
+                        sink.put(Envelope::membership(
+                            id.clone(),
+                            member.clone(),
+                            payload.clone(),
+                        ))?;
+                    }
+                }
+                Nested::Expanded => {
+                    for (member, payload) in expanded(id, &groups) {
+                        sink.put(Envelope::membership(
+                            id.clone(),
+                            member.clone(),
+                            payload.clone(),
+                        ))?;
+                    }
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    pub(super) fn changed_groups(
+        &mut self,
+        delta_link: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<String, SourceError> {
+        let (changes, next) = self.groups(link(delta_link)?)?;
+        if self.reading.nested == Nested::Expanded && !changes.is_empty() {
+            let message = "groups have changed, and those around them are not known";
+            return Err(SourceError::CursorLost(message.to_owned()));
+        }
+        let ids: Vec<String> =
+            changes.iter().filter(|(_, group)| group.is_some()).map(|(id, _)| id.clone()).collect();
+        let mut found = self.by_ids("groups", (entra_map::GROUP, ""), &ids, Needs::Groups)?;
+        let mut memberships = Vec::new();
+        for (id, change) in changes {
+            let Some(group) = change else {
+                sink.put(Envelope::deleted(Kind::Group, id))?;
+                continue;
+            };
+            match found.remove(&id) {
+                Some(object) if wants_group(self.reading.group_types, &object) => {
+                    put_group(&id, &object, Members::Changes, sink)?;
+                    memberships.push((id, group));
+                }
+                Some(_) => sink.put(Envelope::deleted(Kind::Group, id))?,
+                None => unread(Kind::Group, id, &group.object, sink)?,
+            }
+        }
+        for (id, group) in memberships {
+            for (member, payload) in group.joined {
+                sink.put(Envelope::membership(id.clone(), member, payload))?;
+            }
+            for member in group.left {
+                let left = Envelope::membership(id.clone(), member, Object::new());
+                sink.put(Envelope { action: Action::Delete, ..left })?;
+            }
+        }
+        Ok(next)
+    }
+}
+
+impl Group {
+    /// Adds what a page says: members of a large group come with several objects.
+    fn take(&mut self, mut object: Object) {
+        let changes = match object.remove("members@delta") {
+            Some(Value::Array(changes)) => changes,
+            _ => Vec::new(),
+        };
+        self.object.extend(object);
+        for change in changes {
+            let Value::Object(change) = change else { continue };
+            let Some(id) = id_of(&change).map(str::to_owned) else { continue };
+            let of_type = change.get("@odata.type").and_then(Value::as_str).unwrap_or_default();
+            // Devices, contacts and service principals are nobody here.
+            if !matches!(of_type, "" | "#microsoft.graph.user" | "#microsoft.graph.group") {
+                continue;
+            }
+            if is_removed(&change) {
+                self.joined.remove(&id);
+                self.left.insert(id);
+            } else {
+                self.left.remove(&id);
+                self.joined.insert(id, change);
+            }
+        }
+    }
+}
+
+/// Who is in a group or in one below it. Groups may hold each other.
+fn expanded<'g>(
+    id: &'g String,
+    groups: &'g BTreeMap<String, Group>,
+) -> BTreeMap<&'g String, &'g Object> {
+    let (mut waiting, mut seen) = (vec![id], HashSet::new());
+    let mut members = BTreeMap::new();
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for (member, payload) in groups.get(id).map(|group| &group.joined).into_iter().flatten() {
+            let is_group = payload.get("@odata.type").and_then(Value::as_str)
+                == Some("#microsoft.graph.group");
+            match is_group || groups.contains_key(member) {
+                true => waiting.push(member),
+                false => {
+                    members.insert(member, payload);
+                }
+            }
+        }
+    }
+    members
+}
+
+fn put_group(
+    id: &str,
+    group: &Object,
+    members: Members,
+    sink: &mut dyn Sink,
+) -> Result<(), SourceError> {
+    let envelope = Envelope::group(id.to_owned(), group.clone(), entra_map::group(group));
+    sink.put(Envelope { members, ..envelope })
+}
+
+fn wants_group(types: GroupTypes, group: &Object) -> bool {
+    let group_types = group.get("groupTypes").and_then(Value::as_array);
+    match types {
+        GroupTypes::All => true,
+        GroupTypes::Security => group.get("securityEnabled") == Some(&Value::Bool(true)),
+        GroupTypes::Microsoft365 => {
+            group_types.into_iter().flatten().any(|kind| kind.as_str() == Some("Unified"))
+        }
+    }
+}
+
+pub(super) fn is_hidden(visibility: Option<&Value>) -> bool {
+    visibility.and_then(Value::as_str) == Some("HiddenMembership")
+}

@@ -1,0 +1,455 @@
+//! How a tenant is read over Microsoft Graph v1.0.
+//!
+//! A complete read lists users, with their managers, and takes groups with their members from the first
+//! round of `/groups/delta`; its cursor are the delta links of users and groups. A token for users is
+//! taken before they are listed: what changes meanwhile is read again by the next round.
+//!
+//! An incremental read follows the delta links. They say who has changed and who is gone; a changed object
+//! may come with the changed properties alone. It is therefore read again by its id, some at a time, so
+//! that filters see whole objects, and managers, who are not part of a delta, come along.
+
+use std::collections::{BTreeMap, HashMap};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::entra_groups::is_hidden;
+use super::entra_map::Mapping;
+use crate::pull::client::{Refusal, Request, Trail, Verdict, link};
+use crate::pull::oauth::Authorized;
+use crate::pull::{
+    Absence, AccountState, AccountType, Capabilities, Connector, Envelope, Fault, Faults, Finished,
+    GroupsGiven, Kind, Probe, Sink, SourceError,
+};
+use crate::scim::Object;
+
+/// Ids in one question: the operator `in` takes so many values.
+const AT_ONCE: usize = 15;
+
+/// What of a query is sent as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b',')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'$')
+    .remove(b'=');
+
+/// Filters with `ne`, `not` and `endsWith`, and counts, need it ("Advanced query capabilities").
+const EVENTUAL: (&str, &str) = ("ConsistencyLevel", "eventual");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guests {
+    Included,
+    Excluded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupTypes {
+    All,
+    Security,
+    Microsoft365,
+}
+
+/// What becomes of a group in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nested {
+    Kept,
+    /// Its members become members of the outer one.
+    Expanded,
+}
+
+/// What is read.
+pub(super) struct Reading {
+    pub(super) mapping: Mapping,
+    /// `$filter`; empty for none.
+    pub(super) user_filter: String,
+    pub(super) guests: Guests,
+    pub(super) group_types: GroupTypes,
+    pub(super) nested: Nested,
+    pub(super) page_size: u64,
+    pub(super) wants_groups: bool,
+}
+
+/// A tenant.
+pub(super) struct Tenant {
+    client: Authorized,
+    base: Url,
+    pub(super) reading: Reading,
+}
+
+/// Where an incremental read goes on: delta links.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    users: String,
+    groups: Option<String>,
+}
+
+/// A permission that a request needs.
+#[derive(Clone, Copy)]
+pub(super) enum Needs {
+    Users,
+    Groups,
+}
+
+impl Needs {
+    fn permission(self) -> &'static str {
+        match self {
+            Self::Users => "User.Read.All",
+            Self::Groups => "GroupMember.Read.All",
+        }
+    }
+}
+
+impl Connector for Tenant {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            // A delta cannot be filtered.
+            incremental: self.reading.user_filter.is_empty(),
+            deletes_visible: true,
+            nested_groups: self.reading.nested == Nested::Kept,
+            groups: true,
+            whole_accounts: false,
+            absence: Absence::IsRemoval,
+            faults: Faults::AreListed,
+        }
+    }
+
+    fn probe(&mut self) -> Result<Probe, SourceError> {
+        let filter = self.reading.user_filter.clone();
+        let mut users = self.count("users", &filter, Needs::Users)?;
+        if self.reading.guests == Guests::Excluded {
+            let guests = match filter.is_empty() {
+                true => "userType eq 'Guest'".to_owned(),
+                false => format!("({filter}) and userType eq 'Guest'"),
+            };
+            users = users.saturating_sub(self.count("users", &guests, Needs::Users)?);
+        }
+        let mut probe = Probe { users: Some(users), ..Probe::default() };
+        if users == 0 {
+            probe.warnings.push("Microsoft Graph lists no users.".to_owned());
+        }
+        if self.reading.wants_groups {
+            match self.count("groups", "", Needs::Groups) {
+                Ok(groups) => {
+                    probe.groups = Some(groups);
+                    probe.warnings.extend(self.hidden_groups()?);
+                }
+                Err(SourceError::Credentials(message) | SourceError::Failed { message, .. }) => {
+                    probe.warnings.push(format!("The groups cannot be read: {message}."));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(probe)
+    }
+
+    fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
+        // What needs a filter is read as a whole each time.
+        let users = match self.capabilities().incremental {
+            true => Some(self.latest_users()?),
+            false => None,
+        };
+        self.list_users(sink)?;
+        let groups = match self.reading.wants_groups {
+            true => Some(self.all_groups(sink)?),
+            false => None,
+        };
+        let cursor = users.map(|users| Cursor { users, groups });
+        self.finished(cursor)
+    }
+
+    fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
+        let lost = || SourceError::CursorLost("the cursor holds no delta links".to_owned());
+        let cursor: Cursor = serde_json::from_str(cursor).map_err(|_| lost())?;
+        let users = self.changed_users(&cursor.users, sink)?;
+        let groups = match self.reading.wants_groups {
+            true => Some(self.changed_groups(&cursor.groups.ok_or_else(lost)?, sink)?),
+            false => None,
+        };
+        self.finished(Some(Cursor { users, groups }))
+    }
+}
+
+impl Tenant {
+    pub(super) fn new(client: Authorized, base: Url, reading: Reading) -> Self {
+        Self { client: client.judged_by(judge), base, reading }
+    }
+
+    fn finished(&self, cursor: Option<Cursor>) -> Result<Finished, SourceError> {
+        let cursor = cursor.map(|cursor| serde_json::to_string(&cursor)).transpose();
+        let cursor = cursor.map_err(|_| SourceError::failed("the delta links are no text"))?;
+        let groups = if self.reading.wants_groups { GroupsGiven::Yes } else { GroupsGiven::No };
+        Ok(Finished { cursor, groups })
+    }
+
+    pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path.split('/'));
+        }
+        let given = query.iter().filter(|(_, value)| !value.is_empty());
+        let given: Vec<String> = given
+            .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, PLAIN)))
+            .collect();
+        url.set_query(Some(given.join("&")).filter(|query| !query.is_empty()).as_deref());
+        url
+    }
+
+    fn get(&mut self, url: &Url, needs: Needs) -> Result<Object, SourceError> {
+        // Harmless where it is not needed, but for questions that are answered from another index.
+        let is_advanced = url.query().is_some_and(|query| query.contains("$count=true"));
+        let request = Request::get(url);
+        let request = match is_advanced {
+            true => request.with_header(EVENTUAL.0, EVENTUAL.1),
+            false => request,
+        };
+        match self.client.send(&request) {
+            Ok(answer) => answer.object(),
+            Err(SourceError::Credentials(message)) if message.contains("answers 403") => {
+                let permission = needs.permission();
+                Err(SourceError::Credentials(format!(
+                    "{message} The application needs the permission {permission} (type Application) \
+                     with the consent of an administrator"
+                )))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn count(&mut self, path: &str, filter: &str, needs: Needs) -> Result<u64, SourceError> {
+        let query = [("$count", "true"), ("$top", "1"), ("$select", "id"), ("$filter", filter)];
+        let url = self.url(path, &query);
+        let page = self.get(&url, needs)?;
+        rows(&page)?;
+        page.get("@odata.count")
+            .and_then(Value::as_u64)
+            .ok_or_else(|| SourceError::failed("Microsoft Graph does not count what it lists"))
+    }
+
+    /// A warning where groups hide their members: they are read without any unless that is permitted.
+    fn hidden_groups(&mut self) -> Result<Option<String>, SourceError> {
+        let url = self.url("groups", &[("$select", "id,displayName,visibility"), ("$top", "999")]);
+        let page = self.get(&url, Needs::Groups)?;
+        let mut hidden = rows(&page)?.iter().filter(|group| is_hidden(group.get("visibility")));
+        let Some(first) = hidden.next() else { return Ok(None) };
+        let name = first.get("displayName").and_then(Value::as_str).unwrap_or_default();
+        let count = hidden.count() + 1;
+        Ok(Some(format!(
+            "{count} groups hide their members, such as \"{name}\": without the permission \
+             Member.Read.Hidden their members cannot be read, and stay as they are."
+        )))
+    }
+
+    /// Everything that a list or a round of a delta holds, page by page; the delta link at its end.
+    fn walk(
+        &mut self,
+        first: Url,
+        needs: Needs,
+        take: &mut dyn FnMut(Object) -> Result<(), SourceError>,
+    ) -> Result<Option<String>, SourceError> {
+        let (mut trail, mut url) = (Trail::default(), first);
+        loop {
+            trail.step(url.as_str())?;
+            let mut page = self.get(&url, needs)?;
+            rows(&page)?;
+            if let Some(Value::Array(rows)) = page.remove("value") {
+                for row in rows {
+                    let Value::Object(row) = row else {
+                        return Err(SourceError::failed(
+                            "a list holds something that is no object",
+                        ));
+                    };
+                    take(row)?;
+                }
+            }
+            let named = |name: &str| page.get(name).and_then(Value::as_str).map(str::to_owned);
+            match (named("@odata.nextLink"), named("@odata.deltaLink")) {
+                (Some(next), _) => url = link(&next)?,
+                (None, delta) => return Ok(delta),
+            }
+        }
+    }
+
+    /// A round of a delta, which ends with the link to the next one.
+    pub(super) fn round(
+        &mut self,
+        first: Url,
+        needs: Needs,
+        take: &mut dyn FnMut(Object) -> Result<(), SourceError>,
+    ) -> Result<String, SourceError> {
+        let end = self.walk(first, needs, take)?;
+        end.ok_or_else(|| SourceError::failed("a delta ends without a link to the next round"))
+    }
+
+    /// `$select` and `$expand` of users.
+    fn user_query(&self) -> (String, &'static str) {
+        let mapping = &self.reading.mapping;
+        (mapping.select(), if mapping.managers { "manager($select=id)" } else { "" })
+    }
+
+    /// Where changes of users go on from now.
+    fn latest_users(&mut self) -> Result<String, SourceError> {
+        let (mut select, _) = self.user_query();
+        if self.reading.mapping.managers {
+            select.push_str(",manager");
+        }
+        let query = [("$select", select.as_str()), ("$deltatoken", "latest")];
+        let url = self.url("users/delta", &query);
+        self.round(url, Needs::Users, &mut |_| Ok(()))
+    }
+
+    fn list_users(&mut self, sink: &mut dyn Sink) -> Result<(), SourceError> {
+        let (select, expand) = self.user_query();
+        let filter = self.reading.user_filter.clone();
+        let count = if filter.is_empty() { "" } else { "true" };
+        let top = self.reading.page_size.to_string();
+        let query = [
+            ("$select", select.as_str()),
+            ("$expand", expand),
+            ("$top", &top),
+            ("$filter", &filter),
+            ("$count", count),
+        ];
+        let url = self.url("users", &query);
+        let (guests, mapping) = (self.reading.guests, self.reading.mapping.clone());
+        self.walk(url, Needs::Users, &mut |user| match wants_user(guests, &user) {
+            true => put_user(&mapping, user, sink),
+            false => Ok(()),
+        })?;
+        Ok(())
+    }
+
+    /// The objects with these ids, as they are now; who has gone meanwhile is not among them.
+    pub(super) fn by_ids(
+        &mut self,
+        path: &str,
+        (select, expand): (&str, &str),
+        ids: &[String],
+        needs: Needs,
+    ) -> Result<HashMap<String, Object>, SourceError> {
+        let mut found = HashMap::new();
+        for some in ids.chunks(AT_ONCE) {
+            let quoted: Vec<String> =
+                some.iter().map(|id| format!("'{}'", id.replace('\'', "''"))).collect();
+            let filter = format!("id in ({})", quoted.join(","));
+            let query = [("$select", select), ("$expand", expand), ("$filter", filter.as_str())];
+            let url = self.url(path, &query);
+            self.walk(url, needs, &mut |object| {
+                if let Some(id) = id_of(&object) {
+                    found.insert(id.to_owned(), object);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    fn changed_users(
+        &mut self,
+        delta_link: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<String, SourceError> {
+        // What comes twice counts as it comes last.
+        let mut changes: BTreeMap<String, Option<Object>> = BTreeMap::new();
+        let next = self.round(link(delta_link)?, Needs::Users, &mut |user| {
+            if let Some(id) = id_of(&user) {
+                changes.insert(id.to_owned(), (!is_removed(&user)).then_some(user));
+            }
+            Ok(())
+        })?;
+        let ids: Vec<String> =
+            changes.iter().filter(|(_, user)| user.is_some()).map(|(id, _)| id.clone()).collect();
+        let (select, expand) = self.user_query();
+        let mut found = self.by_ids("users", (&select, expand), &ids, Needs::Users)?;
+        for (id, change) in changes {
+            let Some(sparse) = change else {
+                sink.put(Envelope::deleted(Kind::Account, id))?;
+                continue;
+            };
+            match found.remove(&id) {
+                Some(user) if wants_user(self.reading.guests, &user) => {
+                    put_user(&self.reading.mapping, user, sink)?;
+                }
+                Some(_) => sink.put(Envelope::deleted(Kind::Account, id))?,
+                None => unread(Kind::Account, id, &sparse, sink)?,
+            }
+        }
+        Ok(next)
+    }
+}
+
+fn put_user(mapping: &Mapping, user: Object, sink: &mut dyn Sink) -> Result<(), SourceError> {
+    let Some(id) = id_of(&user).map(str::to_owned) else {
+        let place = user.get("userPrincipalName").and_then(Value::as_str).unwrap_or("a user");
+        let message = "it has no \"id\".".to_owned();
+        return sink.fault(Fault { kind: Kind::Account, place: place.to_owned(), message });
+    };
+    let attributes = mapping.user(&user);
+    let account_type = match is_guest(&user) {
+        true => AccountType::Guest,
+        false => AccountType::User,
+    };
+    let state = match user.get("accountEnabled") {
+        Some(Value::Bool(false)) => AccountState::Inactive,
+        _ => AccountState::Active,
+    };
+    sink.put(Envelope::account(id, user, attributes).of_type(account_type).in_state(state))
+}
+
+/// What has changed and is not found by its id: nothing is known of it but that.
+pub(super) fn unread(
+    kind: Kind,
+    id: String,
+    sparse: &Object,
+    sink: &mut dyn Sink,
+) -> Result<(), SourceError> {
+    let named = ["userPrincipalName", "displayName"];
+    let name = named.iter().find_map(|name| sparse.get(*name)?.as_str()).unwrap_or(&id);
+    let message = format!("{name} has changed, and Microsoft Graph does not find it by its id.");
+    sink.fault(Fault { kind, place: id, message })
+}
+
+fn wants_user(guests: Guests, user: &Object) -> bool {
+    guests == Guests::Included || !is_guest(user)
+}
+
+/// Users from before the property was there have none: they are members.
+fn is_guest(user: &Object) -> bool {
+    user.get("userType").and_then(Value::as_str) == Some("Guest")
+}
+
+/// Both `changed`, which can be taken back for thirty days, and `deleted`: no list holds it any more.
+pub(super) fn is_removed(object: &Object) -> bool {
+    object.contains_key("@removed")
+}
+
+pub(super) fn id_of(object: &Object) -> Option<&str> {
+    object.get("id").and_then(Value::as_str).filter(|id| !id.is_empty())
+}
+
+fn rows(page: &Object) -> Result<&Vec<Value>, SourceError> {
+    page.get("value").and_then(Value::as_array).ok_or_else(|| {
+        SourceError::failed("Microsoft Graph answers with something that is no list")
+    })
+}
+
+/// What Microsoft Graph means by its error codes ("Microsoft Graph error responses", "Use delta query").
+fn judge(refusal: &Refusal<'_>) -> Option<Verdict> {
+    let code = refusal.text("/error/code").to_ascii_lowercase();
+    let about_delta = ["deltatoken", "delta token", "delta link", "sync state"];
+    let message = refusal.text("/error/message").to_ascii_lowercase();
+    let is_lost = match refusal.status {
+        410 => true,
+        400 | 404 => {
+            ["syncstatenotfound", "syncstateinvalid", "resyncrequired"].contains(&code.as_str())
+                || about_delta.iter().any(|words| message.contains(words))
+        }
+        _ => false,
+    };
+    is_lost.then_some(Verdict::CursorLost)
+}

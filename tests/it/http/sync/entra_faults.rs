@@ -1,0 +1,241 @@
+//! `pull.entra` when Microsoft, or the way there, does not do its part: runs fail, are held, try again or
+//! read everything, and nobody goes because of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Source;
+use super::entra::{NOW, reader, sqlite};
+use crate::support::fake::{Fault, Said};
+use crate::support::fakes::graph::{Graph, SECRET, error, error_body};
+use crate::support::{Database, TestApp};
+
+/// What must stay as it is.
+fn standing(source: &Source<'_>) -> (usize, Vec<String>) {
+    (source.events(), source.users().into_values().collect())
+}
+
+const USERS: &str = "/v1.0/users?";
+const USERS_DELTA: &str = "/users/delta";
+const GROUPS_DELTA: &str = "/groups/delta";
+
+#[test]
+fn read_that_breaks_off_takes_nobody_away() {
+    let app = sqlite();
+    let fake = Graph::start(5, NOW);
+    fake.data(|graph| graph.page = 2);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let outage = || error(503, "serviceNotAvailable", "The service is busy.");
+    let denied = || {
+        error(
+            403,
+            "Authorization_RequestDenied",
+            "Insufficient privileges to complete the operation.",
+        )
+    };
+    let expired = || error(401, "InvalidAuthenticationToken", "Access token has expired.");
+    let moved = Said::json(302, &json!({})).with("Location", "http://192.0.2.1/v1.0/users");
+    let odd = |body: Value| Said::json(200, &body);
+    let busy = error_body("TooManyRequests", "Too many requests.");
+    let endless = |body: &mut Value| {
+        body.as_object_mut().expect("an object").remove("@odata.deltaLink");
+    };
+    let away = ("//127.0.0.1", "//192.0.2.1");
+    let failed = "error";
+    for (fault, state, words) in [
+        (Fault::instead(USERS, outage()).after(2), failed, "503: The service is busy."),
+        (Fault::instead(GROUPS_DELTA, outage()).after(1), failed, "503: The service is busy."),
+        (Fault::busy(USERS, 86_400, &busy), failed, "429: Too many requests."),
+        (Fault::instead(USERS, denied()), "invalid_credentials", "User.Read.All"),
+        (Fault::instead(GROUPS_DELTA, denied()), "invalid_credentials", "GroupMember.Read.All"),
+        (Fault::instead(USERS, expired()), "invalid_credentials", "401: Access token"),
+        (Fault::instead(USERS, error(400, "BadRequest", "Bad.")).after(1), failed, "400: Bad."),
+        (Fault::instead(USERS, moved), failed, "302"),
+        (Fault::truncated(USERS).after(1), failed, "no JSON"),
+        (Fault::cut(USERS).after(1), failed, ""),
+        (Fault::closed(GROUPS_DELTA), failed, ""),
+        (Fault::stuck(USERS), failed, "the same page again"),
+        (Fault::stuck(GROUPS_DELTA), failed, "the same page again"),
+        (Fault::replaced(USERS, away.0, away.1), failed, "leads to 192.0.2.1"),
+        (Fault::replaced(GROUPS_DELTA, away.0, away.1), failed, "leads to 192.0.2.1"),
+        (Fault::instead(USERS, odd(json!({}))), failed, "no list"),
+        (Fault::instead(USERS, odd(json!([]))), failed, "no JSON object"),
+        (Fault::instead(GROUPS_DELTA, odd(json!({"value": {}}))), failed, "no list"),
+        (Fault::json(GROUPS_DELTA, endless), failed, "without a link"),
+        (Fault::json(USERS_DELTA, endless), failed, "without a link"),
+        (Fault::instead("/token", odd(json!({"token_type": "Bearer"}))), failed, "access_token"),
+        (Fault::instead("/token", outage()), failed, "no access token: the source answers 503"),
+    ] {
+        fake.data(|graph| graph.door.end_tokens());
+        fake.fault(fault);
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(run["status"], "failed", "{words}: {run}");
+        let message = run["error"].as_str().expect("an error");
+        assert!(message.contains(words), "{message} has no {words}");
+        assert!(!message.contains("eyJ") && !message.contains(SECRET), "{message}");
+        let view = source.view();
+        assert_eq!((&view["state"], &view["last_error"]), (&json!(state), &run["error"]));
+        assert_eq!(standing(&source), before, "{message}");
+        fake.heal();
+    }
+    let run = source.sync();
+    assert_eq!(source.view()["state"], "linked", "{run}");
+    assert_eq!(standing(&source), before);
+}
+
+#[test]
+fn delta_that_breaks_off_is_followed_again_from_where_it_began() {
+    let app = sqlite();
+    let fake = Graph::start(5, NOW);
+    fake.data(|graph| graph.page = 1);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let told = source.events();
+    fake.data(|graph| {
+        graph.put_user("u001", json!({"jobTitle": "Pilot"}));
+        graph.put_user("u002", json!({"jobTitle": "Pilot"}));
+        graph.leave("g1", "u003");
+    });
+    for fault in [
+        Fault::instead(USERS_DELTA, error(503, "x", "y")).after(1),
+        Fault::instead(GROUPS_DELTA, error(503, "x", "y")),
+        Fault::truncated(USERS_DELTA),
+        // Users that have changed are read again by their ids.
+        Fault::cut(USERS),
+        Fault::replaced(USERS_DELTA, "//127.0.0.1", "//192.0.2.1"),
+        Fault::stuck(USERS_DELTA),
+    ] {
+        fake.fault(fault);
+        let run = source.run(json!({}));
+        assert_eq!((&run["status"], source.told(told)), (&json!("failed"), Vec::new()), "{run}");
+        fake.heal();
+    }
+    let run = source.sync();
+    assert_eq!(run["mode"], "incremental", "{run}");
+    let mut seen = source.told(told);
+    seen.sort_unstable();
+    assert_eq!(seen, ["group.user_removed u003 g1", "user.updated u001", "user.updated u002"]);
+}
+
+#[test]
+fn cursor_that_is_lost_is_followed_by_everything() {
+    let app = sqlite();
+    let fake = Graph::start(4, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let about = "The deltatoken is too old.";
+    for (path, said) in [
+        (USERS_DELTA, error(410, "syncStateNotFound", "The sync state generation is not found.")),
+        (USERS_DELTA, error(400, "syncStateNotFound", "x")),
+        (USERS_DELTA, error(400, "syncStateInvalid", "x")),
+        (USERS_DELTA, error(400, "resyncRequired", "x")),
+        (USERS_DELTA, error(400, "BadRequest", about)),
+        (GROUPS_DELTA, error(410, "resyncRequired", "x")),
+        (GROUPS_DELTA, error(410, "", "").with("Location", "http://127.0.0.1/v1.0/groups/delta")),
+    ] {
+        fake.fault(Fault::instead(path, said).once());
+        let run = source.sync();
+        assert_eq!((&run["mode"], standing(&source)), (&json!("full"), before.clone()), "{run}");
+        assert_eq!(source.sync()["mode"], "incremental");
+        fake.heal();
+    }
+}
+
+#[test]
+fn fault_that_passes_is_waited_out() {
+    let app = sqlite();
+    let fake = Graph::start(5, NOW);
+    fake.data(|graph| graph.page = 2);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let busy = error_body("TooManyRequests", "Too many requests.");
+    let expired = || error(401, "InvalidAuthenticationToken", "Access token has expired.");
+    for (name, fault) in [
+        ("seconds", Fault::busy(USERS, 0, &busy).once()),
+        ("a time", Fault::busy_until(USERS, 0, &busy).after(1).once()),
+        ("no time", Fault::instead(GROUPS_DELTA, Said::json(429, &busy)).times(2)),
+        ("a 503", Fault::instead(USERS, error(503, "x", "y")).after(2).once()),
+        ("the token", Fault::busy("/token", 0, &busy).once()),
+        ("the connection", Fault::closed(USERS).after(1).once()),
+        ("half a page", Fault::cut(GROUPS_DELTA).once()),
+        ("a token that has ended", Fault::instead(USERS, expired()).after(1).once()),
+        ("rows that come twice", Fault::rows(USERS, "value", |rows| rows.extend(rows.clone()))),
+        ("groups twice", Fault::rows(GROUPS_DELTA, "value", |rows| rows.extend(rows.clone()))),
+    ] {
+        fake.data(|graph| graph.door.end_tokens());
+        fake.asked();
+        fake.fault(fault);
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(run["status"], "completed", "{name}: {run}");
+        assert_eq!(standing(&source), before, "{name}");
+        let tokens = fake.asked().into_iter().filter(|asked| asked.method == "POST").count();
+        assert!((1..=2).contains(&tokens), "{name}: {tokens}");
+        fake.heal();
+    }
+}
+
+#[test]
+fn list_that_has_shrunk_is_held() {
+    let app = sqlite();
+    let fake = Graph::start(8, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    for left in [0, 4] {
+        fake.fault(Fault::rows(USERS, "value", move |rows| rows.truncate(left)));
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!((&run["status"], standing(&source)), (&json!("held"), before.clone()), "{run}");
+        fake.heal();
+    }
+    assert_eq!((&source.sync()["mode"], standing(&source)), (&json!("full"), before));
+}
+
+/// A byte now and then keeps a connection alive; there is an end to that.
+#[test]
+fn slow_drip_is_a_failure() {
+    let app = TestApp::start_with(Database::sqlite(), |config| config.source_timeout = 1);
+    let fake = Graph::start(3, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    fake.fault(Fault::drip(USERS, Duration::from_millis(100)));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], standing(&source)), (&json!("failed"), before), "{run}");
+}
+
+#[test]
+fn wrong_credentials_are_told_in_the_words_of_the_source() {
+    let app = sqlite();
+    let fake = Graph::start(2, NOW);
+    let wrong = "wrong~secret.of-the-application_987654";
+    let nobody = "7f1c0a1e-0000-4000-8000-0000000000ff";
+    for (more, words) in [
+        (json!({"client_secret": wrong}), "AADSTS7000215: Invalid client secret provided."),
+        (json!({"client_id": nobody}), "AADSTS700016: Application"),
+        (json!({"tenant_id": nobody}), "AADSTS90002: Tenant"),
+        (json!({"cloud": "China"}), "AADSTS1002012: The provided value for scope"),
+    ] {
+        let source = reader(&app, &fake, more);
+        fake.asked();
+        let run = source.run(json!({}));
+        let message = run["error"].as_str().expect("an error");
+        assert!(message.contains(words) && !message.contains(wrong), "{message}");
+        assert_eq!(source.view()["state"], "invalid_credentials", "{words}");
+        assert_eq!(fake.asked().len(), 1, "who tries again is locked out");
+        let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+        assert_eq!(tested["ok"], false, "{tested}");
+        assert!(!tested.to_string().contains(wrong), "{tested}");
+    }
+    // A source that shows the secret is not quoted.
+    let source = reader(&app, &fake, json!({}));
+    let told = json!({"error": "invalid_client", "error_description": format!("not {SECRET}")});
+    fake.fault(Fault::instead("/token", Said::json(401, &told)));
+    let run = source.run(json!({}));
+    let message = run["error"].as_str().expect("an error");
+    assert!(message.contains("not [secret]"), "{message}");
+}
