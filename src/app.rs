@@ -151,7 +151,9 @@ impl App {
         let service = service.with_members_at_once(config.members_at_once);
         let service = service.with_portal_origins(config.portal_origins.clone());
         let inbox = config.data_dir.join(INBOX);
-        let service = service.with_sources(outbound.clone(), inbox, config.source_retry);
+        let source_time = Duration::from_secs(config.source_timeout);
+        let retry = config.source_retry;
+        let service = service.with_sources(outbound.clone(), inbox, retry, source_time);
         let service = service.with_webhooks(outbound, receiver_time, config.webhook_retry);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {

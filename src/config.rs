@@ -14,7 +14,7 @@ use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::service::policy::Span;
 use crate::service::portal::Origin;
-use crate::service::sync::SOURCE_RETRY_MS;
+use crate::service::sync::{SOURCE_RETRY_MS, SOURCE_TIMEOUT};
 use crate::service::webhook::{FIRST_RETRY_MS, TIMEOUT};
 use crate::store::Location;
 
@@ -71,6 +71,8 @@ pub struct Config {
     /// Milliseconds until a directory that is read is asked again when it did not answer or is too busy; each
     /// time twice as long.
     pub source_retry: i64,
+    /// Seconds that a directory that is read has for one answer, 1 to 600.
+    pub source_timeout: u64,
     /// Most changes of a group's members that are stored together. A request that makes more is stored
     /// in several steps, so that other writers get their turn, and answered after the last.
     pub members_at_once: usize,
@@ -101,6 +103,7 @@ impl Default for Config {
             webhook_timeout: TIMEOUT.as_secs(),
             webhook_retry: FIRST_RETRY_MS,
             source_retry: SOURCE_RETRY_MS,
+            source_timeout: SOURCE_TIMEOUT.as_secs(),
             members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
@@ -174,6 +177,9 @@ impl Config {
         }
         if !(1..=60_000).contains(&self.source_retry) {
             return Err("source_retry must be 1 to 60000 milliseconds".into());
+        }
+        if !(1..=600).contains(&self.source_timeout) {
+            return Err("source_timeout must be 1 to 600 seconds".into());
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
@@ -278,6 +284,8 @@ mod tests {
             "webhook_retry = 3600001",
             "source_retry = 0",
             "source_retry = 60001",
+            "source_timeout = 0",
+            "source_timeout = 601",
             "rate_limit = 'fast'",
             "rate_limit = 0",
             "rate_limit = -5",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use ureq::config::Config;
 use ureq::http::Uri;
+use ureq::http::header::{HeaderName, HeaderValue};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
@@ -80,9 +81,8 @@ pub struct Posted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     pub status: u16,
-    /// As the headers say it.
-    pub retry_after: Option<String>,
-    pub date: Option<String>,
+    /// Names in lower case; a name may stand there several times.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -181,28 +181,34 @@ impl Session {
 }
 
 impl Session {
-    /// The whole answer; a body that breaks off or is larger than `limit` bytes is a failure. Blocks the
-    /// thread.
+    /// Asks, or sends a body by POST, and gives the whole answer; a body that breaks off or is larger than
+    /// `limit` bytes is a failure. Blocks the thread.
     pub fn fetch(
         &self,
         url: &str,
         headers: &[(String, String)],
+        body: Option<&[u8]>,
         limit: u64,
     ) -> Result<Fetched, OutboundError> {
-        let mut request = self.agent.get(url);
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let mut response = request.call()?;
-        let text = |name: &str| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some(value.trim().to_owned())
+        let mut response = match body {
+            None => with_headers(self.agent.get(url), headers).call()?,
+            Some(body) => with_headers(self.agent.post(url), headers).send(body)?,
         };
-        let (retry_after, date) = (text("retry-after"), text("date"));
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.trim().to_owned()))
+        };
+        let headers = response.headers().iter().filter_map(text).collect();
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(limit).read_to_vec()?;
-        Ok(Fetched { status, retry_after, date, body })
+        Ok(Fetched { status, headers, body })
     }
+}
+
+fn with_headers<B>(
+    request: ureq::RequestBuilder<B>,
+    headers: &[(String, String)],
+) -> ureq::RequestBuilder<B> {
+    headers.iter().fold(request, |request, (name, value)| request.header(name, value))
 }
 
 fn agent(allowed: &Arc<[IpNet]>, deadline: Duration, idle: usize) -> Agent {

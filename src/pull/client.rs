@@ -1,6 +1,7 @@
 //! The client of sources that speak HTTP and JSON: one origin, bounded answers, patience with a source that
 //! is busy, and no secret in what it says.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -8,26 +9,40 @@ use serde_json::Value;
 use url::Url;
 
 use super::{SourceError, Surroundings};
+use crate::clock::{Stopwatch, fill_random};
 use crate::outbound::{Fetched, OutboundError, Session};
 use crate::scim::Object;
-
-/// Longest time of one request, from the name to the last byte.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Largest answer, in bytes.
 const MAX_BODY: u64 = 64 * 1024 * 1024;
 
 /// How often a request is sent that the source is too busy for.
-const TRIES: u32 = 6;
+const TRIES: u32 = 8;
 
-/// Longest time that one read waits for a busy source, all pauses together, in milliseconds.
+/// Longest time that one read waits for a busy source, all pauses and requests in vain together, in
+/// milliseconds.
 const PATIENCE_MS: i64 = 5 * 60 * 1_000;
+
+/// Longest pause of our own choice, in milliseconds.
+const MAX_OWN_PAUSE_MS: i64 = 60 * 1_000;
 
 /// How often a pause looks whether the read is to end, in milliseconds.
 const LOOK_MS: i64 = 100;
 
 /// Longest part of a source's own words that is kept, in characters.
 const MAX_WORDS: usize = 300;
+
+/// Where sources say what is wrong, as JSON pointers: SCIM, OAuth, Okta, Google, Microsoft Graph.
+const WORDS: [&str; 8] = [
+    "/detail",
+    "/error_description",
+    "/errorSummary",
+    "/error/message",
+    "/message",
+    "/Message",
+    "/error/code",
+    "/error",
+];
 
 /// Makes requests to one origin.
 pub struct Client {
@@ -38,14 +53,147 @@ pub struct Client {
     /// What is never to be seen in a message.
     secrets: Vec<String>,
     patience_ms: i64,
+    judge: Judge,
 }
 
-/// An answer of status 200.
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Request<'r> {
+    pub url: &'r Url,
+    /// Beside those of the client.
+    pub headers: Vec<(String, String)>,
+    /// Sent by POST; nothing is a GET.
+    pub body: Option<Vec<u8>>,
+}
+
+impl<'r> Request<'r> {
+    pub fn get(url: &'r Url) -> Self {
+        Self { url, headers: Vec::new(), body: None }
+    }
+
+    /// A form (`application/x-www-form-urlencoded`).
+    pub fn form(url: &'r Url, fields: &[(&str, &str)]) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        let body = form.extend_pairs(fields).finish();
+        Self::get(url).with_body("application/x-www-form-urlencoded", body.into_bytes())
+    }
+
+    pub fn with_body(mut self, content_type: &str, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self.with_header("Content-Type", content_type)
+    }
+
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// An answer of status 200 that is JSON.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub body: Value,
+    /// Names in lower case; a name may stand there several times.
+    pub headers: Vec<(String, String)>,
+    /// The clock of the source, in milliseconds since 1970, if it says it.
+    pub date: Option<i64>,
+}
+
+impl Answer {
+    /// The body, where nothing but an object is of use.
+    pub fn object(self) -> Result<Object, SourceError> {
+        match self.body {
+            Value::Object(object) => Ok(object),
+            _ => Err(SourceError::failed(
+                "the source answers 200 with something that is no JSON object",
+            )),
+        }
+    }
+}
+
+/// An answer of status 200 that is a JSON object.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub object: Object,
-    /// The clock of the source, in milliseconds since 1970, if it says it.
+    /// As in [`Answer`].
     pub date: Option<i64>,
+}
+
+/// An answer that is not what was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'r> {
+    pub status: u16,
+    headers: &'r [(String, String)],
+    /// Null for what is no JSON.
+    pub body: &'r Value,
+}
+
+impl Refusal<'_> {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(self.headers, name)
+    }
+
+    /// A text of the body, by JSON pointer; empty for none.
+    pub fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Milliseconds that `Retry-After` asks for.
+    pub fn retry_after_ms(&self) -> Option<i64> {
+        pause(self.header("retry-after")?, self.date())
+    }
+
+    /// Milliseconds until a time that a header holds in seconds since 1970, by the clock of the source.
+    pub fn until_ms(&self, name: &str) -> Option<i64> {
+        let at = self.header(name)?.parse::<i64>().ok()?.checked_mul(1_000)?;
+        Some(at.saturating_sub(self.date()?).max(0))
+    }
+
+    fn date(&self) -> Option<i64> {
+        instant(self.header("date")?)
+    }
+}
+
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Later it may work; after so many milliseconds, if the source says so.
+    Busy {
+        pause_ms: Option<i64>,
+    },
+    /// Whoever asks is not known, or its token has ended.
+    Unauthorized,
+    /// Whoever asks must not have it.
+    Refused,
+    /// The cursor is not known any more.
+    CursorLost,
+    Failed,
+}
+
+/// What a source means that says things in a way of its own; `None` for what it says like others.
+pub type Judge = fn(&Refusal<'_>) -> Option<Verdict>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// A new token may be accepted.
+    Unauthorized(String),
+    Other(SourceError),
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Trouble> for SourceError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unauthorized(message) => Self::Credentials(message),
+            Trouble::Other(error) => error,
+        }
+    }
 }
 
 impl Client {
@@ -56,71 +204,107 @@ impl Client {
         surroundings: Surroundings,
     ) -> Self {
         Self {
-            session: surroundings.outbound.session(DEADLINE),
+            session: surroundings.outbound.session(surroundings.request_timeout),
             origin: base.origin(),
             surroundings,
             headers,
             secrets: secrets.into_iter().filter(|secret| !secret.is_empty()).collect(),
             patience_ms: PATIENCE_MS,
+            judge: |_| None,
+        }
+    }
+
+    /// Lets a source mean things in a way of its own.
+    pub fn judged_by(self, judge: Judge) -> Self {
+        Self { judge, ..self }
+    }
+
+    /// Never shows that text.
+    pub(super) fn hide(&mut self, secret: &str) {
+        if !secret.is_empty() && !self.secrets.iter().any(|known| known == secret) {
+            self.secrets.push(secret.to_owned());
         }
     }
 
     /// The JSON object at an address of the origin.
     pub fn get(&mut self, url: &Url) -> Result<Reply, SourceError> {
+        let answer = self.send(&Request::get(url))?;
+        let date = answer.date;
+        Ok(Reply { object: answer.object()?, date })
+    }
+
+    /// The JSON that an address of the origin answers.
+    pub fn send(&mut self, request: &Request<'_>) -> Result<Answer, SourceError> {
+        Ok(self.exchange(request)?)
+    }
+
+    /// The same; a token that is not accepted is told apart.
+    pub(super) fn exchange(&mut self, request: &Request<'_>) -> Result<Answer, Trouble> {
+        let Request { url, headers, body } = request;
         // A link that an answer holds may lead anywhere, and would take the credentials along.
         if url.origin() != self.origin {
             let host = url.host_str().unwrap_or_default();
             let message = format!("the source leads to {host}, which is not its own address");
-            return Err(SourceError::failed(message));
+            return Err(SourceError::failed(message).into());
         }
+        let headers: Vec<_> = self.headers.iter().chain(headers).cloned().collect();
         let mut tries = 0;
         loop {
             self.surroundings.check_stop()?;
             tries += 1;
-            let pause = match self.session.fetch(url.as_str(), &self.headers, MAX_BODY) {
+            let watch = Stopwatch::start();
+            let fetched = self.session.fetch(url.as_str(), &headers, body.as_deref(), MAX_BODY);
+            let (message, pause_ms) = match fetched {
                 Ok(fetched) => match self.judged(&fetched)? {
-                    Judged::Good(reply) => return Ok(reply),
+                    Judged::Good(answer) => return Ok(answer),
                     Judged::Busy { message, pause_ms } => (message, pause_ms),
                 },
                 Err(OutboundError::Forbidden(reason)) => {
-                    return Err(SourceError::failed(format!("it must not be called: {reason}")));
+                    let message = format!("it must not be called: {reason}");
+                    return Err(SourceError::failed(message).into());
                 }
                 Err(OutboundError::Failed(reason)) => (self.clean(&reason), None),
             };
-            self.wait(pause, tries)?;
+            let spent = i64::try_from(watch.elapsed().as_millis()).unwrap_or(i64::MAX);
+            self.patience_ms = self.patience_ms.saturating_sub(spent);
+            self.wait(message, pause_ms, tries)?;
         }
     }
 
-    fn judged(&self, fetched: &Fetched) -> Result<Judged, SourceError> {
-        let now = fetched.date.as_deref().and_then(instant);
-        match fetched.status {
-            200 => match serde_json::from_slice(&fetched.body) {
-                Ok(Value::Object(object)) => Ok(Judged::Good(Reply { object, date: now })),
-                _ => Err(SourceError::failed(
-                    "the source answers 200 with something that is no JSON object",
-                )),
-            },
-            status @ (401 | 403) => {
-                Err(SourceError::Credentials(self.words(status, &fetched.body)))
-            }
-            status @ (429 | 500 | 502..=599) => {
-                let pause_ms = fetched.retry_after.as_deref().and_then(|text| pause(text, now));
-                Ok(Judged::Busy { message: self.words(status, &fetched.body), pause_ms })
-            }
-            status => Err(SourceError::failed(self.words(status, &fetched.body))),
+    fn judged(&self, fetched: &Fetched) -> Result<Judged, Trouble> {
+        let Fetched { status, headers, body } = fetched;
+        let parsed = serde_json::from_slice::<Value>(body);
+        if *status == 200 {
+            return match parsed {
+                Ok(body) => {
+                    let date = header(headers, "date").and_then(instant);
+                    Ok(Judged::Good(Answer { body, headers: headers.clone(), date }))
+                }
+                Err(_) => Err(SourceError::failed(
+                    "the source answers 200 with something that is no JSON",
+                )
+                .into()),
+            };
+        }
+        let body = parsed.unwrap_or_default();
+        let refusal = Refusal { status: *status, headers, body: &body };
+        let message = self.words(&refusal);
+        match (self.judge)(&refusal).unwrap_or_else(|| usual(&refusal)) {
+            Verdict::Busy { pause_ms } => Ok(Judged::Busy { message, pause_ms }),
+            Verdict::Unauthorized => Err(Trouble::Unauthorized(message)),
+            Verdict::Refused => Err(SourceError::Credentials(message).into()),
+            Verdict::CursorLost => Err(SourceError::CursorLost(message).into()),
+            Verdict::Failed => Err(SourceError::failed(message).into()),
         }
     }
 
     /// What a source says about a refusal, in its own words as far as they are words.
-    fn words(&self, status: u16, body: &[u8]) -> String {
-        let said = serde_json::from_slice::<Value>(body).ok().and_then(|value| {
-            let named = ["detail", "message", "error_description", "error"];
-            named.iter().find_map(|name| value.get(name)?.as_str().map(str::to_owned))
-        });
-        let said = said.unwrap_or_default();
-        match said.is_empty() {
-            true => format!("the source answers {status}"),
-            false => format!("the source answers {status}: {}", self.clean(&said)),
+    fn words(&self, refusal: &Refusal<'_>) -> String {
+        let said = WORDS.iter().map(|pointer| refusal.text(pointer)).find(|text| !text.is_empty());
+        let status = refusal.status;
+        match said {
+            None => format!("the source answers {status}"),
+            Some(said) => format!("the source answers {status}: {}", self.clean(said)),
         }
     }
 
@@ -129,17 +313,18 @@ impl Client {
         for secret in &self.secrets {
             text = text.replace(secret.as_str(), "[secret]");
         }
-        text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
+        let spaced = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        spaced.take(MAX_WORDS).collect()
     }
 
     /// Waits for a busy source, or gives up.
     fn wait(
         &mut self,
-        (message, asked_ms): (String, Option<i64>),
+        message: String,
+        asked_ms: Option<i64>,
         tries: u32,
     ) -> Result<(), SourceError> {
-        let own = self.surroundings.first_retry_ms << tries.saturating_sub(1).min(7);
-        let pause = asked_ms.unwrap_or(own).max(0);
+        let pause = asked_ms.unwrap_or_else(|| self.own_pause_ms(tries)).max(0);
         if tries >= TRIES || pause > self.patience_ms {
             return Err(SourceError::Failed { message, retry_after_ms: asked_ms });
         }
@@ -153,11 +338,54 @@ impl Client {
         }
         Ok(())
     }
+
+    /// Twice as long each time, and not as long as others wait who were refused at the same moment.
+    fn own_pause_ms(&self, tries: u32) -> i64 {
+        let first = self.surroundings.first_retry_ms.max(1);
+        let longest = (first << tries.saturating_sub(1).min(10)).min(MAX_OWN_PAUSE_MS);
+        let mut random = [0; 4];
+        fill_random(&mut random);
+        let half = longest / 2;
+        half + i64::from(u32::from_le_bytes(random)) % (longest - half).max(1)
+    }
 }
 
 enum Judged {
-    Good(Reply),
+    Good(Answer),
     Busy { message: String, pause_ms: Option<i64> },
+}
+
+/// What a refusal means where nothing else is agreed (RFC 9110 §15).
+fn usual(refusal: &Refusal<'_>) -> Verdict {
+    match refusal.status {
+        401 => Verdict::Unauthorized,
+        403 => Verdict::Refused,
+        429 | 500 | 502..=599 => Verdict::Busy { pause_ms: refusal.retry_after_ms() },
+        _ => Verdict::Failed,
+    }
+}
+
+/// The places that a walk through pages has been at.
+#[derive(Clone, Debug, Default)]
+pub struct Trail(HashSet<String>);
+
+impl Trail {
+    /// Fails where the source leads in a circle.
+    pub fn step(&mut self, place: &str) -> Result<(), SourceError> {
+        match self.0.insert(place.to_owned()) {
+            true => Ok(()),
+            false => Err(SourceError::failed("the source gives the same page again")),
+        }
+    }
+}
+
+/// An address that an answer holds. Whether it may be called is seen when it is.
+pub fn link(text: &str) -> Result<Url, SourceError> {
+    Url::parse(text).map_err(|_| SourceError::failed("the source gives a link that is no URL"))
+}
+
+fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
+    headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 /// Milliseconds that `Retry-After` asks for (RFC 9110 §10.2.3): seconds, or a time, which the clock of the
@@ -177,6 +405,8 @@ fn instant(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -194,5 +424,38 @@ mod tests {
             assert_eq!(pause(text, now), expected, "{text}");
         }
         assert_eq!(pause("Sat, 21 Nov 2026 20:00:05 GMT", None), None);
+    }
+
+    #[test]
+    fn refusals_mean_what_others_mean_by_them() {
+        let headers = [
+            ("date".to_owned(), "Sat, 21 Nov 2026 20:00:00 GMT".to_owned()),
+            ("retry-after".to_owned(), "7".to_owned()),
+            ("x-rate-limit-reset".to_owned(), "1795291209".to_owned()),
+        ];
+        let body = json!({"error": {"message": "Too many."}});
+        for (status, expected) in [
+            (400, Verdict::Failed),
+            (401, Verdict::Unauthorized),
+            (403, Verdict::Refused),
+            (404, Verdict::Failed),
+            (429, Verdict::Busy { pause_ms: Some(7_000) }),
+            (500, Verdict::Busy { pause_ms: Some(7_000) }),
+            (501, Verdict::Failed),
+            (503, Verdict::Busy { pause_ms: Some(7_000) }),
+        ] {
+            let refusal = Refusal { status, headers: &headers, body: &body };
+            assert_eq!(usual(&refusal), expected, "{status}");
+            assert_eq!(refusal.until_ms("x-rate-limit-reset"), Some(9_000));
+            assert_eq!(refusal.text("/error/message"), "Too many.");
+        }
+    }
+
+    #[test]
+    fn walk_in_a_circle_ends() {
+        let mut trail = Trail::default();
+        assert_eq!(trail.step("a"), Ok(()));
+        assert_eq!(trail.step("b"), Ok(()));
+        assert!(trail.step("a").is_err());
     }
 }

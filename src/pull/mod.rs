@@ -11,15 +11,18 @@ pub mod client;
 pub mod connectors;
 pub mod field;
 pub mod guard;
+pub mod oauth;
 pub mod plan;
 pub mod schedule;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::clock::Clock;
 use crate::outbound::Outbound;
 use crate::scim::Object;
 use field::Field;
@@ -303,6 +306,9 @@ pub trait Connector: Send {
 #[derive(Clone)]
 pub struct Surroundings {
     pub outbound: Outbound,
+    pub clock: Clock,
+    /// Longest time of one request, from the name to the last byte.
+    pub request_timeout: Duration,
     /// The first pause after a source that did not answer, in milliseconds.
     pub first_retry_ms: i64,
     /// Files that were handed in, by name.

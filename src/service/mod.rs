@@ -245,9 +245,16 @@ impl Service {
     }
 
     /// The same service with the operator's network for sources, the folder where files are laid for
-    /// directories, and the first pause after a source that did not answer, in milliseconds.
-    pub fn with_sources(self, outbound: Outbound, inbox: PathBuf, first_retry_ms: i64) -> Self {
-        let syncs = self.syncs.reaching(outbound, inbox, first_retry_ms);
+    /// directories, the first pause after a source that did not answer, in milliseconds, and how long it
+    /// has for one answer.
+    pub fn with_sources(
+        self,
+        outbound: Outbound,
+        inbox: PathBuf,
+        first_retry_ms: i64,
+        request_timeout: Duration,
+    ) -> Self {
+        let syncs = self.syncs.reaching(outbound, inbox, first_retry_ms, request_timeout);
         Self { syncs: Arc::new(syncs), ..self }
     }
 

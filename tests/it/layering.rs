@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("auth", &["clock"]),
     ("event", &["scim"]),
     ("store", &["scim", "event", "config", "clock"]),
-    ("pull", &["scim", "outbound"]),
+    ("pull", &["scim", "outbound", "auth", "clock"]),
     ("service", &["scim", "profile", "store", "event", "auth", "outbound", "pull", "clock"]),
     ("http", &["service", "scim", "profile", "auth", "clock", "telemetry"]),
     ("outbound", &[]),

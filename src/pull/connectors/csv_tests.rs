@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::*;
+use crate::clock::Clock;
 use crate::pull::Action;
 use crate::pull::field::with_defaults;
 
@@ -30,6 +32,8 @@ fn connector(config: Value, files: &[(&str, &str)]) -> Box<dyn Connector> {
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
     let surroundings = Surroundings {
         outbound: Outbound::new(Vec::new()),
+        clock: Clock::fixed(0),
+        request_timeout: Duration::from_secs(1),
         first_retry_ms: 1,
         files: Arc::new(files.collect()),
         stop: Arc::new(AtomicBool::new(false)),

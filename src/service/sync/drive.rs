@@ -384,6 +384,8 @@ impl Service {
         let config = with_defaults(&config, job.kind.fields);
         let surroundings = Surroundings {
             outbound: self.syncs.outbound.clone(),
+            clock: self.clock.clone(),
+            request_timeout: self.syncs.request_timeout,
             first_retry_ms: self.syncs.first_retry_ms,
             files: self.source_files(&job.row).await?,
             stop: Arc::clone(&lease.stop),

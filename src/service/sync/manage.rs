@@ -92,6 +92,8 @@ impl Service {
         let stop = Arc::new(AtomicBool::new(false));
         let surroundings = Surroundings {
             outbound: self.syncs.outbound.clone(),
+            clock: self.clock.clone(),
+            request_timeout: self.syncs.request_timeout,
             first_retry_ms: self.syncs.first_retry_ms,
             files: self.source_files(&row).await?,
             stop: Arc::clone(&stop),

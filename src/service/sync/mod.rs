@@ -28,6 +28,7 @@ mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +50,9 @@ const READERS: usize = 4;
 /// The first pause after a source that did not answer, in milliseconds.
 pub const SOURCE_RETRY_MS: i64 = 1_000;
 
+/// Longest time of one request to a source, from the name to the last byte.
+pub const SOURCE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What reading takes beside the store.
 pub struct Syncs {
     /// Seals configurations, cursors, files and changes.
@@ -57,6 +61,7 @@ pub struct Syncs {
     /// Where files are laid for directories; `None` where nobody looks.
     inbox: Option<PathBuf>,
     first_retry_ms: i64,
+    request_timeout: Duration,
     readers: Arc<Semaphore>,
     /// Somebody has asked for a run.
     wanted: Notify,
@@ -72,6 +77,7 @@ impl Syncs {
             outbound: Outbound::new(Vec::new()),
             inbox: None,
             first_retry_ms: SOURCE_RETRY_MS,
+            request_timeout: SOURCE_TIMEOUT,
             readers: Arc::new(Semaphore::new(READERS)),
             wanted: Notify::new(),
             ended: Notify::new(),
@@ -80,12 +86,19 @@ impl Syncs {
     }
 
     /// The same in the operator's network, with a folder for files.
-    pub(super) fn reaching(&self, outbound: Outbound, inbox: PathBuf, first_retry_ms: i64) -> Self {
+    pub(super) fn reaching(
+        &self,
+        outbound: Outbound,
+        inbox: PathBuf,
+        first_retry_ms: i64,
+        request_timeout: Duration,
+    ) -> Self {
         Self {
             seal: Arc::clone(&self.seal),
             outbound,
             inbox: Some(inbox),
             first_retry_ms,
+            request_timeout,
             readers: Arc::clone(&self.readers),
             wanted: Notify::new(),
             ended: Notify::new(),
