@@ -3,12 +3,17 @@
 mod csv;
 mod csv_columns;
 mod csv_table;
+mod google;
+mod google_api;
+mod google_config;
+mod google_entry;
+mod google_members;
 mod scim;
 
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&csv::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&csv::KIND, &google::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

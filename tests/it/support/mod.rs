@@ -6,6 +6,7 @@ mod client;
 mod consumer;
 mod database;
 pub mod fake;
+pub mod fakes;
 mod jwt;
 mod key_server;
 pub mod process;

@@ -1,6 +1,9 @@
 //! Directories that are read: from a source into the store, as the operator and the app see it.
 
 mod csv;
+mod google;
+mod google_client;
+mod google_faults;
 mod guard;
 mod manage;
 mod replicas;
