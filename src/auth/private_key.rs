@@ -26,7 +26,7 @@ pub struct PrivateKey {
 
 enum Pair {
     Rsa(Box<RsaPair>),
-    P256(EcdsaKeyPair),
+    P256(Box<EcdsaKeyPair>),
 }
 
 impl Debug for PrivateKey {
@@ -57,7 +57,8 @@ impl PrivateKey {
                 rsa(RsaPair::from_pkcs8(bytes).ok()).or_else(|| {
                     let random = SystemRandom::new();
                     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                    EcdsaKeyPair::from_pkcs8(algorithm, bytes, &random).ok().map(Pair::P256)
+                    let pair = EcdsaKeyPair::from_pkcs8(algorithm, bytes, &random).ok()?;
+                    Some(Pair::P256(Box::new(pair)))
                 })
             }
             PrivateKeyDer::Pkcs1(der) => rsa(RsaPair::from_der(der.secret_pkcs1_der()).ok()),
@@ -95,7 +96,7 @@ impl PrivateKey {
                 let d = bytes("d")?;
                 let pair =
                     EcdsaKeyPair::from_private_key_and_public_key(algorithm, &d, &point, &random);
-                Pair::P256(pair.ok()?)
+                Pair::P256(Box::new(pair.ok()?))
             }
             _ => return None,
         };
