@@ -231,6 +231,11 @@ impl SourceError {
 pub trait Sink {
     fn put(&mut self, envelope: Envelope) -> Result<(), SourceError>;
     fn fault(&mut self, fault: Fault) -> Result<(), SourceError>;
+
+    /// Whether an account or a group that was put comes into the directory and is not in it yet.
+    fn is_new(&self, _kind: Kind, _resource: &str) -> bool {
+        true
+    }
 }
 
 /// What a source can do.
@@ -246,6 +251,16 @@ pub struct Capabilities {
     pub whole_accounts: bool,
     pub absence: Absence,
     pub faults: Faults,
+}
+
+/// What an incremental read gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Increment {
+    /// What has changed.
+    Changes,
+    /// Every account and every group, and of groups that look the same no members: who is not listed is
+    /// missing.
+    Memberships,
 }
 
 /// What it says that a complete read does not list somebody.
@@ -301,6 +316,10 @@ pub trait Connector: Send {
 
     /// Everything. Accounts come before the groups, and groups before their memberships.
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError>;
+
+    fn increment(&self) -> Increment {
+        Increment::Changes
+    }
 
     /// What has changed since the cursor was given.
     fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError>;

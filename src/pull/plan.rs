@@ -160,6 +160,11 @@ impl Source {
         self.records.get(*self.by_id.get(&(kind, source_id.to_owned()))?)
     }
 
+    /// Whether it was listed and let in.
+    pub fn has(&self, kind: Kind, source_id: &str) -> bool {
+        self.get(kind, source_id).is_some()
+    }
+
     pub fn len(&self) -> usize {
         self.records.len()
     }

@@ -11,6 +11,11 @@ mod entra;
 mod entra_groups;
 mod entra_map;
 mod entra_read;
+mod google;
+mod google_api;
+mod google_config;
+mod google_entry;
+mod google_members;
 mod ldap;
 mod ldap_changes;
 mod ldap_group;
@@ -25,7 +30,7 @@ mod scim;
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&aws::KIND, &csv::KIND, &entra::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[&aws::KIND, &csv::KIND, &entra::KIND, &google::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {

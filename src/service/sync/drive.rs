@@ -7,8 +7,8 @@ use crate::pull::field::with_defaults;
 use crate::pull::guard::Reason as Held;
 use crate::pull::plan::{Extent, Groups, Known, Plan, Rules, Source, Stored, plan};
 use crate::pull::{
-    Absence, Capabilities, Fault, Faults, Finished, GroupsGiven, Kind, SourceError, SourceKind,
-    Surroundings,
+    Absence, Capabilities, Fault, Faults, Finished, GroupsGiven, Increment, Kind, SourceError,
+    SourceKind, Surroundings,
 };
 use crate::service::administer::activated;
 use crate::service::authenticate::served_catalogue;
@@ -87,6 +87,8 @@ struct Read {
     finished: Finished,
     capabilities: Capabilities,
     extent: Extent,
+    /// Whom it lists.
+    listed: Extent,
 }
 
 /// How a run ended.
@@ -232,8 +234,8 @@ impl Service {
             Extent::Changes => "incremental".to_owned(),
         };
         lease.progress.enter("planning");
-        let Read { source, finished, capabilities, extent } = read;
-        let rules = rules(job, &capabilities, &finished, extent);
+        let Read { source, finished, capabilities, extent, listed } = read;
+        let rules = rules(job, &capabilities, &finished, listed);
         let plan = {
             let stored = Arc::clone(&stored);
             let planned = tokio::task::spawn_blocking(move || plan(source, &stored, &rules)).await;
@@ -412,7 +414,11 @@ impl Service {
                 match connector.incremental(&cursor, &mut changed) {
                     Ok(finished) => {
                         let (source, extent) = (changed.finished(), Extent::Changes);
-                        return Ok(Read { source, finished, capabilities, extent });
+                        let listed = match connector.increment() {
+                            Increment::Changes => Extent::Changes,
+                            Increment::Memberships => Extent::Everything,
+                        };
+                        return Ok(Read { source, finished, capabilities, extent, listed });
                     }
                     Err(SourceError::CursorLost(reason)) => {
                         tracing::info!(reason, "a cursor is lost; everything is read");
@@ -422,7 +428,7 @@ impl Service {
             }
             let finished = connector.full(&mut whole)?;
             let (source, extent) = (whole.finished(), Extent::Everything);
-            Ok(Read { source, finished, capabilities, extent })
+            Ok(Read { source, finished, capabilities, extent, listed: extent })
         });
         match read.await {
             Ok(read) => Ok(read),

@@ -122,7 +122,10 @@ impl Service {
             true => Some(now).filter(|_| every.is_some()),
             false => pause.map(|pause| now.saturating_add(pause)),
         };
-        let cursor = outcome.finished.as_ref().and_then(|(finished, _)| finished.cursor.as_deref());
+        // What could not be used, or waits for a decision, is to be read again.
+        let is_in_place = outcome.status == status::COMPLETED && outcome.counts.failed() == 0;
+        let finished = outcome.finished.as_ref().filter(|_| is_in_place);
+        let cursor = finished.and_then(|(finished, _)| finished.cursor.as_deref());
         let cursor =
             cursor.map(|cursor| self.syncs.seal.seal(job.row.id.as_bytes(), cursor.as_bytes()));
         let is_full = matches!(outcome.finished, Some((_, Extent::Everything)));

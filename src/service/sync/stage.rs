@@ -250,4 +250,8 @@ impl Sink for Stage {
         self.refuse(fault.kind, fault.place, fault.message);
         Ok(())
     }
+
+    fn is_new(&self, kind: Kind, resource: &str) -> bool {
+        self.source.has(kind, resource) && self.stored.get(kind, resource).is_none()
+    }
 }

@@ -1,0 +1,75 @@
+//! Google's own client reads the fake that `pull.google` is tried against, and finds nothing that is not as
+//! Google describes it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::support::fakes::google::{ADMINISTRATOR, Google, member, service_account_key, user};
+
+fn peer(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/google").join(file)
+}
+
+/// The Python that has Google's client, where `install` has put it. In CI it is always there.
+fn python() -> Option<PathBuf> {
+    let output = Command::new("bash").arg(peer("install")).arg("--where").output().ok()?;
+    let python = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    (output.status.success() && python.is_file()).then_some(python)
+}
+
+#[test]
+fn vendors_client_reads_the_fake() {
+    let Some(python) = python() else {
+        assert!(std::env::var_os("CI").is_none(), "missing: tests/peers/google/install");
+        println!("skipped: Google's client is missing; tests/peers/google/install installs it");
+        return;
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let fake = Google::start(250, i64::try_from(now).expect("a time"));
+    fake.data(|google| {
+        google.user("1")["suspended"] = true.into();
+        google.user("1")["suspensionReason"] = "ADMIN".into();
+        let ada = google.user("2");
+        ada["organizations"] = json!([{"title": "Engineer", "costCenter": "7", "primary": true}]);
+        ada["relations"] = json!([{"type": "manager", "value": "user1@example.com"}]);
+        ada["customSchemas"] = json!({"Badge": {"number": "9"}});
+        google.users.push(user("900", "gone@example.com"));
+        google.delete("900");
+        google.add_group(
+            "g2",
+            "outer@example.com",
+            vec![
+                member("GROUP", "g1", "all@example.com"),
+                member("CUSTOMER", "C0example", ""),
+                member("EXTERNAL", "", "ada@elsewhere.example"),
+            ],
+        );
+        google.add_group("g3", "empty@example.com", Vec::new());
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("key.json");
+    std::fs::write(&key, service_account_key()).expect("the key is written");
+    let token_url = format!("{}/token", fake.url);
+    let output = Command::new(python)
+        .arg(peer("program.py"))
+        .args([fake.url.as_str(), token_url.as_str()])
+        .arg(&key)
+        .arg(ADMINISTRATOR)
+        .output()
+        .expect("Python runs");
+    let faults = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{faults}");
+    let read: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(read["users"].as_array().map(Vec::len), Some(251));
+    assert_eq!(read["deleted"], json!(["900"]));
+    assert_eq!(read["members"]["g1"].as_array().map(Vec::len), Some(250));
+    let outer = json!(["g1", "C0example", "ada@elsewhere.example"]);
+    assert_eq!((&read["members"]["g2"], &read["members"]["g3"]), (&outer, &json!([])));
+    // It proved itself, and went from page to page.
+    let asked = fake.asked();
+    assert!(asked.iter().any(|asked| asked.target == "/token"));
+    assert!(asked.iter().filter(|asked| !asked.param("pageToken").is_empty()).count() >= 3);
+}

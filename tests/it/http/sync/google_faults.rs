@@ -1,0 +1,266 @@
+//! `pull.google` when Google, or the way there, does not do its part: runs fail, are held or try again, and
+//! nobody goes because of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Source;
+use super::google::{NOW, reader, sqlite};
+use crate::support::fake::{Fault, Said};
+use crate::support::fakes::google::{
+    Google, error, error_body, member, service_account_key, user, wrong_key,
+};
+use crate::support::{Database, TestApp};
+
+/// What must stay as it is.
+fn standing(source: &Source<'_>) -> (usize, Vec<String>) {
+    (source.events(), source.users().into_values().collect())
+}
+
+const USERS: &str = "/users?";
+const MEMBERS: &str = "/members?";
+
+#[test]
+fn read_that_breaks_off_takes_nobody_away() {
+    let app = sqlite();
+    let fake = Google::start(5, NOW);
+    fake.data(|google| google.page = 2);
+    let source = reader(&app, &fake, json!({"show_deleted": false}));
+    source.sync();
+    let before = standing(&source);
+    let server_error = || error(500, "backendError", "Backend Error");
+    let forbidden = "Not Authorized to access this resource/api";
+    let moved = Said::json(302, &json!({})).with("Location", "http://192.0.2.1/users");
+    let odd = |body: Value| Said::json(200, &body);
+    let failed = "error";
+    for (fault, state, words) in [
+        // The third page, for ever.
+        (Fault::instead(USERS, server_error()).after(2), failed, "500: Backend Error"),
+        (Fault::instead(MEMBERS, server_error()), failed, "500: Backend Error"),
+        (Fault::busy(USERS, 86_400, &error_body(429, "rateLimitExceeded", "Later")), failed, "429"),
+        (Fault::instead("/groups?", error(403, "quotaExceeded", "Quota")), failed, "403: Quota"),
+        (
+            Fault::instead("/groups?", error(403, "forbidden", forbidden)),
+            "invalid_credentials",
+            forbidden,
+        ),
+        (
+            Fault::instead(USERS, error(401, "authError", "Invalid Credentials")),
+            "invalid_credentials",
+            "401",
+        ),
+        (
+            Fault::instead(USERS, error(400, "invalid", "Bad Request")).after(1),
+            failed,
+            "400: Bad Request",
+        ),
+        (Fault::instead(USERS, error(410, "gone", "Gone")), failed, "410"),
+        (Fault::instead(USERS, moved), failed, "302"),
+        (Fault::truncated(USERS).after(1), failed, "no JSON"),
+        (Fault::cut(USERS).after(1), failed, ""),
+        (Fault::closed(MEMBERS), failed, ""),
+        (Fault::stuck(USERS), failed, "the same page again"),
+        (Fault::stuck(MEMBERS), failed, "the same page again"),
+        // Something else than a list, with a good status.
+        (Fault::instead(USERS, odd(json!({}))), failed, "admin#directory#users"),
+        (Fault::instead(USERS, odd(json!([]))), failed, "no JSON object"),
+        (
+            Fault::instead(MEMBERS, odd(json!({"error": {"code": 500}}))),
+            failed,
+            "admin#directory#members",
+        ),
+        (Fault::json(USERS, |body| body["users"] = json!({})), failed, "admin#directory#users"),
+        (Fault::instead("/token", odd(json!({"token_type": "Bearer"}))), failed, "access_token"),
+    ] {
+        fake.data(Google::end_tokens);
+        fake.fault(fault);
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(run["status"], "failed", "{words}: {run}");
+        let message = run["error"].as_str().expect("an error");
+        assert!(message.contains(words), "{message} has no {words}");
+        assert!(!message.contains("ya29.") && !message.contains("eyJ"), "{message}");
+        let view = source.view();
+        assert_eq!((&view["state"], &view["last_error"]), (&json!(state), &run["error"]));
+        assert_eq!(standing(&source), before, "{message}");
+        fake.heal();
+    }
+    let run = source.sync();
+    assert_eq!(run["counts"]["users"]["unchanged"], 6, "{run}");
+    assert_eq!(source.view()["state"], "linked");
+    // The list of deletions is as good as the others.
+    app.api.patch(&source.path, json!({"config": {"show_deleted": true}})).expect(200);
+    fake.fault(Fault::instead("showDeleted=true", server_error()));
+    assert_eq!(source.run(json!({}))["status"], "failed");
+    assert_eq!(standing(&source), before);
+}
+
+#[test]
+fn fault_that_passes_is_waited_out() {
+    let app = sqlite();
+    let fake = Google::start(5, NOW);
+    fake.data(|google| google.page = 2);
+    let source = reader(&app, &fake, json!({"show_deleted": false}));
+    source.sync();
+    let before = standing(&source);
+    let limited = error_body(403, "userRateLimitExceeded", "Quota exceeded");
+    let expired = error(401, "authError", "Invalid Credentials");
+    for (name, fault) in [
+        ("seconds", Fault::busy(USERS, 0, &limited).once()),
+        ("a time", Fault::busy_until(USERS, 0, &limited).after(1).once()),
+        ("no time", Fault::instead(USERS, Said::json(429, &limited)).times(2)),
+        ("a 403", Fault::instead(MEMBERS, Said::json(403, &limited)).times(2)),
+        ("another", Fault::instead(USERS, error(403, "rateLimitExceeded", "x")).once()),
+        ("a 503", Fault::instead(USERS, error(503, "backendError", "x")).after(2).once()),
+        ("the token", Fault::busy("/token", 0, &json!({})).once()),
+        ("the connection", Fault::closed(USERS).after(1).once()),
+        ("half a page", Fault::cut(MEMBERS).once()),
+        ("a token that has ended", Fault::instead(USERS, expired).after(1).once()),
+        ("rows that come twice", Fault::rows(USERS, "users", |rows| rows.extend(rows.clone()))),
+        ("members twice", Fault::rows(MEMBERS, "members", |rows| rows.extend(rows.clone()))),
+    ] {
+        fake.data(Google::end_tokens);
+        fake.asked();
+        fake.fault(fault);
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(run["status"], "completed", "{name}: {run}");
+        assert_eq!(run["counts"]["users"]["unchanged"], 6, "{name}: {run}");
+        assert_eq!(standing(&source), before, "{name}");
+        let tokens = fake.asked().into_iter().filter(|asked| asked.target == "/token").count();
+        // The old token was refused; of one that ends in the middle there is a third.
+        assert!((1..=3).contains(&tokens), "{name}: {tokens}");
+        fake.heal();
+    }
+}
+
+/// A byte now and then keeps a connection alive; there is an end to that.
+#[test]
+fn slow_drip_is_a_failure() {
+    let app = TestApp::start_with(Database::sqlite(), |config| config.source_timeout = 1);
+    let fake = Google::start(5, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    fake.fault(Fault::drip(USERS, Duration::from_millis(20)));
+    let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+    assert_eq!((&tested["ok"], &tested["code"]), (&json!(false), &json!("failed")), "{tested}");
+    assert_eq!(standing(&source), before);
+}
+
+#[test]
+fn list_that_is_empty_or_short_holds_the_run() {
+    let app = sqlite();
+    let fake = Google::start(30, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let faults: [(&str, fn() -> Fault, &str); 3] = [
+        ("nobody", || Fault::json(USERS, |body| remove(body, "users")), "source_empty"),
+        ("few", || Fault::rows(USERS, "users", |rows| rows.truncate(10)), "users"),
+        ("no groups", || Fault::json("/groups?", |body| remove(body, "groups")), "users"),
+    ];
+    for (name, fault, reason) in faults {
+        for mode in ["full", "incremental"] {
+            fake.fault(fault());
+            let run = source.run(json!({"mode": mode}));
+            assert_eq!(run["status"], "held", "{name}: {run}");
+            assert_eq!(run["held"]["reason"], reason, "{name}: {run}");
+            assert_eq!(standing(&source), before, "{name}");
+            fake.heal();
+        }
+    }
+    // A group that shows no members and says that it has some says nothing.
+    fake.fault(Fault::json(MEMBERS, |body| remove(body, "members")));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!(run["status"], "completed", "{run}");
+    assert!(run["error"].as_str().is_some_and(|error| error.contains("1 objects")), "{run}");
+    assert_eq!(source.diff(&run), ["skip group g1 failed"]);
+    assert_eq!(standing(&source), before);
+    fake.heal();
+    assert_eq!(source.sync()["counts"]["users"]["unchanged"], 31);
+    assert_eq!(standing(&source), before);
+}
+
+/// A group that goes while the others are read is gone, and one whose row makes no sense is listed.
+#[test]
+fn group_that_goes_meanwhile_is_gone_and_an_odd_one_is_listed() {
+    let app = sqlite();
+    let fake = Google::start(2, NOW);
+    fake.data(|google| {
+        google.add_group("g2", "two@example.com", vec![member("USER", "1", "user1@example.com")]);
+    });
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let told = source.events();
+    let gone = error(404, "notFound", "Resource Not Found: groupKey");
+    fake.fault(Fault::instead("/groups/g2/members", gone));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(source.told(told), ["group.deleted g2"]);
+    fake.heal();
+    let told = source.events();
+    fake.data(|google| {
+        google.users.push(user("", "nobody@example.com"));
+        google.delete("2");
+    });
+    // A tombstone needs no more than itself, also where something else cannot be used.
+    let run = source.run(json!({"mode": "full"}));
+    assert!(source.diff(&run).contains(&"skip user nobody@example.com failed".to_owned()));
+    let told = source.told(told);
+    assert!(told.contains(&"user.deleted 2".to_owned()), "{told:?}");
+}
+
+#[test]
+fn refused_credentials_are_told_and_no_secret_is() {
+    let app = sqlite();
+    let fake = Google::start(2, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let shown = source.view()["config"]["service_account_key"].clone();
+    assert!(shown.as_str().is_some_and(|text| text.starts_with("********") && text.len() <= 16));
+    let set = |more: Value| app.api.patch(&source.path, json!({"config": more})).expect(200);
+    let key: Value = serde_json::from_str(&service_account_key()).expect("JSON");
+    let mut stranger = key.clone();
+    stranger["client_email"] = "other@project.iam.gserviceaccount.com".into();
+    let good = json!({"service_account_key": service_account_key(),
+        "delegated_admin_email": "admin@example.com", "token_audience": null});
+    for (more, words) in [
+        (json!({"service_account_key": wrong_key()}), "Invalid JWT Signature"),
+        (json!({"service_account_key": stranger.to_string()}), "account not found"),
+        (json!({"delegated_admin_email": "nobody@example.com"}), "Invalid email or User ID"),
+        (json!({"token_audience": "https://example.com/"}), "Failed audience check"),
+    ] {
+        set(more);
+        let run = source.run(json!({}));
+        assert_eq!(run["status"], "failed", "{run}");
+        let view = source.view();
+        assert_eq!(view["state"], "invalid_credentials", "{run}");
+        let message = run["error"].as_str().expect("an error");
+        assert!(message.contains(words), "{message}");
+        for told in [run.to_string(), view.to_string()] {
+            assert!(
+                !told.contains("MII") && !told.contains("PRIVATE") && !told.contains("eyJ"),
+                "{told}"
+            );
+        }
+        let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+        assert_eq!(tested["code"], "invalid_credentials", "{tested}");
+        set(good.clone());
+    }
+    let lost = json!({"error": "unauthorized_client", "error_description": "not authorized for any of \
+        the scopes requested"});
+    fake.fault(Fault::instead("/token", Said::json(401, &lost)));
+    let run = source.run(json!({}));
+    assert!(run["error"].as_str().is_some_and(|error| error.contains("scopes requested")), "{run}");
+    assert_eq!(source.view()["state"], "invalid_credentials");
+    fake.heal();
+    // What was shown of the key may be sent back.
+    set(json!({"service_account_key": shown}));
+    source.sync();
+    assert_eq!((source.view()["state"].clone(), standing(&source)), (json!("linked"), before));
+}
+
+fn remove(body: &mut Value, name: &str) {
+    body.as_object_mut().expect("an object").shift_remove(name);
+}
