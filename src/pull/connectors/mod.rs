@@ -30,7 +30,8 @@ mod scim;
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] = &[&aws::KIND, &csv::KIND, &entra::KIND, &google::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] =
+    &[&aws::KIND, &csv::KIND, &entra::KIND, &google::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
 
 #[cfg(test)]
 mod tests {
