@@ -52,10 +52,11 @@ fn crowd(count: usize) -> (Fake<Org>, Vec<String>, String) {
     (fake, users, staff)
 }
 
-/// An hour later something happens, and the changes are read; the events of it.
+/// Two hours later something happens, and the changes are read; the events of it.
 fn told_of(source: &Source<'_>, fake: &Fake<Org>, happens: impl FnOnce(&mut Org)) -> Vec<String> {
+    source.app.clock.advance(Duration::from_secs(7_200));
     fake.data(|org| {
-        org.pass(3_600);
+        org.pass(7_200);
         happens(org);
     });
     let told = source.events();
