@@ -175,7 +175,7 @@ enum Access {
     /// With what the configuration holds.
     Fixed(Client),
     /// With tokens that end.
-    Token(Authorized),
+    Token(Box<Authorized>),
 }
 
 impl Access {
@@ -201,7 +201,7 @@ impl Access {
             _ => Proof::Basic { client_id, client_secret },
         };
         let tokens = Tokens::new(url, text(config, "scope"), proof, surroundings.clone());
-        Ok(Self::Token(Authorized::new(base, vec![accept], tokens, surroundings)))
+        Ok(Self::Token(Box::new(Authorized::new(base, vec![accept], tokens, surroundings))))
     }
 
     fn get(&mut self, url: &Url) -> Result<Reply, SourceError> {
