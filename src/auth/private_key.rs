@@ -25,7 +25,7 @@ pub struct PrivateKey {
 }
 
 enum Pair {
-    Rsa(RsaPair),
+    Rsa(Box<RsaPair>),
     P256(Box<EcdsaKeyPair>),
 }
 
@@ -54,15 +54,13 @@ impl PrivateKey {
         let pair = match &der {
             PrivateKeyDer::Pkcs8(der) => {
                 let bytes = der.secret_pkcs8_der();
-                RsaPair::from_pkcs8(bytes).ok().map(Pair::Rsa).or_else(|| {
+                RsaPair::from_pkcs8(bytes).ok().map(rsa).or_else(|| {
                     let random = SystemRandom::new();
                     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
                     EcdsaKeyPair::from_pkcs8(algorithm, bytes, &random).ok().map(p256)
                 })
             }
-            PrivateKeyDer::Pkcs1(der) => {
-                RsaPair::from_der(der.secret_pkcs1_der()).ok().map(Pair::Rsa)
-            }
+            PrivateKeyDer::Pkcs1(der) => RsaPair::from_der(der.secret_pkcs1_der()).ok().map(rsa),
             _ => None,
         };
         let pair = pair.ok_or_else(|| {
@@ -89,7 +87,7 @@ impl PrivateKey {
                     dQ: bytes("dq")?,
                     qInv: bytes("qi")?,
                 };
-                Pair::Rsa(RsaPair::from_components(&components).ok()?)
+                rsa(RsaPair::from_components(&components).ok()?)
             }
             ("EC", Some("P-256")) => {
                 let point = [vec![4], bytes("x")?, bytes("y")?].concat();
@@ -161,6 +159,10 @@ impl PrivateKey {
         };
         certificate.0.windows(public.len()).any(|part| part == public)
     }
+}
+
+fn rsa(pair: RsaPair) -> Pair {
+    Pair::Rsa(Box::new(pair))
 }
 
 fn p256(pair: EcdsaKeyPair) -> Pair {

@@ -213,8 +213,8 @@ impl Tenant {
             Err(SourceError::Credentials(message)) if message.contains("answers 403") => {
                 let permission = needs.permission();
                 Err(SourceError::Credentials(format!(
-                    "{message} The application needs the permission {permission} (type Application) \
-                     with the consent of an administrator"
+                    "{message} (the application needs the permission {permission} of type \
+                     Application, with the consent of an administrator)"
                 )))
             }
             Err(error) => Err(error),
@@ -394,11 +394,17 @@ fn put_user(mapping: &Mapping, user: Object, sink: &mut dyn Sink) -> Result<(), 
         true => AccountType::Guest,
         false => AccountType::User,
     };
+    // Who may not see it is given null: that says nothing about anybody.
     let state = match user.get("accountEnabled") {
-        Some(Value::Bool(false)) => AccountState::Inactive,
-        _ => AccountState::Active,
+        Some(Value::Bool(true)) => Some(AccountState::Active),
+        Some(Value::Bool(false)) => Some(AccountState::Inactive),
+        _ => None,
     };
-    sink.put(Envelope::account(id, user, attributes).of_type(account_type).in_state(state))
+    let account = Envelope::account(id, user, attributes).of_type(account_type);
+    sink.put(match state {
+        Some(state) => account.in_state(state),
+        None => account,
+    })
 }
 
 /// What has changed and is not found by its id: nothing is known of it but that.

@@ -292,9 +292,9 @@ fn filtered<'o>(
     }
     let clauses: Vec<&str> = match filter {
         "" => Vec::new(),
-        filter => filter.split(" and ").map(|part| part.trim()).collect(),
+        filter => filter.split(" and ").map(str::trim).collect(),
     };
-    let mut tests: Vec<Box<dyn Fn(&Map<String, Value>) -> bool>> = Vec::new();
+    let mut tests: Vec<Test> = Vec::new();
     for clause in clauses {
         let Some(test) = test(clause) else {
             let message = format!("Invalid filter clause: {clause}");

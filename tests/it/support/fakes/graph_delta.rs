@@ -82,11 +82,11 @@ impl Place {
 
 impl Graph {
     pub(super) fn users_delta(&self, asked: &Asked) -> Said {
-        self.delta(asked, "users", |graph, place| graph.user_rows(place))
+        self.delta(asked, "users", Self::user_rows)
     }
 
     pub(super) fn groups_delta(&self, asked: &Asked) -> Said {
-        self.delta(asked, "groups", |graph, place| graph.group_rows(place))
+        self.delta(asked, "groups", Self::group_rows)
     }
 
     fn delta(&self, asked: &Asked, path: &str, rows: impl Fn(&Self, &Place) -> Vec<Value>) -> Said {
