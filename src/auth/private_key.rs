@@ -25,8 +25,8 @@ pub struct PrivateKey {
 }
 
 enum Pair {
-    Rsa(Box<RsaPair>),
-    P256(EcdsaKeyPair),
+    Rsa(RsaPair),
+    P256(Box<EcdsaKeyPair>),
 }
 
 impl Debug for PrivateKey {
@@ -54,13 +54,15 @@ impl PrivateKey {
         let pair = match &der {
             PrivateKeyDer::Pkcs8(der) => {
                 let bytes = der.secret_pkcs8_der();
-                rsa(RsaPair::from_pkcs8(bytes).ok()).or_else(|| {
+                RsaPair::from_pkcs8(bytes).ok().map(Pair::Rsa).or_else(|| {
                     let random = SystemRandom::new();
                     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                    EcdsaKeyPair::from_pkcs8(algorithm, bytes, &random).ok().map(Pair::P256)
+                    EcdsaKeyPair::from_pkcs8(algorithm, bytes, &random).ok().map(p256)
                 })
             }
-            PrivateKeyDer::Pkcs1(der) => rsa(RsaPair::from_der(der.secret_pkcs1_der()).ok()),
+            PrivateKeyDer::Pkcs1(der) => {
+                RsaPair::from_der(der.secret_pkcs1_der()).ok().map(Pair::Rsa)
+            }
             _ => None,
         };
         let pair = pair.ok_or_else(|| {
@@ -87,7 +89,7 @@ impl PrivateKey {
                     dQ: bytes("dq")?,
                     qInv: bytes("qi")?,
                 };
-                rsa(RsaPair::from_components(&components).ok())?
+                Pair::Rsa(RsaPair::from_components(&components).ok()?)
             }
             ("EC", Some("P-256")) => {
                 let point = [vec![4], bytes("x")?, bytes("y")?].concat();
@@ -95,7 +97,7 @@ impl PrivateKey {
                 let d = bytes("d")?;
                 let pair =
                     EcdsaKeyPair::from_private_key_and_public_key(algorithm, &d, &point, &random);
-                Pair::P256(pair.ok()?)
+                p256(pair.ok()?)
             }
             _ => return None,
         };
@@ -161,8 +163,8 @@ impl PrivateKey {
     }
 }
 
-fn rsa(pair: Option<RsaPair>) -> Option<Pair> {
-    pair.map(|pair| Pair::Rsa(Box::new(pair)))
+fn p256(pair: EcdsaKeyPair) -> Pair {
+    Pair::P256(Box::new(pair))
 }
 
 /// A certificate (X.509) that is named by its thumbprint.

@@ -281,7 +281,7 @@ impl Client {
                     Ok(Judged::Good(Answer { body, headers: headers.clone(), date }))
                 }
                 Err(_) => Err(SourceError::failed(
-                    "the source answers 200 with something that is no JSON",
+                    "the source answers 200 with something that is no JSON object",
                 )
                 .into()),
             };
