@@ -111,6 +111,8 @@ pub struct Toll {
     pub all_memberships: usize,
     /// The source lists nobody, and was not empty before.
     pub emptied: bool,
+    /// The source lists no groups any more, of several.
+    pub groups_emptied: bool,
 }
 
 /// Why a run is held.
@@ -118,6 +120,7 @@ pub struct Toll {
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     SourceEmpty,
+    GroupsEmpty,
     Users,
     Memberships,
 }
@@ -128,6 +131,9 @@ impl Guard {
         let Self::At(limits) = self else { return None };
         if toll.emptied {
             return Some(Reason::SourceEmpty);
+        }
+        if toll.groups_emptied {
+            return Some(Reason::GroupsEmpty);
         }
         let has_role = toll.role_groups >= limits.role_groups;
         let enough = |limit: &Limit, taken: usize| has_role || taken >= limit.at_least;
@@ -172,6 +178,7 @@ mod tests {
             (members(2, 19, 1), Some(Reason::Memberships)),
             (members(2, 21, 1), None),
             (Toll { emptied: true, ..users(1, 1) }, Some(Reason::SourceEmpty)),
+            (Toll { groups_emptied: true, ..users(0, 1) }, Some(Reason::GroupsEmpty)),
         ] {
             assert_eq!(guard.holds(&toll), held, "{toll:?}");
             assert_eq!(Guard::Off.holds(&toll), None);

@@ -100,8 +100,9 @@ pub struct Source {
     deleted: HashSet<(Kind, String)>,
     excluded: HashSet<(Kind, String)>,
     pub faults: Vec<Fault>,
-    /// Accounts that were listed, whatever became of them.
+    /// Accounts that were listed, whatever became of them, and groups.
     pub listed: usize,
+    pub listed_groups: usize,
 }
 
 impl Source {
@@ -269,6 +270,10 @@ pub struct Plan {
     pub toll: Toll,
 }
 
+/// So many groups are not given up all at once by chance: a source that lists none of them any more may
+/// have lost the permission to see them.
+const SEVERAL_GROUPS: usize = 3;
+
 /// Who is in scope; `None` for everybody.
 type InScope = Option<HashSet<(Kind, String)>>;
 
@@ -301,6 +306,11 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
         && rules.absence == Absence::IsRemoval
         && source.listed == 0
         && stored.of_kind(Kind::Account).next().is_some();
+    let groups_emptied = rules.extent == Extent::Everything
+        && rules.absence == Absence::IsRemoval
+        && rules.groups == Groups::Synced
+        && source.listed_groups == 0
+        && stored.of_kind(Kind::Group).count() >= SEVERAL_GROUPS;
     let arriving: Vec<bool> = source.records.iter().map(arrives).collect();
     for (record, _) in source.records.into_iter().zip(arriving).filter(|(_, arrives)| *arrives) {
         match (stored.get(record.kind, &record.source_id), &record.attributes) {
@@ -311,7 +321,7 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
         }
     }
     plan.late = late(&plan, stored, &gone);
-    plan.toll = Toll { emptied, ..toll(&plan, stored, &gone) };
+    plan.toll = Toll { emptied, groups_emptied, ..toll(&plan, stored, &gone) };
     plan
 }
 
@@ -553,6 +563,7 @@ fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
         active_users: stored.of_kind(Kind::Account).filter(is_active).count(),
         all_memberships: all,
         emptied: false,
+        groups_emptied: false,
     }
 }
 

@@ -221,6 +221,7 @@ fn toll_counts_each_user_once_and_an_empty_source_is_held() {
         active_users: 40,
         all_memberships: 10,
         emptied: true,
+        groups_emptied: false,
     };
     assert_eq!(empty.toll, expected);
     assert_eq!(Guard::default().holds(&empty.toll), Some(Reason::SourceEmpty));

@@ -26,6 +26,8 @@ pub struct SyncRow {
     /// JSON object.
     pub last_counts: Option<String>,
     pub last_error: Option<String>,
+    /// Rises with every change of the configuration or the settings.
+    pub generation: i64,
 }
 
 type Sql = (
@@ -39,10 +41,11 @@ type Sql = (
     Nullable<BigInt>,
     Nullable<Text>,
     Nullable<Text>,
+    BigInt,
 );
 
 const COLUMNS: &str = "SELECT s.directory_key, s.config, s.cursor, s.next_at, s.full_at, \
-     s.failures, s.activated, s.last_sync, s.last_counts, s.last_error FROM sync_directory s";
+     s.failures, s.activated, s.last_sync, s.last_counts, s.last_error, s.generation FROM sync_directory s";
 
 /// Which directories there is something to do for: nobody has them, they are not stopped, and their time
 /// has come or somebody has asked for a run.
@@ -115,8 +118,8 @@ impl Tx<'_> {
         next_at: Option<i64>,
     ) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE sync_directory SET config = ?, cursor = NULL, failures = 0, next_at = ? \
-             WHERE directory_key = ?",
+            "UPDATE sync_directory SET config = ?, cursor = NULL, failures = 0, next_at = ?, \
+             generation = generation + 1 WHERE directory_key = ?",
             &[Bind::Text(config), Bind::OptInt(next_at), Bind::Int(directory_key)],
         )?;
         Ok(())
@@ -129,7 +132,8 @@ impl Tx<'_> {
         next_at: Option<i64>,
     ) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE sync_directory SET cursor = NULL, next_at = ? WHERE directory_key = ?",
+            "UPDATE sync_directory SET cursor = NULL, next_at = ?, generation = generation + 1 \
+             WHERE directory_key = ?",
             &[Bind::OptInt(next_at), Bind::Int(directory_key)],
         )?;
         Ok(())
@@ -169,6 +173,22 @@ impl Tx<'_> {
         Ok(self.row::<BigInt, i64>(&text, &[Bind::Int(now), Bind::Int(now)])?.is_some())
     }
 
+    /// Keeps a directory; false when somebody else has it, or it was stopped.
+    pub fn sync_keep(
+        &mut self,
+        directory_key: i64,
+        runner: &str,
+        lease: i64,
+    ) -> Result<bool, StoreError> {
+        let held = self.execute(
+            "UPDATE sync_directory SET lease = ? WHERE directory_key = ? AND runner = ? \
+             AND EXISTS (SELECT 1 FROM directory d WHERE d.key = sync_directory.directory_key \
+             AND d.state IN ('validating', 'linked', 'invalid_credentials', 'error'))",
+            &[Bind::Int(lease), Bind::Int(directory_key), Bind::Text(runner)],
+        )?;
+        Ok(held == 1)
+    }
+
     /// Keeps a directory, or lets it go; false when somebody else has it.
     pub fn sync_hold(
         &mut self,
@@ -204,10 +224,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub fn sync_end(&mut self, directory_key: i64, end: &SyncEnd) -> Result<(), StoreError> {
-        self.execute(
+    /// False, and nothing is stored, when what it is read by has changed since that generation.
+    pub fn sync_end(
+        &mut self,
+        directory_key: i64,
+        generation: i64,
+        end: &SyncEnd,
+    ) -> Result<bool, StoreError> {
+        let stored = self.execute(
             "UPDATE sync_directory SET cursor = ?, next_at = ?, full_at = ?, failures = ?, \
-             last_sync = ?, last_counts = ?, last_error = ? WHERE directory_key = ?",
+             last_sync = ?, last_counts = ?, last_error = ? WHERE directory_key = ? \
+             AND generation = ?",
             &[
                 Bind::OptText(end.cursor.as_deref()),
                 Bind::OptInt(end.next_at),
@@ -217,9 +244,10 @@ impl Tx<'_> {
                 Bind::OptText(end.last_counts.as_deref()),
                 Bind::OptText(end.last_error.as_deref()),
                 Bind::Int(directory_key),
+                Bind::Int(generation),
             ],
         )?;
-        Ok(())
+        Ok(stored == 1)
     }
 
     /// The state that a run has found, unless an operator has stopped the directory meanwhile.

@@ -436,7 +436,7 @@ impl Service {
             None => None,
             some => Some(checked_settings(some.as_ref(), &row.kind)?),
         };
-        let (syncs, now) = (Arc::clone(&self.syncs), self.clock.now_ms());
+        let (syncs, now, ids) = (Arc::clone(&self.syncs), self.clock.now_ms(), self.clock.ids());
         let work = match &settings {
             Some(_) => Some(self.policy_work(row.key).await?),
             None => None,
@@ -470,6 +470,9 @@ impl Service {
                 } else if let (Some(kind), Some(_)) = (kind, &work) {
                     let next = sync::config::next_after_change(kind, &row.settings, now);
                     tx.sync_schedule_set(row.key, next)?;
+                }
+                if kind.is_some() && (source.is_some() || work.is_some()) {
+                    sync::outdate(tx, &mut ids.clone(), now, &row)?;
                 }
                 Ok((row, done))
             })

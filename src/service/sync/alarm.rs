@@ -29,13 +29,19 @@ impl RunAlarms {
     pub(super) fn of(row: &DirectoryRow, outcome: &Outcome, failures: i64) -> Self {
         let is_failed = outcome.status == status::FAILED;
         let held = outcome.held.as_ref().filter(|_| outcome.status == status::HELD);
-        let failed = outcome.error.as_ref().filter(|_| is_failed);
+        let error = outcome.error.as_ref();
+        let failed = match is_failed {
+            true => error.and_then(|error| failed_alarm(row, error, failures)),
+            false => error
+                .filter(|_| outcome.spared > 0)
+                .map(|error| spared_alarm(row, error, outcome.spared)),
+        };
         Self {
             key: row.key,
             directory_id: row.id.clone(),
             held: held.map(|held| held_alarm(row, held)),
-            failed: failed.and_then(|error| failed_alarm(row, error, failures)),
-            is_well: !is_failed,
+            is_well: !is_failed && failed.is_none(),
+            failed,
         }
     }
 
@@ -80,6 +86,17 @@ pub(super) fn decided(
     }
 }
 
+/// What held runs wait for was found by a configuration or by settings that are not in force any more.
+pub(in crate::service) fn outdate(
+    tx: &mut Tx<'_>,
+    ids: &mut Ids,
+    now: i64,
+    row: &DirectoryRow,
+) -> Result<(), StoreError> {
+    tx.run_supersede(row.key, "", "what the directory is read by has changed since")?;
+    decided(tx, ids, now, (row.key, &row.id))
+}
+
 fn place(row: &DirectoryRow) -> Place {
     Place {
         directory_key: row.key,
@@ -94,6 +111,7 @@ fn held_alarm(row: &DirectoryRow, held: &Value) -> Alarm {
     let (users, memberships) = (number("users"), number("memberships"));
     let empty = match held.get("reason").and_then(Value::as_str) {
         Some("source_empty") => "The source lists nobody. ",
+        Some("groups_empty") => "The source lists no groups any more. ",
         _ => "",
     };
     Alarm {
@@ -109,6 +127,21 @@ fn held_alarm(row: &DirectoryRow, held: &Value) -> Alarm {
             number("of_memberships"),
         ),
         detail: held.clone(),
+    }
+}
+
+/// Whoever has left keeps access as long as objects that cannot be used spoil the proof.
+fn spared_alarm(row: &DirectoryRow, error: &SourceError, spared: usize) -> Alarm {
+    Alarm {
+        place: place(row),
+        kind: AlarmKind::RunFailed,
+        subject: row.id.clone(),
+        level: 2,
+        message: format!(
+            "Nobody whom the source does not list any more is removed: {}.",
+            error.message()
+        ),
+        detail: json!({"state": "linked", "spared": spared, "error": error.message()}),
     }
 }
 

@@ -447,6 +447,10 @@ impl<'a> Apply<'a> {
     {
         let mut tries = 0;
         loop {
+            if self.lease.is_lost() {
+                // Somebody else has the directory by now, or it was stopped.
+                return Err(StoreError::Unavailable("the run is cut off".to_owned()).into());
+            }
             let access = self.access.read().await.clone();
             let access = reason.map_or(access.clone(), |reason| access.because(reason));
             let key = access.directory.key;

@@ -98,6 +98,8 @@ pub(super) struct Outcome {
     pub(super) changes: Vec<Change>,
     pub(super) error: Option<SourceError>,
     pub(super) held: Option<serde_json::Value>,
+    /// Who is not listed and stays, because of objects that cannot be used.
+    pub(super) spared: usize,
     /// A new cursor, and whether everything was read.
     pub(super) finished: Option<(Finished, Extent)>,
 }
@@ -110,6 +112,7 @@ impl Outcome {
             changes: Vec::new(),
             error: Some(error),
             held: None,
+            spared: 0,
             finished: None,
         }
     }
@@ -275,6 +278,7 @@ impl Service {
             counts,
             changes,
             error,
+            spared,
             finished: Some((finished, extent)),
         })
     }
@@ -299,6 +303,7 @@ impl Service {
             counts: applied.counts,
             changes: applied.changes,
             error: None,
+            spared: 0,
             held: job.run.held.as_deref().and_then(|held| serde_json::from_str(held).ok()),
             finished: None,
         })

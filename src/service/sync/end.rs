@@ -72,7 +72,7 @@ impl Service {
             && !is_decided;
         let failures = next.as_ref().map_or(0, |next| next.failures);
         let alarms = RunAlarms::of(&job.row, &outcome, failures);
-        let ids = self.clock.ids();
+        let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
         let ended: Result<(), StoreError> = self
             .store
@@ -82,13 +82,19 @@ impl Service {
                     return Ok(());
                 }
                 tx.run_update(key, &run)?;
+                if let Some(next) = &next
+                    && !tx.sync_end(key, generation, next)?
+                {
+                    // It was read by what is not in force any more: that decides nothing.
+                    tx.run_supersede(key, "", "what the directory is read by has changed since")?;
+                    return Ok(());
+                }
                 if replaces {
                     let reason = format!("the run {} has looked again since", run.id);
                     tx.run_supersede(key, &run.id, &reason)?;
                     tx.sync_digests_prune(key)?;
                 }
-                if let Some(next) = &next {
-                    tx.sync_end(key, next)?;
+                if next.is_some() {
                     tx.sync_state_set(key, state.as_str(), now)?;
                     alarms.settle(tx, &mut ids.clone(), now)?;
                 }

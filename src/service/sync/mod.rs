@@ -39,6 +39,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, Semaphore};
 
+pub(in crate::service) use alarm::outdate;
 pub use files::MAX_FILE_BYTES;
 pub use manage::{DiffParameters, NewRun};
 pub use settings::Schedule;

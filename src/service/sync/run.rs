@@ -201,6 +201,8 @@ impl Service {
         let lease = Lease::new(self, key, runner);
         let rest = match self.drive(&lease).await {
             Ok(()) => 0,
+            // Whoever has the directory next goes on.
+            Err(_) if lease.is_lost() => 0,
             Err(error) => {
                 tracing::warn!(%error, directory_key = key, "a run is interrupted and goes on later");
                 self.clock.now_ms() + REST_MS
@@ -217,12 +219,12 @@ impl Service {
         self.syncs.wanted.notify_one();
     }
 
-    /// Renews a lease; false when somebody else has the directory. A database in trouble takes nothing
+    /// Renews a lease; false when somebody else has the directory, or an operator has stopped it. A database in trouble takes nothing
     /// away: the lease ends by itself.
     async fn hold(&self, key: i64, runner: &str) -> bool {
         let (until, name) = (self.clock.now_ms() + LEASE_MS, runner.to_owned());
         let held: Result<bool, StoreError> =
-            self.store.write("sync_hold", move |tx| tx.sync_hold(key, &name, until)).await;
+            self.store.write("sync_keep", move |tx| tx.sync_keep(key, &name, until)).await;
         held.unwrap_or(true)
     }
 

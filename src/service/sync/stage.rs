@@ -201,6 +201,7 @@ impl Sink for Stage {
             self.progress.read.fetch_add(1, Ordering::Relaxed);
             self.source.listed += usize::from(action == Action::Upsert);
         }
+        self.source.listed_groups += usize::from((kind, action) == (Kind::Group, Action::Upsert));
         let place = match envelope.place.is_empty() {
             true => resource.clone(),
             false => envelope.place.clone(),

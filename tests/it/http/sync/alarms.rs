@@ -12,6 +12,7 @@ on_both_databases![
     held_run_is_an_alarm_until_somebody_decides,
     failures_are_an_alarm_when_they_go_on,
     refused_credentials_are_an_alarm_at_once,
+    objects_that_keep_leavers_are_an_alarm,
 ];
 
 fn alarms(app: &TestApp, state: &str) -> Vec<Value> {
@@ -113,4 +114,19 @@ fn refused_credentials_are_an_alarm_at_once(app: &TestApp) {
     });
     source.sync();
     assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+}
+
+fn objects_that_keep_leavers_are_an_alarm(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"max_errors": 5}), json!({}));
+    source.sync_users("id,userName,Status\n1,a,active\n2,b,active\n");
+    // A faulty row keeps nobody who is listed: that is in the diff.
+    source.sync_users("id,userName,Status\n1,a,active\n2,b,active\n3,c,perhaps\n");
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    source.sync_users("id,userName,Status\n1,a,active\n3,c,perhaps\n");
+    let alarm = standing(app);
+    assert_eq!((&alarm["kind"], &alarm["detail"]["spared"]), (&json!("run_failed"), &json!(1)));
+    assert_eq!(source.users().len(), 2);
+    source.sync_users("id,userName,Status\n1,a,active\n");
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    assert_eq!(source.users().len(), 1);
 }

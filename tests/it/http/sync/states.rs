@@ -1,5 +1,7 @@
 //! The state of a directory follows from its runs, and that of its users from the source.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use serde_json::{Value, json};
 
 use super::{Source, numbered};
@@ -11,6 +13,9 @@ on_both_databases![
     state_of_a_directory_follows_from_each_run,
     suspended_users_are_told_apart_by_the_management_api,
     guard_takes_the_place_of_the_brake,
+    held_run_ends_with_what_it_was_read_by,
+    change_during_a_run_is_not_undone_by_its_end,
+    source_that_lists_no_groups_any_more_is_held,
 ];
 
 fn empty_list(_: &str) -> Told {
@@ -126,4 +131,75 @@ fn guard_takes_the_place_of_the_brake(app: &TestApp) {
     assert_eq!(counted, [&json!("open"), &json!(0), &json!(0)], "{shown}");
     let alarms = app.api.get("/api/v1/alarms?kind=brake&state=all").expect(200).body;
     assert_eq!(alarms["data"], json!([]));
+}
+
+fn held_run_ends_with_what_it_was_read_by(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=10));
+    let run = source.sync_users("id,userName\n");
+    assert_eq!(run["status"], "held");
+    app.api.patch(&source.path, json!({"settings": {"filter": "resource != '1'"}})).expect(200);
+    api_error(&source.decide(&run, "approve"), 409, "not_held");
+    assert_eq!(source.ended(run["id"].as_str().expect("an id"))["status"], "cancelled");
+    let alarms = app.api.get("/api/v1/alarms").expect(200).body;
+    assert_eq!(alarms["data"], json!([]));
+    assert_eq!(source.users().len(), 10);
+}
+
+/// A source whose answer waits until the test says so: it tells when it is asked.
+fn waiting() -> (FakeSource, Receiver<()>, Sender<()>) {
+    let (asked, is_asked) = channel();
+    let (go_on, may) = channel::<()>();
+    let mut held = Some((asked, may));
+    let fake = FakeSource::start(move |path| {
+        if path.starts_with("/Users")
+            && let Some((asked, may)) = held.take()
+        {
+            asked.send(()).expect("the test waits");
+            may.recv().expect("the test goes on");
+        }
+        let user = json!({"id": "u1", "userName": "u1@example.com"});
+        let users = if path.starts_with("/Users") { vec![user] } else { Vec::new() };
+        Told::json(&json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": users.len(), "Resources": users}))
+    });
+    (fake, is_asked, go_on)
+}
+
+fn reader<'a>(app: &'a TestApp, fake: &FakeSource, settings: Value) -> Source<'a> {
+    let config = json!({"base_url": fake.url, "token": "s3cret-of-the-source-0123",
+        "allow_private_network": true});
+    Source::new(app, "pull.scim", config, settings)
+}
+
+fn change_during_a_run_is_not_undone_by_its_end(app: &TestApp) {
+    let (fake, is_asked, go_on) = waiting();
+    let source = reader(app, &fake, json!({"schedule": {"every": "1h"}}));
+    is_asked.recv().expect("the source is read");
+    let settings = json!({"schedule": {"every": "1h"}, "filter": "resource != 'u1'"});
+    app.api.patch(&source.path, json!({"settings": settings})).expect(200);
+    go_on.send(()).expect("the source waits");
+    // It is read again at once, completely, by the filter as it is now.
+    loop {
+        let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
+        let runs = runs["data"].as_array().expect("a list").clone();
+        if runs.len() == 2 && runs[0]["finished_at"].is_string() {
+            assert_eq!(
+                (&runs[0]["status"], &runs[0]["mode"]),
+                (&json!("completed"), &json!("full"))
+            );
+            break;
+        }
+        std::thread::yield_now();
+    }
+    assert_eq!(source.users().len(), 0);
+}
+
+fn source_that_lists_no_groups_any_more_is_held(app: &TestApp) {
+    let source = Source::csv(app);
+    source.upload("memberships", "group,member\na,1\nb,1\nc,1\n");
+    source.sync_users(&numbered(1..=2));
+    source.upload("memberships", "group,member\n");
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], &run["held"]["reason"]), (&json!("held"), &json!("groups_empty")));
 }
