@@ -281,7 +281,7 @@ impl Client {
     fn tried<'r, T>(
         &mut self,
         make: &mut dyn FnMut() -> Result<Request<'r>, SourceError>,
-        judge: &dyn Fn(&Self, Fetched) -> Result<Judged<T>, Trouble>,
+        judge: &Understand<'_, T>,
     ) -> Result<T, Trouble> {
         let mut tries = 0;
         loop {
@@ -392,6 +392,9 @@ impl Client {
         half + i64::from(u32::from_le_bytes(random)) % (longest - half).max(1)
     }
 }
+
+/// Says what an answer is.
+type Understand<'j, T> = dyn Fn(&Client, Fetched) -> Result<Judged<T>, Trouble> + 'j;
 
 enum Judged<T> {
     Good(T),

@@ -484,7 +484,7 @@ mod tests {
     use super::*;
     use crate::pull::field::with_defaults;
 
-    fn config(change: Value) -> Object {
+    fn config(change: &Value) -> Object {
         let mut config = json!({"region": "eu-central-1", "identity_store_id": "d-1234567890",
             "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s"});
         for (name, value) in change.as_object().into_iter().flatten() {
@@ -518,7 +518,7 @@ mod tests {
             (json!({"endpoint_url": "http://127.0.0.1:1", "allow_private_network": true}), None),
             (json!({"sts_endpoint_url": "ftp://a.example"}), Some("sts_endpoint_url")),
         ] {
-            let checked = check(&config(change.clone()), &outbound).err().map(|(field, _)| field);
+            let checked = check(&config(&change), &outbound).err().map(|(field, _)| field);
             assert_eq!(checked.as_deref(), wrong, "{change}");
         }
     }
@@ -532,10 +532,10 @@ mod tests {
             ("eusc-de-east-1", "https://identitystore.eusc-de-east-1.amazonaws.eu/"),
             ("us-isob-east-1", "https://identitystore.us-isob-east-1.sc2s.sgov.gov/"),
         ] {
-            let url = address(&config(json!({"region": region})), "endpoint_url", "identitystore");
+            let url = address(&config(&json!({"region": region})), "endpoint_url", "identitystore");
             assert_eq!(url.map(String::from).as_deref(), Ok(expected));
         }
-        let given = config(json!({"endpoint_url": "https://vpce.example:8443/"}));
+        let given = config(&json!({"endpoint_url": "https://vpce.example:8443/"}));
         let url = address(&given, "endpoint_url", "identitystore").map(String::from);
         assert_eq!(url.as_deref(), Ok("https://vpce.example:8443/"));
     }

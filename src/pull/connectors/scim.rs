@@ -147,8 +147,7 @@ fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
     if Url::parse(base).is_ok_and(|url| url.query().is_some() || url.fragment().is_some()) {
         return wrong("base_url", "it must end with the path; leave out what begins with ? or #.");
     }
-    let begun: Vec<&[&str]> =
-        WAYS.into_iter().filter(|names| names.iter().any(|name| has(name))).collect();
+    let begun: Vec<&[&str]> = WAYS.into_iter().filter(|names| names.iter().any(has)).collect();
     let all = "a token, or username and password, or token_url, client_id and client_secret";
     match begun.as_slice() {
         [] => wrong("token", &format!("send {all}.")),
@@ -173,7 +172,7 @@ fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
 /// How the server is asked.
 enum Access {
     /// With what the configuration holds.
-    Fixed(Client),
+    Fixed(Box<Client>),
     /// With tokens that end.
     Token(Box<Authorized>),
 }
@@ -192,7 +191,8 @@ impl Access {
             };
             let headers = vec![("Authorization".to_owned(), authorization), accept];
             let secrets = vec![token, password, basic];
-            return Ok(Self::Fixed(Client::new(base, headers, secrets, surroundings)));
+            let client = Client::new(base, headers, secrets, surroundings);
+            return Ok(Self::Fixed(Box::new(client)));
         }
         let url = Url::parse(token_url).map_err(|_| SourceError::failed("token_url is no URL"))?;
         let (client_id, client_secret) = (owned("client_id"), owned("client_secret"));

@@ -213,7 +213,7 @@ fn store_that_fails_takes_nothing_away() {
     }
     // Nobody any more is a good answer, and takes nobody away by itself.
     fake.fault(rewritten("ListUsers", ALWAYS, |page| {
-        *page = json!({"Users": [], "NextToken": null})
+        *page = json!({"Users": [], "NextToken": null});
     }));
     assert_eq!(source.run(json!({}))["status"], "held");
     assert_eq!((source.events(), source.users()), (told, users));

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -27,8 +26,7 @@ fn vendors_client_reads_the_fake() {
         println!("skipped: Google's client is missing; tests/peers/google/install installs it");
         return;
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let fake = Google::start(250, i64::try_from(now).expect("a time"));
+    let fake = Google::start(250, rollbook::clock::Clock::system().now_ms() / 1000);
     fake.data(|google| {
         google.user("1")["suspended"] = true.into();
         google.user("1")["suspensionReason"] = "ADMIN".into();

@@ -154,7 +154,8 @@ fn list_that_is_empty_or_short_holds_the_run() {
     let source = reader(&app, &fake, json!({}));
     source.sync();
     let before = standing(&source);
-    let faults: [(&str, fn() -> Fault, &str); 3] = [
+    type Make = fn() -> Fault;
+    let faults: [(&str, Make, &str); 3] = [
         ("nobody", || Fault::json(USERS, |body| remove(body, "users")), "source_empty"),
         ("few", || Fault::rows(USERS, "users", |rows| rows.truncate(10)), "users"),
         ("no groups", || Fault::json("/groups?", |body| remove(body, "groups")), "users"),

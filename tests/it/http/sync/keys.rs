@@ -91,7 +91,7 @@ fn fill(app: &TestApp) -> Kept {
     let body = json!({"endpoint_url": "http://127.0.0.1:9/gone", "events": ["dsync.user.created"]});
     let endpoint = app.api.post("/api/v1/webhook_endpoints", body).expect(201).id();
     let rotated = format!("/api/v1/webhook_endpoints/{endpoint}/rotate");
-    app.api.post(&rotated, json!({})).expect(200);
+    app.api.post(&rotated, json!({})).expect(201);
     let delivery = json!({"method": "urn:ietf:rfc:8935", "endpoint_url": "http://127.0.0.1:9/set",
         "authorization_header": "Bearer of-the-receiver"});
     app.api.post("/ssf/streams", json!({"delivery": delivery})).expect(201);
