@@ -87,6 +87,27 @@ pub struct Record {
     pub members: Members,
     /// Where it stands in the source, for people.
     pub place: String,
+    /// Whether `attributes` hold no more than what changes.
+    pub is_partial: bool,
+}
+
+impl Record {
+    /// An account of which nothing can be used but that it is inactive: that ends an access, so it counts
+    /// whatever is wrong with the rest.
+    pub fn inactive(known: &Known, place: String) -> Self {
+        Self {
+            kind: known.kind,
+            source_id: known.source_id.clone(),
+            name: known.name.clone(),
+            active: false,
+            // Of no object: the next run looks again.
+            digest: String::new(),
+            attributes: Some(r#"{"active":false}"#.into()),
+            members: Members::Changes,
+            place,
+            is_partial: true,
+        }
+    }
 }
 
 /// Everything that a read has given, after the filter.
@@ -311,6 +332,13 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
         && rules.groups == Groups::Synced
         && source.listed_groups == 0
         && stored.of_kind(Kind::Group).count() >= SEVERAL_GROUPS;
+    for record in source.records.iter().filter(|record| refused.contains(&record.source_id)) {
+        let known = stored.get(Kind::Account, &record.source_id);
+        if let Some(known) = known.filter(|known| known.active && !record.active) {
+            let record = Record::inactive(known, record.place.clone());
+            plan.updates.push(Update { known: known.clone(), record });
+        }
+    }
     let arriving: Vec<bool> = source.records.iter().map(arrives).collect();
     for (record, _) in source.records.into_iter().zip(arriving).filter(|(_, arrives)| *arrives) {
         match (stored.get(record.kind, &record.source_id), &record.attributes) {

@@ -28,6 +28,7 @@ fn record(kind: Kind, source_id: &str, name: &str) -> Record {
         attributes: Some("{}".into()),
         members: Members::All,
         place: String::new(),
+        is_partial: false,
     }
 }
 

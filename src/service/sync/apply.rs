@@ -430,7 +430,7 @@ impl<'a> Apply<'a> {
     ) -> Result<Revision, ServiceError> {
         let (kind, id) = (update.known.kind, &update.known.id);
         let resource_type = type_of(access, kind)?;
-        if self.whole && kind == Kind::Account {
+        if self.whole && kind == Kind::Account && !update.record.is_partial {
             return self.service.replacement(access, &resource_type, id, None, body);
         }
         self.service.patching(access, &resource_type, id, None, &replacing(&body))

@@ -157,7 +157,16 @@ impl Stage {
             attributes: (!is_same).then(|| written.into_boxed_str()),
             members,
             place,
+            is_partial: false,
         })
+    }
+
+    /// What is left of an object that cannot be used: that it ends the access of somebody who has one.
+    fn ending(&self, envelope: &Envelope) -> Option<Record> {
+        let known = self.stored.get(envelope.kind, &envelope.resource)?;
+        let ends =
+            envelope.kind == Kind::Account && known.active && !is_active(&envelope.attributes);
+        ends.then(|| Record::inactive(known, envelope.place.clone()))
     }
 
     /// Whether it could be stored, as far as that can be told without the database.
@@ -219,6 +228,7 @@ impl Sink for Stage {
                     return Ok(());
                 }
                 Err(message) => {
+                    self.ending(&envelope).into_iter().for_each(|record| self.source.put(record));
                     self.refuse(kind, place, message);
                     return Ok(());
                 }
@@ -239,10 +249,16 @@ impl Sink for Stage {
                 self.source.remove_member(envelope.resource, envelope.member);
             }
             (_, Action::Delete) => self.source.delete(kind, envelope.resource),
-            (_, Action::Upsert) => match self.record(envelope) {
-                Ok(record) => self.source.put(record),
-                Err(message) => self.refuse(kind, place, message),
-            },
+            (_, Action::Upsert) => {
+                let ending = self.ending(&envelope);
+                match self.record(envelope) {
+                    Ok(record) => self.source.put(record),
+                    Err(message) => {
+                        ending.into_iter().for_each(|record| self.source.put(record));
+                        self.refuse(kind, place, message);
+                    }
+                }
+            }
         }
         Ok(())
     }

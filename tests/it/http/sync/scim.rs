@@ -12,6 +12,7 @@ use crate::support::{Client, ENTERPRISE, FakeSource, TestApp, Told, group, patch
 on_both_databases![
     own_server_is_read_page_by_page_and_followed_by_its_changes,
     failing_source_takes_nothing_away,
+    who_is_inactive_loses_access_whatever_is_wrong_with_the_rest,
     busy_source_is_waited_for,
     changes_are_asked_for_and_everything_where_that_is_refused,
     who_moves_up_while_pages_are_read_is_not_missing,
@@ -129,6 +130,35 @@ fn healthy(count: usize) -> impl FnMut(&str) -> Told + Send + 'static {
 
 /// The clock of the source.
 const DATE: &str = "Date: Sat, 21 Nov 2026 20:00:00 GMT\r\n";
+
+fn who_is_inactive_loses_access_whatever_is_wrong_with_the_rest(app: &TestApp) {
+    let fake = FakeSource::start(healthy(6));
+    let source = reader(app, &fake.url, json!({}));
+    source.sync();
+    let (told, before) = (source.events(), source.users());
+    let mut broken = list(6);
+    let users = &mut broken["Resources"];
+    // Without a name, and with that of another one.
+    users[0] = json!({"id": "u1", "userName": "", "active": false});
+    users[1] = json!({"id": "u2", "userName": "user3@example.com", "active": false});
+    users[3]["userName"] = "".into();
+    fake.answer(move |path: &str| match path.starts_with("/Users") {
+        true => Told::json(&broken),
+        false => healthy(6)(path),
+    });
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!(
+        (&run["status"], &run["counts"]["users"]["failed"]),
+        (&json!("completed"), &json!(3))
+    );
+    let mut expected = before;
+    for inactive in ["u1", "u2"] {
+        let user = expected.get_mut(inactive).expect("a user");
+        *user = user.replace("active", "inactive");
+    }
+    assert_eq!(source.users(), expected);
+    assert_eq!(source.told(told), ["user.updated u1", "user.updated u2"]);
+}
 
 fn failing_source_takes_nothing_away(app: &TestApp) {
     let fake = FakeSource::start(healthy(4));
