@@ -355,3 +355,25 @@ enum Walked {
     /// The server stops; another one goes on.
     Stopped,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotation_without_a_word_for_a_minute_was_cut_off() {
+        let rotation = |state: &str| Rotation {
+            state: state.to_owned(),
+            updated: 1_000,
+            ..Rotation::default()
+        };
+        for (state, now, shown) in [
+            ("running", 1_000 + CUT_OFF_MS - 1, "running"),
+            ("running", 1_000 + CUT_OFF_MS, "interrupted"),
+            ("completed", 1_000 + CUT_OFF_MS, "completed"),
+            ("failed", 1_000, "failed"),
+        ] {
+            assert_eq!(rotation(state).shown(now)["state"], shown, "{state} at {now}");
+        }
+    }
+}
