@@ -16,6 +16,9 @@ const PATH: &str = "/api/v1/secret_keys";
 /// How often the command looks how far a rotation is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Looks that a rotation which was cut off has for going on: ten minutes.
+const CUT_OFF_LOOKS: u32 = 1_200;
+
 #[derive(Subcommand, Debug)]
 pub(super) enum Keys {
     /// Put a new key before the one of the data folder; the server must be stopped
@@ -74,10 +77,14 @@ fn member<'v>(value: &'v Value, name: &str) -> &'v Value {
 fn rotate(config: &Config) -> Result<(), StartError> {
     let access = server(config)?;
     send(&access, &Call::post(format!("{PATH}/rotate"), json!({})))?;
+    let mut patience = CUT_OFF_LOOKS;
     let status = loop {
         let status = send(&access, &Call::get(PATH))?;
-        if member(member(&status, "rotation"), "state") != "running" {
-            break status;
+        match member(member(&status, "rotation"), "state").as_str() {
+            Some("running") => patience = CUT_OFF_LOOKS,
+            // The server goes on with it by itself, within a minute.
+            Some("interrupted") if patience > 0 => patience -= 1,
+            _ => break status,
         }
         std::thread::sleep(LOOK_EVERY);
     };
@@ -85,6 +92,16 @@ fn rotate(config: &Config) -> Result<(), StartError> {
     let rotation = member(&status, "rotation");
     if let Some(error) = member(rotation, "error").as_str() {
         return Err(StartError(format!("not everything is sealed again: {error}")));
+    }
+    // Whoever throws a key away that is still needed loses what is sealed with it.
+    let (current, needed) = (member(&status, "current"), member(&status, "needed"));
+    let is_done = member(rotation, "state") == "completed" && member(rotation, "key") == current;
+    if !is_done || *needed != json!([current]) {
+        return Err(StartError(format!(
+            "not everything is sealed again: the rotation is {}, and the database needs the keys {needed}; \
+             keep them all and run \"rollbook keys rotate\" again",
+            member(rotation, "state")
+        )));
     }
     if config.secret_key.is_some() {
         print_line(format_args!(

@@ -246,9 +246,13 @@ pub fn merged(old: &Object, change: &Object, fields: &[Field]) -> Object {
     }
     let of_shape = |shape: Shape| fields.iter().filter(move |field| field.shape == shape);
     let moved = of_shape(Shape::Url).any(|field| {
-        let before = origins_of(old.get(field.name));
-        let after = origins_of(new.get(field.name));
-        old.contains_key(field.name) && after.is_none_or(|after| before.as_ref() != Some(&after))
+        // An address that is left out is the vendor's own, or another field's.
+        let usual = serde_json::from_str::<Value>(field.default).ok();
+        let in_force = |config: &Object| config.get(field.name).cloned().or_else(|| usual.clone());
+        let (before, after) = (in_force(old), in_force(&new));
+        let origins = origins_of(after.as_ref());
+        let is_there = before.is_some() || after.is_some();
+        is_there && (origins.is_none() || origins_of(before.as_ref()) != origins)
     });
     if moved {
         for field in of_shape(Shape::Secret).filter(|field| !sent.contains(&field.name)) {
@@ -365,6 +369,11 @@ mod tests {
             let kept = merged(&old, &object(json!({"base_url": to, "pages": 1})), FIELDS);
             assert_eq!(kept.contains_key("token"), is_kept, "{from} {to}");
         }
+        // What was left out is the vendor's own address.
+        let usual = object(json!({"token": "0123456789abcdefWXYZ", "pages": 1}));
+        let named = merged(&usual, &elsewhere, FIELDS);
+        assert!(!named.contains_key("token"), "{named:?}");
+        assert_eq!(merged(&usual, &object(json!({"pages": 2})), FIELDS)["token"], usual["token"]);
         let without = object(json!({"token": null}));
         assert!(!merged(&old, &without, FIELDS).contains_key("token"));
     }

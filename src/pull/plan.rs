@@ -8,8 +8,11 @@
 //! What a source says itself needs no more than that: a tombstone, `active: false`, a filter that an
 //! object no longer meets.
 
+mod toll;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use self::toll::toll;
 use super::guard::Toll;
 use super::{Absence, Fault, Kind, Members};
 
@@ -269,6 +272,8 @@ pub struct MemberChange {
     pub group: String,
     pub add: Vec<(Kind, String)>,
     pub remove: Vec<Known>,
+    /// Keys of those in `remove` of whom the source says that they have left; that needs no more proof.
+    pub told: HashSet<i64>,
 }
 
 /// What is to be done.
@@ -495,9 +500,10 @@ impl Membership<'_> {
             }
         }
         let left = self.source.left.get(&group.source_id);
+        let is_told = |member: &Known| left.is_some_and(|left| left.contains(&member.source_id));
         let goes = |key: &&i64| {
             let Some(member) = self.stored.by_key(**key) else { return false };
-            let is_left = left.is_some_and(|left| left.contains(&member.source_id));
+            let is_left = is_told(member);
             let is_listed = match group.members {
                 Members::All => true,
                 Members::Active => self.is_active(member),
@@ -510,6 +516,8 @@ impl Membership<'_> {
         leaving.sort_unstable();
         change.remove =
             leaving.iter().filter_map(|key| self.stored.by_key(*key).cloned()).collect();
+        let told = change.remove.iter().filter(|member| is_told(member));
+        change.told = told.map(|member| member.key).collect();
         change
     }
 
@@ -556,43 +564,6 @@ fn late(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> HashSet<String> {
         }
     }
     late
-}
-
-/// What the plan takes away.
-fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
-    let mut users: HashSet<i64> =
-        plan.updates.iter().filter(|u| u.deactivates()).map(|u| u.known.key).collect();
-    let (mut memberships, mut role_groups) = (0, 0);
-    let is_user = |key: &i64| stored.by_key(*key).is_some_and(|known| known.kind == Kind::Account);
-    for removal in &plan.removals {
-        let key = removal.known.key;
-        if removal.known.kind == Kind::Account {
-            users.insert(key);
-            continue;
-        }
-        let ended = stored.members_of(key).iter().filter(|m| !gone.contains(m) && is_user(m));
-        let ended: Vec<i64> = ended.copied().collect();
-        memberships += ended.len();
-        users.extend(ended);
-        role_groups += usize::from(stored.role_groups.contains(&key));
-    }
-    for change in &plan.members {
-        let left = change.remove.iter().filter(|known| known.kind == Kind::Account);
-        let left: Vec<i64> = left.map(|known| known.key).collect();
-        memberships += left.len();
-        users.extend(left);
-    }
-    let is_active = |known: &&Known| known.active;
-    let all = stored.members.values().flatten().filter(|member| is_user(member)).count();
-    Toll {
-        users: users.len(),
-        memberships,
-        role_groups,
-        active_users: stored.of_kind(Kind::Account).filter(is_active).count(),
-        all_memberships: all,
-        emptied: false,
-        groups_emptied: false,
-    }
 }
 
 #[cfg(test)]

@@ -96,7 +96,9 @@ fn member_who_is_inactive_and_not_listed_stays_where_only_active_ones_are() {
     let members = Members::Active;
     source.put(Record { attributes: None, members, ..record(Kind::Group, "g", "Staff") });
     source.remove_member("g".into(), "b".into());
-    assert_eq!(plan(source, &stored, &rules()).members[0].remove[0].source_id, "b");
+    let change = plan(source, &stored, &rules()).members.remove(0);
+    assert_eq!(change.remove[0].source_id, "b");
+    assert_eq!(change.told, HashSet::from([2]));
 }
 
 #[test]

@@ -371,12 +371,20 @@ impl Tenant {
                 sink.put(Envelope::deleted(Kind::Account, id))?;
                 continue;
             };
-            match found.remove(&id) {
-                Some(user) if wants_user(self.reading.guests, &user) => {
-                    put_user(&self.reading.mapping, user, sink)?;
+            let Some(mut user) = found.remove(&id) else {
+                if sparse.get("accountEnabled") == Some(&Value::Bool(false)) {
+                    // The fault stands beside it: nothing else of the user is known.
+                    let ended = Envelope::account(id.clone(), sparse.clone(), Object::new());
+                    sink.put(ended.in_state(AccountState::Inactive))?;
                 }
-                Some(_) => sink.put(Envelope::deleted(Kind::Account, id))?,
-                None => unread(Kind::Account, id, &sparse, sink)?,
+                unread(Kind::Account, id, &sparse, sink)?;
+                continue;
+            };
+            // Whoever answers now may be behind what the list of changes has said already.
+            user.extend(sparse.into_iter().filter(|(name, _)| !name.contains('@')));
+            match wants_user(self.reading.guests, &user) {
+                true => put_user(&self.reading.mapping, user, sink)?,
+                false => sink.put(Envelope::deleted(Kind::Account, id))?,
             }
         }
         Ok(next)

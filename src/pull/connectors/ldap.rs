@@ -352,7 +352,7 @@ impl Connector for Directory {
         let cursor = match marks {
             Some(cursor) => Some(cursor),
             None if matches!(self.incremental.as_str(), "auto" | "timestamp") => {
-                Cursor::since(reader.newest)
+                Cursor::since(reader.newest, self.reading.now)
             }
             None => None,
         };
@@ -390,7 +390,7 @@ impl Connector for Directory {
                 let newest =
                     changed.changed.iter().filter_map(super::ldap_changes::changed_at).max();
                 self.read_changes(&mut session, changed, Changes::default(), sink)?;
-                let next = Cursor::since(newest).filter(|next| match next {
+                let next = Cursor::since(newest, self.reading.now).filter(|next| match next {
                     Cursor::Since(next) => next > since,
                     Cursor::Sync { .. } => true,
                 });

@@ -39,9 +39,10 @@ impl Cursor {
         parsed.map_err(|_| SourceError::CursorLost("the cursor is of another kind".to_owned()))
     }
 
-    /// After the newest change that was seen.
-    pub(super) fn since(newest: Option<i64>) -> Option<Self> {
-        Some(Self::Since(newest?.saturating_sub(OVERLAP_MS)))
+    /// After the newest change that was seen, but not after the read began: what changed while it lasted
+    /// may have been passed by, and a time may be of a clock that is wrong.
+    pub(super) fn since(newest: Option<i64>, began: i64) -> Option<Self> {
+        Some(Self::Since(newest?.min(began).saturating_sub(OVERLAP_MS)))
     }
 }
 
@@ -77,7 +78,13 @@ impl Mark {
     /// The change numbers as they are now where they differ from those of the mark.
     pub(super) fn moved(&self, session: &mut Session) -> Result<Option<Vec<String>>, SourceError> {
         let now = numbers(session, &self.context)?;
-        Ok((now != self.csn).then_some(now))
+        match now.is_empty() {
+            // That it shows none any more does not mean that nothing changes.
+            true => {
+                Err(SourceError::CursorLost("the server shows no contextCSN any more".to_owned()))
+            }
+            false => Ok((now != self.csn).then_some(now)),
+        }
     }
 
     /// What has changed since, and where it stands then.

@@ -13,7 +13,7 @@ use super::ldap_group::{Group, Member, expanded, search_of};
 use super::ldap_user::{id_in, set_manager};
 use crate::pull::ldap::dn::Names;
 use crate::pull::ldap::{Entry, Session};
-use crate::pull::{Envelope, Fault, Kind, Sink, SourceError};
+use crate::pull::{AccountState, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::Object;
 
 /// What never changes, by servers: RFC 4530, 389 Directory Server, FreeIPA.
@@ -125,8 +125,14 @@ impl<'r> Reader<'r> {
                 self.sink.put(envelope.in_state(state).at(entry.dn.clone()))
             }
             Err(message) => {
-                let (kind, place) = (Kind::Account, entry.dn.clone());
-                self.sink.fault(Fault { kind, place, message })
+                let place = entry.dn.clone();
+                let state = reading.state(entry);
+                if state != AccountState::Active {
+                    // An access ends whatever is wrong with the rest; the fault is listed with it.
+                    let envelope = Envelope::account(id, entry.payload(), Object::new());
+                    return self.sink.put(envelope.in_state(state).at(place));
+                }
+                self.sink.fault(Fault { kind: Kind::Account, place, message })
             }
         }
     }

@@ -43,6 +43,8 @@ const TRIES: u32 = 8;
 pub(super) struct Applied {
     pub(super) counts: Counts,
     pub(super) changes: Vec<Change>,
+    /// Who was to go as missing and stays, because something could not be written.
+    pub(super) spared: usize,
     /// The lease was lost, or the server stops.
     pub(super) is_cut_off: bool,
 }
@@ -167,6 +169,7 @@ impl<'a> Apply<'a> {
                 .cloned()
                 .collect(),
             remove: if is_late { Vec::new() } else { change.remove.clone() },
+            told: change.told.clone(),
         };
         let later: Vec<MemberChange> = members.iter().map(|change| joins(change, true)).collect();
         let now = members.iter().map(|change| joins(change, false)).collect();
@@ -296,9 +299,16 @@ impl<'a> Apply<'a> {
                     self.tally(kind).created += 1;
                     self.digests.push((key, made_of));
                 }
-                // The next run has to look again at whoever waits for a decision.
-                Done::Unchanged if deactivates && self.held => self.tally(kind).unchanged += 1,
-                Done::Updated if deactivates && self.held => self.tally(kind).updated += 1,
+                // The next run has to look again at whoever waits for a decision, also when the source
+                // has gone back to what was stored before.
+                Done::Unchanged if deactivates && self.held => {
+                    self.tally(kind).unchanged += 1;
+                    self.digests.extend(known.map(|(key, _)| (key, String::new())));
+                }
+                Done::Updated if deactivates && self.held => {
+                    self.tally(kind).updated += 1;
+                    self.digests.extend(known.map(|(key, _)| (key, String::new())));
+                }
                 Done::Unchanged => {
                     self.tally(kind).unchanged += 1;
                     self.digests.extend(known.map(|(key, _)| (key, made_of)));
@@ -483,6 +493,7 @@ impl<'a> Apply<'a> {
                 return Ok(());
             }
             if removal.why.is_absence() && !is_proof {
+                self.applied.spared += 1;
                 continue;
             }
             let reason = reason_of(removal.why);

@@ -257,10 +257,10 @@ impl Service {
         }
         lease.progress.enter("applying");
         let toll = plan.toll;
-        let spared = plan.spared;
-        let whole = capabilities.whole_accounts;
+        let (whole, spared) = (capabilities.whole_accounts, plan.spared);
         let applied = Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan).await?;
-        let Applied { counts, changes, is_cut_off } = applied;
+        let spared = spared + applied.spared;
+        let Applied { counts, changes, is_cut_off, .. } = applied;
         if is_cut_off {
             return Ok(Outcome::failed(SourceError::Stopped));
         }

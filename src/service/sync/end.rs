@@ -136,7 +136,12 @@ impl Service {
             cursor.map(|cursor| self.syncs.seal.seal(job.row.id.as_bytes(), cursor.as_bytes()));
         let is_full = matches!(outcome.finished, Some((_, Extent::Everything)));
         SyncEnd {
-            cursor: cursor.or_else(|| sync.cursor.clone()),
+            // A complete read after which there is none leaves none.
+            cursor: if is_full && is_in_place {
+                cursor
+            } else {
+                cursor.or_else(|| sync.cursor.clone())
+            },
             next_at,
             full_at: if is_full { Some(now) } else { sync.full_at },
             failures,

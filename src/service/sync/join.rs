@@ -30,8 +30,14 @@ impl Apply<'_> {
             for known in change.remove.iter().filter(|_| held) {
                 self.note(end_of_membership(named, known, Standing::Held));
             }
-            let removes = is_proof && !held;
-            let remove: Vec<&Known> = change.remove.iter().filter(|_| removes).collect();
+            let (told, absent): (Vec<&Known>, Vec<&Known>) =
+                change.remove.iter().partition(|known| change.told.contains(&known.key));
+            let mut remove = if held { Vec::new() } else { told };
+            match is_proof {
+                true if !held => remove.extend(absent),
+                true => {}
+                false => self.applied.spared += absent.len(),
+            }
             if add.is_empty() && remove.is_empty() {
                 continue;
             }

@@ -11,6 +11,7 @@ on_both_databases![
     empty_source_holds_the_run_and_approving_applies_it,
     half_of_a_source_holds_and_the_others_go_on,
     rejected_and_outdated_runs_take_nothing_away,
+    source_that_recovers_gives_access_back,
     guard_is_a_setting,
 ];
 
@@ -33,6 +34,24 @@ fn empty_source_holds_the_run_and_approving_applies_it(app: &TestApp) {
     told.sort_unstable();
     assert_eq!(told, ["user.deleted 1", "user.deleted 2"]);
     api_error(&source.decide(&run, "approve"), 409, "not_held");
+}
+
+fn source_that_recovers_gives_access_back(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |status: &str| {
+        let rows = (1..=5).map(|n| format!("{n},user{n}@example.com,{status}\n"));
+        format!("id,userName,status\n{}", rows.collect::<String>())
+    };
+    source.sync_users(&file("active"));
+    let run = source.sync_users(&file("terminated"));
+    assert_eq!((&run["status"], &run["held"]["reason"]), (&json!("held"), &json!("users")));
+    source.decide(&run, "approve").expect(200);
+    source.ended(run["id"].as_str().expect("an id"));
+    assert_eq!(source.users()["3"], "user3@example.com inactive");
+    // The same file as in the beginning.
+    let again = source.sync_users(&file("active"));
+    assert_eq!(again["counts"]["users"]["updated"], 5, "{again}");
+    assert_eq!(source.users()["3"], "user3@example.com active");
 }
 
 fn half_of_a_source_holds_and_the_others_go_on(app: &TestApp) {

