@@ -19,9 +19,12 @@ const MAX_BODY: u64 = 64 * 1024 * 1024;
 /// How often a request is sent that the source is too busy for.
 const TRIES: u32 = 8;
 
-/// Longest time that one read waits for a busy source, all pauses and requests in vain together, in
-/// milliseconds.
+/// Longest time that a read waits for a busy source without getting on, all pauses and requests in vain
+/// together, in milliseconds.
 const PATIENCE_MS: i64 = 5 * 60 * 1_000;
+
+/// How much patience every good answer gives back, in milliseconds: a long read meets many short limits.
+const REFILL_MS: i64 = 30 * 1_000;
 
 /// Longest pause of our own choice, in milliseconds.
 const MAX_OWN_PAUSE_MS: i64 = 60 * 1_000;
@@ -299,7 +302,10 @@ impl Client {
             let fetched = self.session.fetch(url.as_str(), &headers, body.as_deref(), MAX_BODY);
             let (message, pause_ms) = match fetched {
                 Ok(fetched) => match judge(self, fetched)? {
-                    Judged::Good(answer) => return Ok(answer),
+                    Judged::Good(answer) => {
+                        self.patience_ms = refilled(self.patience_ms);
+                        return Ok(answer);
+                    }
                     Judged::Busy { message, pause_ms } => (message, pause_ms),
                 },
                 Err(OutboundError::Forbidden(reason)) => {
@@ -401,6 +407,11 @@ enum Judged<T> {
     Busy { message: String, pause_ms: Option<i64> },
 }
 
+/// Patience after a good answer: never more than there was in the beginning.
+fn refilled(patience_ms: i64) -> i64 {
+    patience_ms.max(0).saturating_add(REFILL_MS).min(PATIENCE_MS)
+}
+
 /// What a refusal means where nothing else is agreed (RFC 9110 §15).
 fn usual(refusal: &Refusal<'_>) -> Verdict {
     match refusal.status {
@@ -495,6 +506,19 @@ mod tests {
             assert_eq!(refusal.until_ms("x-rate-limit-reset"), Some(9_000));
             assert_eq!(refusal.text("/error/message"), "Too many.");
         }
+    }
+
+    #[test]
+    fn patience_comes_back_with_every_answer_and_never_grows() {
+        assert_eq!(refilled(PATIENCE_MS), PATIENCE_MS);
+        assert_eq!(refilled(0), REFILL_MS);
+        assert_eq!(refilled(-5), REFILL_MS, "a request in vain may have taken longer");
+        // A source that asks for a pause of 20 seconds before every page is read to its end.
+        let after = (0..10_000).fold(PATIENCE_MS, |patience, _| refilled(patience - 20_000));
+        assert_eq!(after, PATIENCE_MS);
+        // One that asks for 80 is not.
+        let after = (0..10).fold(PATIENCE_MS, |patience, _| refilled(patience - 80_000));
+        assert!(after < 80_000, "{after}");
     }
 
     #[test]
