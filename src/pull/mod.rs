@@ -236,6 +236,11 @@ pub trait Sink {
     fn is_new(&self, _kind: Kind, _resource: &str) -> bool {
         true
     }
+
+    /// Ids of accounts or groups that the directory has and of which nothing was said so far.
+    fn missing(&self, _kind: Kind) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a source can do.

@@ -8,10 +8,12 @@
 //! What a source says itself needs no more than that: a tombstone, `active: false`, a filter that an
 //! object no longer meets.
 
+mod scope;
 mod toll;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use self::scope::Scope;
 use self::toll::toll;
 use super::guard::Toll;
 use super::{Absence, Fault, Kind, Members};
@@ -190,6 +192,18 @@ impl Source {
         self.get(kind, source_id).is_some()
     }
 
+    /// Whether a stored account is active after this read.
+    fn is_active(&self, known: &Known) -> bool {
+        let read = self.get(known.kind, &known.source_id);
+        read.map_or(known.active, |record| record.active)
+    }
+
+    /// Whether anything was said of it: that it is there, gone, or not let in.
+    pub fn speaks_of(&self, kind: Kind, source_id: &str) -> bool {
+        let id = (kind, source_id.to_owned());
+        self.by_id.contains_key(&id) || self.deleted.contains(&id) || self.excluded.contains(&id)
+    }
+
     pub fn len(&self) -> usize {
         self.records.len()
     }
@@ -300,21 +314,18 @@ pub struct Plan {
 /// have lost the permission to see them.
 const SEVERAL_GROUPS: usize = 3;
 
-/// Who is in scope; `None` for everybody.
-type InScope = Option<HashSet<(Kind, String)>>;
-
 /// Compares what was read with what is stored.
 pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
-    let scope = in_scope(&source, rules);
-    let ambiguous = ambiguous(&source, stored, scope.as_ref());
+    let scope = Scope::of(&source, stored, rules);
+    let ambiguous = ambiguous(&source, stored, &scope);
     let (refused, faults): (HashSet<String>, Vec<Fault>) = ambiguous.into_iter().unzip();
     let mut plan = Plan { faults, ..Plan::default() };
     plan.faults.extend(source.faults.iter().cloned());
-    let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval;
+    let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval && !scope.is_blind;
 
     let arrives = |record: &Record| match record.kind {
-        Kind::Account => !refused.contains(&record.source_id) && is_within(scope.as_ref(), record),
-        _ => rules.groups == Groups::Synced && is_within(scope.as_ref(), record),
+        Kind::Account => !refused.contains(&record.source_id) && scope.holds(record),
+        _ => rules.groups == Groups::Synced && scope.holds(record),
     };
     plan.removals = removals(&source, stored, rules, &arrives, is_proof, &mut plan.spared);
     let gone: HashSet<i64> = plan.removals.iter().map(|removal| removal.known.key).collect();
@@ -332,13 +343,18 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
         && rules.absence == Absence::IsRemoval
         && source.listed == 0
         && stored.of_kind(Kind::Account).next().is_some();
-    let groups_emptied = rules.extent == Extent::Everything
-        && rules.absence == Absence::IsRemoval
-        && rules.groups == Groups::Synced
+    let lists_none = rules.groups == Groups::Synced
         && source.listed_groups == 0
         && stored.of_kind(Kind::Group).count() >= SEVERAL_GROUPS;
-    for record in source.records.iter().filter(|record| refused.contains(&record.source_id)) {
-        let known = stored.get(Kind::Account, &record.source_id);
+    // A group that was renamed, or is not to be seen, would take everybody of the directory along.
+    let lists_none_in_scope = scope.is_empty() && stored.of_kind(Kind::Account).next().is_some();
+    let groups_emptied = rules.extent == Extent::Everything
+        && rules.absence == Absence::IsRemoval
+        && (lists_none || lists_none_in_scope);
+    // Whose record is not used, or who is out of scope and stays for want of proof, is inactive all the same.
+    for record in source.records.iter().filter(|record| !arrives(record)) {
+        let known = stored.get(record.kind, &record.source_id);
+        let known = known.filter(|known| known.kind == Kind::Account && !gone.contains(&known.key));
         if let Some(known) = known.filter(|known| known.active && !record.active) {
             let record = Record::inactive(known, record.place.clone());
             plan.updates.push(Update { known: known.clone(), record });
@@ -358,45 +374,12 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     plan
 }
 
-fn is_within(scope: Option<&HashSet<(Kind, String)>>, record: &Record) -> bool {
-    scope.is_none_or(|scope| scope.contains(&(record.kind, record.source_id.clone())))
-}
-
-/// The groups that are named, all below them and their members.
-fn in_scope(source: &Source, rules: &Rules) -> InScope {
-    let named = rules.group_scope.as_ref()?;
-    let is_named = |record: &&Record| {
-        record.kind == Kind::Group
-            && named.iter().any(|n| *n == record.source_id || *n == record.name)
-    };
-    let mut waiting: Vec<String> =
-        source.records.iter().filter(is_named).map(|record| record.source_id.clone()).collect();
-    let mut scope = HashSet::new();
-    while let Some(group) = waiting.pop() {
-        if !scope.insert((Kind::Group, group.clone())) {
-            continue;
-        }
-        for member in source.joined.get(&group).into_iter().flatten() {
-            if source.get(Kind::Account, member).is_some() {
-                scope.insert((Kind::Account, member.clone()));
-            } else if source.get(Kind::Group, member).is_some() {
-                waiting.push(member.clone());
-            }
-        }
-    }
-    Some(scope)
-}
-
 /// Accounts that have the name of another one. Who has it in the directory keeps it; of others nobody can
 /// tell whose it is. Answers the source's id and the fault of each.
-fn ambiguous(
-    source: &Source,
-    stored: &Stored,
-    scope: Option<&HashSet<(Kind, String)>>,
-) -> Vec<(String, Fault)> {
+fn ambiguous(source: &Source, stored: &Stored, scope: &Scope) -> Vec<(String, Fault)> {
     let mut by_name: HashMap<&str, Vec<&Record>> = HashMap::new();
     for record in source.records.iter().filter(|record| record.kind == Kind::Account) {
-        if is_within(scope, record) {
+        if scope.holds(record) {
             by_name.entry(&record.name).or_default().push(record);
         }
     }
@@ -506,7 +489,7 @@ impl Membership<'_> {
             let is_left = is_told(member);
             let is_listed = match group.members {
                 Members::All => true,
-                Members::Active => self.is_active(member),
+                Members::Active => self.source.is_active(member),
                 Members::Changes => false,
             };
             let is_absent = is_listed && self.is_proof && !stays.contains(*key);
@@ -519,12 +502,6 @@ impl Membership<'_> {
         let told = change.remove.iter().filter(|member| is_told(member));
         change.told = told.map(|member| member.key).collect();
         change
-    }
-
-    /// Whether a stored member is active after this run.
-    fn is_active(&self, member: &Known) -> bool {
-        let read = self.source.get(member.kind, &member.source_id);
-        read.map_or(member.active, |record| record.active)
     }
 
     /// What a member is, if it is in the directory after this run.

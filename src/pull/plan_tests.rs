@@ -242,6 +242,103 @@ fn toll_counts_each_user_once_and_an_empty_source_is_held() {
     assert_eq!(Guard::default().holds(&few.toll), None);
 }
 
+/// An outer group of an inner one, with forty users who are in the inner one alone.
+fn nested() -> (Stored, Source) {
+    let (mut stored, mut source) = (Stored::default(), Source { listed: 40, ..Source::default() });
+    for key in 1..=40 {
+        stored.add(known(key, Kind::Account, &format!("u{key}"), &format!("n{key}")));
+        stored.add_member(101, key);
+        source.put(record(Kind::Account, &format!("u{key}"), &format!("n{key}")));
+        source.put_member("inner".into(), format!("u{key}"));
+    }
+    for (key, id) in [(100, "outer"), (101, "inner")] {
+        stored.add(known(key, Kind::Group, id, id));
+        source.put(record(Kind::Group, id, id));
+        source.listed_groups += 1;
+    }
+    stored.add_member(100, 101);
+    (stored, source)
+}
+
+#[test]
+fn who_is_in_a_group_through_another_counts_for_the_guard() {
+    let (stored, mut same) = nested();
+    same.put_member("outer".into(), "inner".into());
+    let toll = plan(same.clone(), &stored, &rules()).toll;
+    assert_eq!((toll.users, toll.memberships), (0, 0));
+    // The inner one leaves.
+    let (_, left) = nested();
+    let toll = plan(left.clone(), &stored, &rules()).toll;
+    assert_eq!((toll.users, toll.memberships), (40, 40));
+    assert_eq!(Guard::default().holds(&toll), Some(Reason::Users));
+    // It is replaced by another one that has most of them, or they are members themselves.
+    let mut replaced = left.clone();
+    replaced.put(record(Kind::Group, "new", "new"));
+    replaced.put_member("outer".into(), "new".into());
+    (1..=38).for_each(|key| replaced.put_member("new".into(), format!("u{key}")));
+    let toll = plan(replaced, &stored, &rules()).toll;
+    assert_eq!((toll.users, toll.memberships), (2, 2));
+    let mut direct = left;
+    (1..=40).for_each(|key| direct.put_member("outer".into(), format!("u{key}")));
+    assert_eq!(plan(direct, &stored, &rules()).toll.users, 0);
+    // The inner one goes, and so does the outer one; groups that hold each other end.
+    let (mut circle, _) = nested();
+    circle.add_member(101, 100);
+    same.delete(Kind::Group, "outer".into());
+    let toll = plan(same.clone(), &circle, &rules()).toll;
+    assert_eq!((toll.users, toll.memberships), (40, 40));
+    same.delete(Kind::Group, "inner".into());
+    assert_eq!(plan(same, &circle, &rules()).toll.users, 40);
+}
+
+#[test]
+fn scope_takes_what_is_not_listed_from_what_is_stored() {
+    let scoped = || Rules { group_scope: Some(vec!["Staff".to_owned()]), ..rules() };
+    let (stored, source) = both();
+    // A group that shows no members keeps those it has; of one that shows the active ones, the others.
+    for (members, active, stays) in [
+        (Members::All, true, false),
+        (Members::Changes, true, true),
+        (Members::Active, true, false),
+        (Members::Active, false, true),
+    ] {
+        let mut silent = Source { listed: 2, ..Source::default() };
+        silent.put(Record { members, ..record(Kind::Group, "g", "Staff") });
+        silent.put(Record { active, ..record(Kind::Account, "a", "ada") });
+        silent.put(record(Kind::Account, "b", "ben"));
+        silent.put_member("g".into(), "b".into());
+        let plan = plan(silent, &stored, &scoped());
+        assert_eq!(removed(&plan).is_empty(), stays, "{members:?} {active}");
+    }
+    // Of a group that is not stored and shows no members nobody knows whom it has.
+    let mut alone = Stored::default();
+    alone.add(known(1, Kind::Account, "a", "ada"));
+    let mut blind = Source { listed: 1, listed_groups: 1, ..Source::default() };
+    blind.put(Record { members: Members::Changes, ..record(Kind::Group, "g", "Staff") });
+    blind.put(record(Kind::Account, "a", "ada"));
+    let unstored = Rules { groups: Groups::LeftOut, ..scoped() };
+    assert_eq!(removed(&plan(blind, &alone, &unstored)), []);
+    // Who is inactive at the source becomes so, whether the scope can be told or not.
+    let mut faulty = source.clone();
+    faulty.joined.clear();
+    faulty.put(Record { active: false, ..record(Kind::Account, "a", "ada") });
+    faulty.faults.push(Fault { kind: Kind::Group, place: "x".into(), message: String::new() });
+    let mut partial = Source::default();
+    partial.put(Record { active: false, ..record(Kind::Account, "a", "ada") });
+    let silent = Rules { absence: Absence::IsNothing, ..scoped() };
+    let elsewhere = Rules { group_scope: Some(vec!["Other".to_owned()]), ..silent.clone() };
+    for (source, rules) in [(faulty, scoped()), (partial.clone(), silent), (partial, elsewhere)] {
+        let plan = plan(source, &stored, &rules);
+        let ended: Vec<_> = plan.updates.iter().filter(|update| update.deactivates()).collect();
+        assert_eq!((ended.len(), removed(&plan)), (1, vec![]), "{rules:?}");
+    }
+    // No group of the scope is listed any more: somebody has to look.
+    let mut renamed = source;
+    renamed.put(record(Kind::Group, "g", "Crew"));
+    let lost = plan(renamed, &stored, &scoped());
+    assert_eq!(Guard::default().holds(&lost.toll), Some(Reason::GroupsEmpty));
+}
+
 /// Kind, id and name.
 type Thing = (Kind, String, String);
 

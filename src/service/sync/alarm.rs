@@ -111,7 +111,7 @@ fn held_alarm(row: &DirectoryRow, held: &Value) -> Alarm {
     let (users, memberships) = (number("users"), number("memberships"));
     let empty = match held.get("reason").and_then(Value::as_str) {
         Some("source_empty") => "The source lists nobody. ",
-        Some("groups_empty") => "The source lists no groups any more. ",
+        Some("groups_empty") => "The source lists no groups any more, or none of those in scope. ",
         _ => "",
     };
     Alarm {
