@@ -29,9 +29,16 @@ pub enum Reason {
 
 impl Reason {
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::ScimActiveFalse, Self::ScimDelete, Self::OutOfScope, Self::DirectoryDeleted]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        let known = [
+            Self::ScimActiveFalse,
+            Self::ScimDelete,
+            Self::PullMissing,
+            Self::PullSuspended,
+            Self::FilterExcluded,
+            Self::OutOfScope,
+            Self::DirectoryDeleted,
+        ];
+        known.into_iter().find(|reason| reason.as_str() == text)
     }
 
     pub fn as_str(self) -> &'static str {

@@ -122,7 +122,8 @@ pub struct Settings {
     /// What is kept of its requests.
     #[serde(default)]
     pub records: RecordSettings,
-    /// Of a directory that is read: which objects of the source come in (CEL).
+    /// Of a directory that is read: which objects of the source come in. Of one that is pushed: which users
+    /// the app sees as active (CEL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// Of a directory that is read: users only.

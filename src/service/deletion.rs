@@ -328,7 +328,8 @@ impl Site {
                 let mut prepared = Prepared::of(&row, edit, &site)?;
                 let roles = site.directory.mapping.roles_alone(&prepared.content.doc);
                 let custom_attributes = row.custom_attributes.clone();
-                prepared.content.mapped = Mapped { custom_attributes, faults, roles };
+                prepared.content.mapped =
+                    Mapped { custom_attributes, faults, roles, excluded: None };
                 prepared
             }
         };

@@ -237,7 +237,7 @@ pub(super) fn rejoined(
 /// The user is in a group again. Memberships are told by those who made them: there were none.
 fn lift(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>, user: AppUser) -> Result<(), StoreError> {
     let directory_key = recorder.directory.key;
-    let state = recorder.in_force.policies.state(user.active, false);
+    let state = recorder.in_force.policies.state(user.active, false, user.excluded);
     let lifted = AppUser { app_state: state, suspended: false, groupless_since: None, ..user };
     tx.app_user_set(directory_key, &lifted)?;
     if state == user.app_state {
@@ -359,24 +359,27 @@ pub(super) fn departed_row(departed: DepartedRow) -> ResourceRow {
         modified: departed.modified,
         app_state: AppState::Inactive,
         suspended: false,
+        excluded: false,
         groupless_since: None,
         custom_attributes: departed.custom_attributes,
         roles: departed.roles,
     }
 }
 
-/// Brings a user to the policies in force, whatever the ones before were. No other unit is in the
-/// directory. Nobody becomes suspended unless `suspends`. Answers whether the app was told something.
+/// Brings a user to the policies in force, whatever the ones before were, and to what the filter says now.
+/// No other unit is in the directory. Nobody becomes suspended unless `suspends`. Answers whether the app was
+/// told something.
 pub(super) fn settle(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     user: &AppUser,
+    excluded: bool,
     suspends: bool,
 ) -> Result<bool, StoreError> {
     let directory_key = recorder.directory.key;
     // By a clock that has not begun no delay is over.
     let now = if suspends || user.suspended { recorder.now } else { i64::MIN };
-    let wanted = recorder.in_force.policies.applied(user, now);
+    let wanted = recorder.in_force.policies.applied(&AppUser { excluded, ..*user }, now);
     if wanted == *user {
         return Ok(false);
     }

@@ -34,6 +34,7 @@ pub mod openapi;
 pub mod policy;
 pub mod policy_work;
 pub mod portal;
+mod prepared;
 pub mod provision;
 pub mod purge;
 pub mod query;

@@ -185,8 +185,8 @@ impl Policies {
     }
 
     /// How the app sees a user.
-    pub fn state(&self, active: bool, suspended: bool) -> AppState {
-        match (self.counts_active(active, suspended), self.inactive_users) {
+    pub fn state(&self, active: bool, suspended: bool, excluded: bool) -> AppState {
+        match (self.counts_active(active, suspended) && !excluded, self.inactive_users) {
             (true, _) => AppState::Active,
             (false, InactiveUsers::Keep) => AppState::Inactive,
             (false, InactiveUsers::Delete) => AppState::Hidden,
@@ -194,19 +194,25 @@ impl Policies {
     }
 
     /// How the app sees a new resource: what is no user is active.
-    pub fn state_of_new(&self, resource_type: &ResourceType, active: bool) -> AppState {
+    pub fn state_of_new(
+        &self,
+        resource_type: &ResourceType,
+        active: bool,
+        excluded: bool,
+    ) -> AppState {
         match resource_type.is_user() {
-            true => self.state(active, false),
+            true => self.state(active, false, excluded),
             false => AppState::Active,
         }
     }
 
-    /// What becomes of a user whose `active` is to be this.
-    pub fn fate(&self, row: &ResourceRow, active: bool) -> Fate {
+    /// What becomes of a user whose `active` is to be this. Who is excluded keeps the memberships: they are
+    /// the identity provider's.
+    pub fn fate(&self, row: &ResourceRow, active: bool, excluded: bool) -> Fate {
         let was = self.counts_active(row.active, row.suspended);
         let is = self.counts_active(active, row.suspended);
         Fate {
-            state: self.state(active, row.suspended),
+            state: self.state(active, row.suspended, excluded),
             strips: self.strip_groups_when_inactive && was && !is,
         }
     }
@@ -223,7 +229,7 @@ impl Policies {
     pub fn applied(&self, user: &AppUser, now: i64) -> AppUser {
         let groupless_since = self.suspend_when_groupless.and(user.groupless_since);
         let suspended = self.suspends(groupless_since, now);
-        let app_state = self.state(user.active, suspended);
+        let app_state = self.state(user.active, suspended, user.excluded);
         AppUser { app_state, suspended, groupless_since, ..*user }
     }
 
@@ -287,7 +293,11 @@ impl InForce {
 
 /// Why a user is inactive.
 pub fn reason(row: &ResourceRow) -> Reason {
-    if row.active { Reason::OutOfScope } else { Reason::ScimActiveFalse }
+    match (row.active, row.excluded) {
+        (false, _) => Reason::ScimActiveFalse,
+        (true, true) => Reason::FilterExcluded,
+        (true, false) => Reason::OutOfScope,
+    }
 }
 
 #[cfg(test)]
@@ -348,8 +358,10 @@ mod tests {
                 suspend_when_groupless: on,
                 ..Policies::default()
             };
-            assert_eq!(policies(InactiveUsers::Keep).state(active, suspended), keep);
-            assert_eq!(policies(InactiveUsers::Delete).state(active, suspended), delete);
+            assert_eq!(policies(InactiveUsers::Keep).state(active, suspended, false), keep);
+            assert_eq!(policies(InactiveUsers::Delete).state(active, suspended, false), delete);
+            assert_eq!(policies(InactiveUsers::Keep).state(active, suspended, true), Inactive);
+            assert_eq!(policies(InactiveUsers::Delete).state(active, suspended, true), Hidden);
         }
     }
 

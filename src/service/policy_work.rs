@@ -6,21 +6,24 @@
 //! next one, and several processes may work on one directory. A user whom a request has brought to
 //! the new policies meanwhile is as they want it, and is passed over.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use super::authenticate::served_catalogue;
-use super::context::{Directory, State};
+use super::context::{Directory, Settings, State};
 use super::error::AdminError;
 use super::exchange::Listed;
 use super::identity::Scope;
 use super::lifecycle;
+use super::mapping::Gate;
 use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
 use super::{Service, ServiceError};
 use crate::clock::Ids;
+use crate::store::app_user::AppUser;
 use crate::store::brake::Brake;
 use crate::store::directory::DirectoryRow;
 use crate::store::schemas::SchemaRow;
@@ -221,6 +224,12 @@ impl PolicyWork {
         Ok(done)
     }
 
+    /// The directory as it would be with other settings.
+    pub(super) fn with_settings(&self, row: DirectoryRow, settings: String) -> Directory {
+        let row = DirectoryRow { settings, ..row };
+        Directory::from_row(&row, self.directory.registry.clone())
+    }
+
     /// One unit.
     fn run_once(&self, tx: &mut Tx<'_>) -> Result<Done, ServiceError> {
         self.run(tx, &mut self.ids.clone())
@@ -236,7 +245,14 @@ impl PolicyWork {
         new: &str,
     ) -> Result<Done, ServiceError> {
         let key = self.directory.key;
-        if !Policies::stored(new).differs_for_stored(&Policies::stored(&before.settings)) {
+        let filter = |settings: &str| Settings::stored(settings).filter;
+        let is_filtered_anew = !self.directory.is_read && filter(&before.settings) != filter(new);
+        if is_filtered_anew {
+            // Units that were computed by the filter before are done again.
+            tx.directory_rules_changed(key)?;
+        }
+        let (old, wanted) = (Policies::stored(&before.settings), Policies::stored(new));
+        if !is_filtered_anew && !wanted.differs_for_stored(&old) {
             return Ok(Done::default());
         }
         tx.policy_cursor_set(key, Some(0))?;
@@ -302,16 +318,54 @@ fn settle_users(
 ) -> Result<usize, StoreError> {
     let directory_key = recorder.directory.key;
     let users = tx.app_user_chunk(directory_key, after, LOOKED_AT)?;
+    let filtered = Filtered::of(tx, recorder.directory, &users)?;
     let (mut told, mut cursor) = (0, None);
     for user in &users {
         if told == TOLD {
             break;
         }
-        told += usize::from(lifecycle::settle(tx, recorder, user, suspends)?);
+        let excluded = filtered.excludes(user);
+        told += usize::from(lifecycle::settle(tx, recorder, user, excluded, suspends)?);
         cursor = Some(user.key);
     }
     tx.policy_cursor_set(directory_key, cursor)?;
     Ok(told)
+}
+
+/// What the filter of a directory says of some users, by their keys; nothing of anybody without a filter.
+pub(super) struct Filtered(HashMap<i64, Result<bool, String>>);
+
+impl Filtered {
+    pub(super) fn of(
+        tx: &mut Tx<'_>,
+        directory: &Directory,
+        users: &[AppUser],
+    ) -> Result<Self, StoreError> {
+        let mapping = &directory.mapping;
+        if matches!(mapping.gate, Gate::Open) {
+            return Ok(Self(HashMap::new()));
+        }
+        let keys: Vec<i64> = users.iter().map(|user| user.key).collect();
+        let rows = tx.resource_rows(directory.key, &keys)?;
+        let asked = rows.iter().map(|row| (row.key, mapping.excludes(&directory.registry, row)));
+        Ok(Self(asked.collect()))
+    }
+
+    /// Whether it keeps the user from the app. Of whom it fails for that stays as it is.
+    pub(super) fn excludes(&self, user: &AppUser) -> bool {
+        match self.0.get(&user.key) {
+            None => false,
+            Some(Ok(excluded)) => *excluded,
+            Some(Err(_)) => user.excluded,
+        }
+    }
+
+    /// For how many it fails, and what is wrong with one of them.
+    pub(super) fn faults(&self) -> (usize, Option<&str>) {
+        let mut faults = self.0.values().filter_map(|said| said.as_ref().err());
+        let first = faults.next().map(String::as_str);
+        (usize::from(first.is_some()) + faults.count(), first)
+    }
 }
 
 /// Suspends some of those who are in no group for long enough; answers how many.
@@ -322,7 +376,7 @@ fn suspend_users(tx: &mut Tx<'_>, recorder: &mut Recorder<'_>) -> Result<usize, 
     let directory_key = recorder.directory.key;
     let keys = tx.groupless_due(directory_key, until, TOLD_ROWS)?;
     for user in tx.app_user_lock(directory_key, &keys)? {
-        lifecycle::settle(tx, recorder, &user, true)?;
+        lifecycle::settle(tx, recorder, &user, user.excluded, true)?;
     }
     Ok(keys.len())
 }

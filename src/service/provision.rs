@@ -285,7 +285,7 @@ impl Service {
         } else {
             prepared = prepared.mapped(&site)?;
         }
-        let group = Some((row.key, prepared.version()));
+        let group = Some((row.key, prepared.version));
         prepared.plan = self.plan_members(&site, group, &prepared.members).await?;
         let updated =
             self.store.write("resource_update", move |tx| revision.run(tx, Some(&prepared))).await;

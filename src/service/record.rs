@@ -107,7 +107,9 @@ impl Told {
         content: &ResourceContent,
     ) -> Self {
         let resource_type = &site.resource_type;
-        let state = site.directory.policies.state_of_new(resource_type, content.columns.active);
+        let excluded = site.directory.excludes_new(resource_type, &content.mapped);
+        let active = content.columns.active;
+        let state = site.directory.policies.state_of_new(resource_type, active, excluded);
         let seen = Seen {
             resource_type: &resource_type.name,
             id: &site.id,

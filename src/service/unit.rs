@@ -11,15 +11,16 @@ pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content
 use super::context::{Directory, State};
 use super::exchange::{Changed, Listed, Trace};
 use super::identity::Scope;
-use super::mapping::follow;
+use super::mapping::{Gate, follow};
 use super::membership::{Group, Plan, guard_of};
 use super::policy::{Fate, InForce, Revive};
-use super::record::{Recorder, Told, object};
+pub(super) use super::prepared::Prepared;
+use super::record::{Recorder, Told};
 use super::{lifecycle, membership};
 use crate::event::Reason;
 use crate::scim::patch::MemberStep;
+use crate::scim::resource::Document;
 use crate::scim::resource::meta::Condition;
-use crate::scim::resource::{Columns, Document};
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::brake::Brake;
 use crate::store::pending::Guard;
@@ -101,7 +102,7 @@ impl Creation {
         let site = Site { id: holder.id, ..self.site.clone() };
         // By the policies that are stored now: a suspension may be left of those before.
         let (policies, edit) = (recorder.in_force.policies, Arc::clone(edit));
-        let edit = move |row: &ResourceRow| match policies.state(row.active, row.suspended) {
+        let edit = move |row: &ResourceRow| match policies.state(row.active, row.suspended, false) {
             AppState::Active => Err(StoreError::Unique(UniqueRule::UserName).into()),
             AppState::Inactive | AppState::Hidden => edit(row),
         };
@@ -226,7 +227,12 @@ impl Revision {
             let moves = match prepared.filter(|prepared| prepared.version == row.version) {
                 Some(prepared) => site.moves_memberships(&row, prepared, recorder),
                 None => {
-                    let prepared = Prepared::of(&row, (self.edit)(&row)?, site)?;
+                    // What the filter says is worked out with what the maps make of it.
+                    let edit = (self.edit)(&row)?;
+                    let prepared = match site.directory.mapping.gate {
+                        Gate::Open => Prepared::of(&row, edit, site)?,
+                        _ => Prepared::whole(&row, edit, site)?,
+                    };
                     site.moves_memberships(&row, &prepared, recorder)
                 }
             };
@@ -238,57 +244,6 @@ impl Revision {
             }
         }
         Ok(site.lock(tx)?.map(|row| (row, None)))
-    }
-}
-
-/// A computed change, with the version that it was computed from.
-pub(super) struct Prepared {
-    version: i64,
-    pub(super) content: ResourceContent,
-    old_columns: Columns,
-    pub(super) members: Vec<MemberStep>,
-    /// Who joins and leaves, if that was worked out before the unit.
-    pub(super) plan: Option<Plan>,
-}
-
-impl Prepared {
-    /// Without what the maps make of the content: who writes it asks for [`Prepared::mapped`].
-    pub(super) fn of(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
-        let old = Document::stored(object(&row.doc));
-        let (resource_type, profile) = (&site.resource_type, &site.directory.profile);
-        Ok(Self {
-            version: row.version,
-            content: content(&edit.document, &edit.extra, resource_type, &site.directory)?,
-            old_columns: columns(&old, resource_type, profile)?,
-            members: edit.members,
-            plan: None,
-        })
-    }
-
-    pub(super) fn mapped(mut self, site: &Site) -> Result<Self, ServiceError> {
-        self.content.mapped = mapped(&self.content, &site.resource_type, &site.directory)?;
-        Ok(self)
-    }
-
-    pub(super) fn whole(row: &ResourceRow, edit: Edit, site: &Site) -> Result<Self, ServiceError> {
-        let prepared = Self::of(row, edit, site)?;
-        match prepared.same_content(row) {
-            true => Ok(prepared),
-            false => prepared.mapped(site),
-        }
-    }
-
-    /// The version that the change was computed from.
-    pub(super) fn version(&self) -> i64 {
-        self.version
-    }
-
-    fn same_content(&self, row: &ResourceRow) -> bool {
-        self.content.doc == row.doc && self.content.extra == row.extra
-    }
-
-    pub(super) fn changes_nothing(&self, row: &ResourceRow) -> bool {
-        self.members.is_empty() && self.same_content(row)
     }
 }
 
@@ -390,9 +345,14 @@ impl Site {
     ) -> Result<ResourceRow, ServiceError> {
         let directory_key = self.directory.key;
         let rt = &self.resource_type;
-        let app_state = recorder.in_force.policies.state_of_new(rt, content.columns.active);
+        let excluded = self.directory.excludes_new(rt, &content.mapped);
+        let active = content.columns.active;
+        let app_state = recorder.in_force.policies.state_of_new(rt, active, excluded);
         let key =
             tx.resource_insert(directory_key, &rt.name, &self.id, content, app_state, self.now)?;
+        if excluded {
+            tx.user_exclude(directory_key, key)?;
+        }
         claim(tx, directory_key, key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
         let row = self.new_row(key, content, app_state);
@@ -426,6 +386,7 @@ impl Site {
             modified: self.now,
             app_state,
             suspended: false,
+            excluded: self.directory.excludes_new(&self.resource_type, &content.mapped),
             groupless_since: None,
             custom_attributes: content.mapped.custom_attributes.clone(),
             roles: content.mapped.roles.clone(),
@@ -463,7 +424,8 @@ impl Site {
         prepared: &Prepared,
         recorder: &Recorder<'_>,
     ) -> bool {
-        let fate = recorder.in_force.policies.fate(row, prepared.content.columns.active);
+        let (active, excluded) = (prepared.content.columns.active, prepared.excludes(row));
+        let fate = recorder.in_force.policies.fate(row, active, excluded);
         self.resource_type.is_user() && fate.moves_memberships(row.app_state)
     }
 
@@ -482,8 +444,9 @@ impl Site {
         // A request that waited for the lock may have come before the one it waited for.
         let now = self.now.max(row.modified);
         let rewrites = !prepared.same_content(row);
+        let (active, excluded) = (content.columns.active, prepared.excludes(row));
         let fate = match self.resource_type.is_user() {
-            true => recorder.in_force.policies.fate(row, content.columns.active),
+            true => recorder.in_force.policies.fate(row, active, excluded),
             false => Fate { state: AppState::Active, strips: false },
         };
         let app_state = match groups {
@@ -491,7 +454,10 @@ impl Site {
             _ => fate.state,
         };
         if rt.is_user() {
-            recorder.switches(tx, row, content.columns.active)?;
+            recorder.switches(tx, row, active)?;
+            if excluded && !row.excluded && active && row.app_state == AppState::Active {
+                recorder.excludes(tx)?;
+            }
         }
         let (custom_attributes, roles) = match rewrites {
             true => (
@@ -502,7 +468,7 @@ impl Site {
         };
         if rewrites {
             // The row is locked and its version was compared: this cannot miss.
-            let app = AppSide { state: app_state, roles: roles.as_deref() };
+            let app = AppSide { state: app_state, roles: roles.as_deref(), excluded };
             let written =
                 tx.resource_update(directory_key, row.key, row.version, content, app, now)?;
             if !written {
@@ -534,6 +500,7 @@ impl Site {
             version: row.version + 1,
             modified: now,
             app_state,
+            excluded,
             custom_attributes,
             roles,
             ..row.clone()

@@ -33,12 +33,13 @@ impl SingleCreation {
             || in_force.may_have_departed()
             || creation.revive.is_some()
             || !creation.members.is_empty()
-            || !content.columns.claims.is_empty();
+            || !content.columns.claims.is_empty()
+            || directory.excludes_new(&site.resource_type, &content.mapped);
         if looks_around {
             return None;
         }
         let active = content.columns.active;
-        let app_state = in_force.policies.state_of_new(&site.resource_type, active);
+        let app_state = in_force.policies.state_of_new(&site.resource_type, active, false);
         let row = site.new_row(0, content, app_state);
         let mut recorder = Recorder {
             directory,

@@ -16,10 +16,12 @@ pub struct AppUser {
     #[diesel(deserialize_as = String)]
     pub app_state: AppState,
     pub suspended: bool,
+    /// As in [`ResourceRow`].
+    pub excluded: bool,
     pub groupless_since: Option<i64>,
 }
 
-type Sql = (BigInt, Bool, Text, Bool, Nullable<BigInt>);
+type Sql = (BigInt, Bool, Text, Bool, Bool, Nullable<BigInt>);
 
 impl Tx<'_> {
     /// The next users of a directory by key.
@@ -30,7 +32,7 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<AppUser>, StoreError> {
         self.rows::<Sql, _>(
-            "SELECT key, active, app_state, suspended, groupless_since FROM resource \
+            "SELECT key, active, app_state, suspended, excluded, groupless_since FROM resource \
              WHERE directory_key = ? AND resource_type = 'User' AND key > ? ORDER BY key LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
         )
@@ -43,10 +45,10 @@ impl Tx<'_> {
         keys: &[i64],
     ) -> Result<Vec<AppUser>, StoreError> {
         let text = self.dialect.pick(
-            "SELECT key, active, app_state, suspended, groupless_since FROM resource \
+            "SELECT key, active, app_state, suspended, excluded, groupless_since FROM resource \
              WHERE key IN (SELECT value FROM json_each(?)) AND +directory_key = ? \
              AND +resource_type = 'User' ORDER BY key",
-            "SELECT key, active, app_state, suspended, groupless_since FROM resource \
+            "SELECT key, active, app_state, suspended, excluded, groupless_since FROM resource \
              WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
              jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
              AND resource_type = 'User' ORDER BY key FOR NO KEY UPDATE",
@@ -90,11 +92,11 @@ impl Tx<'_> {
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j \
              CROSS JOIN resource r WHERE r.key = j.value AND r.directory_key = ? \
              AND +r.resource_type = 'User'",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles \
              FROM resource r WHERE r.key IN (SELECT CAST(value AS BIGINT) \
              FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
              AND r.resource_type = 'User' ORDER BY r.key FOR SHARE",
@@ -124,15 +126,25 @@ impl Tx<'_> {
     /// Writes what the app has been told.
     pub fn app_user_set(&mut self, directory_key: i64, user: &AppUser) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE resource SET app_state = ?, suspended = ?, groupless_since = ? \
+            "UPDATE resource SET app_state = ?, suspended = ?, excluded = ?, groupless_since = ? \
              WHERE directory_key = ? AND key = ?",
             &[
                 Bind::Text(user.app_state.as_str()),
                 Bind::Bool(user.suspended),
+                Bind::Bool(user.excluded),
                 Bind::OptInt(user.groupless_since),
                 Bind::Int(directory_key),
                 Bind::Int(user.key),
             ],
+        )?;
+        Ok(())
+    }
+
+    /// Notes of a new user that the filter keeps it from the app.
+    pub fn user_exclude(&mut self, directory_key: i64, key: i64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE resource SET excluded = ? WHERE directory_key = ? AND key = ?",
+            &[Bind::Bool(true), Bind::Int(directory_key), Bind::Int(key)],
         )?;
         Ok(())
     }

@@ -136,11 +136,11 @@ impl Tx<'_> {
     ) -> Result<Vec<MappedUser>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
              r.attribute_faults FROM json_each(?) j CROSS JOIN resource r \
              WHERE r.key = j.value AND r.directory_key = ? AND +r.resource_type = 'User'",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
              r.attribute_faults FROM resource r \
              WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
              jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
@@ -159,12 +159,12 @@ impl Tx<'_> {
     ) -> Result<Vec<MappedUser>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
              r.attribute_faults FROM resource r \
              WHERE r.key IN (SELECT value FROM json_each(?)) AND +r.directory_key = ? \
              AND +r.resource_type = 'User' ORDER BY r.key",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
              r.attribute_faults FROM resource r \
              WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
              jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \

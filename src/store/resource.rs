@@ -59,6 +59,8 @@ pub struct ResourceRow {
     pub app_state: AppState,
     /// The app was told that the user is inactive because no group has it.
     pub suspended: bool,
+    /// The filter of a directory that is pushed does not let the user in: the app sees it as inactive.
+    pub excluded: bool,
     /// When the last direct membership ended, while the directory suspends such users.
     pub groupless_since: Option<i64>,
     /// JSON object of what the attribute map of the directory makes of a user; `None` for nothing.
@@ -79,6 +81,7 @@ pub(super) type ResourceSql = (
     BigInt,
     Text,
     Bool,
+    Bool,
     Nullable<BigInt>,
     Nullable<Text>,
     Nullable<Text>,
@@ -86,7 +89,7 @@ pub(super) type ResourceSql = (
 
 /// The columns of [`ResourceRow`] for an alias `r`.
 pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified, \
-     r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles";
+     r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles";
 
 /// What is written of a resource.
 #[derive(Clone, Debug)]
@@ -108,6 +111,8 @@ pub struct Mapped {
     pub faults: Option<String>,
     /// JSON array of slugs, the highest first. In [`ResourceContent`] those of a user in no group.
     pub roles: Option<String>,
+    /// Whether the filter keeps the user from the app; `None` where nobody was asked, or it has failed.
+    pub excluded: Option<bool>,
 }
 
 /// What is written of the app's side of a resource beside what follows from its content.
@@ -116,6 +121,7 @@ pub struct AppSide<'s> {
     pub state: AppState,
     /// JSON array of slugs.
     pub roles: Option<&'s str>,
+    pub excluded: bool,
 }
 
 impl Tx<'_> {
@@ -127,7 +133,7 @@ impl Tx<'_> {
     ) -> Result<Option<ResourceRow>, StoreError> {
         self.row::<ResourceSql, _>(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ?",
             &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
         )
@@ -142,10 +148,10 @@ impl Tx<'_> {
     ) -> Result<Option<ResourceRow>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
              AND r.resource_type = ? FOR NO KEY UPDATE",
         );
         self.row::<ResourceSql, _>(
@@ -220,8 +226,8 @@ impl Tx<'_> {
         let changed = self.execute(
             "UPDATE resource SET user_name_key = ?, display_key = ?, display = ?, \
              external_id = ?, active = ?, doc = ?, extra = ?, version = version + 1, \
-             modified = ?, app_state = ?, custom_attributes = ?, attribute_faults = ?, roles = ? \
-             WHERE directory_key = ? AND key = ? AND version = ?",
+             modified = ?, app_state = ?, custom_attributes = ?, attribute_faults = ?, roles = ?, \
+             excluded = ? WHERE directory_key = ? AND key = ? AND version = ?",
             &[
                 Bind::OptText(columns.user_name_key.as_deref()),
                 Bind::OptText(columns.display_key.as_deref()),
@@ -235,6 +241,7 @@ impl Tx<'_> {
                 Bind::OptText(content.mapped.custom_attributes.as_deref()),
                 Bind::OptText(content.mapped.faults.as_deref()),
                 Bind::OptText(app.roles),
+                Bind::Bool(app.excluded),
                 Bind::Int(directory_key),
                 Bind::Int(key),
                 Bind::Int(from_version),
@@ -280,10 +287,10 @@ impl Tx<'_> {
         }
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
              AND r.directory_key = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
              JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
         );
         self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])

@@ -27,7 +27,7 @@ pub struct ResourceFound {
 }
 
 const WITH_GROUPS: &str = "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, \
-     r.version, r.created, r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+     r.version, r.created, r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
      (SELECT CAST(json_agg(json_build_array(g.key, g.id, g.display, EXISTS (SELECT 1 FROM member n \
          WHERE n.directory_key = g.directory_key AND n.member_key = g.key)) ORDER BY g.key) AS TEXT) \
          FROM member m JOIN resource g ON g.directory_key = m.directory_key AND g.key = m.group_key \
@@ -37,7 +37,7 @@ const WITH_GROUPS: &str = "SELECT r.key, r.id, r.resource_type, r.active, r.doc,
 
 /// The document is parsed only where it may name a manager, as in `query::relations`.
 const WITH_MANAGER: &str = "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, \
-     r.version, r.created, r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles, \
+     r.version, r.created, r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
      (SELECT CAST(json_agg(json_build_array(g.key, g.id, g.display, EXISTS (SELECT 1 FROM member n \
          WHERE n.directory_key = g.directory_key AND n.member_key = g.key)) ORDER BY g.key) AS TEXT) \
          FROM member m JOIN resource g ON g.directory_key = m.directory_key AND g.key = m.group_key \

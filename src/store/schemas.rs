@@ -83,10 +83,10 @@ impl Tx<'_> {
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? \
              AND r.key > ? ORDER BY r.key LIMIT ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? \
+             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? \
              AND r.key > ? ORDER BY r.key LIMIT ? FOR NO KEY UPDATE",
         );
         self.rows::<ResourceSql, _>(

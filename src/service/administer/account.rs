@@ -20,7 +20,7 @@ pub struct AccountView {
     idp_id: Option<String>,
     user_name: Option<String>,
     display_name: Option<String>,
-    /// `active`, `inactive` or `suspended`.
+    /// `active`, `inactive`, `suspended` or `excluded`.
     state: &'static str,
     /// `source`, or `policy` where a policy of the directory has suspended the user.
     suspended_by: Option<&'static str>,
@@ -39,6 +39,7 @@ impl AccountView {
         let text = |name: &str| doc.get(name).and_then(Value::as_str).map(str::to_owned);
         let told = |name: &str| extra.get(name).and_then(Value::as_str);
         let (state, suspended_by) = match (row.active, row.suspended) {
+            (true, _) if row.excluded => ("excluded", None),
             (true, false) => ("active", None),
             (true, true) => ("suspended", Some("policy")),
             (false, _) if told(ACCOUNT_STATE) == Some(SUSPENDED) => ("suspended", Some("source")),

@@ -1,13 +1,17 @@
 //! What the app would be told if a directory had other policies. Nothing is stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::directory::checked_settings;
 use crate::event::{Reason, name};
+use crate::service::context::Directory;
+use crate::service::mapping::Gate;
 use crate::service::policy::{self, DepartedUntil, Policies};
+use crate::service::policy_work::Filtered;
 use crate::service::record::object;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::app_user::AppUser;
@@ -15,8 +19,9 @@ use crate::store::departed::DepartedRow;
 use crate::store::resource::{AppState, ResourceRow};
 use crate::store::{StoreError, Tx};
 
-/// Users read at a time.
+/// Users read at a time; fewer where a filter has to look at each.
 const CHUNK: i64 = 5_000;
+const FILTERED: i64 = 500;
 
 /// Users that the answer shows.
 const SHOWN: usize = 100;
@@ -41,6 +46,9 @@ struct Outcome {
     users: i64,
     events: HashMap<&'static str, i64>,
     examples: Vec<Value>,
+    /// Users for whom the filter fails, and what is wrong with one of them.
+    faults: usize,
+    fault: Option<String>,
 }
 
 impl Outcome {
@@ -74,7 +82,12 @@ impl Outcome {
         .into_iter()
         .map(|event| (event.to_owned(), self.events.get(event).copied().unwrap_or(0).into()))
         .collect();
-        json!({"users": self.users, "events": events, "examples": self.examples})
+        let mut shown = json!({"users": self.users, "events": events, "examples": self.examples});
+        if let (Some(message), Some(members)) = (&self.fault, shown.as_object_mut()) {
+            let faults = json!({"users": self.faults, "message": message});
+            members.insert("filter_faults".to_owned(), faults);
+        }
+        shown
     }
 }
 
@@ -91,6 +104,7 @@ impl Service {
         let row = self.directory_row(access, id).await?;
         let settings = checked_settings(Some(&wanted.settings), &row.kind)?;
         let (policies, now, key) = (Policies::stored(&settings), self.clock.now_ms(), row.key);
+        let wanted = Arc::new(self.policy_work(key).await?.with_settings(row, settings));
         let mut outcome = Outcome::default();
         if let DepartedUntil::At(until) = policies.departed_until(now) {
             let found: Result<_, StoreError> = self
@@ -108,11 +122,14 @@ impl Service {
         let mut after = 0;
         loop {
             let shown = SHOWN.saturating_sub(outcome.examples.len());
+            let wanted = Arc::clone(&wanted);
             let chunk: Result<Chunk, StoreError> = self
                 .store
-                .scan("policy_preview", move |tx| chunk(tx, key, after, &policies, now, shown))
+                .scan("policy_preview", move |tx| chunk(tx, &wanted, after, now, shown))
                 .await;
             let chunk = chunk?;
+            outcome.faults += chunk.faults;
+            outcome.fault = outcome.fault.or(chunk.fault);
             chunk.told.iter().for_each(|told| outcome.note(told));
             outcome.examples.extend(chunk.examples);
             match chunk.last {
@@ -128,18 +145,25 @@ struct Chunk {
     last: Option<i64>,
     told: Vec<Told>,
     examples: Vec<Value>,
+    faults: usize,
+    fault: Option<String>,
 }
 
 fn chunk(
     tx: &mut Tx<'_>,
-    directory_key: i64,
+    wanted: &Directory,
     after: i64,
-    policies: &Policies,
     now: i64,
     shown: usize,
 ) -> Result<Chunk, StoreError> {
-    let users = tx.app_user_chunk(directory_key, after, CHUNK)?;
-    let changes = users.iter().map(|user| (user.app_state, policies.applied(user, now)));
+    let (directory_key, policies) = (wanted.key, &wanted.policies);
+    let at_once = if matches!(wanted.mapping.gate, Gate::Open) { CHUNK } else { FILTERED };
+    let users = tx.app_user_chunk(directory_key, after, at_once)?;
+    let filtered = Filtered::of(tx, wanted, &users)?;
+    let changes = users.iter().map(|user| {
+        let user = AppUser { excluded: filtered.excludes(user), ..*user };
+        (user.app_state, policies.applied(&user, now))
+    });
     let mut told: Vec<Told> = changes
         .filter(|(old, new)| *old != new.app_state)
         .map(|(old, new)| Told { old, new, memberships: 0 })
@@ -160,7 +184,10 @@ fn chunk(
     let rows: HashMap<i64, ResourceRow> =
         tx.resource_rows(directory_key, &keys)?.into_iter().map(|row| (row.key, row)).collect();
     let examples = told.iter().filter_map(|told| Some(example(told, rows.get(&told.new.key)?)));
-    Ok(Chunk { last: users.last().map(|user| user.key), examples: examples.collect(), told })
+    let examples = examples.collect();
+    let (faults, fault) = filtered.faults();
+    let fault = fault.map(str::to_owned);
+    Ok(Chunk { last: users.last().map(|user| user.key), examples, told, faults, fault })
 }
 
 /// The word for a state as the app knows it.
@@ -175,6 +202,7 @@ fn seen(state: AppState) -> &'static str {
 fn example(told: &Told, row: &ResourceRow) -> Value {
     let to = told.new.app_state;
     let loses = to != AppState::Active && told.old.is_visible();
+    let row = &ResourceRow { excluded: told.new.excluded, ..row.clone() };
     let reason = loses.then(|| policy::reason(row).as_str());
     json!({
         "user_id": row.id,

@@ -427,7 +427,8 @@ impl Step {
             let directory = &self.change.directory;
             content.mapped = mapped(&content, &self.new, directory)?;
             let roles = follow::roles_after(tx, directory, row, &content, false)?;
-            let app = AppSide { state: row.app_state, roles: roles.as_deref() };
+            let (state, excluded) = (row.app_state, row.excluded);
+            let app = AppSide { state, roles: roles.as_deref(), excluded };
             tx.resource_update(key, row.key, row.version, &content, app, modified)?;
             let new = ResourceRow {
                 doc: content.doc,

@@ -65,6 +65,12 @@ impl Recorder<'_> {
         }
     }
 
+    /// The filter keeps a user from the app who was active for it. That follows from what the identity
+    /// provider has sent, so it counts; the user is there, so there is nothing to put back.
+    pub(in crate::service) fn excludes(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        self.takes_away(tx, Taken { users: 1, ..Taken::default() }, Taken::default())
+    }
+
     /// A user who was active will not be any more.
     fn deactivates(&mut self, tx: &mut Tx<'_>, row: &ResourceRow) -> Result<(), StoreError> {
         let users = i64::from(row.app_state == AppState::Active);

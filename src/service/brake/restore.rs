@@ -91,11 +91,16 @@ impl Restorer<'_> {
         // What follows from groups comes with the memberships.
         content.mapped = mapped(&content, resource_type, self.directory)?;
         let policies = &recorder.in_force.policies;
-        let state = match note.suspended {
-            true => policies.state(content.columns.active, true),
-            false => policies.state_of_new(resource_type, content.columns.active),
+        let (active, suspended) = (content.columns.active, note.suspended);
+        let excluded = self.directory.excludes_new(resource_type, &content.mapped);
+        let state = match suspended {
+            true => policies.state(active, true, excluded),
+            false => policies.state_of_new(resource_type, active, excluded),
         };
         let row_key = tx.resource_restore(key, note, &content, state, self.now)?;
+        if excluded {
+            tx.user_exclude(key, row_key)?;
+        }
         claim(tx, key, row_key, &[], &content.columns.claims)?;
         tx.attribute_keys_change(key, row_key, &[], &content.columns.attributes)?;
         tx.count_add(key, &resource_type.name, content.columns.active, 1)?;

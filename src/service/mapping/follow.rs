@@ -241,6 +241,7 @@ pub(super) fn settle(
             custom_attributes: user.row.custom_attributes.clone(),
             faults: user.faults.clone(),
             roles: map.text_of(&document, &ids_of(&groups, user.row.key)),
+            excluded: None,
         };
         changed += usize::from(write(tx, recorder, user, mapped)?);
     }

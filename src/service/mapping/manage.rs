@@ -215,7 +215,7 @@ impl Service {
     ) -> Result<Value, ServiceError> {
         let row = self.directory_row(access, id).await?;
         let map = checked_attributes(wanted.attributes).await?;
-        let mapping = Mapping { attributes: Some(map), roles: None };
+        let mapping = Mapping { attributes: Some(map), ..Mapping::default() };
         let AttributeMapPreview { user_ids, after, limit, .. } = wanted;
         self.map_preview(row, mapping, PreviewUsers { user_ids, after, limit }).await
     }
@@ -232,7 +232,7 @@ impl Service {
         let map = RoleMap::checked(RoleRules { rules, default_role })?;
         let (key, groups) = (row.key, map.groups().iter().cloned().collect::<Vec<String>>());
         self.store.get("role_groups", move |tx| refuse_unknown_groups(tx, key, &groups)).await?;
-        let mapping = Mapping { attributes: None, roles: Some(map) };
+        let mapping = Mapping { roles: Some(map), ..Mapping::default() };
         self.map_preview(row, mapping, PreviewUsers { user_ids, after, limit }).await
     }
 

@@ -8,11 +8,15 @@
 //! version by which units know the rules of a directory, so that none goes by the one before; users are
 //! brought to it by the job. Users whom SCIM has deleted keep what they had.
 //!
+//! The filter of a directory that is pushed is asked beside the attribute map ([`filter`]): whom it does not
+//! let in the app sees as inactive.
+//!
 //! A directory without maps pays nothing: no statement, no row, no evaluation.
 
 pub mod attributes;
 mod bounds;
 pub(super) mod expression;
+pub(super) mod filter;
 pub(super) mod follow;
 mod fuel;
 pub mod manage;
@@ -22,12 +26,16 @@ pub mod work;
 use std::collections::HashSet;
 use std::fmt;
 
+use serde_json::Value;
+
 use attributes::AttributeMap;
+use filter::Filter;
 use roles::RoleMap;
 
-use super::context::Directory;
+use super::context::{Directory, Settings};
 use super::record::object;
 use crate::event::model::raw_attributes;
+use crate::pull::{Envelope, SourceKind};
 use crate::scim::resource::project::strip_hidden;
 use crate::scim::{Object, Registry, ResourceType};
 use crate::store::StoreError;
@@ -39,13 +47,62 @@ use crate::store::resource::{Mapped, ResourceRow};
 pub struct Mapping {
     pub attributes: Option<AttributeMap>,
     pub roles: Option<RoleMap>,
+    pub gate: Gate,
+}
+
+/// Whom the app is to see as active, of a directory that is pushed.
+#[derive(Debug, Default)]
+pub enum Gate {
+    #[default]
+    Open,
+    Filter(Filter),
+    /// There is a filter that this version does not understand: everybody stays as before.
+    Stuck,
+}
+
+impl Gate {
+    /// By the settings of a directory; one that is read is filtered while it is read.
+    fn of(row: &DirectoryRow) -> Self {
+        if row.settings == "{}" || SourceKind::named(&row.kind).is_some() {
+            return Self::Open;
+        }
+        match Settings::stored(&row.settings).filter.as_deref().map(Filter::compile) {
+            None => Self::Open,
+            Some(Ok(filter)) => Self::Filter(filter),
+            Some(Err(error)) => {
+                tracing::warn!(
+                    directory = row.id,
+                    error,
+                    "the filter of a directory is not understood"
+                );
+                Self::Stuck
+            }
+        }
+    }
+
+    /// Whether a user is kept from the app; an error is a sentence and says nothing about that.
+    fn excludes(&self, raw: &Object) -> Result<bool, String> {
+        match self {
+            Self::Open => Ok(false),
+            Self::Stuck => Err("the filter is not understood.".to_owned()),
+            Self::Filter(filter) => {
+                let id = raw.get("externalId").and_then(Value::as_str).unwrap_or_default();
+                let account = Envelope::account(id.to_owned(), raw.clone(), Object::new());
+                filter.lets_in(&account).map(|lets_in| !lets_in)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let attributes = self.attributes.as_ref().map(AttributeMap::rules);
         let roles = self.roles.as_ref().map(RoleMap::rules);
-        f.debug_struct("Mapping").field("attributes", &attributes).field("roles", &roles).finish()
+        f.debug_struct("Mapping")
+            .field("attributes", &attributes)
+            .field("roles", &roles)
+            .field("gate", &self.gate)
+            .finish()
     }
 }
 
@@ -54,12 +111,13 @@ impl Mapping {
         Self {
             attributes: AttributeMap::stored(row.attribute_map.as_deref()),
             roles: RoleMap::stored(row.role_map.as_deref()),
+            gate: Gate::of(row),
         }
     }
 
     /// Whether nothing is made of anybody.
     pub fn is_empty(&self) -> bool {
-        self.attributes.is_none() && self.roles.is_none()
+        self.attributes.is_none() && self.roles.is_none() && matches!(self.gate, Gate::Open)
     }
 
     /// The role map, if roles follow from memberships.
@@ -93,7 +151,21 @@ impl Mapping {
             mapped.custom_attributes = made.values_text();
             mapped.faults = made.faults_text();
         }
+        if !matches!(self.gate, Gate::Open) {
+            mapped.excluded = self.gate.excludes(&raw(resource_type, document, extra)).ok();
+        }
         Ok(mapped)
+    }
+
+    /// Whether the filter keeps a stored user from the app; an error is a sentence.
+    pub(super) fn excludes(&self, registry: &Registry, row: &ResourceRow) -> Result<bool, String> {
+        match registry.by_name("User") {
+            Some(user) if !matches!(self.gate, Gate::Open) => {
+                let extra = row.extra.as_deref().map(object);
+                self.gate.excludes(&raw(user, &object(&row.doc), extra.as_ref()))
+            }
+            _ => Ok(false),
+        }
     }
 }
 
@@ -119,10 +191,17 @@ pub(super) fn mapped_row(
     if let Some(map) = mapping.group_roles() {
         mapped.roles = map.text_of(&document, groups);
     }
+    mapped.excluded = None;
     Ok(mapped)
 }
 
 impl Directory {
+    /// Whether a new user with this is kept from the app: also where the filter fails for it.
+    pub(super) fn excludes_new(&self, resource_type: &ResourceType, mapped: &Mapped) -> bool {
+        resource_type.is_user()
+            && mapped.excluded.unwrap_or(!matches!(self.mapping.gate, Gate::Open))
+    }
+
     /// Whether a membership may give or take roles.
     pub(super) fn follows_memberships(&self) -> bool {
         self.mapping.group_roles().is_some()

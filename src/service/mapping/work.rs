@@ -295,7 +295,8 @@ impl Candidate {
         let MappedUser { row, faults } = user;
         let groups = ids_of(groups, row.key);
         let mapped = mapped_row(&directory.mapping, &directory.registry, &row, &groups)?;
-        let is_now = Mapped { custom_attributes: row.custom_attributes, faults, roles: row.roles };
+        let ResourceRow { custom_attributes, roles, .. } = row;
+        let is_now = Mapped { custom_attributes, faults, roles, excluded: None };
         Ok(Self { key: row.key, version: row.version, differs: mapped != is_now, mapped })
     }
 }
@@ -528,6 +529,7 @@ pub(super) fn apply(
                 custom_attributes: user.row.custom_attributes.clone(),
                 faults: user.faults.clone(),
                 roles: None,
+                excluded: None,
             },
         };
         mapped.roles = roles_of(directory, &user.row, &ids_of(&groups, user.row.key));

@@ -18,7 +18,6 @@ mod decide;
 mod drive;
 mod end;
 mod files;
-mod filter;
 mod join;
 mod manage;
 mod round;

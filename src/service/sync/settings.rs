@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::filter::Filter;
 use crate::pull::SourceKind;
 use crate::pull::guard::Guard;
 use crate::pull::plan::Groups;
 use crate::service::brake::BrakeSettings;
 use crate::service::context::Settings;
 use crate::service::error::AdminError;
+use crate::service::mapping::filter::Filter;
 use crate::service::policy::Span;
 
 /// Most groups of a scope, and longest name of one, in bytes.
@@ -121,14 +121,13 @@ impl ReadSettings {
 pub(in crate::service) fn check(settings: &Settings, kind: &str) -> Result<(), AdminError> {
     let Some(source) = SourceKind::named(kind) else {
         let given = [
-            ("filter", settings.filter.is_some()),
             ("disable_group_sync", settings.disable_group_sync),
             ("group_scope", settings.group_scope.is_some()),
             ("schedule", settings.schedule.is_some()),
             ("guard", settings.guard.is_some()),
         ];
         return match given.iter().find(|(_, is_given)| *is_given) {
-            None => Ok(()),
+            None => check_filter(settings),
             Some((name, _)) => Err(AdminError::invalid(
                 &format!("settings.{name}"),
                 format!(
@@ -147,10 +146,7 @@ pub(in crate::service) fn check(settings: &Settings, kind: &str) -> Result<(), A
                        what is too much.";
         return Err(AdminError::invalid("settings.brake", message));
     }
-    if let Some(filter) = &settings.filter {
-        Filter::compile(filter)
-            .map_err(|message| AdminError::invalid("settings.filter", format!("{message}.")))?;
-    }
+    check_filter(settings)?;
     if let Some(scope) = &settings.group_scope {
         let fits = |name: &String| (1..=MAX_SCOPE_NAME).contains(&name.len());
         if scope.is_empty() || scope.len() > MAX_SCOPE || !scope.iter().all(fits) {
@@ -162,6 +158,12 @@ pub(in crate::service) fn check(settings: &Settings, kind: &str) -> Result<(), A
         }
     }
     Ok(())
+}
+
+fn check_filter(settings: &Settings) -> Result<(), AdminError> {
+    let Some(filter) = &settings.filter else { return Ok(()) };
+    let compiled = Filter::compile(filter).map(drop);
+    compiled.map_err(|message| AdminError::invalid("settings.filter", format!("{message}.")))
 }
 
 #[cfg(test)]
@@ -188,12 +190,16 @@ mod tests {
 
     #[test]
     fn settings_of_readers_are_refused_for_directories_that_are_pushed() {
-        let settings = Settings { filter: Some("true".into()), ..Settings::default() };
+        let settings = Settings { schedule: Some(Schedule::Off), ..Settings::default() };
         assert!(check(&settings, "pull.csv").is_ok());
         let error = check(&settings, "scim.okta").expect_err("refused");
-        assert!(error.message.contains("settings.filter"), "{}", error.message);
-        let settings = Settings { filter: Some("payload.".into()), ..Settings::default() };
-        assert!(check(&settings, "pull.csv").is_err());
+        assert!(error.message.contains("settings.schedule"), "{}", error.message);
+        for kind in ["pull.csv", "scim.okta"] {
+            let filtered = |filter: &str| {
+                check(&Settings { filter: Some(filter.into()), ..Settings::default() }, kind)
+            };
+            assert!(filtered("true").is_ok() && filtered("payload.").is_err(), "{kind}");
+        }
         let settings = Settings { group_scope: Some(Vec::new()), ..Settings::default() };
         assert!(check(&settings, "pull.csv").is_err());
     }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::filter::Filter;
 use crate::pull::plan::{Record, Source, Stored};
 use crate::pull::{Action, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::key::text_key;
 use crate::scim::{Object, ResourceType, urn};
+use crate::service::mapping::filter::Filter;
 use crate::service::{Access, Service};
 
 /// Largest object, in bytes of JSON.
@@ -270,5 +270,11 @@ impl Sink for Stage {
 
     fn is_new(&self, kind: Kind, resource: &str) -> bool {
         self.source.has(kind, resource) && self.stored.get(kind, resource).is_none()
+    }
+
+    fn missing(&self, kind: Kind) -> Vec<String> {
+        let stored = self.stored.of_kind(kind).map(|known| known.source_id.as_str());
+        let silent = stored.filter(|id| !id.is_empty() && !self.source.speaks_of(kind, id));
+        silent.map(str::to_owned).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Deprovisioning policies: what a provider's requests make of a user for the app.
 
 mod delete;
+mod filter;
 mod groupless;
 mod interactions;
 mod revive;

@@ -1,27 +1,28 @@
-//! Which objects of a source come in: an expression over each of them (CEL).
+//! Which objects of a source come in, and which users of a directory that is pushed the app sees as active:
+//! an expression over each of them (CEL).
 
 use serde_json::{Value, json};
 
+use super::expression::{Expression, Input, NoThread, Outcome, on_large_stack};
 use crate::pull::Envelope;
-use crate::service::mapping::expression::{Expression, Input, NoThread, Outcome, on_large_stack};
 
 /// What a filter may start from.
 const NAMES: &[&str] = &["envelope", "resource", "action", "payload"];
 
 /// An expression that yields true or false.
 #[derive(Clone, Debug)]
-pub(super) struct Filter(Expression);
+pub struct Filter(Expression);
 
 impl Filter {
     /// Reads and checks an expression; the error says what is wrong with it.
-    pub(super) fn compile(source: &str) -> Result<Self, String> {
+    pub fn compile(source: &str) -> Result<Self, String> {
         on_large_stack(|| Expression::over(source, NAMES))
             .unwrap_or_else(|_| Err("it cannot be read now".to_owned()))
             .map(Self)
     }
 
     /// Whether the object comes in. An error is one of that object; it never decides.
-    pub(super) fn lets_in(&self, envelope: &Envelope) -> Result<bool, String> {
+    pub fn lets_in(&self, envelope: &Envelope) -> Result<bool, String> {
         let payload = Value::Object(envelope.payload.clone());
         let resource = Value::from(envelope.resource.as_str());
         let action = Value::from(envelope.action.as_str());
