@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
-use super::change::{Act, Change, Standing, about, deactivation, end_of, reason_of};
+use super::change::{Change, Standing, deactivation, end_of, reason_of};
 use super::drive::{Job, of_fault};
 use super::round::{Round, rounds};
 use super::run::Lease;
@@ -94,8 +94,10 @@ pub(super) struct Apply<'a> {
     pub(super) held: bool,
     access: RwLock<Access>,
     /// Ids of new accounts and groups, as far as they were made.
-    new_ids: HashMap<(Kind, String), String>,
+    pub(super) new_ids: HashMap<(Kind, String), String>,
     digests: Vec<(i64, String)>,
+    /// Of those who were refused: that they are inactive.
+    pub(super) endings: Vec<Update>,
     pub(super) applied: Applied,
 }
 
@@ -118,6 +120,7 @@ impl<'a> Apply<'a> {
             access: RwLock::new(job.access.clone()),
             new_ids: HashMap::new(),
             digests: Vec::new(),
+            endings: Vec::new(),
             applied: Applied::default(),
         }
     }
@@ -186,6 +189,7 @@ impl<'a> Apply<'a> {
             self.items(waiting).await?;
             self.members(later).await?;
         }
+        self.endings().await?;
         self.keep_digests().await?;
         Ok(self.applied)
     }
@@ -206,26 +210,9 @@ impl<'a> Apply<'a> {
         self.applied.changes.push(change);
     }
 
-    pub(super) fn refuse(&mut self, item: &Item, message: &str) {
-        let record = item.record();
-        self.tally(record.kind).failed += 1;
-        self.new_ids.remove(&(record.kind, record.source_id.clone()));
-        let place = match record.place.is_empty() {
-            true => record.source_id.clone(),
-            false => format!("{} ({})", record.source_id, record.place),
-        };
-        let act = match item {
-            Item::New { .. } => Act::Create,
-            Item::Changed { .. } => Act::Update,
-        };
-        let mut change = Change::new(about(record.kind), act, Standing::Failed, &place);
-        change.name = Some(record.name.clone());
-        self.note(change.failed(message));
-    }
-
     /// Writes new and changed ones, each after the one that has its name. Who cannot have a name then may
     /// still have it when all others are done.
-    async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
+    pub(super) async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
         let mut left = Vec::new();
         for Round { alone, circles } in rounds(items) {
             for batch in batches(alone) {

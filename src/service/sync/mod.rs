@@ -20,6 +20,7 @@ mod end;
 mod files;
 mod join;
 mod manage;
+mod refuse;
 mod round;
 mod run;
 pub(in crate::service) mod settings;

@@ -1,5 +1,7 @@
 //! Names that go from one user to another within a run.
 
+use serde_json::json;
+
 use crate::on_both_databases;
 use crate::support::TestApp;
 
@@ -10,6 +12,7 @@ on_both_databases![
     names_go_along_a_chain_and_round_in_a_circle,
     name_of_who_leaves_goes_on_to_others,
     names_that_wait_for_a_decision_are_listed,
+    name_that_is_taken_keeps_nobody_active,
 ];
 
 fn users(rows: &[(&str, &str)]) -> String {
@@ -37,7 +40,7 @@ fn users_swap_their_names_in_one_run(app: &TestApp) {
     let told = source.events();
     let swapped = users(&[("1", "ben"), ("2", "ada"), ("3", "cy")]);
     source.upload("users", &swapped);
-    let dry = source.run(serde_json::json!({"dry_run": true}));
+    let dry = source.run(json!({"dry_run": true}));
     assert_eq!(source.diff(&dry), ["update user 1 planned", "update user 2 planned"]);
     let run = source.sync();
     assert_eq!(run["counts"]["users"]["updated"], 2, "{run}");
@@ -49,6 +52,27 @@ fn users_swap_their_names_in_one_run(app: &TestApp) {
     assert_eq!(events, ["user.updated 1", "user.updated 2"]);
     let again = source.sync();
     assert_eq!(again["counts"]["users"]["unchanged"], 3, "{again}");
+}
+
+fn name_that_is_taken_keeps_nobody_active(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"max_errors": 1}), json!({}));
+    source.sync_users("id,userName,status\n1,ada@example.com,active\n2,ben@example.com,active\n");
+    // The other one is not listed and stays, because of the row without a name.
+    let run = source.sync_users("id,userName,status\n1,ben@example.com,terminated\n3,,active\n");
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(run["counts"]["users"]["deactivated"], 1, "{run}");
+    let users: Vec<String> = source.users().into_values().collect();
+    assert_eq!(users, ["ada@example.com inactive", "ben@example.com active"]);
+    assert_eq!(
+        source.diff(&run),
+        [
+            "deactivate user 1 applied",
+            "skip user row 3 of users.csv failed",
+            "update user 1 (row 2 of users.csv) failed"
+        ]
+    );
+    let suspended = Some("pull_suspended".to_owned());
+    assert_eq!(source.reasons(), [("dsync.user.updated".to_owned(), suspended)]);
 }
 
 fn names_go_along_a_chain_and_round_in_a_circle(app: &TestApp) {
