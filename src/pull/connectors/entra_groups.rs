@@ -11,6 +11,9 @@ use crate::pull::client::link;
 use crate::pull::{Action, Envelope, Kind, Members, Sink, SourceError};
 use crate::scim::Object;
 
+/// So many new users are asked for their groups; of more, the members of all groups are read.
+const MOST_ASKED: usize = 50;
+
 /// A group and what is known of its members.
 #[derive(Default)]
 struct Group {
@@ -37,6 +40,36 @@ impl Tenant {
             Ok(())
         })?;
         Ok((groups, next))
+    }
+
+    /// The members of a group that was there before, and is read only now: a delta has what has changed.
+    fn add_members(&mut self, id: &str, group: &mut Group) -> Result<(), SourceError> {
+        let path = format!("groups/{id}/members");
+        let url = self.url(&path, &[("$select", "id"), ("$top", "999")]);
+        let listed = self.walk(url, Needs::Groups, &mut |member| {
+            if let Some((id, member)) = member_of(Value::Object(member)) {
+                group.take_listed(id, member);
+            }
+            Ok(())
+        });
+        unless_gone(listed.map(drop))
+    }
+
+    /// Ids of the groups that a user is in; through others, too, where those are expanded.
+    fn groups_of(&mut self, user: &str) -> Result<Vec<String>, SourceError> {
+        let list = match self.reading.nested {
+            Nested::Kept => "memberOf",
+            Nested::Expanded => "transitiveMemberOf",
+        };
+        let url = self.url(&format!("users/{user}/{list}"), &[("$select", "id"), ("$top", "999")]);
+        let mut groups = Vec::new();
+        let listed = self.walk(url, Needs::Groups, &mut |group| {
+            // Roles and administrative units have members as well.
+            let is_group = group.get("@odata.type") == Some(&"#microsoft.graph.group".into());
+            groups.extend(id_of(&group).filter(|_| is_group).map(str::to_owned));
+            Ok(())
+        });
+        unless_gone(listed.map(drop)).map(|()| groups)
     }
 
     pub(super) fn all_groups(&mut self, sink: &mut dyn Sink) -> Result<String, SourceError> {
@@ -77,28 +110,46 @@ impl Tenant {
         Ok(next)
     }
 
+    /// Groups that have changed, and those of `new` users: who is restored, or comes into the directory
+    /// only now, may be in groups of which no delta says anything.
     pub(super) fn changed_groups(
         &mut self,
         delta_link: &str,
+        new: &[String],
         sink: &mut dyn Sink,
     ) -> Result<String, SourceError> {
-        let (changes, next) = self.groups(link(delta_link)?)?;
+        let (mut changes, next) = self.groups(link(delta_link)?)?;
         if self.reading.nested == Nested::Expanded && !changes.is_empty() {
             let message = "groups have changed, and those around them are not known";
             return Err(SourceError::CursorLost(message.to_owned()));
+        }
+        if new.len() > MOST_ASKED {
+            let message = "so many users are new that the members of all groups are read";
+            return Err(SourceError::CursorLost(message.to_owned()));
+        }
+        for user in new {
+            for group in self.groups_of(user)? {
+                let change = changes.entry(group).or_insert_with(|| Some(Group::default()));
+                if let Some(group) = change {
+                    group.take_listed(user.clone(), Object::new());
+                }
+            }
         }
         let ids: Vec<String> =
             changes.iter().filter(|(_, group)| group.is_some()).map(|(id, _)| id.clone()).collect();
         let mut found = self.by_ids("groups", (entra_map::GROUP, ""), &ids, Needs::Groups)?;
         let mut memberships = Vec::new();
         for (id, change) in changes {
-            let Some(group) = change else {
+            let Some(mut group) = change else {
                 sink.put(Envelope::deleted(Kind::Group, id))?;
                 continue;
             };
             match found.remove(&id) {
                 Some(object) if wants_group(self.reading.group_types, &object) => {
                     put_group(&id, &object, Members::Changes, sink)?;
+                    if sink.is_new(Kind::Group, &id) {
+                        self.add_members(&id, &mut group)?;
+                    }
                     memberships.push((id, group));
                 }
                 Some(_) => sink.put(Envelope::deleted(Kind::Group, id))?,
@@ -127,13 +178,7 @@ impl Group {
         };
         self.object.extend(object);
         for change in changes {
-            let Value::Object(change) = change else { continue };
-            let Some(id) = id_of(&change).map(str::to_owned) else { continue };
-            let of_type = change.get("@odata.type").and_then(Value::as_str).unwrap_or_default();
-            // Devices, contacts and service principals are nobody here.
-            if !matches!(of_type, "" | "#microsoft.graph.user" | "#microsoft.graph.group") {
-                continue;
-            }
+            let Some((id, change)) = member_of(change) else { continue };
             if is_removed(&change) {
                 self.joined.remove(&id);
                 self.left.insert(id);
@@ -143,6 +188,23 @@ impl Group {
             }
         }
     }
+
+    /// Takes a member as it is listed now. What a delta says of the two counts: it does not lag behind
+    /// itself.
+    fn take_listed(&mut self, id: String, member: Object) {
+        if !self.left.contains(&id) {
+            self.joined.entry(id).or_insert(member);
+        }
+    }
+}
+
+/// A member with its id; devices, contacts and service principals are nobody here.
+fn member_of(value: Value) -> Option<(String, Object)> {
+    let Value::Object(member) = value else { return None };
+    let id = id_of(&member)?.to_owned();
+    let of_type = member.get("@odata.type").and_then(Value::as_str).unwrap_or_default();
+    let is_known = matches!(of_type, "" | "#microsoft.graph.user" | "#microsoft.graph.group");
+    is_known.then_some((id, member))
 }
 
 /// Who is in a group or in one below it. Groups may hold each other.
@@ -168,6 +230,14 @@ fn expanded<'g>(
         }
     }
     members
+}
+
+/// What is gone by now has no list; the next round says that it is gone.
+fn unless_gone(listed: Result<(), SourceError>) -> Result<(), SourceError> {
+    match listed {
+        Err(error) if error.message().starts_with("the source answers 404") => Ok(()),
+        listed => listed,
+    }
 }
 
 fn put_group(

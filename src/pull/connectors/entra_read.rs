@@ -132,6 +132,8 @@ impl Connector for Tenant {
         let mut probe = Probe { users: Some(users), ..Probe::default() };
         if users == 0 {
             probe.warnings.push("Microsoft Graph lists no users.".to_owned());
+        } else {
+            self.check_sight()?;
         }
         if self.reading.wants_groups {
             match self.count("groups", "", Needs::Groups) {
@@ -166,9 +168,9 @@ impl Connector for Tenant {
     fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
         let lost = || SourceError::CursorLost("the cursor holds no delta links".to_owned());
         let cursor: Cursor = serde_json::from_str(cursor).map_err(|_| lost())?;
-        let users = self.changed_users(&cursor.users, sink)?;
+        let (users, new) = self.changed_users(&cursor.users, sink)?;
         let groups = match self.reading.wants_groups {
-            true => Some(self.changed_groups(&cursor.groups.ok_or_else(lost)?, sink)?),
+            true => Some(self.changed_groups(&cursor.groups.ok_or_else(lost)?, &new, sink)?),
             false => None,
         };
         self.finished(Some(Cursor { users, groups }))
@@ -246,7 +248,7 @@ impl Tenant {
     }
 
     /// Everything that a list or a round of a delta holds, page by page; the delta link at its end.
-    fn walk(
+    pub(super) fn walk(
         &mut self,
         first: Url,
         needs: Needs,
@@ -317,11 +319,29 @@ impl Tenant {
         ];
         let url = self.url("users", &query);
         let (guests, mapping) = (self.reading.guests, self.reading.mapping.clone());
-        self.walk(url, Needs::Users, &mut |user| match wants_user(guests, &user) {
-            true => put_user(&mapping, user, sink),
-            false => Ok(()),
+        let (mut seen, mut hidden) = (0_usize, 0_usize);
+        self.walk(url, Needs::Users, &mut |user| {
+            *(if is_hidden_from_us(&user) { &mut hidden } else { &mut seen }) += 1;
+            match wants_user(guests, &user) {
+                true => put_user(&mapping, user, sink),
+                false => Ok(()),
+            }
         })?;
-        Ok(())
+        match (seen, hidden) {
+            (0, 1..) => Err(unseen()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where Microsoft Graph shows users and nothing about them.
+    fn check_sight(&mut self) -> Result<(), SourceError> {
+        let url = self.url("users", &[("$select", "id,accountEnabled"), ("$top", "1")]);
+        let page = self.get(&url, Needs::Users)?;
+        let first = rows(&page)?.first().and_then(Value::as_object);
+        match first.is_some_and(is_hidden_from_us) {
+            true => Err(unseen()),
+            false => Ok(()),
+        }
     }
 
     /// The objects with these ids, as they are now; who has gone meanwhile is not among them.
@@ -349,11 +369,12 @@ impl Tenant {
         Ok(found)
     }
 
+    /// Where the next round goes on, and ids of those who were not in the directory before.
     fn changed_users(
         &mut self,
         delta_link: &str,
         sink: &mut dyn Sink,
-    ) -> Result<String, SourceError> {
+    ) -> Result<(String, Vec<String>), SourceError> {
         // What comes twice counts as it comes last.
         let mut changes: BTreeMap<String, Option<Object>> = BTreeMap::new();
         let next = self.round(link(delta_link)?, Needs::Users, &mut |user| {
@@ -366,6 +387,7 @@ impl Tenant {
             changes.iter().filter(|(_, user)| user.is_some()).map(|(id, _)| id.clone()).collect();
         let (select, expand) = self.user_query();
         let mut found = self.by_ids("users", (&select, expand), &ids, Needs::Users)?;
+        let mut new = Vec::new();
         for (id, change) in changes {
             let Some(sparse) = change else {
                 sink.put(Envelope::deleted(Kind::Account, id))?;
@@ -382,12 +404,16 @@ impl Tenant {
             };
             // Whoever answers now may be behind what the list of changes has said already.
             user.extend(sparse.into_iter().filter(|(name, _)| !name.contains('@')));
-            match wants_user(self.reading.guests, &user) {
-                true => put_user(&self.reading.mapping, user, sink)?,
-                false => sink.put(Envelope::deleted(Kind::Account, id))?,
+            if !wants_user(self.reading.guests, &user) {
+                sink.put(Envelope::deleted(Kind::Account, id))?;
+                continue;
+            }
+            put_user(&self.reading.mapping, user, sink)?;
+            if sink.is_new(Kind::Account, &id) {
+                new.push(id);
             }
         }
-        Ok(next)
+        Ok((next, new))
     }
 }
 
@@ -397,22 +423,40 @@ fn put_user(mapping: &Mapping, user: Object, sink: &mut dyn Sink) -> Result<(), 
         let message = "it has no \"id\".".to_owned();
         return sink.fault(Fault { kind: Kind::Account, place: place.to_owned(), message });
     };
+    // Whoever may not see a property is given null, which would clear it.
+    let state = match user.get("accountEnabled") {
+        Some(Value::Bool(true)) => AccountState::Active,
+        Some(Value::Bool(false)) => AccountState::Inactive,
+        _ => {
+            let name = user.get("userPrincipalName").and_then(Value::as_str).unwrap_or(&id);
+            let permission = Needs::Users.permission();
+            let message = format!(
+                "Microsoft Graph does not show whether {name} is enabled, nor what else it has: that needs the \
+                 permission {permission}; it stays as it is."
+            );
+            return sink.fault(Fault { kind: Kind::Account, place: id, message });
+        }
+    };
     let attributes = mapping.user(&user);
     let account_type = match is_guest(&user) {
         true => AccountType::Guest,
         false => AccountType::User,
     };
-    // Who may not see it is given null: that says nothing about anybody.
-    let state = match user.get("accountEnabled") {
-        Some(Value::Bool(true)) => Some(AccountState::Active),
-        Some(Value::Bool(false)) => Some(AccountState::Inactive),
-        _ => None,
-    };
-    let account = Envelope::account(id, user, attributes).of_type(account_type);
-    sink.put(match state {
-        Some(state) => account.in_state(state),
-        None => account,
-    })
+    sink.put(Envelope::account(id, user, attributes).of_type(account_type).in_state(state))
+}
+
+/// Whether there is a user of whom nothing is shown: everybody has `accountEnabled`.
+fn is_hidden_from_us(user: &Object) -> bool {
+    !matches!(user.get("accountEnabled"), Some(Value::Bool(_)))
+}
+
+fn unseen() -> SourceError {
+    let permission = Needs::Users.permission();
+    SourceError::Credentials(format!(
+        "Microsoft Graph lists users and does not show their properties, such as accountEnabled (the \
+         application needs the permission {permission} of type Application, with the consent of an \
+         administrator)"
+    ))
 }
 
 /// What has changed and is not found by its id: nothing is known of it but that.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::google_api::{Api, List, is_not_found};
+use super::google_api::{Api, List, is_forbidden, is_not_found};
 use super::google_config::{FIELDS, Settings, assertion, check, outbound, url};
 use super::google_entry::{
     account, addresses, external, flag, group, is_below, manager_address, state, text,
@@ -40,7 +40,8 @@ const GROUP_SCOPE: &str = "https://www.googleapis.com/auth/admin.directory.group
 const USERS_AT_A_TIME: &str = "500";
 const GROUPS_AT_A_TIME: &str = "200";
 
-/// So many new users are asked for their groups; of more, the members of all groups are read.
+/// So many new users are asked for their groups; of more, the members of all groups are read. So many
+/// users whom the list has left out are asked for themselves; of more, the list is read again.
 const MOST_ASKED: usize = 20;
 
 fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
@@ -79,6 +80,8 @@ struct People {
     by_address: HashMap<String, String>,
     /// Ids of those whom the directory does not have yet.
     new: Vec<String>,
+    /// Those whose manager has not been read yet, as text, which takes little room.
+    waiting: BTreeMap<String, String>,
 }
 
 impl Connector for Directory {
@@ -107,7 +110,7 @@ impl Connector for Directory {
             probe.warnings.push("Google lists no users.".to_owned());
         }
         let administrator = self.settings.administrator.clone();
-        let found = self.api.get(&["users", &administrator])?;
+        let found = self.api.user(&administrator)?;
         if !flag(&found, "isAdmin") {
             probe.warnings.push(format!(
                 "{administrator} is no super administrator: an administrator whose role is limited to some \
@@ -151,7 +154,7 @@ impl Directory {
             self.forget_groups_of_new(&people, &mut same)?;
         }
         let mut marks = Marks::new();
-        let mut held = Vec::new();
+        let (mut held, mut hidden) = (Vec::new(), Vec::new());
         for (id, group) in self.groups(sink)? {
             let mark = mark(&group);
             if same.get(&id) == Some(&mark) {
@@ -159,8 +162,10 @@ impl Directory {
                 marks.insert(id, mark);
                 continue;
             }
-            // One that is gone by now is not listed.
-            let Some(members) = self.members(&id)? else { continue };
+            let Some(members) = self.members(&id)? else {
+                hidden.push((id, group));
+                continue;
+            };
             let everyone =
                 |member: &Object| kind_of(member, &people.listed) == MemberKind::Everyone;
             if members.is_empty() && !matches!(text(&group, "directMembersCount"), "" | "0") {
@@ -183,6 +188,7 @@ impl Directory {
             }
         }
         self.put_held(held, &people, sink)?;
+        self.put_hidden(hidden, sink)?;
         let cursor = self.reads_in_part().then(|| serde_json::to_string(&marks).ok()).flatten();
         Ok(Finished { cursor, groups: GroupsGiven::Yes })
     }
@@ -215,7 +221,7 @@ impl Directory {
         }
     }
 
-    /// Reads all users. Whose manager stands further behind waits as text, which takes little room.
+    /// Reads all users. Whose manager stands further behind waits.
     fn users(&mut self, sink: &mut dyn Sink) -> Result<People, SourceError> {
         if self.settings.shows_deleted {
             let mut deleted = self.users_list();
@@ -229,37 +235,50 @@ impl Directory {
         }
         let settings = self.settings.clone();
         let mut people = People::default();
-        let mut waiting: BTreeMap<String, String> = BTreeMap::new();
-        self.api.list(&self.users_list(), &mut |user| {
-            let id = text(&user, "id").to_owned();
-            if id.is_empty() {
-                let place = text(&user, "primaryEmail").to_owned();
-                let message = "it has no \"id\".".to_owned();
-                return sink.fault(Fault { kind: Kind::Account, place, message });
-            }
-            for address in addresses(&user) {
-                people.by_address.insert(address, id.clone());
-            }
-            people.listed.insert(id.clone());
-            // A list that changes while it is read may have somebody twice: the last one counts.
-            waiting.remove(&id);
-            if !is_read(&user, &settings) {
-                people.taken.remove(&id);
-                return sink.put(Envelope::deleted(Kind::Account, id));
-            }
-            people.taken.insert(id.clone());
-            let manager = manager_address(&user);
-            if manager.is_empty() || people.by_address.contains_key(&manager) {
-                return put_user(id, user, &mut people, &settings, sink);
-            }
-            waiting.insert(id, Value::Object(user).to_string());
-            Ok(())
-        })?;
-        for (id, written) in waiting {
+        self.api
+            .list(&self.users_list(), &mut |user| take_user(user, &mut people, &settings, sink))?;
+        self.look_up_missing(&mut people, sink)?;
+        for (id, written) in std::mem::take(&mut people.waiting) {
             let Ok(Value::Object(user)) = serde_json::from_str(&written) else { continue };
             put_user(id, user, &mut people, &settings, sink)?;
         }
         Ok(people)
+    }
+
+    /// The list is in the order of addresses: who is renamed while it is read may move to a page that was
+    /// read before, and is in none. So nobody counts as missing who was not looked for again.
+    fn look_up_missing(
+        &mut self,
+        people: &mut People,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        let mut missing = sink.missing(Kind::Account);
+        missing.retain(|id| !people.listed.contains(id) && !people.waiting.contains_key(id));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let settings = self.settings.clone();
+        // Only the list says who is of a domain or met by a query.
+        let is_whole = settings.domain.is_empty() && settings.user_query.is_empty();
+        if !is_whole || missing.len() > MOST_ASKED {
+            return self.api.list(&self.users_list(), &mut |user| match people
+                .listed
+                .contains(text(&user, "id"))
+            {
+                true => Ok(()),
+                false => take_user(user, people, &settings, sink),
+            });
+        }
+        for id in missing {
+            match self.api.user(&id) {
+                Ok(user) => take_user(user, people, &settings, sink)?,
+                Err(error) if is_not_found(&error) => {}
+                // Somebody of another organization, who is listed with a group.
+                Err(error) if settings.keeps_external && is_forbidden(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Who comes into the directory may be a member of groups that have not changed.
@@ -312,7 +331,34 @@ impl Directory {
         Ok(groups)
     }
 
-    /// The direct members of a group; `None` when there is no such group.
+    /// Groups that were listed and whose members are not found. A group has gone only when neither it nor
+    /// its place in the list is there any more; of one that stays nothing is known but that.
+    fn put_hidden(
+        &mut self,
+        hidden: Vec<(String, Object)>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let mut listed = HashSet::new();
+        self.api.list(&self.groups_list(), &mut |group| {
+            listed.insert(text(&group, "id").to_owned());
+            Ok(())
+        })?;
+        for (id, group) in hidden {
+            if !listed.contains(&id) && self.api.has_no_group(&id)? {
+                continue;
+            }
+            let message = "Google lists it and does not find its members; they stay as they are.";
+            let (place, message) = (id.clone(), message.to_owned());
+            sink.fault(Fault { kind: Kind::Group, place, message })?;
+            put_group(id, group, Members::Changes, sink)?;
+        }
+        Ok(())
+    }
+
+    /// The direct members of a group; `None` when they are not found.
     fn members(&mut self, group: &str) -> Result<Option<Vec<Object>>, SourceError> {
         let mut members = Vec::new();
         let list = List {
@@ -427,6 +473,38 @@ fn is_read(user: &Object, settings: &Settings) -> bool {
     is_let_in
         && (settings.units.is_empty() || is_in(&settings.units))
         && !is_in(&settings.units_excluded)
+}
+
+/// Takes a user as Google gives it; one whose manager is not known yet waits.
+fn take_user(
+    user: Object,
+    people: &mut People,
+    settings: &Settings,
+    sink: &mut dyn Sink,
+) -> Result<(), SourceError> {
+    let id = text(&user, "id").to_owned();
+    if id.is_empty() {
+        let place = text(&user, "primaryEmail").to_owned();
+        let message = "it has no \"id\".".to_owned();
+        return sink.fault(Fault { kind: Kind::Account, place, message });
+    }
+    for address in addresses(&user) {
+        people.by_address.insert(address, id.clone());
+    }
+    people.listed.insert(id.clone());
+    // A list that changes while it is read may have somebody twice: the last one counts.
+    people.waiting.remove(&id);
+    if !is_read(&user, settings) {
+        people.taken.remove(&id);
+        return sink.put(Envelope::deleted(Kind::Account, id));
+    }
+    people.taken.insert(id.clone());
+    let manager = manager_address(&user);
+    if manager.is_empty() || people.by_address.contains_key(&manager) {
+        return put_user(id, user, people, settings, sink);
+    }
+    people.waiting.insert(id, Value::Object(user).to_string());
+    Ok(())
 }
 
 fn put_user(

@@ -55,9 +55,19 @@ impl Api {
         url
     }
 
-    /// One object.
-    pub(super) fn get(&mut self, path: &[&str]) -> Result<Object, SourceError> {
-        Ok(self.client.get(&self.address(path, &[]))?.object)
+    /// A user with everything that lists have of it, by id or address.
+    pub(super) fn user(&mut self, key: &str) -> Result<Object, SourceError> {
+        let full = [("projection", "full".to_owned())];
+        Ok(self.client.get(&self.address(&["users", key], &full))?.object)
+    }
+
+    /// Whether Google says that there is no such group.
+    pub(super) fn has_no_group(&mut self, id: &str) -> Result<bool, SourceError> {
+        match self.client.get(&self.address(&["groups", id], &[])) {
+            Ok(_) => Ok(false),
+            Err(error) if is_not_found(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// How many a list has, as far as its first page says it.
@@ -113,4 +123,8 @@ fn page_of(
 
 pub(super) fn is_not_found(error: &SourceError) -> bool {
     error.message().starts_with("the source answers 404")
+}
+
+pub(super) fn is_forbidden(error: &SourceError) -> bool {
+    error.message().starts_with("the source answers 403")
 }

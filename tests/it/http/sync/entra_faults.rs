@@ -179,6 +179,56 @@ fn fault_that_passes_is_waited_out() {
     }
 }
 
+/// Graph gives null for what the application may not see: nothing was cleared, and nobody was disabled.
+#[test]
+fn property_that_may_not_be_seen_takes_nothing_away() {
+    let app = sqlite();
+    let fake = Graph::start(4, NOW);
+    fake.data(|graph| graph.put_user("u002", json!({"jobTitle": "Pilot"})));
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let hide = |id: Option<&'static str>| {
+        Fault::rows(USERS, "value", move |rows| {
+            for row in rows.iter_mut().filter(|row| id.is_none_or(|id| row["id"] == id)) {
+                let row = row.as_object_mut().expect("an object");
+                let hidden = row
+                    .iter_mut()
+                    .filter(|(name, _)| !["id", "displayName"].contains(&name.as_str()));
+                hidden.for_each(|(_, value)| *value = Value::Null);
+            }
+        })
+    };
+    // Of one: that one stays, and nobody counts as missing.
+    fake.fault(hide(Some("u002")));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], standing(&source)), (&json!("completed"), before.clone()), "{run}");
+    assert_eq!(source.diff(&run), ["skip user u002 failed"]);
+    fake.heal();
+    // Of all: the permission is missing, which the test of the connection says as well.
+    fake.fault(hide(None));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], standing(&source)), (&json!("failed"), before.clone()), "{run}");
+    assert!(run["error"].as_str().is_some_and(|error| error.contains("User.Read.All")), "{run}");
+    assert_eq!(source.view()["state"], "invalid_credentials");
+    let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+    assert_eq!(tested["code"], "invalid_credentials", "{tested}");
+    assert!(
+        tested["error"].as_str().is_some_and(|error| error.contains("User.Read.All")),
+        "{tested}"
+    );
+    // In a delta, too.
+    fake.heal();
+    source.sync();
+    fake.data(|graph| graph.put_user("u002", json!({"jobTitle": "Captain"})));
+    fake.fault(hide(None));
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], standing(&source)), (&json!("completed"), before), "{run}");
+    fake.heal();
+    source.sync();
+    assert_eq!(source.user("u002")["job_title"], "Captain");
+}
+
 #[test]
 fn list_that_has_shrunk_is_held() {
     let app = sqlite();

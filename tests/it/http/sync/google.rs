@@ -43,7 +43,7 @@ fn asked(fake: &Fake<Google>) -> Vec<String> {
 }
 
 /// Members of a group as the app reads them.
-fn members(source: &Source<'_>, group: &str) -> Vec<String> {
+pub(super) fn members(source: &Source<'_>, group: &str) -> Vec<String> {
     let groups = format!("/directory_groups?directory={}&limit=100", source.handle.id);
     let groups = source.app.api.get(&groups).expect(200).body;
     let mut groups = groups["data"].as_array().expect("a list").iter();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Source;
-use super::google::{NOW, reader, sqlite};
+use super::google::{NOW, members, reader, sqlite};
 use crate::support::fake::{Fault, Said};
 use crate::support::fakes::google::{
     Google, error, error_body, member, service_account_key, user, wrong_key,
@@ -182,9 +182,10 @@ fn list_that_is_empty_or_short_holds_the_run() {
     assert_eq!(standing(&source), before);
 }
 
-/// A group that goes while the others are read is gone, and one whose row makes no sense is listed.
+/// A group that goes while the others are read is gone when Google says so of the group itself and lists it
+/// no more; that its members are not found is no proof.
 #[test]
-fn group_that_goes_meanwhile_is_gone_and_an_odd_one_is_listed() {
+fn group_whose_members_are_not_found_stays_until_the_group_has_gone() {
     let app = sqlite();
     let fake = Google::start(2, NOW);
     fake.data(|google| {
@@ -193,12 +194,89 @@ fn group_that_goes_meanwhile_is_gone_and_an_odd_one_is_listed() {
     let source = reader(&app, &fake, json!({}));
     source.sync();
     let told = source.events();
-    let gone = error(404, "notFound", "Resource Not Found: groupKey");
-    fake.fault(Fault::instead("/groups/g2/members", gone));
+    let gone = || error(404, "notFound", "Resource Not Found: groupKey");
+    let unlisted =
+        || Fault::rows("/groups?", "groups", |rows| rows.retain(|row| row["id"] != "g2")).after(1);
+    for faults in [
+        // Its members alone; all of it but its place in the list; and that but the group itself.
+        vec![Fault::instead("/groups/g2/members", gone())],
+        vec![Fault::instead("/groups/g2", gone())],
+        vec![Fault::instead("/groups/g2/members", gone()), unlisted()],
+    ] {
+        faults.into_iter().for_each(|fault| fake.fault(fault));
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(run["status"], "completed", "{run}");
+        assert_eq!(source.diff(&run), ["skip group g2 failed"]);
+        assert_eq!((source.told(told), members(&source, "g2").len()), (Vec::new(), 1));
+        fake.heal();
+    }
+    fake.fault(Fault::instead("/groups/g2", gone()));
+    fake.fault(unlisted());
     let run = source.run(json!({"mode": "full"}));
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(source.told(told), ["group.deleted g2"]);
     fake.heal();
+}
+
+/// Users are listed by address: who is renamed between two pages may be on neither, or on both.
+#[test]
+fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
+    let app = sqlite();
+    let fake = Google::start(30, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let before = standing(&source);
+    let without = |ids: &'static [&str]| {
+        Fault::rows("orderBy=email&", "users", move |rows| {
+            rows.retain(|row| ids.iter().all(|id| row["id"] != *id));
+        })
+    };
+    // One is asked for; more than can be asked for are listed again.
+    let many: &[&str] = &[
+        "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+        "17", "18", "19", "20", "21", "22",
+    ];
+    for fault in [without(&["7"]), without(many).once()] {
+        fake.fault(Fault::rows("showDeleted=true", "users", |_| ()).once());
+        fake.fault(fault);
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(
+            (&run["status"], standing(&source)),
+            (&json!("completed"), before.clone()),
+            "{run}"
+        );
+        assert_eq!(run["counts"]["users"]["unchanged"], 31, "{run}");
+        fake.heal();
+    }
+    // By its new name, wherever it is found.
+    fake.data(|google| google.user("7")["primaryEmail"] = "aaa@example.com".into());
+    fake.fault(without(&["7"]));
+    source.sync();
+    assert_eq!(source.users()["7"], "aaa@example.com active");
+    fake.heal();
+    // Who is of the domain is known by the list of the domain alone.
+    app.api.patch(&source.path, json!({"config": {"domain": "example.com"}})).expect(200);
+    fake.fault(without(&["8"]).once());
+    assert_eq!(source.sync()["counts"]["users"]["unchanged"], 31);
+    fake.heal();
+    let told = source.events();
+    fake.data(|google| google.users.retain(|user| user["id"] != "9"));
+    source.sync();
+    assert!(source.told(told).contains(&"user.deleted 9".to_owned()));
+    app.api.patch(&source.path, json!({"config": {"domain": null}})).expect(200);
+    let told = source.events();
+    fake.data(|google| google.users.retain(|user| user["id"] != "10"));
+    source.sync();
+    assert!(source.told(told).contains(&"user.deleted 10".to_owned()));
+}
+
+/// An object whose row makes no sense is listed, and a tombstone counts beside it.
+#[test]
+fn odd_user_is_listed_and_a_tombstone_counts_beside_it() {
+    let app = sqlite();
+    let fake = Google::start(2, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
     let told = source.events();
     fake.data(|google| {
         google.users.push(user("", "nobody@example.com"));

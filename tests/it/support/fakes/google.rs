@@ -208,6 +208,13 @@ impl Google {
                 }
             }
             ["groups"] => self.list_groups(asked),
+            ["groups", key] => {
+                let is_meant = |group: &&Value| group["id"] == *key || group["email"] == *key;
+                match self.groups.iter().find(is_meant) {
+                    Some(group) => Said::json(200, group),
+                    None => error(404, "notFound", "Resource Not Found: groupKey"),
+                }
+            }
             ["groups", key, "members"] => match self.group_id(key) {
                 Some(id) => {
                     let members = self.members.get(&id).cloned().unwrap_or_default();

@@ -120,6 +120,14 @@ impl Graph {
         }
     }
 
+    /// A user who was in these groups and comes back from the deleted ones: no delta of groups says so.
+    pub fn restore_user(&mut self, id: &str, groups: &[&str]) {
+        self.put_user(id, json!({}));
+        for group in groups {
+            self.members.get_mut(*group).expect("the group exists").insert(id.to_owned());
+        }
+    }
+
     pub fn set_manager(&mut self, id: &str, manager: &str) {
         self.managers.insert(id.to_owned(), manager.to_owned());
         self.log.user(id, &["manager"]);
@@ -187,6 +195,19 @@ impl Graph {
             ["users"] => self.list_users(asked),
             ["groups"] => self.list_groups(asked),
             ["users", "delta" | "delta()" | "microsoft.graph.delta()"] => self.users_delta(asked),
+            ["groups", id, "members"] => match self.members.get(*id) {
+                Some(members) => {
+                    let rows = members
+                        .iter()
+                        .map(|id| json!({"@odata.type": self.type_of(id), "id": id}))
+                        .collect();
+                    self.page(asked, &format!("groups/{id}/members"), rows)
+                }
+                None => error(404, "Request_ResourceNotFound", "Resource does not exist."),
+            },
+            ["users", id, list @ ("memberOf" | "transitiveMemberOf")] => {
+                self.groups_of(asked, id, list)
+            }
             ["groups", "delta" | "delta()" | "microsoft.graph.delta()"] => self.groups_delta(asked),
             _ => error(404, "BadRequest", "Resource not found for the segment."),
         }
@@ -234,6 +255,31 @@ impl Graph {
             }
             Err(said) => said,
         }
+    }
+
+    /// `memberOf` and `transitiveMemberOf` of a user: groups, and a role.
+    fn groups_of(&self, asked: &Asked, id: &str, list: &str) -> Said {
+        if !self.users.contains_key(id) {
+            return error(404, "Request_ResourceNotFound", "Resource does not exist.");
+        }
+        let mut found = BTreeSet::new();
+        let mut waiting = vec![id];
+        while let Some(member) = waiting.pop() {
+            for (group, _) in self.members.iter().filter(|(_, members)| members.contains(member)) {
+                if found.insert(group) && list == "transitiveMemberOf" {
+                    waiting.push(group);
+                }
+            }
+        }
+        let select = if asked.param("$select").is_empty() { GROUP } else { asked.param("$select") };
+        let role = json!({"@odata.type": "#microsoft.graph.directoryRole", "id": "role-1"});
+        let groups = found.into_iter().map(|group| {
+            let mut row = selected(&self.groups[group], select);
+            row["@odata.type"] = "#microsoft.graph.group".into();
+            row
+        });
+        let rows = groups.chain([role]).collect();
+        self.page(asked, &format!("users/{id}/{list}"), rows)
     }
 
     /// A page of a list; the link to the next one holds what was asked and where it goes on.
