@@ -279,7 +279,7 @@ impl Service {
         check_name(&new.name)?;
         Kind::parse(&new.kind).map_err(|e| AdminError::invalid("kind", e))?;
         let settings = checked_settings(new.settings.as_ref(), &new.kind)?;
-        let source = self.source_checked(&new.kind, new.config.as_ref())?;
+        let source = self.source_checked(access, &new.kind, new.config.as_ref())?;
         if !access.reaches(&new.organization_id) {
             return Err(AdminError::not_found("The organization").into());
         }
@@ -423,7 +423,7 @@ impl Service {
         if let Some(name) = &change.name {
             check_name(name)?;
         }
-        let source = self.changed_source(&row, change.config.as_ref()).await?;
+        let source = self.changed_source(access, &row, change.config.as_ref()).await?;
         let state = match change.state.as_deref() {
             None => None,
             Some(word @ ("linked" | "paused" | "disabled")) => Some(word.to_owned()),
@@ -486,6 +486,7 @@ impl Service {
     /// What a directory that is read would be read by after a change; `None` where nothing changes.
     async fn changed_source(
         &self,
+        access: &ApiAccess,
         row: &DirectoryRow,
         change: Option<&Value>,
     ) -> Result<Option<sync::config::Checked>, ServiceError> {
@@ -494,7 +495,7 @@ impl Service {
         let source: Result<Option<SyncRow>, StoreError> =
             self.store.get("sync_get", move |tx| tx.sync_get(key)).await;
         match source? {
-            Some(source) => Ok(self.source_changed(row, &source, change)?),
+            Some(source) => Ok(self.source_changed(access, row, &source, change)?),
             None => Ok(sync::config::refuse(Some(change)).map(|()| None)?),
         }
     }

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::Syncs;
 use super::settings::ReadSettings;
-use crate::pull::field::{self, Field, Setter};
+use crate::pull::field::{self, Field, Setter, Shape};
 use crate::pull::{SourceKind, connectors};
 use crate::scim::Object;
 use crate::service::context::Settings;
 use crate::service::error::AdminError;
-use crate::service::{Service, ServiceError};
+use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::Tx;
 use crate::store::directory::DirectoryRow;
 use crate::store::sync::SyncRow;
@@ -51,6 +51,40 @@ pub(in crate::service) fn refuse_push(row: &DirectoryRow) -> Result<(), AdminErr
     }
 }
 
+/// What opens private networks or folders of the installation is the operator's: an API key that is limited
+/// to organizations, which may be a customer's, changes none of it. Nor does it lead a source elsewhere for
+/// which the operator has opened something.
+fn refuse_limited(
+    access: &ApiAccess,
+    kind: &SourceKind,
+    old: &Object,
+    new: &Object,
+) -> Result<(), AdminError> {
+    if access.organization_ids.is_none() {
+        return Ok(());
+    }
+    let usual = |field: &Field| serde_json::from_str::<Value>(field.default).ok();
+    let in_force =
+        |config: &Object, field: &Field| config.get(field.name).cloned().or_else(|| usual(field));
+    let is_operators = |field: &&Field| field.setter == Setter::Operator;
+    let is_opened = kind.fields.iter().filter(is_operators).any(|f| in_force(old, f) != usual(f));
+    let is_bound = |field: &&Field| is_operators(field) || (is_opened && field.shape == Shape::Url);
+    let changed = kind
+        .fields
+        .iter()
+        .filter(is_bound)
+        .find(|field| in_force(old, field) != in_force(new, field));
+    let Some(field) = changed else { return Ok(()) };
+    let message = match field.setter {
+        Setter::Operator => "only an API key that is not limited to organizations can set it.",
+        Setter::Anyone => {
+            "the directory has fields that only an operator sets; with them only an API key that is not \
+             limited to organizations can change the address."
+        }
+    };
+    Err(AdminError::invalid(&format!("config.{}", field.name), message))
+}
+
 fn object_of(config: Option<&Value>) -> Result<Object, AdminError> {
     match config {
         None | Some(Value::Null) => Ok(Object::new()),
@@ -63,16 +97,20 @@ impl Service {
     /// Checks a configuration of that kind; `None` for a kind that is pushed.
     pub(in crate::service) fn source_checked(
         &self,
+        access: &ApiAccess,
         kind: &str,
         config: Option<&Value>,
     ) -> Result<Option<Checked>, AdminError> {
         let Some(kind) = SourceKind::named(kind) else { return refuse(config).map(|()| None) };
-        self.checked(kind, object_of(config)?).map(Some)
+        let config = object_of(config)?;
+        refuse_limited(access, kind, &Object::new(), &config)?;
+        self.checked(kind, config).map(Some)
     }
 
     /// A changed configuration: what a change leaves out stays as it is.
     pub(in crate::service) fn source_changed(
         &self,
+        access: &ApiAccess,
         row: &DirectoryRow,
         sync: &SyncRow,
         change: &Value,
@@ -82,6 +120,7 @@ impl Service {
         };
         let old = self.syncs.open_config(row, sync).unwrap_or_default();
         let new = field::merged(&old, &object_of(Some(change))?, kind.fields);
+        refuse_limited(access, kind, &old, &new)?;
         self.checked(kind, new).map(Some)
     }
 

@@ -15,6 +15,7 @@ use crate::support::TestApp;
 on_both_databases![
     kinds_are_published_with_their_schemas,
     nobody_pushes_into_a_directory_that_is_read,
+    key_that_is_limited_to_organizations_opens_nothing_of_the_operators,
     stopped_directory_is_not_read,
     schedule_reads_by_itself_and_backs_off,
     run_of_a_killed_process_is_taken_over_when_its_lease_ends,
@@ -39,6 +40,47 @@ fn kinds_are_published_with_their_schemas(app: &TestApp) {
     assert_invalid(&app.api.post(path, body("pull.pigeon")), "kind");
 }
 
+fn key_that_is_limited_to_organizations_opens_nothing_of_the_operators(app: &TestApp) {
+    let body = json!({"name": "Limited", "scopes": ["manage"],
+        "organization_ids": [app.directory.organization_id]});
+    let made = app.api.post("/api/v1/api_keys", body).expect(201);
+    let limited = app.api.with_bearer(made.body["secret"].as_str());
+    let new = |kind: &str, config: Value| {
+        json!({"organization_id": app.directory.organization_id, "name": "S", "kind": kind,
+            "settings": {"schedule": "off"}, "config": config})
+    };
+    let server = |more: Value| {
+        let mut config = json!({"base_url": "https://scim.example.com/v2", "token": "secret-1"});
+        config.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        config
+    };
+    let (path, open) = ("/api/v1/directories", json!({"allow_private_network": true}));
+    let refused = limited.post(path, new("pull.scim", server(open.clone())));
+    assert_invalid(&refused, "config.allow_private_network");
+    let refused = limited.post(path, new("pull.csv", json!({"watch": true})));
+    assert_invalid(&refused, "config.watch");
+    // What is there without it is as good as not said.
+    let closed = server(json!({"allow_private_network": false}));
+    let made = limited.post(path, new("pull.scim", closed)).expect(201);
+    let path = format!("{path}/{}", made.id());
+    assert_invalid(&limited.patch(&path, json!({"config": open})), "config.allow_private_network");
+    limited
+        .patch(&path, json!({"config": {"base_url": "https://other.example.com/v2", "token": "t"}}))
+        .expect(200);
+
+    // What the operator has opened is not closed by it, nor led elsewhere; all else is the key's.
+    let inside = json!({"base_url": "http://10.0.0.7/v2", "token": "secret-2", "allow_private_network": true});
+    let shown = app.api.patch(&path, json!({"config": inside})).expect(200).body["config"].clone();
+    limited.patch(&path, json!({"config": {"page_size": 50, "token": "secret-3"}})).expect(200);
+    limited.patch(&path, json!({"config": {"allow_private_network": true}})).expect(200);
+    let refused = limited.patch(&path, json!({"config": {"allow_private_network": null}}));
+    assert_invalid(&refused, "config.allow_private_network");
+    let elsewhere = json!({"base_url": "http://10.0.0.1/v2", "token": "t"});
+    assert_invalid(&limited.patch(&path, json!({"config": elsewhere})), "config.base_url");
+    let stands = app.api.get(&path).expect(200).body["config"].clone();
+    assert_eq!((&stands["base_url"], &stands["page_size"]), (&shown["base_url"], &json!(50)));
+}
+
 fn nobody_pushes_into_a_directory_that_is_read(app: &TestApp) {
     let source = Source::csv(app);
     let post = |part: &str, body: Value| app.api.post(&format!("{}/{part}", source.path), body);
@@ -53,8 +95,15 @@ fn nobody_pushes_into_a_directory_that_is_read(app: &TestApp) {
         let answer = app.api.post(&format!("{pushed}/{part}"), json!({}));
         api_error(&answer, 409, "not_pullable");
     }
-    let filter = json!({"settings": {"filter": "true"}});
-    assert_invalid(&app.api.patch(&pushed, filter), "settings.filter");
+    for (name, value) in [
+        ("schedule", json!("off")),
+        ("guard", json!("off")),
+        ("group_scope", json!(["Staff"])),
+        ("disable_group_sync", json!(true)),
+    ] {
+        let answer = app.api.patch(&pushed, json!({"settings": {(name): value}}));
+        assert_invalid(&answer, &format!("settings.{name}"));
+    }
 }
 
 fn stopped_directory_is_not_read(app: &TestApp) {
