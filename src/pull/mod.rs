@@ -241,6 +241,24 @@ pub trait Sink {
     fn missing(&self, _kind: Kind) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether anybody looks at the objects as the source gives them.
+    fn wants_payload(&self) -> bool {
+        true
+    }
+
+    /// Takes back what was put: it cannot be told which one is meant. The fault comes beside it.
+    fn retract(&mut self, _kind: Kind, _resource: &str) {}
+
+    /// Whether it is stored of the source.
+    fn is_stored(&self, _kind: Kind, _resource: &str) -> bool {
+        false
+    }
+
+    /// Whether nobody is stored of the source yet.
+    fn is_first(&self) -> bool {
+        true
+    }
 }
 
 /// What a source can do.
@@ -345,6 +363,9 @@ pub struct Surroundings {
     pub stop: Arc<AtomicBool>,
     /// Whether groups are of use to anybody.
     pub wants_groups: bool,
+    /// Where the last read has left off, also for a read of everything: a source that is behind it knows
+    /// less than what is stored.
+    pub last: Option<String>,
 }
 
 impl Surroundings {

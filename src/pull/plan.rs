@@ -88,6 +88,8 @@ pub struct Record {
     pub digest: String,
     /// JSON text of the SCIM attributes; `None` when what is stored was made of the same.
     pub attributes: Option<Box<str>>,
+    /// The source's id of the manager.
+    pub manager: Option<Box<str>>,
     /// Of a group.
     pub members: Members,
     /// Where it stands in the source, for people.
@@ -108,6 +110,7 @@ impl Record {
             // Of no object: the next run looks again.
             digest: String::new(),
             attributes: Some(r#"{"active":false}"#.into()),
+            manager: None,
             members: Members::Changes,
             place,
             is_partial: true,
@@ -171,7 +174,8 @@ impl Source {
         self.excluded.insert((kind, source_id));
     }
 
-    fn forget(&mut self, kind: Kind, source_id: &str) {
+    /// As if it had not been put.
+    pub fn forget(&mut self, kind: Kind, source_id: &str) {
         let id = (kind, source_id.to_owned());
         if let Some(place) = self.by_id.remove(&id)
             && place < self.records.len()

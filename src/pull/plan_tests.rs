@@ -28,6 +28,7 @@ fn record(kind: Kind, source_id: &str, name: &str) -> Record {
         attributes: Some("{}".into()),
         members: Members::All,
         place: String::new(),
+        manager: None,
         is_partial: false,
     }
 }

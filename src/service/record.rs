@@ -92,12 +92,14 @@ impl Seen<'_> {
 pub(super) struct Told {
     state: AppState,
     data: Option<String>,
+    /// What the identity of a user follows, where there are identities.
+    facts: Option<Facts>,
 }
 
 impl Told {
     /// Of a type that the app does not know.
     pub(super) fn nothing() -> Self {
-        Self { state: AppState::Active, data: None }
+        Self { state: AppState::Active, data: None, facts: None }
     }
 
     pub(super) fn new(
@@ -122,7 +124,9 @@ impl Told {
             roles: content.mapped.roles.as_deref(),
         };
         let data = seen.view(&site.directory).filter(|_| state.is_visible());
-        Self { state, data: data.map(|data| data.to_string()) }
+        let is_linked = resource_type.is_user() && site.directory.identities.is_some();
+        let facts = data.as_ref().filter(|_| is_linked).map(Facts::of);
+        Self { state, data: data.map(|data| data.to_string()), facts }
     }
 }
 
@@ -185,7 +189,11 @@ impl Recorder<'_> {
     ) -> Result<(), StoreError> {
         let Some(new) = self.creation(row, told) else { return Ok(()) };
         self.write(tx, &new, |_| Undoable::default())?;
-        self.account_seen(tx, row)
+        let told = told.filter(|told| told.state == row.app_state);
+        match told.and_then(|told| told.facts.as_ref()) {
+            Some(facts) => self.account_is(tx, &row.id, facts),
+            None => self.account_seen(tx, row),
+        }
     }
 
     /// What identities of the directory's users do is written there, if there are some.

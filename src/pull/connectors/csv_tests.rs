@@ -38,6 +38,7 @@ fn connector(config: Value, files: &[(&str, &str)]) -> Box<dyn Connector> {
         files: Arc::new(files.collect()),
         stop: Arc::new(AtomicBool::new(false)),
         wants_groups: true,
+        last: None,
     };
     open(&config, surroundings).unwrap_or_else(|error| panic!("{error:?}"))
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::ldap_changes::{Changes, Cursor, Mark, changed_since};
-use super::ldap_read::{Nested, Reader};
+use super::ldap_read::{IDS, Nested, Reader};
 use super::ldap_user::Reading;
 use super::{ldap_group, ldap_user};
 use crate::outbound::Outbound;
@@ -95,8 +95,8 @@ const FIELDS: &[Field] = &[
         "id_attribute",
         Shape::Text,
         "",
-        "The attribute that never changes. Without it entryUUID, nsUniqueId or ipaUniqueID, whichever the \
-         first user has.",
+        "The attribute that never changes. Without it entryUUID, nsUniqueId or ipaUniqueID: the one that \
+         those who are stored have, at first whichever the first user has.",
     ),
     Field::optional(
         "user_name_attribute",
@@ -280,10 +280,10 @@ pub(super) struct Directory {
     server: Server,
     outbound: Outbound,
     surroundings: Surroundings,
-    user_base: String,
-    user_filter: String,
+    pub(super) user_base: String,
+    pub(super) user_filter: String,
     /// `None` where no groups are read.
-    group_base: Option<String>,
+    pub(super) group_base: Option<String>,
     group_filter: String,
     scope: Scope,
     pub(super) id_attribute: Option<String>,
@@ -341,10 +341,14 @@ impl Connector for Directory {
         let root = root(&mut session)?;
         // Before the first user: what changes meanwhile is read again.
         let marks = self.marks(&mut session, &root)?;
+        let last = self.surroundings.last.as_deref().map(Cursor::parse);
+        if let (Some(marks), Some(Ok(last))) = (&marks, &last) {
+            marks.check_follows(last)?;
+        }
         let mut reader = Reader::new(self, sink);
         let users = self.users(&self.user_attributes());
         session.list(&users, &mut |entry| reader.user(entry))?;
-        reader.users_end()?;
+        reader.users_end(&mut session)?;
         if let Some(groups) = self.groups(&self.group_attributes()) {
             session.list(&groups, &mut |entry| reader.group(&entry))?;
             reader.memberships(&mut session)?;
@@ -405,11 +409,11 @@ impl Directory {
         Session::open(&self.server, &self.outbound, &self.surroundings)
     }
 
-    fn users(&self, attributes: &[&str]) -> Search {
+    pub(super) fn users(&self, attributes: &[&str]) -> Search {
         Search::new(&self.user_base, self.scope, &self.user_filter, attributes)
     }
 
-    fn groups(&self, attributes: &[&str]) -> Option<Search> {
+    pub(super) fn groups(&self, attributes: &[&str]) -> Option<Search> {
         let base = self.group_base.as_deref()?;
         Some(Search::new(base, self.scope, &self.group_filter, attributes))
     }
@@ -426,6 +430,14 @@ impl Directory {
 
     fn group_attributes(&self) -> Vec<&str> {
         let mut all = ldap_group::ATTRIBUTES.to_vec();
+        all.extend(self.id_attribute.as_deref());
+        once_each(all)
+    }
+
+    /// What an entry is named and known by.
+    pub(super) fn name_attributes(&self) -> Vec<&str> {
+        let mut all = vec!["uid"];
+        all.extend(IDS);
         all.extend(self.id_attribute.as_deref());
         once_each(all)
     }
@@ -457,10 +469,7 @@ impl Directory {
         let mut changes = Changes::default();
         let users = self.users(&self.user_attributes());
         let filter = changed_since(&users.filter, since);
-        session.list(&Search { filter, ..users }, &mut |entry| {
-            changes.changed.push(entry);
-            Ok(())
-        })?;
+        session.list(&Search { filter, ..users }, &mut |entry| changes.put(entry))?;
         Ok(changes)
     }
 
@@ -474,17 +483,14 @@ impl Directory {
         sink: &mut dyn Sink,
     ) -> Result<(), SourceError> {
         let mut reader = Reader::new(self, sink);
-        let mut names = vec!["uid", "entryUUID", "nsUniqueId", "ipaUniqueID"];
-        names.extend(self.id_attribute.as_deref());
-        session.list(&self.users(&once_each(names)), &mut |entry| {
-            reader.name(&entry);
-            Ok(())
-        })?;
+        let names = self.users(&self.name_attributes());
+        session.list(&names, &mut |entry| reader.name(&entry))?;
+        // What is gone comes first: an entry that is there as well has come back.
+        reader.deleted(users.deleted, groups.deleted)?;
         for entry in users.changed {
             reader.user(entry)?;
         }
-        reader.users_end()?;
-        reader.deleted(users.deleted, groups.deleted)?;
+        reader.users_end(session)?;
         if let Some(all) = self.groups(&self.group_attributes()) {
             session.list(&all, &mut |entry| reader.group(&entry))?;
             reader.memberships(session)?;

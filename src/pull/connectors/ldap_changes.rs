@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::ldap_group::both;
 use crate::pull::SourceError;
 use crate::pull::ldap::sync::{self, Info, State};
 use crate::pull::ldap::{Entry, Item, Search, Session, dn};
@@ -16,6 +17,9 @@ const OVERLAP_MS: i64 = 5 * 60 * 1_000;
 
 /// Most entries that are taken as changes; beyond it a complete read, which comes in pages, is better.
 const MAX_CHANGES: usize = 20_000;
+
+/// Most bytes of entries that are taken as changes.
+const MAX_CHANGED: usize = 64 * 1024 * 1024;
 
 /// Where an incremental read goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +47,20 @@ impl Cursor {
     /// may have been passed by, and a time may be of a clock that is wrong.
     pub(super) fn since(newest: Option<i64>, began: i64) -> Option<Self> {
         Some(Self::Since(newest?.min(began).saturating_sub(OVERLAP_MS)))
+    }
+
+    /// Fails where this, which a server has said now, is behind what was read before.
+    pub(super) fn check_follows(&self, last: &Self) -> Result<(), SourceError> {
+        let (Self::Sync { users, groups }, Self::Sync { users: last_users, groups: last_groups }) =
+            (self, last)
+        else {
+            return Ok(());
+        };
+        last_users.check_not_behind(&users.context, &users.csn)?;
+        match (groups, last_groups) {
+            (Some(now), Some(last)) => last.check_not_behind(&now.context, &now.csn),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -75,6 +93,24 @@ impl Mark {
         Ok((!csn.is_empty()).then(|| Self { context: context.to_owned(), csn, cookie }))
     }
 
+    /// Fails where a server is behind: a replica that lags, or one that came from a backup, does not know
+    /// who has come since, and what it lists is no proof of anything.
+    fn check_not_behind(&self, context: &str, now: &[String]) -> Result<(), SourceError> {
+        let server = |csn: &str| csn.split('#').nth(2).map(str::to_owned);
+        let is_reached = |csn: &&String| {
+            now.iter().any(|now| server(now) == server(csn) && now.as_str() >= csn.as_str())
+        };
+        let missed = self.csn.iter().find(|csn| !is_reached(csn));
+        match missed.filter(|_| context == self.context) {
+            None => Ok(()),
+            Some(missed) => Err(SourceError::failed(format!(
+                "the server is behind what was read before: its contextCSN is {}, and {missed} was \
+                 reached already; it is a replica that lags, or came from a backup",
+                now.join(", ")
+            ))),
+        }
+    }
+
     /// The change numbers as they are now where they differ from those of the mark.
     pub(super) fn moved(&self, session: &mut Session) -> Result<Option<Vec<String>>, SourceError> {
         let now = numbers(session, &self.context)?;
@@ -83,7 +119,10 @@ impl Mark {
             true => {
                 Err(SourceError::CursorLost("the server shows no contextCSN any more".to_owned()))
             }
-            false => Ok((now != self.csn).then_some(now)),
+            false => {
+                self.check_not_behind(&self.context, &now)?;
+                Ok((now != self.csn).then_some(now))
+            }
         }
     }
 
@@ -102,19 +141,16 @@ impl Mark {
             match item {
                 Item::Entry(entry) => match sync::state(&entry.controls).map_err(broken)? {
                     (State::Present, _) => lists_present = true,
-                    (State::Changed, _) => changes.changed.push(entry),
-                    (State::Deleted, uuid) => changes.deleted.push(uuid),
+                    (State::Changed, _) => changes.put(entry)?,
+                    (State::Deleted, uuid) => changes.delete(vec![uuid])?,
                 },
                 Item::Message { oid, value } => match sync::info(&oid, &value).map_err(broken)? {
-                    Info::Deleted(uuids) => changes.deleted.extend(uuids),
+                    Info::Deleted(uuids) => changes.delete(uuids)?,
                     Info::Present => lists_present = true,
                     Info::Other => {}
                 },
             }
-            match changes.changed.len() <= MAX_CHANGES {
-                true => Ok(()),
-                false => Err(SourceError::CursorLost("too much has changed".to_owned())),
-            }
+            Ok(())
         })?;
         match outcome.code {
             0 => {}
@@ -149,9 +185,32 @@ pub(super) struct Changes {
     pub(super) changed: Vec<Entry>,
     /// By `entryUUID`.
     pub(super) deleted: Vec<String>,
+    /// Of the entries, in bytes.
+    size: usize,
 }
 
 impl Changes {
+    pub(super) fn put(&mut self, entry: Entry) -> Result<(), SourceError> {
+        self.size = self.size.saturating_add(entry.size());
+        self.changed.push(entry);
+        self.check()
+    }
+
+    fn delete(&mut self, uuids: Vec<String>) -> Result<(), SourceError> {
+        self.deleted.extend(uuids);
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        let is_much = self.changed.len() > MAX_CHANGES
+            || self.deleted.len() > MAX_CHANGES
+            || self.size > MAX_CHANGED;
+        match is_much {
+            true => Err(SourceError::CursorLost("too much has changed".to_owned())),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.deleted.is_empty()
     }
@@ -161,9 +220,7 @@ impl Changes {
 pub(super) fn changed_since(filter: &str, since: i64) -> String {
     let digits: String =
         instant_text(since).chars().filter(char::is_ascii_digit).take(14).collect();
-    // A single comparison may come without parentheses.
-    let filter = if filter.starts_with('(') { filter.to_owned() } else { format!("({filter})") };
-    format!("(&{filter}(modifyTimestamp>={digits}Z))")
+    both(filter, &format!("(modifyTimestamp>={digits}Z)"))
 }
 
 /// When an entry was changed, in milliseconds since 1970 (GeneralizedTime, RFC 4517 §3.3.13).

@@ -1,6 +1,7 @@
 //! Groups of a directory and who is in them: names of entries, names of log-ins, searches. Pure.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -22,10 +23,10 @@ pub(super) const ATTRIBUTES: [&str; 11] = [
 ];
 
 /// Who is in a group, as the group says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Member {
     /// By the source's id.
-    Known(Box<str>),
+    Known(Arc<str>),
     /// By the name of the entry.
     Named(Box<str>),
     /// By `uid` (RFC 2307).
@@ -39,6 +40,16 @@ pub(super) struct Group {
     pub(super) members: Vec<Member>,
     /// Searches whose entries are members (`groupOfURLs`).
     pub(super) urls: Vec<String>,
+}
+
+impl Member {
+    /// The text that it keeps for itself, in bytes; an id is kept once for all.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Known(_) => 0,
+            Self::Named(name) | Self::Uid(name) => name.len(),
+        }
+    }
 }
 
 impl Group {
@@ -56,6 +67,20 @@ fn without_uid(value: &str) -> &str {
     match value.rsplit_once('#') {
         Some((dn, bits)) if bits.starts_with('\'') && bits.ends_with("'B") => dn,
         _ => value,
+    }
+}
+
+/// A filter for the entries with that `uid` (RFC 4515 §3).
+pub(super) fn of_uid(filter: &str, uid: &str) -> String {
+    let escaped: String = uid.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    both(filter, &format!("(uid={escaped})"))
+}
+
+/// A filter for what meets both. A single comparison may come without parentheses.
+pub(super) fn both(filter: &str, other: &str) -> String {
+    match filter.starts_with('(') {
+        true => format!("(&{filter}{other})"),
+        false => format!("(&({filter}){other})"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! and by spaces.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A name as a key: types and values in lower case, no escapes but where they are needed, parts of an RDN
 /// with several in order. `None` for what is no name.
@@ -121,7 +122,7 @@ impl Parts<'_> {
 /// Finds the source's id of an entry by its name.
 #[derive(Debug, Default)]
 pub struct Names {
-    ids: HashMap<Box<str>, Box<str>>,
+    ids: HashMap<Box<str>, Arc<str>>,
 }
 
 impl Names {
@@ -132,7 +133,12 @@ impl Names {
     }
 
     pub fn get(&self, dn: &str) -> Option<&str> {
-        self.ids.get(key(dn)?.as_str()).map(AsRef::as_ref)
+        self.shared(dn).map(AsRef::as_ref)
+    }
+
+    /// The same, for those who keep many.
+    pub fn shared(&self, dn: &str) -> Option<&Arc<str>> {
+        self.ids.get(key(dn)?.as_str())
     }
 
     pub fn len(&self) -> usize {

@@ -12,6 +12,8 @@ use crate::scim::Object;
 pub struct Entry {
     pub dn: String,
     pub controls: Vec<Control>,
+    /// How many values all attributes have together.
+    pub values_count: usize,
     /// The list of attributes, checked to be one.
     attributes: Box<[u8]>,
 }
@@ -34,14 +36,22 @@ impl Entry {
         let mut reader = Reader(content);
         let dn = reader.text()?.to_owned();
         let attributes = reader.expect(SEQUENCE)?;
-        let mut rest = Reader(attributes);
+        let (mut rest, mut values_count) = (Reader(attributes), 0);
         while !rest.is_empty() {
             let (_, mut values) = attribute(&mut rest)?;
             while !values.is_empty() {
                 values.expect(OCTET_STRING)?;
+                values_count += 1;
             }
         }
-        Ok(Self { dn, controls, attributes: attributes.into() })
+        Ok(Self { dn, controls, values_count, attributes: attributes.into() })
+    }
+
+    /// What it takes in memory, in bytes, near enough.
+    pub fn size(&self) -> usize {
+        let controls = self.controls.iter().filter_map(|control| control.value.as_ref());
+        let controls: usize = controls.map(Vec::len).sum();
+        size_of::<Self>() + self.dn.len() + self.attributes.len() + controls
     }
 
     /// Every attribute by the name that the server gives it, with options (`member;range=0-1499`).

@@ -1,16 +1,21 @@
-//! The line to a server: where it may lead, and TLS on it.
+//! The line to a server: where it may lead, how long an operation on it may take, and TLS on it.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use url::Url;
 
+use crate::clock::Stopwatch;
 use crate::outbound::{Line, Outbound};
-use crate::pull::SourceError;
+use crate::pull::{SourceError, Surroundings};
+
+/// How long a socket waits before it looks whether the read is to end.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How a connection is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +66,131 @@ pub fn check_url(url: &str, security: Security, outbound: &Outbound) -> Result<U
     Ok(parsed)
 }
 
+/// A socket on which an operation ends with its time. However little a server sends at once, and however
+/// often TLS asks for the rest of a record, no operation has more.
+pub(super) struct Socket {
+    stream: TcpStream,
+    timeout: Duration,
+    watch: Stopwatch,
+    surroundings: Surroundings,
+}
+
+impl Socket {
+    pub(super) fn new(
+        stream: TcpStream,
+        timeout: Duration,
+        surroundings: Surroundings,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(LOOK))?;
+        stream.set_write_timeout(Some(LOOK))?;
+        Ok(Self { stream, timeout, watch: Stopwatch::start(), surroundings })
+    }
+
+    fn again(&self) -> io::Result<Self> {
+        let (stream, surroundings) = (self.stream.try_clone()?, self.surroundings.clone());
+        Ok(Self { stream, surroundings, timeout: self.timeout, watch: self.watch })
+    }
+
+    fn in_time(&self, mut act: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            self.surroundings.check_stop().map_err(Ended::because)?;
+            if self.watch.elapsed() > self.timeout {
+                let seconds = self.timeout.as_secs();
+                let message = format!("the server has not answered within {seconds} seconds");
+                return Err(Ended::because(SourceError::failed(message)));
+            }
+            match act(&self.stream) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.in_time(|mut stream| stream.read(buffer))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.in_time(|mut stream| stream.write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Why a socket ends an operation, on its way through TLS.
+#[derive(Debug)]
+struct Ended(SourceError);
+
+impl Ended {
+    fn because(error: SourceError) -> io::Error {
+        io::Error::other(Self(error))
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// What the end of a connection means for the read; `doing` says what fails.
+pub(super) fn broken(doing: &str, error: &io::Error) -> SourceError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Ended>()) {
+        Some(Ended(reason)) => reason.clone(),
+        None => SourceError::failed(format!("{doing}: {error}")),
+    }
+}
+
 /// A connection, secured or not.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+impl Stream {
+    /// An operation begins.
+    pub(super) fn begin(&mut self) {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut stream.sock,
+        };
+        socket.watch = Stopwatch::start();
+    }
+
+    /// Shakes hands. The name is that of the certificate.
+    pub(super) fn secure(&mut self, name: &str, ca_pem: Option<&str>) -> Result<(), SourceError> {
+        let Self::Plain(socket) = self else { return Ok(()) };
+        let mut socket =
+            socket.again().map_err(|error| broken("the TLS handshake fails", &error))?;
+        let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
+            .map_err(|_| SourceError::failed(format!("no certificate can have the name {name}")))?;
+        let connection = ClientConnection::new(tls_config(ca_pem)?, name);
+        let mut connection = connection
+            .map_err(|error| SourceError::failed(format!("the TLS handshake fails: {error}")))?;
+        while connection.is_handshaking() {
+            let done = connection.complete_io(&mut socket);
+            done.map_err(|error| broken("the TLS handshake fails", &error))?;
+        }
+        *self = Self::Tls(Box::new(StreamOwned::new(connection, socket)));
+        Ok(())
+    }
 }
 
 impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
@@ -77,48 +199,19 @@ impl Read for Stream {
 }
 
 impl Write for Stream {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.write(buffer),
             Self::Tls(stream) => stream.write(buffer),
         }
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.flush(),
             Self::Tls(stream) => stream.flush(),
         }
     }
-}
-
-pub(super) fn is_wait(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-/// Shakes hands over a connection; `goes_on` says whether there is time left.
-pub(super) fn secured(
-    stream: &TcpStream,
-    name: &str,
-    ca_pem: Option<&str>,
-    goes_on: &dyn Fn() -> Result<(), SourceError>,
-) -> Result<Stream, SourceError> {
-    let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
-        .map_err(|_| SourceError::failed(format!("no certificate can have the name {name}")))?;
-    let failed = |error: &dyn std::fmt::Display| {
-        SourceError::failed(format!("the TLS handshake fails: {error}"))
-    };
-    let mut stream = stream.try_clone().map_err(|error| failed(&error))?;
-    let mut connection =
-        ClientConnection::new(tls_config(ca_pem)?, name).map_err(|error| failed(&error))?;
-    while connection.is_handshaking() {
-        goes_on()?;
-        match connection.complete_io(&mut stream) {
-            Err(error) if !is_wait(&error) => return Err(failed(&error)),
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(Stream::Tls(Box::new(StreamOwned::new(connection, stream))))
 }
 
 fn tls_config(ca_pem: Option<&str>) -> Result<Arc<ClientConfig>, SourceError> {

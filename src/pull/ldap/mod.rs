@@ -2,7 +2,8 @@
 //!
 //! [`line`] connects and secures, [`session`] binds and searches, [`filter`] encodes what is searched for,
 //! [`wire`] has the messages (RFC 4511), [`ber`] their encoding, [`entry`] is what a server lists, [`dn`] finds
-//! an entry by any way of writing its name, [`sync`] are the messages of content synchronization.
+//! an entry by any way of writing its name, [`keep`] bounds what is kept of all of them, [`sync`] are the
+//! messages of content synchronization.
 //!
 //! A server may be anybody's: a message is bounded in size and read without recursion, and nothing
 //! that it says is taken for granted.
@@ -11,6 +12,7 @@ pub mod ber;
 pub mod dn;
 pub mod entry;
 pub mod filter;
+pub mod keep;
 pub mod line;
 pub mod session;
 pub mod sync;
@@ -18,6 +20,7 @@ pub mod wire;
 
 pub use entry::Entry;
 pub use filter::check_filter;
+pub use keep::Keep;
 pub use line::{Security, authorities, check_url};
 pub use session::{Item, Scope, Search, Server, Session};
 pub use wire::{Control, Outcome};

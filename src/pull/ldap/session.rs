@@ -1,8 +1,11 @@
 //! A connection to a server: connects where the operator allows it, secures, binds and searches.
 //!
-//! It blocks its thread, but never longer than its time, and looks between whether the read is to end.
+//! It blocks its thread, but never longer than its time: an operation, which is at most one page, has the
+//! timeout of the server, and a list a multiple of it.
 
-use std::io::{ErrorKind, Read, Write};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use url::Url;
@@ -10,7 +13,7 @@ use url::Url;
 use super::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, number, octets, sequence};
 use super::entry::Entry;
 use super::filter::encoded;
-use super::line::{self, Security, Stream, is_wait};
+use super::line::{Security, Socket, Stream, broken};
 use super::wire::{self, Answer, Control, Outcome, SearchRequest, control};
 use crate::clock::Stopwatch;
 use crate::outbound::{Outbound, OutboundError};
@@ -22,11 +25,17 @@ const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// How long a read waits before it looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(200);
+/// Most values of an entry: twice as many as a message has room for names of members.
+const MAX_VALUES: usize = 1_000_000;
 
 /// Pages that are tried when a server refuses the size.
 const PAGE_SIZES: [i64; 3] = [500, 200, 100];
+
+/// Longest time of all pages of a list, in times of one page.
+const LIST_TIMES: u32 = 120;
+
+/// Most pages without an entry, one after another.
+const MAX_EMPTY_PAGES: usize = 100;
 
 /// Longest part of a server's own words that is kept, in characters.
 const MAX_WORDS: usize = 300;
@@ -108,7 +117,6 @@ pub struct Session {
     timeout: Duration,
     page_size: i64,
     password: String,
-    surroundings: Surroundings,
 }
 
 impl Session {
@@ -156,19 +164,16 @@ impl Session {
             }
             OutboundError::Failed(reason) => SourceError::failed(reason),
         })?;
-        let broken = |error: std::io::Error| SourceError::failed(error.to_string());
-        stream.set_nodelay(true).map_err(broken)?;
-        stream.set_read_timeout(Some(LOOK)).map_err(broken)?;
-        stream.set_write_timeout(Some(server.timeout)).map_err(broken)?;
+        let socket = Socket::new(stream, server.timeout, surroundings.clone());
+        let socket = socket.map_err(|error| broken("the connection breaks off", &error))?;
         let mut session = Self {
-            stream: Stream::Plain(stream),
+            stream: Stream::Plain(socket),
             buffer: Vec::new(),
             at: 0,
             last_id: 0,
             timeout: server.timeout,
             page_size: server.page_size,
             password: server.password.clone(),
-            surroundings: surroundings.clone(),
         };
         if server.security == Security::StartTls {
             let id = session.next_id();
@@ -187,23 +192,12 @@ impl Session {
                 ));
             }
         }
-        match server.security {
-            Security::Plain => {}
-            Security::Ldaps | Security::StartTls => session.secure(host, server)?,
+        if server.security != Security::Plain {
+            let name = server.certificate_name.as_deref().unwrap_or(host);
+            session.stream.begin();
+            session.stream.secure(name, server.ca_pem.as_deref())?;
         }
         Ok(session)
-    }
-
-    fn secure(&mut self, host: &str, server: &Server) -> Result<(), SourceError> {
-        let Stream::Plain(stream) = &self.stream else { return Ok(()) };
-        let name = server.certificate_name.as_deref().unwrap_or(host);
-        let watch = Stopwatch::start();
-        let goes_on = || match watch.elapsed() < self.timeout {
-            true => self.surroundings.check_stop(),
-            false => Err(SourceError::failed("the TLS handshake takes too long")),
-        };
-        self.stream = line::secured(stream, name, server.ca_pem.as_deref(), &goes_on)?;
-        Ok(())
     }
 
     fn bind(&mut self, server: &Server) -> Result<(), SourceError> {
@@ -241,9 +235,8 @@ impl Session {
         };
         let id = self.next_id();
         self.send(&wire::search(id, &request, &search.controls))?;
-        let watch = Stopwatch::start();
         loop {
-            match self.receive(id, &watch)? {
+            match self.receive(id)? {
                 Answer::Entry(entry) => take(Item::Entry(entry))?,
                 Answer::Intermediate { oid, value } => take(Item::Message { oid, value })?,
                 Answer::Reference => {}
@@ -258,18 +251,26 @@ impl Session {
         search: &Search,
         take: &mut dyn FnMut(Entry) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
-        let mut cookie = Vec::new();
+        let (watch, time) = (Stopwatch::start(), self.timeout.saturating_mul(LIST_TIMES));
+        let (mut cookie, mut heads, mut empty) = (Vec::new(), HashSet::new(), 0);
         loop {
-            self.surroundings.check_stop()?;
+            if watch.elapsed() > time {
+                let seconds = time.as_secs();
+                return Err(SourceError::failed(format!(
+                    "the server has not come to the end of a list within {seconds} seconds"
+                )));
+            }
             let value = sequence(&[number(INTEGER, self.page_size), octets(&cookie)]);
             let page = search.clone().with(Control::new(PAGED_RESULTS, true, Some(value)));
             let mut taken = 0_usize;
             let outcome = self.search(&page, &mut |item| {
+                let Item::Entry(entry) = item else { return Ok(()) };
                 taken += 1;
-                match item {
-                    Item::Entry(entry) => take(entry),
-                    Item::Message { .. } => Ok(()),
+                // The cookie may be the same for all pages; what they begin with is not.
+                if taken == 1 && !heads.insert(hash_of(&entry.dn)) {
+                    return Err(SourceError::failed("the server lists the same page again"));
                 }
+                take(entry)
             })?;
             match outcome.code {
                 0 => {}
@@ -285,13 +286,13 @@ impl Session {
                 _ => return Err(self.refused(search, &outcome)),
             }
             let next = control(&outcome.controls, PAGED_RESULTS).map(page_cookie).transpose()?;
-            match next {
-                None => return Ok(()),
-                Some(next) if next.is_empty() => return Ok(()),
-                Some(next) if next == cookie && taken == 0 => {
-                    return Err(SourceError::failed("the server gives the same empty page again"));
-                }
-                Some(next) => cookie = next,
+            cookie = next.unwrap_or_default();
+            if cookie.is_empty() {
+                return Ok(());
+            }
+            empty = if taken == 0 { empty + 1 } else { 0 };
+            if empty > MAX_EMPTY_PAGES {
+                return Err(SourceError::failed("the server gives one empty page after another"));
             }
         }
     }
@@ -308,8 +309,8 @@ impl Session {
         })?;
         match outcome.code {
             0 => Ok(found),
-            // There is none, or its name is none here.
-            32 | 34 => Ok(None),
+            // There is none, its name is none here, it is elsewhere, or it must not be seen.
+            10 | 32 | 34 | 50 => Ok(None),
             _ => Err(self.refused(&search, &outcome)),
         }
     }
@@ -340,21 +341,21 @@ impl Session {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), SourceError> {
-        self.surroundings.check_stop()?;
+        self.stream.begin();
         let sent = self.stream.write_all(message).and_then(|()| self.stream.flush());
-        sent.map_err(|error| SourceError::failed(format!("the connection breaks off: {error}")))
+        sent.map_err(|error| broken("the connection breaks off", &error))
     }
 
     /// The outcome of an operation that has no other answer.
     fn only_outcome(&mut self, id: i64) -> Result<Outcome, SourceError> {
-        match self.receive(id, &Stopwatch::start())? {
+        match self.receive(id)? {
             Answer::Done(outcome) => Ok(outcome),
             _ => Err(malformed()),
         }
     }
 
     /// The next message that answers a request.
-    fn receive(&mut self, id: i64, watch: &Stopwatch) -> Result<Answer, SourceError> {
+    fn receive(&mut self, id: i64) -> Result<Answer, SourceError> {
         loop {
             let pending = self.buffer.get(self.at..).unwrap_or_default();
             let size = ber::size(pending).map_err(|_| malformed())?;
@@ -365,12 +366,17 @@ impl Session {
                 )));
             }
             let Some(message) = whole.and_then(|whole| pending.get(..whole)) else {
-                self.fill(watch)?;
+                self.fill()?;
                 continue;
             };
             let (found, answer) = wire::answer(message).map_err(|_| malformed())?;
             self.at += message.len();
             match answer {
+                Answer::Entry(entry) if entry.values_count > MAX_VALUES => {
+                    return Err(SourceError::failed(format!(
+                        "the server sends an entry of more than {MAX_VALUES} values"
+                    )));
+                }
                 answer if found == id => return Ok(answer),
                 // The server says goodbye (RFC 4511 §4.4.1).
                 Answer::Done(outcome) if found == 0 => {
@@ -386,34 +392,19 @@ impl Session {
         }
     }
 
-    /// Reads more of what the server sends. A server that sends a little at a time has no more time.
-    fn fill(&mut self, watch: &Stopwatch) -> Result<(), SourceError> {
+    /// Reads more of what the server sends.
+    fn fill(&mut self) -> Result<(), SourceError> {
         self.buffer.drain(..self.at);
         self.at = 0;
         let used = self.buffer.len();
         self.buffer.resize(used + CHUNK, 0);
-        let read = loop {
-            if watch.elapsed() > self.timeout {
-                let seconds = self.timeout.as_secs();
-                break Err(SourceError::failed(format!(
-                    "the server has not answered within {seconds} seconds"
-                )));
-            }
-            if let Err(stopped) = self.surroundings.check_stop() {
-                break Err(stopped);
-            }
-            let room = self.buffer.get_mut(used..).unwrap_or_default();
-            match self.stream.read(room) {
-                Err(error) if error.kind() == ErrorKind::Interrupted || is_wait(&error) => {}
-                Ok(0) => break Err(SourceError::failed("the server ends the connection")),
-                Ok(count) => break Ok(count),
-                Err(error) => {
-                    break Err(SourceError::failed(format!("the connection breaks off: {error}")));
-                }
-            }
-        };
+        let read = self.stream.read(self.buffer.get_mut(used..).unwrap_or_default());
         self.buffer.truncate(used + read.as_ref().copied().unwrap_or(0));
-        read.map(drop)
+        match read {
+            Ok(0) => Err(SourceError::failed("the server ends the connection")),
+            Ok(_) => Ok(()),
+            Err(error) => Err(broken("the connection breaks off", &error)),
+        }
     }
 }
 
@@ -423,6 +414,12 @@ impl Drop for Session {
         // Who does not listen any more need not be told.
         let _ = self.stream.write_all(&wire::unbind(id));
     }
+}
+
+fn hash_of(dn: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    dn.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn malformed() -> SourceError {

@@ -22,6 +22,9 @@ const REFERRAL: u8 = 0xa3;
 /// Names of extensions.
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 
+/// Most controls of an answer.
+const MAX_CONTROLS: usize = 20;
+
 /// A control of a request or an answer (RFC 4511 §4.1.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -188,6 +191,9 @@ pub fn answer(bytes: &[u8]) -> Result<(i64, Answer), Malformed> {
 fn controls(content: &[u8]) -> Result<Vec<Control>, Malformed> {
     let (mut reader, mut controls) = (Reader(content), Vec::new());
     while !reader.is_empty() {
+        if controls.len() >= MAX_CONTROLS {
+            return Err(Malformed);
+        }
         let mut control = Reader(reader.expect(SEQUENCE)?);
         let oid = control.text()?.to_owned();
         let critical = control.optional(BOOLEAN)?.is_some_and(|content| content != [0]);

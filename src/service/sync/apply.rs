@@ -257,13 +257,14 @@ impl<'a> Apply<'a> {
 
     /// Writes some at the same time; answers those whose name somebody else has.
     async fn batch(&mut self, batch: Vec<Item>) -> Result<Vec<(Item, String)>, ServiceError> {
+        let (mut written, batch) = self.bundles(batch).await;
         let this = &*self;
-        let written = futures_util::stream::iter(batch.into_iter().map(|item| async move {
+        let alone = futures_util::stream::iter(batch.into_iter().map(|item| async move {
             let done = this.item(&item).await;
             this.lease.progress.done.fetch_add(1, Ordering::Relaxed);
             (item, done)
         }));
-        let written: Vec<_> = written.buffer_unordered(AT_ONCE).collect().await;
+        written.extend(alone.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
         self.wrote(written).await
     }
 
@@ -350,16 +351,10 @@ impl<'a> Apply<'a> {
 
     /// By the ids of this run: the manager may have come with it.
     fn digest_of(&self, record: &Record) -> String {
-        let text = record.attributes.as_deref().unwrap_or("{}");
-        let manager = match text.contains("\"manager\"") {
-            true => serde_json::from_str::<Object>(text).ok().and_then(|attributes| {
-                self.id_of(Kind::Account, manager_of(&attributes)?).map(str::to_owned)
-            }),
-            false => None,
-        };
-        match manager {
-            Some(manager) => digest(text, &manager),
-            None => record.digest.clone(),
+        let manager = record.manager.as_deref().and_then(|id| self.id_of(Kind::Account, id));
+        match (manager, &record.attributes) {
+            (Some(manager), Some(text)) => digest(text, manager),
+            _ => record.digest.clone(),
         }
     }
 

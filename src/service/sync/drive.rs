@@ -397,8 +397,12 @@ impl Service {
             files: self.source_files(&job.row).await?,
             stop: Arc::clone(&lease.stop),
             wants_groups: job.settings.wants_groups(),
+            last: self.last_cursor(job),
         };
-        let cursor = self.cursor_of(job).await?;
+        let cursor = match self.wants_all(job).await? {
+            true => None,
+            false => surroundings.last.clone(),
+        };
         let again = job.run.mode == "full" && job.run.cause == "request";
         let stage = || {
             Stage::new(
@@ -411,7 +415,7 @@ impl Service {
             )
         };
         let (mut changed, mut whole) = (stage(), stage());
-        let open = job.kind.open;
+        let (open, is_dry) = (job.kind.open, job.run.dry_run);
         let read = tokio::task::spawn_blocking(move || -> Result<Read, SourceError> {
             let mut connector = open(&config, surroundings)?;
             let capabilities = connector.capabilities();
@@ -431,6 +435,9 @@ impl Service {
                     Err(error) => return Err(error),
                 }
             }
+            if !is_dry && matches!(capabilities.faults, Faults::AreListed) {
+                whole = whole.checked_by_writers();
+            }
             let finished = connector.full(&mut whole)?;
             let (source, extent) = (whole.finished(), Extent::Everything);
             Ok(Read { source, finished, capabilities, extent, listed: extent })
@@ -441,8 +448,14 @@ impl Service {
         }
     }
 
-    /// Where an incremental read goes on; `None` where everything is to be read.
-    async fn cursor_of(&self, job: &Job) -> Result<Option<String>, ServiceError> {
+    /// Where the last read has left off, if it was whole.
+    fn last_cursor(&self, job: &Job) -> Option<String> {
+        let bytes = self.syncs.seal.open(job.row.id.as_bytes(), job.sync.cursor.as_deref()?)?;
+        String::from_utf8(bytes).ok()
+    }
+
+    /// Whether everything is to be read, whatever could tell what has changed.
+    async fn wants_all(&self, job: &Job) -> Result<bool, ServiceError> {
         let is_old = job
             .sync
             .full_at
@@ -458,14 +471,7 @@ impl Service {
         let key = job.row.key;
         let held: Result<bool, StoreError> =
             self.store.get("sync_is_held", move |tx| tx.run_is_held(key)).await;
-        if wants_all || held? {
-            return Ok(None);
-        }
-        let opened = job.sync.cursor.as_deref().and_then(|cursor| {
-            let bytes = self.syncs.seal.open(job.row.id.as_bytes(), cursor)?;
-            String::from_utf8(bytes).ok()
-        });
-        Ok(opened)
+        Ok(wants_all || held?)
     }
 
     /// The first read has gone well: the app is told of the directory before it is told of its users.

@@ -99,6 +99,7 @@ impl Service {
             files: self.source_files(&row).await?,
             stop: Arc::clone(&stop),
             wants_groups,
+            last: None,
         };
         let probed =
             tokio::task::spawn_blocking(move || (kind.open)(&config, surroundings)?.probe());

@@ -12,6 +12,7 @@
 
 mod alarm;
 mod apply;
+mod bundle;
 mod change;
 pub(in crate::service) mod config;
 mod decide;

@@ -6,6 +6,7 @@ mod client;
 mod consumer;
 mod database;
 pub mod fake;
+pub mod fake_ldap;
 pub mod fakes;
 mod identity_store;
 mod jwt;

@@ -133,6 +133,20 @@ impl Slapd {
         self.is_ended = true;
     }
 
+    /// The port of one that hands on a byte at a time, with pauses, of what comes from another one.
+    pub fn dripping(port: u16) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let drips = listener.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if let Ok(upstream) = TcpStream::connect(("127.0.0.1", port)) {
+                    drip(client, upstream);
+                }
+            }
+        });
+        drips
+    }
+
     /// An address that leads to the server and ends it once so many bytes have come from it.
     pub fn until(&self, bytes: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -185,6 +199,19 @@ fn relay(client: TcpStream, upstream: TcpStream, bytes: usize, pid: &Path) {
     let _ = client.shutdown(Shutdown::Both);
     let _ = upstream.shutdown(Shutdown::Both);
     let _ = sender.join();
+}
+
+fn drip(client: TcpStream, upstream: TcpStream) {
+    let (mut from, mut to) =
+        (client.try_clone().expect("a stream"), upstream.try_clone().expect("a stream"));
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+    let (mut upstream, mut client) = (upstream, client);
+    let mut byte = [0; 1];
+    while let Ok(1) = upstream.read(&mut byte)
+        && client.write_all(&byte).is_ok()
+    {
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn root() -> PathBuf {

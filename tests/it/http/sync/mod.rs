@@ -14,6 +14,7 @@ mod google_faults;
 mod guard;
 mod keys;
 mod ldap;
+mod ldap_faults;
 mod manage;
 mod names;
 mod okta;

@@ -1,0 +1,226 @@
+//! `pull.ldap` with servers that are slow, behind, endless or ambiguous.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Source;
+use crate::on_both_databases;
+use crate::support::fake_ldap::{FakeLdap, World, Wrong};
+use crate::support::slapd::Slapd;
+use crate::support::{Database, TestApp};
+
+on_both_databases![
+    server_that_is_behind_is_not_believed,
+    who_is_renamed_during_a_read_stays_a_member,
+    users_stay_the_same_when_the_server_learns_another_id,
+    names_that_several_have_are_listed_and_nobody_goes,
+];
+
+const FULL: Duration = Duration::from_secs(25 * 3_600);
+
+fn csn(second: u32, server: u32) -> String {
+    format!("202611221000{second:02}.000000Z#000000#{server:03x}#000000")
+}
+
+fn person(uid: &str) -> Value {
+    json!({"objectClass": "inetOrgPerson", "uid": uid, "cn": uid, "sn": uid, "entryUUID": uid})
+}
+
+fn group(world: &mut World, members: &[&str]) {
+    let members: Vec<String> = members.iter().map(|uid| format!("uid={uid},ou=p,dc=x")).collect();
+    let entry = json!({"objectClass": "groupOfNames", "cn": "team", "entryUUID": "team", "member": members});
+    world.put("cn=team,ou=g,dc=x", &entry);
+}
+
+/// A server with these users in a group.
+fn server(uids: &[&str]) -> FakeLdap {
+    let fake = FakeLdap::start();
+    fake.world(|world| {
+        for uid in uids {
+            world.put(&format!("uid={uid},ou=p,dc=x"), &person(uid));
+        }
+        group(world, uids);
+    });
+    fake
+}
+
+fn reader<'a>(app: &'a TestApp, config: Value) -> Source<'a> {
+    Source::new(app, "pull.ldap", config, json!({"schedule": "off", "guard": "off"}))
+}
+
+/// A run that fails with these words and changes nothing.
+#[track_caller]
+fn assert_fails(source: &Source<'_>, words: &str) {
+    let (users, told) = (source.users(), source.events());
+    let run = source.run(json!({}));
+    let error = run["error"].as_str().unwrap_or_default();
+    assert!(run["status"] == "failed" && error.contains(words), "{run}");
+    assert_eq!((source.users(), source.events()), (users, told));
+}
+
+fn server_that_is_behind_is_not_believed(app: &TestApp) {
+    let fake = server(&["a", "b", "c"]);
+    fake.world(|world| world.csn = vec![csn(10, 1), csn(20, 2)]);
+    let source = reader(app, fake.config(json!({})));
+    source.sync();
+    // A replica that has not heard of the last change does not know of it, and one that has never heard of
+    // a server does not either.
+    for old in [vec![csn(9, 1), csn(20, 2)], vec![csn(30, 2)]] {
+        fake.world(|world| {
+            world.csn = old;
+            world.entries.remove("uid=c,ou=p,dc=x");
+        });
+        assert_fails(&source, "the server is behind what was read before");
+        // Everything is read once a day; that is no better.
+        app.clock.advance(FULL);
+        assert_fails(&source, "the server is behind what was read before");
+    }
+    // Once it has caught up, what it says counts.
+    fake.world(|world| world.csn = vec![csn(10, 1), csn(21, 2)]);
+    let run = source.sync();
+    assert_eq!(run["counts"]["users"]["deleted"], 1, "{run}");
+}
+
+fn who_is_renamed_during_a_read_stays_a_member(app: &TestApp) {
+    let fake = server(&["a", "b", "c"]);
+    let source = reader(app, fake.config(json!({"incremental": "off"})));
+    source.sync();
+    let told = source.events();
+    fake.world(|world| {
+        world.after_list("ou=p,dc=x", |world| {
+            world.rename("uid=b,ou=p,dc=x", "uid=new,ou=p,dc=x");
+            // Of the server's groups one names somebody by his log-in.
+            let posix = json!({"cn": "posix", "entryUUID": "posix", "memberUid": ["a", "gone"]});
+            world.put("cn=posix,ou=g,dc=x", &posix);
+        });
+    });
+    let run = source.sync();
+    assert_eq!(run["counts"]["memberships"]["removed"], 0, "{run}");
+    assert_eq!(source.told(told), ["group.created posix", "group.user_added a posix"]);
+    // Nobody of that name is there at all.
+    fake.world(|world| {
+        world.after_list("ou=p,dc=x", |world| group(world, &["a", "ghost", "c"]));
+    });
+    let run = source.sync();
+    assert_eq!(run["counts"]["memberships"]["removed"], 1, "{run}");
+}
+
+fn users_stay_the_same_when_the_server_learns_another_id(app: &TestApp) {
+    let fake = server(&["a", "b"]);
+    fake.world(|world| {
+        for entry in world.entries.values_mut() {
+            let id = entry.remove("entryUUID").expect("an id");
+            entry.insert("nsUniqueId".to_owned(), id);
+        }
+    });
+    // A fault keeps where the read has come to from being noted.
+    fake.world(|world| {
+        world.put(
+            "uid=odd,ou=p,dc=x",
+            &json!({"objectClass": "inetOrgPerson", "nsUniqueId": "odd", "cn": "odd"}),
+        )
+    });
+    let source = reader(app, fake.config(json!({})));
+    source.sync();
+    let ids = ["a", "b"].map(|id| source.user(id)["id"].clone());
+    let told = source.events();
+    fake.world(|world| {
+        for (number, entry) in world.entries.values_mut().enumerate() {
+            entry.insert("entryUUID".to_owned(), vec![format!("uuid-{number}")]);
+        }
+        // Whoever is listed first is new.
+        let mut new = person("0");
+        new["nsUniqueId"] = json!("0");
+        world.put("uid=0,ou=p,dc=x", &new);
+        world.entries.remove("uid=odd,ou=p,dc=x");
+    });
+    source.sync();
+    assert_eq!(["a", "b"].map(|id| source.user(id)["id"].clone()), ids);
+    assert_eq!(source.told(told), ["user.created 0"]);
+}
+
+fn names_that_several_have_are_listed_and_nobody_goes(app: &TestApp) {
+    let fake = server(&["a", "b", "c"]);
+    let config = fake.config(json!({"incremental": "off"}));
+    let source = reader(app, config);
+    source.sync();
+    let told = source.events();
+    fake.world(|world| {
+        // Somebody new has the user name of a, and a group names both by it.
+        let other = json!({"objectClass": "inetOrgPerson", "uid": "A", "cn": "a", "sn": "a", "entryUUID": "other"});
+        world.put("uid=a,ou=lab,ou=p,dc=x", &other);
+        world.put("uid=d,ou=p,dc=x", &person("d"));
+        world.entries.remove("uid=b,ou=p,dc=x");
+        group(world, &["a", "c", "d"]);
+    });
+    let run = source.run(json!({}));
+    let counts = &run["counts"]["users"];
+    assert_eq!(
+        (&counts["created"], &counts["failed"], &counts["deleted"]),
+        (&json!(1), &json!(1), &json!(0)),
+        "{run}"
+    );
+    assert!(source.diff(&run).contains(&"skip user uid=a,ou=lab,ou=p,dc=x failed".to_owned()));
+    let mut events = source.told(told);
+    events.sort_unstable();
+    assert_eq!(events, ["group.user_added d team", "user.created d"]);
+    // The same id is no better: it cannot be told whom it means.
+    fake.world(|world| {
+        let mut twin = person("twin");
+        twin["entryUUID"] = json!("c");
+        world.put("uid=a,ou=lab,ou=p,dc=x", &twin);
+    });
+    let run = source.run(json!({}));
+    assert!(source.diff(&run).contains(&"skip user uid=c,ou=p,dc=x failed".to_owned()));
+    let users: Vec<String> = source.users().into_values().collect();
+    assert_eq!(users, ["a active", "b active", "c active", "d active"]);
+    // Nor is a member who may be either.
+    fake.world(|world| {
+        let twin =
+            json!({"uid": "c", "cn": "c", "sn": "c", "entryUUID": "twin", "mail": "t@example.com"});
+        world.put("uid=a,ou=lab,ou=p,dc=x", &twin);
+        let posix = json!({"cn": "posix", "entryUUID": "posix", "memberUid": ["c", "d"]});
+        world.put("cn=posix,ou=g,dc=x", &posix);
+    });
+    let run = source.run(json!({}));
+    assert!(source.diff(&run).contains(&"skip membership posix failed".to_owned()));
+    let joined = source.told(0);
+    assert!(joined.contains(&"group.user_added d posix".to_owned()), "{joined:?}");
+    assert!(!joined.contains(&"group.user_added c posix".to_owned()), "{joined:?}");
+}
+
+#[test]
+fn lists_without_an_end_fail() {
+    let app = TestApp::start(Database::sqlite());
+    let fake = server(&["a", "b"]);
+    let source = reader(&app, fake.config(json!({"incremental": "off", "timeout_seconds": 1})));
+    source.sync();
+    for (wrong, words) in [
+        (Wrong::SamePage, "the same page again"),
+        (Wrong::EmptyPages, "one empty page after another"),
+        (Wrong::EndlessPage, "has not answered within 1 seconds"),
+        (Wrong::ManyValues, "an entry of more than 1000000 values"),
+    ] {
+        fake.world(|world| world.wrong = wrong);
+        assert_fails(&source, words);
+    }
+}
+
+#[test]
+fn server_that_sends_a_little_at_a_time_has_no_more_time() {
+    let Some(slapd) = Slapd::start(60) else { return };
+    let app = TestApp::start(Database::sqlite());
+    let (plain, tls) = (Slapd::dripping(slapd.port), Slapd::dripping(slapd.tls_port));
+    for (url, security) in [
+        (format!("ldap://localhost:{plain}"), "none"),
+        (format!("ldaps://localhost:{tls}"), "ldaps"),
+    ] {
+        let since = Instant::now();
+        let config = json!({"url": url, "tls": security, "ca_pem": slapd.authority(),
+            "timeout_seconds": 2});
+        let source = reader(&app, slapd.config(config));
+        assert_fails(&source, "has not answered within 2 seconds");
+        assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    }
+}
