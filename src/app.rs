@@ -13,6 +13,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::auth::{Secret, SecretKey, SecretKind};
 use crate::clock::Clock;
@@ -153,6 +154,8 @@ impl App {
         let source_time = Duration::from_secs(config.source_timeout);
         let retry = config.source_retry;
         let service = service.with_sources(outbound.clone(), inbox, retry, source_time);
+        let openid = config.console_openid().map_err(StartError)?;
+        let service = service.with_console_openid(openid, outbound.clone());
         let service = service.with_webhooks(outbound, receiver_time, config.webhook_retry);
         let service = Arc::new(service.with_tenant_keys(tenant_keys));
         if matches!(location, Location::Sqlite(_)) {
@@ -180,6 +183,7 @@ impl App {
             trusted_hosts: config.trusted_hosts.clone(),
             fixed_public_url: trimmed,
             is_tls: config.tls_cert.is_some(),
+            settings: shown_settings(config),
         });
         let server = serve(config, listener, tls, state)?;
         Ok(Self {
@@ -230,6 +234,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_portal_links().await {
                     tracing::warn!(%error, "setup links that have ended are not pruned yet");
+                }
+                if let Err(error) = service.prune_console().await {
+                    tracing::warn!(%error, "sessions of the console that have ended are not pruned yet");
                 }
                 if let Err(error) = service.resume_asynchronous().await {
                     tracing::warn!(%error, "asynchronous requests are not resumed yet");
@@ -349,6 +356,24 @@ impl App {
     }
 }
 
+/// Settings that nobody is shown.
+const SECRETS: [&str; 4] = ["api_key", "secret_key", "database_url", "console_oidc_client_secret"];
+
+/// The configuration as text, setting by setting; a secret only says that there is one.
+fn shown_settings(config: &Config) -> Vec<http::Setting> {
+    let value = serde_json::to_value(config).unwrap_or_default();
+    let settings = value.as_object().into_iter().flatten().map(|(name, value)| {
+        let value = match value {
+            Value::Null => "not set".to_owned(),
+            _ if SECRETS.contains(&name.as_str()) => "set".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        http::Setting { name: name.clone(), value }
+    });
+    settings.collect()
+}
+
 /// Returns when the process is asked to stop; the server listens to the same signals by itself.
 async fn stop_asked() {
     use actix_web::rt::signal::unix::{SignalKind, signal};
@@ -436,8 +461,8 @@ pub fn running_server(folder: &Path) -> Option<LocalAccess> {
 pub fn first_start_text(first: &FirstStart) -> String {
     let api_key = first.api_key.as_deref().unwrap_or("(the configured one)");
     format!(
-        "SCIM base URL  {}\nSCIM token     {}\nAPI key        {api_key}\n",
-        first.base_url, first.token
+        "SCIM base URL  {}\nSCIM token     {}\nAPI key        {api_key}\nConsole        {}\n",
+        first.base_url, first.token, first.console_url
     )
 }
 

@@ -2,6 +2,7 @@
 //! else speaks the management API: of the running server, or of one that is started for the one command
 //! on a local port.
 
+mod admin;
 mod api_key;
 mod backup;
 mod brake;
@@ -68,6 +69,9 @@ enum Command {
     /// Keys of the management and read APIs
     #[command(subcommand)]
     ApiKey(api_key::ApiKey),
+    /// Who may sign in to the console
+    #[command(subcommand)]
+    Admin(admin::Admin),
     /// Links by which a customer's administrator connects its directories
     #[command(subcommand)]
     Portal(portal::Portal),
@@ -319,6 +323,12 @@ pub fn run() -> Result<ExitCode, StartError> {
         Command::Events(command) => events::run(&config, command)?,
         Command::Sync(command) => sync::run(&config, command)?,
         Command::Keys(command) => keys::run(&config, &command)?,
+        Command::Admin(command) => {
+            let answer = perform(&config, &admin::call(command)?)?;
+            if !answer.is_null() {
+                print(&answer);
+            }
+        }
         other => {
             let answer = perform(&config, &call(other))?;
             if !answer.is_null() {
@@ -367,6 +377,7 @@ fn call(command: Command) -> Call {
         | Command::Replay(_)
         | Command::Sync(_)
         | Command::Keys(_)
+        | Command::Admin(_)
         | Command::Events(_) => Call::get("/health/live"),
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
 use crate::event::deliver::LONGEST_MS;
+use crate::service::console::{OpenIdSettings, RoleClaim};
 use crate::service::events::RETENTION;
 use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
@@ -54,6 +55,15 @@ pub struct Config {
     pub portal_origins: Vec<Origin>,
     /// Where Entra publishes the keys of its tenants; another one for national clouds.
     pub entra_authority: String,
+    /// OpenID provider that says who an administrator is, as its tokens name it; without it the console knows
+    /// passwords alone.
+    pub console_oidc_issuer: Option<String>,
+    /// Id of the console at that provider.
+    pub console_oidc_client_id: Option<String>,
+    /// Its secret there.
+    pub console_oidc_client_secret: Option<String>,
+    /// Roles by a claim, `groups:rollbook-owners=owner,staff=viewer`: who has one needs no invitation.
+    pub console_oidc_role: Option<RoleClaim>,
     /// Connections to PostgreSQL.
     pub postgres_connections: usize,
     /// Threads that serve HTTP; 0 means one per core.
@@ -97,6 +107,10 @@ impl Default for Config {
             outbound_networks: Vec::new(),
             portal_origins: Vec::new(),
             entra_authority: "https://login.microsoftonline.com".to_owned(),
+            console_oidc_issuer: None,
+            console_oidc_client_id: None,
+            console_oidc_client_secret: None,
+            console_oidc_role: None,
             postgres_connections: 16,
             workers: 0,
             rate_limit: RateLimit::default(),
@@ -168,6 +182,7 @@ impl Config {
                         outbound_networks)"
                 .into());
         }
+        self.console_openid()?;
         if self.event_retention.as_ms() < HOUR_MS {
             return Err("event_retention must be at least 1h".into());
         }
@@ -190,6 +205,27 @@ impl Config {
             return Err("members_at_once must be at least 1".into());
         }
         Ok(())
+    }
+
+    /// The OpenID provider of the console, if there is one.
+    pub fn console_openid(&self) -> Result<Option<OpenIdSettings>, String> {
+        let all = (
+            &self.console_oidc_issuer,
+            &self.console_oidc_client_id,
+            &self.console_oidc_client_secret,
+        );
+        match all {
+            (Some(issuer), Some(client_id), Some(client_secret)) => Ok(Some(OpenIdSettings {
+                issuer: issuer.clone(),
+                client_id: client_id.clone(),
+                client_secret: client_secret.clone(),
+                roles: self.console_oidc_role.clone(),
+            })),
+            (None, None, None) if self.console_oidc_role.is_none() => Ok(None),
+            _ => Err("console_oidc_issuer, console_oidc_client_id and console_oidc_client_secret belong \
+                      together; one of them is missing"
+                .into()),
+        }
     }
 
     /// Where the data is.

@@ -41,6 +41,8 @@
 //! - How events are sent: `src/service/webhook/`; when to try again, `src/event/deliver.rs`.
 //! - What Security Event Tokens say: `src/event/set.rs`; how they are sent: `src/service/ssf/`.
 //! - What the app reads: `src/service/read/`; its routes in `src/http/api/`.
+//! - Who operates: `src/service/console/`; its pages in `src/http/console/` and `templates/console/`. What
+//!   pages share is in `src/http/web/`, what browsers load in `web/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.
 //! - A source that is read: a file in `src/pull/connectors/` and a line in its list; a page in

@@ -7,12 +7,18 @@ use quick_cache::sync::Cache;
 /// Length of a window in milliseconds.
 const WINDOW_MS: i64 = 60_000;
 
-/// Wrong secrets for one known id in a window.
-const PER_ID: u32 = 10;
+/// Failures in a window after which one waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Wrong secrets for one id.
+    pub per_id: u32,
+    /// From one address, or one /64 of IPv6.
+    pub per_address: u32,
+}
 
-/// Failures from one address, or one /64 of IPv6, in a window. High, because identity providers send the requests of
-/// many customers from few addresses and one of them may have a wrong token.
-const PER_ADDRESS: u32 = 600;
+/// Of bearer secrets. Many from one address, because identity providers send the requests of many customers from few
+/// addresses and one of them may have a wrong token.
+const BEARERS: Limits = Limits { per_id: 10, per_address: 600 };
 
 /// Whom an address stands for: one network of IPv6 has as many addresses as it wants.
 fn network(address: IpAddr) -> IpAddr {
@@ -24,6 +30,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// Failures counted by id and by address.
 pub struct Failures {
+    limits: Limits,
     ids: Cache<String, Window>,
     addresses: Cache<IpAddr, Window>,
 }
@@ -36,11 +43,15 @@ struct Window {
 
 impl Default for Failures {
     fn default() -> Self {
-        Self { ids: Cache::new(10_000), addresses: Cache::new(10_000) }
+        Self::within(BEARERS)
     }
 }
 
 impl Failures {
+    pub fn within(limits: Limits) -> Self {
+        Self { limits, ids: Cache::new(10_000), addresses: Cache::new(10_000) }
+    }
+
     /// Seconds to wait if the id or the address has failed too often.
     pub fn blocked(&self, id: Option<&str>, address: Option<IpAddr>, now: i64) -> Option<u64> {
         let wait = |window: Window, limit: u32| {
@@ -48,14 +59,14 @@ impl Failures {
             (window.count >= limit && left > 0)
                 .then(|| u64::try_from(left).unwrap_or(0).div_ceil(1_000))
         };
-        let by_id = id.and_then(|id| self.ids.get(id)).and_then(|w| wait(w, PER_ID));
+        let by_id = id.and_then(|id| self.ids.get(id)).and_then(|w| wait(w, self.limits.per_id));
         let by_address = address
             .and_then(|a| self.addresses.get(&network(a)))
-            .and_then(|w| wait(w, PER_ADDRESS));
+            .and_then(|w| wait(w, self.limits.per_address));
         by_id.max(by_address)
     }
 
-    /// Counts a failure. `id` is given only when a row with that id exists.
+    /// Counts a failure.
     pub fn count(&self, id: Option<&str>, address: Option<IpAddr>, now: i64) {
         let next = |window: Option<Window>| match window {
             Some(w) if now - w.started < WINDOW_MS => Window { count: w.count + 1, ..w },
@@ -68,6 +79,22 @@ impl Failures {
             self.addresses.insert(address, next(self.addresses.get(&address)));
         }
     }
+
+    /// Takes back what was counted before it turned out right: all of the id, one of the address.
+    pub fn forgive(&self, id: &str, address: Option<IpAddr>) {
+        self.ids.remove(id);
+        self.forgive_address(address);
+    }
+
+    /// The same where only the address was counted.
+    pub fn forgive_address(&self, address: Option<IpAddr>) {
+        if let Some(address) = address.map(network)
+            && let Some(window) = self.addresses.get(&address)
+        {
+            let count = window.count.saturating_sub(1);
+            self.addresses.insert(address, Window { count, ..window });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +105,7 @@ mod tests {
     fn addresses_of_one_ipv6_network_count_together() {
         let failures = Failures::default();
         let at = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
-        for n in 0..PER_ADDRESS {
+        for n in 0..BEARERS.per_address {
             failures.count(None, at(&format!("2001:db8::{n:x}")), 0);
             failures.count(None, at("::ffff:192.0.2.1"), 0);
         }
@@ -98,7 +125,7 @@ mod tests {
     #[test]
     fn eleventh_wrong_secret_in_a_minute_waits() {
         let failures = Failures::default();
-        for _ in 0..PER_ID {
+        for _ in 0..BEARERS.per_id {
             assert_eq!(failures.blocked(Some("a"), None, 0), None);
             failures.count(Some("a"), None, 0);
         }

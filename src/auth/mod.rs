@@ -7,6 +7,7 @@ pub mod hash;
 pub mod jwt;
 mod jwt_crypto;
 pub mod passphrase;
+pub mod password;
 pub mod private_key;
 pub mod seal;
 pub mod secret;

@@ -115,6 +115,12 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Every value of that name, as it was sent.
+    pub(super) fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        let named = self.0.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str())
+    }
+
     /// Every value of a list, however it is written: `name=a,b`, `name=a&name=b`, `name[]=a`.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         let is_named = |known: &str| {

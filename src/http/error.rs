@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
 use super::limit::TooMany;
-use super::setup::page;
+use super::web::page::{self, Failure};
 use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
 use crate::service::oauth::{GrantError, Refusal};
@@ -22,7 +22,7 @@ pub(super) enum Surface {
     Api,
     /// The token endpoint (RFC 6749 §5.2).
     OAuth,
-    /// The set-up portal, whose visitors read pages.
+    /// The set-up portal and the console, whose visitors read pages.
     Page,
 }
 
@@ -47,6 +47,8 @@ pub(super) enum Problem {
     Limited(TooMany),
     /// The same request runs already; another try is worth it in so many seconds.
     Busy(u64),
+    /// What was asked for is behind another page, at this path: 303.
+    Elsewhere(String),
 }
 
 impl HttpError {
@@ -123,6 +125,7 @@ impl std::fmt::Display for HttpError {
             Problem::Method(allowed) => write!(f, "allowed methods are {allowed}"),
             Problem::Paused => f.write_str("the directory is paused"),
             Problem::Busy(_) => f.write_str("the same request runs already"),
+            Problem::Elsewhere(_) => f.write_str("another page comes first"),
             Problem::Grant(refusal) => f.write_str(refusal.error),
             Problem::Limited(_) => f.write_str("the caller is at its rate limit"),
         }
@@ -162,6 +165,7 @@ impl ResponseError for HttpError {
             Problem::Method(_) => 405,
             Problem::Paused => 503,
             Problem::Busy(_) => 409,
+            Problem::Elsewhere(_) => 303,
             Problem::Grant(refusal) if refusal.error == "invalid_client" => 401,
             Problem::Grant(_) => 400,
         };
@@ -170,6 +174,9 @@ impl ResponseError for HttpError {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
+        if let Problem::Elsewhere(path) = &self.problem {
+            return page::lead_to(path);
+        }
         let expected = matches!(
             self.problem,
             Problem::Paused
@@ -245,7 +252,13 @@ impl ResponseError for HttpError {
                 .insert_header((CACHE_CONTROL, "no-store"))
                 .insert_header((PRAGMA, "no-cache"))
                 .json(self.as_oauth(status)),
-            Surface::Page => page::failure(&mut response, status, &self.sentence()),
+            Surface::Page => {
+                let code = match &self.problem {
+                    Problem::Service(ServiceError::Admin(error)) => Some(error.code),
+                    _ => None,
+                };
+                Failure { code, sentence: self.sentence() }.answer(&mut response)
+            }
         }
     }
 }
@@ -315,6 +328,7 @@ impl HttpError {
             }
             Problem::Limited(too_many) => too_many.sentence(),
             Problem::Paused => "This directory is paused by its operator; try again later.".into(),
+            Problem::Elsewhere(_) => "Another page comes first.".into(),
             Problem::Busy(seconds) => format!(
                 "A request with this Idempotency-Key is being carried out; try again in {} to have its \
                  answer.",
@@ -352,7 +366,7 @@ pub(super) async fn unknown_route(request: HttpRequest) -> Result<HttpResponse, 
     let path = request.path().trim_start_matches('/');
     let surface = if path.starts_with("scim") {
         Surface::Scim
-    } else if path.starts_with("setup/") {
+    } else if ["setup", "console", "assets"].contains(&path.split('/').next().unwrap_or_default()) {
         Surface::Page
     } else {
         Surface::Api

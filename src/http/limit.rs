@@ -26,6 +26,8 @@ pub(super) enum Subject {
     ApiKey,
     /// Of the set-up portal.
     Visitor,
+    /// Of the console.
+    Administrator,
 }
 
 /// A request that is one too many for its caller.
@@ -48,6 +50,7 @@ impl TooMany {
             Subject::Directory => "This directory",
             Subject::ApiKey => "This API key",
             Subject::Visitor => "This visit",
+            Subject::Administrator => "This account",
         };
         let (rate, seconds) = (self.limited.quota.rate, self.limited.retry_seconds);
         let unit = if seconds == 1 { "second" } else { "seconds" };
@@ -93,6 +96,17 @@ pub(super) fn visitor(
     settle(request, state, outcome, Subject::Visitor, "").map_err(too_many)
 }
 
+/// Takes a request out of the bucket of an administrator.
+pub(super) fn administrator(
+    request: &HttpRequest,
+    state: &State,
+    access: &ApiAccess,
+) -> Result<(), HttpError> {
+    let outcome = state.service.limit_api_key(access);
+    let too_many = |problem| HttpError::on(Surface::Page, problem);
+    settle(request, state, outcome, Subject::Administrator, "").map_err(too_many)
+}
+
 /// Leaves what is left for [`show`], and counts a refusal.
 fn settle(
     request: &HttpRequest,
@@ -113,6 +127,7 @@ fn settle(
             Subject::Directory => "scim",
             Subject::ApiKey => "management",
             Subject::Visitor => "portal",
+            Subject::Administrator => "console",
         };
         state.metrics.rate_limited(surface, provider);
         TooMany { subject, limited }

@@ -1,6 +1,6 @@
 //! What every request passes: an id, a count, a latency and a log line.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -8,6 +8,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 
 use super::error::Unexpected;
+use super::web::browser::Site;
+use super::web::page::Failure;
 use super::{State, limit};
 use crate::clock::Stopwatch;
 use crate::service::limit::Quota;
@@ -29,7 +31,7 @@ pub(super) enum RequestId {
 /// Gives the request an id that is also a response header, and counts and logs the answer.
 pub async fn observe(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let watch = Stopwatch::start();
     let state = request.app_data::<web::Data<State>>().cloned();
@@ -67,7 +69,20 @@ pub async fn observe(
     }
     let millis = elapsed.as_secs_f64() * 1_000.0;
     tracing::info!(request_id = id, route, method, status, millis, "request");
-    Ok(response)
+    Ok(with_page(response))
+}
+
+/// Where people look, a failure becomes a page.
+fn with_page<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+    let failure = response.response_mut().extensions_mut().remove::<Failure>();
+    let Some(failure) = failure else { return response.map_into_left_body() };
+    let request = response.request();
+    let state = request.app_data::<web::Data<State>>();
+    let base = state.map(|state| Site::of(request, state).base).unwrap_or_default();
+    let body = failure.body(response.status(), &base);
+    let (name, value) = Failure::content_type();
+    response.headers_mut().insert(name, value);
+    response.map_body(|_, _| EitherBody::right(body))
 }
 
 /// Methods by a fixed set of names, so that a client cannot invent metric labels.

@@ -154,6 +154,16 @@ impl ApiAccess {
         }
     }
 
+    /// Every organization, for the administrator with that id.
+    pub(super) fn of_admin(id: &str) -> Self {
+        Self::fixed(id)
+    }
+
+    /// The same within one organization.
+    pub(super) fn within(&self, organization_id: &str) -> Self {
+        Self { organization_ids: Some(vec![organization_id.to_owned()]), ..self.clone() }
+    }
+
     /// What opens one organization and has no scope: the visitor who came by that setup link.
     pub(super) fn of_organization(link_id: &str, organization_id: &str) -> Self {
         Self {

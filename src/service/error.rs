@@ -138,6 +138,11 @@ impl From<StoreError> for ServiceError {
                 "duplicate_endpoint",
                 "Another webhook endpoint has this address.",
             )),
+            StoreError::Unique(UniqueRule::AdminEmail) => Self::Admin(AdminError::new(
+                409,
+                "email_taken",
+                "Another administrator has this e-mail address.",
+            )),
             other => Self::Store(other),
         }
     }

@@ -14,6 +14,7 @@ pub mod authenticate;
 pub mod brake;
 pub mod bulk;
 pub mod client;
+pub mod console;
 mod content;
 pub mod context;
 mod deletion;
@@ -27,6 +28,7 @@ pub mod intent;
 mod known;
 mod lifecycle;
 pub mod limit;
+pub mod live;
 pub mod mapping;
 mod membership;
 pub mod oauth;
@@ -124,6 +126,7 @@ pub struct Service {
     pub streams: ssf::Streams,
     pub intent_metrics: intent::IntentMetrics,
     pub portal: portal::Portal,
+    pub(crate) console: console::Console,
     /// Reads directories that are not pushed.
     pub syncs: Arc<sync::Syncs>,
     /// Most changes of members in one unit.
@@ -213,6 +216,7 @@ impl Service {
             streams: ssf::Streams::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),
             portal: portal::Portal::new(secret_key),
+            console: console::Console::new(secret_key),
             syncs: Arc::new(sync::Syncs::new(secret_key)),
             members_at_once: intent::MEMBERS_AT_ONCE,
             store,
@@ -271,6 +275,16 @@ impl Service {
     /// The same service, whose setup links may lead back to these places.
     pub fn with_portal_origins(self, origins: Vec<portal::Origin>) -> Self {
         Self { portal: self.portal.leading_to(origins), ..self }
+    }
+
+    /// The same service, whose administrators are also named by that OpenID provider.
+    pub fn with_console_openid(
+        self,
+        settings: Option<console::OpenIdSettings>,
+        outbound: Outbound,
+    ) -> Self {
+        let Some(settings) = settings else { return self };
+        Self { console: self.console.with_openid(settings, outbound), ..self }
     }
 
     /// The same service with the operator's settings for Entra.

@@ -11,6 +11,7 @@ pub enum UniqueRule {
     OrganizationExternalId,
     /// The address of an endpoint among those of the same organizations.
     WebhookUrl,
+    AdminEmail,
     /// An id or key that the program made; a second try makes another.
     Generated,
 }
@@ -48,6 +49,8 @@ impl StoreError {
             UniqueRule::OrganizationExternalId
         } else if names("webhook_endpoint.url") || names("webhook_endpoint_url") {
             UniqueRule::WebhookUrl
+        } else if names("admin.email_key") || names("admin_email_key") {
+            UniqueRule::AdminEmail
         } else {
             UniqueRule::Generated
         }

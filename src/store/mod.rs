@@ -21,6 +21,7 @@ mod range;
 mod sql;
 mod sqlite_lane;
 
+pub mod admin;
 pub mod alarm;
 pub mod alarm_look;
 pub mod api_key;

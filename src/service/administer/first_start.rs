@@ -14,6 +14,8 @@ pub struct FirstStart {
     pub token: String,
     /// `None` when the operator configured one.
     pub api_key: Option<String>,
+    /// Where the first administrator makes an account, once.
+    pub console_url: String,
 }
 
 /// Whether the first start makes an API key.
@@ -37,10 +39,12 @@ impl Service {
                 [ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage];
             new_row(&self.clock, "First start", &scopes)
         });
+        let first_link = self.first_link();
         let made = FirstStart {
             base_url: format!("{}/scim/v2/{}", self.public_url, draft.external_key),
             token: draft.secret.clone(),
             api_key: api_key.as_ref().map(|(_, secret)| secret.clone()),
+            console_url: first_link.address.clone(),
         };
         let is_first = self
             .store
@@ -54,6 +58,7 @@ impl Service {
                 if let Some((row, _)) = &api_key {
                     tx.api_key_insert(row)?;
                 }
+                first_link.link.put(tx, None)?;
                 Ok::<_, ServiceError>(true)
             })
             .await?;

@@ -20,6 +20,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         oauth_clients(),
         keys(),
         signing_keys(),
+        admins(),
         open(),
     ]
     .concat()
@@ -518,6 +519,24 @@ fn signing_keys() -> Vec<Attack> {
         operator("/signing_keys", "GET", "/signing_keys", 403),
         operator("/signing_keys/rotate", "POST", "/signing_keys/rotate", 403)
             .body(json!({"publish": 0, "keep": 0})),
+    ]
+}
+
+/// Who sees every organization is for keys of every organization.
+fn admins() -> Vec<Attack> {
+    let (one, sessions) = ("/admins/{id}", "/admins/{id}/sessions");
+    let session = "/admins/{id}/sessions/{session}";
+    let new = json!({"email": "mallory@example.com", "name": "Mallory", "role": "owner"});
+    vec![
+        operator("/admins", "GET", "/admins", 403),
+        operator("/admins", "POST", "/admins", 403).body(new),
+        operator(one, "GET", "/admins/{directory}", 403),
+        operator(one, "PATCH", "/admins/{directory}", 403).body(json!({"role": "owner"})),
+        operator(one, "DELETE", "/admins/{directory}", 403),
+        operator("/admins/{id}/invitation", "POST", "/admins/{directory}/invitation", 403),
+        operator(sessions, "GET", "/admins/{directory}/sessions", 403),
+        operator(sessions, "DELETE", "/admins/{directory}/sessions", 403),
+        operator(session, "DELETE", "/admins/{directory}/sessions/{token}", 403),
     ]
 }
 

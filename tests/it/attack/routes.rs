@@ -38,7 +38,9 @@ fn surfaces_are_known() {
         .collect();
     assert_eq!(
         configured,
-        BTreeSet::from(["admin", "api", "health", "oauth", "scim", "setup", "ssf"])
+        BTreeSet::from([
+            "admin", "api", "console", "health", "oauth", "scim", "setup", "ssf", "web"
+        ])
     );
     // One handler behind every SCIM path; `Target` says what there is.
     let text = source("scim/mod.rs");

@@ -7,6 +7,7 @@ mod brake;
 mod bulk;
 mod bulk_references;
 mod catalogue;
+mod console;
 mod cursor;
 mod detected_client;
 mod device;

@@ -1,5 +1,6 @@
 //! The binary as an operator uses it: started, asked, stopped, started again.
 
+mod admin;
 mod asynchronous;
 mod backup;
 mod bench_report;

@@ -13,7 +13,7 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 20] = [
+const OF_NO_DIRECTORY: [(&str, &str); 23] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
@@ -27,6 +27,9 @@ const OF_NO_DIRECTORY: [(&str, &str); 20] = [
     ("event_sequencer", "one row: where the log of all directories ends"),
     ("consumer", "reads the log of all directories"),
     ("portal_link", "opens an organization"),
+    ("admin", "may see every organization"),
+    ("admin_session", "belongs to an administrator"),
+    ("admin_link", "makes an administrator, or belongs to one"),
     ("webhook_endpoint", "gets events of all directories"),
     ("webhook_attempt", "belongs to an endpoint"),
     ("webhook_parked", "belongs to an endpoint"),

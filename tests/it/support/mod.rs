@@ -3,6 +3,7 @@
 mod app;
 mod browser;
 mod client;
+mod console;
 mod consumer;
 mod database;
 pub mod fake;
@@ -19,6 +20,7 @@ mod source;
 pub use app::{DirectoryHandle, TestApp};
 pub use browser::{Browser, field as form_field, secret as link_secret};
 pub use client::{Answer, Client, encode};
+pub use console::PASSWORD;
 pub use consumer::{Consumer, line as event_line};
 pub use database::Database;
 pub use identity_store::IdentityStore;

@@ -130,5 +130,6 @@ pub fn first_start(folder: &Path) -> [String; 3] {
     let text = fs::read_to_string(folder.join("data/first-start.txt")).expect("the file");
     let values: Vec<String> =
         text.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect();
-    values.try_into().expect("three lines")
+    let [base_url, token, api_key, _console] = <[String; 4]>::try_from(values).expect("four lines");
+    [base_url, token, api_key]
 }

@@ -43,12 +43,20 @@ fn assert_page_headers(answer: &Answer) {
     assert!(!policy.contains("unsafe"), "{policy}");
 }
 
+/// Scripts and styles are files of this server.
+#[track_caller]
+fn assert_nothing_inline(text: &str) {
+    let files = text.matches("<script src=\"/assets/").count();
+    assert_eq!(text.matches("<script").count(), files, "{text}");
+    assert!(!text.contains("<style") && !text.contains("style=\""), "{text}");
+}
+
 /// Fails the test unless this is a page with that status; gives its text.
 #[track_caller]
 fn page(answer: Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{}", answer.text);
     assert_page_headers(&answer);
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(!answer.text.contains("<script"), "{}", answer.text);
+    assert_nothing_inline(&answer.text);
     answer.text
 }

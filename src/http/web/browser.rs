@@ -13,30 +13,35 @@ use crate::service::error::AdminError;
 use crate::service::portal::is_same_secret;
 
 /// Largest form, in bytes.
-const MAX_FORM_BYTES: usize = 16 * 1024;
+const MAX_FORM_BYTES: usize = 256 * 1024;
 
 /// The field of every form that proves where it comes from.
 const PROOF: &str = "proof";
 
-/// A cookie of the portal.
+/// A cookie of the portal or of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cookie {
+pub(in crate::http) enum Cookie {
     /// Given with the page of a link: the exchange comes from the same browser.
     Start,
     Session,
+    /// Given with the form that signs in: it is sent from the same browser.
+    ConsoleStart,
+    Console,
+    /// Given while an OpenID provider signs in, which leads back from another site.
+    ConsoleAway,
 }
 
-/// How the browser reaches the portal.
+/// How the browser reaches the server.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(in crate::http) struct Site {
     /// The path of the public URL, without a slash at its end: what every link of a page begins with.
-    pub(super) base: String,
-    pub(super) public_url: String,
+    pub(in crate::http) base: String,
+    pub(in crate::http) public_url: String,
     is_secure: bool,
 }
 
 impl Site {
-    pub(super) fn of(request: &HttpRequest, state: &State) -> Self {
+    pub(in crate::http) fn of(request: &HttpRequest, state: &State) -> Self {
         let public_url = caller::public_url(request, state);
         let path = Url::parse(&public_url).map(|url| url.path().to_owned()).unwrap_or_default();
         Self {
@@ -53,11 +58,17 @@ impl Site {
             (Cookie::Start, false) => "rollbook_setup_start",
             (Cookie::Session, true) => "__Host-rollbook_setup",
             (Cookie::Session, false) => "rollbook_setup",
+            (Cookie::ConsoleStart, true) => "__Host-rollbook_console_start",
+            (Cookie::ConsoleStart, false) => "rollbook_console_start",
+            (Cookie::Console, true) => "__Host-rollbook_console",
+            (Cookie::Console, false) => "rollbook_console",
+            (Cookie::ConsoleAway, true) => "__Host-rollbook_console_away",
+            (Cookie::ConsoleAway, false) => "rollbook_console_away",
         }
     }
 
     /// The value that the browser sent.
-    pub(super) fn cookie(&self, request: &HttpRequest, cookie: Cookie) -> Option<String> {
+    pub(in crate::http) fn cookie(&self, request: &HttpRequest, cookie: Cookie) -> Option<String> {
         let name = self.name(cookie);
         let lines = request.headers().get_all(COOKIE).filter_map(|line| line.to_str().ok());
         let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|p| p.split_once('='));
@@ -65,20 +76,25 @@ impl Site {
     }
 
     /// `Set-Cookie` for so many seconds, for as long as the browser runs, or (zero) to take it away. It is
-    /// not sent with requests that another site begins, and no script reads it.
-    pub(super) fn set(&self, cookie: Cookie, value: &str, seconds: Option<i64>) -> String {
+    /// not sent with requests that another site begins, and no script reads it. Only where an OpenID
+    /// provider leads back does a link of another site bring its cookie along.
+    pub(in crate::http) fn set(&self, cookie: Cookie, value: &str, seconds: Option<i64>) -> String {
         let life = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
         let secure = if self.is_secure { "; Secure" } else { "" };
         let name = self.name(cookie);
-        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{life}")
+        let site = if cookie == Cookie::ConsoleAway { "Lax" } else { "Strict" };
+        format!("{name}={value}; Path=/; HttpOnly; SameSite={site}{secure}{life}")
     }
 }
 
 /// The fields of a form (`application/x-www-form-urlencoded`).
-pub(super) struct Form(Query);
+pub(in crate::http) struct Form(Query);
 
 impl Form {
-    pub(super) async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, HttpError> {
+    pub(in crate::http) async fn read(
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> Result<Self, HttpError> {
         let wrong = |error: ScimError| HttpError::on(Surface::Page, error);
         let header = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = header.unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -93,13 +109,27 @@ impl Form {
     }
 
     /// A field; empty when it is not there.
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(in crate::http) fn get(&self, name: &str) -> &str {
         self.0.get(name).unwrap_or_default()
+    }
+
+    /// Every field of that name, in order.
+    pub(in crate::http) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.0.all(name)
+    }
+
+    /// A field that was filled in.
+    pub(in crate::http) fn filled(&self, name: &str) -> Option<&str> {
+        Some(self.get(name).trim()).filter(|text| !text.is_empty())
     }
 
     /// Refuses a form that another site made, or another page. `Origin` says nothing here: pages that name
     /// themselves to nobody send `null`.
-    pub(super) fn check(&self, request: &HttpRequest, proof: &str) -> Result<(), HttpError> {
+    pub(in crate::http) fn check(
+        &self,
+        request: &HttpRequest,
+        proof: &str,
+    ) -> Result<(), HttpError> {
         let sent_by = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_own =
             sent_by.is_none_or(|site| [b"same-origin".as_slice(), b"none"].contains(&site));

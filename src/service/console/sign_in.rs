@@ -1,0 +1,164 @@
+//! A password becomes a session.
+//!
+//! Nothing tells an unknown address from a wrong password: the sentence, the status and the time are the
+//! same, and both are counted alike. Whoever has failed too often is told to wait before anything is hashed.
+
+use std::net::IpAddr;
+
+use super::admin::{check_password, email_key, missing};
+use super::session::{Admin, Place};
+use crate::auth::{password, secret};
+use crate::service::error::AdminError;
+use crate::service::{Service, ServiceError};
+use crate::store::StoreError;
+use crate::store::admin::AdminRow;
+
+/// Why nobody was signed in.
+#[derive(Debug)]
+pub enum SignInError {
+    /// No such account, or not its password.
+    Wrong,
+    /// Too many failures; seconds to wait.
+    TooMany(u64),
+    Service(ServiceError),
+}
+
+impl From<ServiceError> for SignInError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl Service {
+    /// Runs argon2 with the parameters of passwords, one at a time.
+    async fn passwords<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let busy = || StoreError::Overloaded;
+        let _place = self.console.waiting.try_acquire().map_err(|_| busy())?;
+        let _turn = self.console.hashing.acquire().await.map_err(|_| busy())?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| busy())
+    }
+
+    pub(super) async fn password_hash(&self, text: &str) -> Result<String, StoreError> {
+        let text = text.to_owned();
+        self.passwords(move || password::hash(&text)).await
+    }
+
+    /// What the form that signs in must carry, for the browser with that text.
+    pub fn console_start_secret(&self, browser: &str) -> String {
+        self.console.mac.secret("start", browser)
+    }
+
+    /// The secret of a new session of whoever has that address and password.
+    pub async fn console_sign_in(
+        &self,
+        email: &str,
+        text: &str,
+        place: &Place,
+        address: Option<IpAddr>,
+    ) -> Result<String, SignInError> {
+        let key = email_key(email);
+        let row = self.checked_password(&key, text, address).await?;
+        let (session, session_text) = self.console_session(place);
+        let (id, now) = (row.id.clone(), self.clock.now_ms());
+        let begun: Result<bool, StoreError> = self
+            .store
+            .write("admin_sign_in", move |tx| {
+                // It may have got another password while this one was hashed.
+                let known = tx.admin_lock(&row.id)?;
+                if known.is_none_or(|known| known.password != row.password) {
+                    return Ok(false);
+                }
+                tx.admin_session_insert(&row.id, &session)?;
+                tx.admin_signed_in(&row.id, now)?;
+                Ok(true)
+            })
+            .await;
+        if !begun? {
+            return Err(SignInError::Wrong);
+        }
+        tracing::info!(admin = id, address = place.address, "an administrator has signed in");
+        Ok(session_text)
+    }
+
+    /// The account with that address, if this is its password.
+    async fn checked_password(
+        &self,
+        key: &str,
+        text: &str,
+        address: Option<IpAddr>,
+    ) -> Result<AdminRow, SignInError> {
+        let now = self.clock.now_ms();
+        // As long as another, whatever was sent.
+        let counted = secret::text_digest(key);
+        if let Some(wait) = self.console.failures.blocked(Some(&counted), address, now) {
+            return Err(SignInError::TooMany(wait));
+        }
+        // Counted before it is known, so that many at once are not many guesses.
+        self.console.failures.count(Some(&counted), address, now);
+        let looked = key.to_owned();
+        let row: Option<AdminRow> = match looked.contains('\0') {
+            true => None,
+            false => self.store.get("admin_by_email", move |tx| tx.admin_by_email(&looked)).await?,
+        };
+        let stored = row.as_ref().and_then(|row| row.password.clone());
+        let text = text.to_owned();
+        let is_right = self.passwords(move || password::verify(&text, stored.as_deref())).await?;
+        match row.filter(|_| is_right) {
+            Some(row) => {
+                self.console.failures.forgive(&counted, address);
+                Ok(row)
+            }
+            None => {
+                tracing::warn!(?address, "somebody could not sign in");
+                Err(SignInError::Wrong)
+            }
+        }
+    }
+
+    /// Another password for whoever is signed in and knows the one before: every session ends, and the
+    /// secret of a new one is answered.
+    pub async fn console_change_password(
+        &self,
+        admin: &Admin,
+        before: &str,
+        after: &str,
+        place: &Place,
+        address: Option<IpAddr>,
+    ) -> Result<String, SignInError> {
+        check_password(after, &admin.email).map_err(ServiceError::from)?;
+        let row = self.checked_password(&email_key(&admin.email), before, address).await?;
+        if row.id != admin.id {
+            return Err(SignInError::Wrong);
+        }
+        let hashed = self.password_hash(after).await?;
+        let (session, session_text) = self.console_session(place);
+        let now = self.clock.now_ms();
+        let changed = self
+            .store
+            .write("admin_password", move |tx| {
+                let known = tx.admin_lock(&row.id)?.ok_or_else(missing)?;
+                if known.password != row.password {
+                    let message = "The password was changed meanwhile; nothing was done.";
+                    return Err(AdminError::new(409, "conflict", message).into());
+                }
+                let password = Some(hashed.clone());
+                tx.admin_update(&AdminRow { password, modified: now, ..known })?;
+                tx.admin_link_delete_of(Some(&row.id))?;
+                tx.admin_session_delete_all(&row.id)?;
+                Ok::<_, ServiceError>(tx.admin_session_insert(&row.id, &session)?)
+            })
+            .await;
+        changed?;
+        tracing::info!(admin = admin.id, "an administrator has changed the password");
+        Ok(session_text)
+    }
+}

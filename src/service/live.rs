@@ -1,0 +1,1 @@
+//! What has changed, by topic, for whoever looks at it.

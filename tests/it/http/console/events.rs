@@ -1,0 +1,1 @@
+//! The log of events, and sending some of it again.
