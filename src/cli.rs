@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use self::local::{perform, send};
@@ -141,8 +142,36 @@ enum Directory {
     List {
         #[arg(long)]
         organization: Option<String>,
+        /// linked, paused, …
+        #[arg(long)]
+        state: Option<String>,
+        /// scim.okta, pull.csv, …
+        #[arg(long)]
+        kind: Option<String>,
+        /// What the name contains, in any letter case
+        #[arg(long)]
+        search: Option<String>,
     },
     Get {
+        id: String,
+    },
+    Rename {
+        id: String,
+        name: String,
+    },
+    /// Change the configuration of a directory that is read
+    Configure {
+        id: String,
+        /// File with the members that change (JSON); null takes one away
+        #[arg(value_name = "FILE", value_parser = json_file)]
+        config: Value,
+    },
+    /// List the users, also those of whom the app is told nothing
+    Users {
+        id: String,
+    },
+    /// List members of groups that have not arrived yet
+    PendingMembers {
         id: String,
     },
     /// Put settings in place of the ones before
@@ -403,11 +432,28 @@ fn directory(command: Directory) -> Call {
             PATH,
             json!({"organization_id": organization, "name": name, "kind": kind, "config": config}),
         ),
-        Directory::List { organization: None } => Call::get(PATH),
-        Directory::List { organization: Some(id) } => {
-            Call::get(format!("{PATH}?organization_id={id}"))
+        Directory::List { organization, state, kind, search } => {
+            let given = [
+                ("organization_id", organization),
+                ("state", state),
+                ("kind", kind),
+                ("search", search),
+            ];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let pairs = given.map(|(name, value)| {
+                format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+            });
+            Call::get(format!("{PATH}?{}", pairs.collect::<Vec<String>>().join("&")))
         }
         Directory::Get { id } => Call::get(format!("{PATH}/{id}")),
+        Directory::Rename { id, name } => {
+            Call::patch(format!("{PATH}/{id}"), json!({"name": name}))
+        }
+        Directory::Configure { id, config } => {
+            Call::patch(format!("{PATH}/{id}"), json!({"config": config}))
+        }
+        Directory::Users { id } => Call::get(format!("{PATH}/{id}/users?limit=500")),
+        Directory::PendingMembers { id } => Call::get(format!("{PATH}/{id}/pending_members")),
         Directory::Settings { id, settings, preview } => {
             // What is no JSON is refused by the server, as text.
             let settings: Value = serde_json::from_str(&settings).unwrap_or(settings.into());

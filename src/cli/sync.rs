@@ -37,6 +37,10 @@ pub(super) enum Sync {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Files that the directory is read from
+    Files { directory: String },
+    /// Remove such a file
+    RemoveFile { directory: String, name: String },
     /// Read the source now, and wait for the end
     Run {
         directory: String,
@@ -46,6 +50,9 @@ pub(super) enum Sync {
         /// full or incremental
         #[arg(long)]
         mode: Option<String>,
+        /// A JSON object with settings that the dry run goes by in place of those in force
+        #[arg(long, requires = "dry_run")]
+        settings: Option<String>,
     },
     /// Runs of a directory, newest first
     Runs { directory: String },
@@ -89,8 +96,17 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
             }
         }
         Sync::Upload { directory, file, name } => upload(config, &directory, &file, name)?,
-        Sync::Run { directory, dry_run, mode } => {
-            let body = json!({"dry_run": dry_run, "mode": mode});
+        Sync::Files { directory } => {
+            print(&perform(config, &Call::get(path(&directory, "files")))?);
+        }
+        Sync::RemoveFile { directory, name } => {
+            let file = path(&directory, &format!("files/{}", encoded(&name)));
+            perform(config, &Call::delete(file))?;
+        }
+        Sync::Run { directory, dry_run, mode, settings } => {
+            // What is no JSON is refused by the server, as text.
+            let settings = settings.map(|text| serde_json::from_str(&text).unwrap_or(json!(text)));
+            let body = json!({"dry_run": dry_run, "mode": mode, "settings": settings});
             // A run outlives the command that asks for it.
             let access = server(config)?;
             let asked = send(&access, &Call::post(path(&directory, "sync"), body))?;

@@ -107,6 +107,16 @@ impl Query {
         Ok(Self(pairs.collect::<Result<_, ScimError>>()?))
     }
 
+    /// The same of pairs that are decoded already.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, ScimError> {
+        match pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            true => Err(ScimError::invalid_value(
+                "The form contains the character U+0000, which is not allowed.",
+            )),
+            false => Ok(Self(pairs)),
+        }
+    }
+
     /// The first value of that name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::body::{self, Query};
 use super::error::{HttpError, Problem};
 use super::observe::RouteName;
-use super::{State, caller, limit};
+use super::{State, after, caller, limit};
 use crate::scim::{Object, ScimError};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope, ServiceError};
@@ -169,11 +169,6 @@ pub(super) fn failed(error: ServiceError) -> HttpError {
 /// Begins the deletion of a directory: 202, it serves nothing any more and its rows go afterwards.
 pub(super) async fn delete_directory(state: &State, access: &ApiAccess, id: &str) -> Answer {
     state.service.directory_delete(access, id).await.map_err(failed)?;
-    let service = Arc::clone(&state.service);
-    actix_web::rt::spawn(async move {
-        if let Err(error) = service.purge_deleted_directories().await {
-            tracing::warn!(%error, "a deleted directory is not purged yet; the next start goes on");
-        }
-    });
+    after::purge(state);
     Ok(HttpResponse::Accepted().finish())
 }

@@ -5,6 +5,7 @@
 //! serves receivers of Security Event Tokens, [`health`] serves orchestrators and Prometheus. Every request passes [`observe`], which gives it an id, counts it and logs it.
 
 pub mod admin;
+mod after;
 pub mod api;
 mod body;
 mod caller;

@@ -37,6 +37,8 @@ pub struct Field {
     pub shape: Shape,
     pub required: bool,
     pub setter: Setter,
+    /// Media type of a text of several lines, such as a certificate; empty for others.
+    pub media: &'static str,
     /// As JSON text; empty for none.
     pub default: &'static str,
     pub description: &'static str,
@@ -57,12 +59,16 @@ const MAX_TEXT: usize = 16 * 1024;
 /// Most members of a field with texts.
 const MAX_TEXTS: usize = 500;
 
+/// Media type of certificates and keys in PEM. None is registered for both; this is the customary one.
+pub const PEM: &str = "application/x-pem-file";
+
 /// What stands for a secret when it is shown.
 const MASK: &str = "********";
 
 impl Field {
     const fn new(name: &'static str, shape: Shape, description: &'static str) -> Self {
-        Self { name, shape, required: false, setter: Setter::Anyone, default: "", description }
+        let setter = Setter::Anyone;
+        Self { name, shape, required: false, setter, media: "", default: "", description }
     }
 
     pub const fn required(name: &'static str, shape: Shape, description: &'static str) -> Self {
@@ -84,6 +90,11 @@ impl Field {
         Self { setter: Setter::Operator, ..self }
     }
 
+    /// The text is a document of that media type.
+    pub const fn holding(self, media: &'static str) -> Self {
+        Self { media, ..self }
+    }
+
     fn schema(&self) -> Value {
         let mut schema = match self.shape {
             Shape::Text => json!({"type": "string"}),
@@ -102,6 +113,9 @@ impl Field {
             members.insert("description".into(), self.description.into());
             if let Ok(default) = serde_json::from_str::<Value>(self.default) {
                 members.insert("default".into(), default);
+            }
+            if !self.media.is_empty() {
+                members.insert("contentMediaType".into(), self.media.into());
             }
             if self.setter == Setter::Operator {
                 members.insert("operator_only".into(), true.into());

@@ -31,6 +31,16 @@ pub enum State {
 }
 
 impl State {
+    pub const ALL: [Self; 7] = [
+        Self::Validating,
+        Self::Linked,
+        Self::InvalidCredentials,
+        Self::Error,
+        Self::Paused,
+        Self::Disabled,
+        Self::Deleting,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Validating => "validating",
@@ -44,17 +54,7 @@ impl State {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Validating,
-            Self::Linked,
-            Self::InvalidCredentials,
-            Self::Error,
-            Self::Paused,
-            Self::Disabled,
-            Self::Deleting,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
     /// Whether an identity provider may write.

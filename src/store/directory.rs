@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::dialect::Dialect;
 use super::sql::{Bind, Sharing, Tx};
-use super::{IdRange, ListRange, StoreError};
+use super::{IdRange, StoreError};
 
 #[derive(Clone, Debug, Queryable)]
 pub struct DirectoryRow {
@@ -137,27 +137,6 @@ impl Tx<'_> {
         self.row::<Sql, _>(
             &format!("{COLUMNS} WHERE d.external_key = ?"),
             &[Bind::Text(external_key)],
-        )
-    }
-
-    /// Directories in the order of their ids, of one organization or of all.
-    pub fn directory_list(
-        &mut self,
-        organization_id: Option<&str>,
-        range: &ListRange,
-    ) -> Result<Vec<DirectoryRow>, StoreError> {
-        let (condition, order, cursor) = range.sql_on("d.id");
-        let text = format!(
-            "{COLUMNS} WHERE {condition} AND (CAST(? AS TEXT) IS NULL OR o.id = ?) ORDER BY {order} LIMIT ?"
-        );
-        self.rows::<Sql, _>(
-            &text,
-            &[
-                Bind::Text(cursor),
-                Bind::OptText(organization_id),
-                Bind::OptText(organization_id),
-                Bind::Int(range.limit),
-            ],
         )
     }
 

@@ -4,10 +4,10 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Answer, created, delete_directory, failed, json, manager, ok, parameters, query};
-use crate::http::State;
 use crate::http::once::once;
+use crate::http::{State, after};
 use crate::scim::Object;
-use crate::service::administer::{Catalogue, Others};
+use crate::service::administer::{Catalogue, DirectoryFilter, Others};
 
 pub(super) async fn organization_create(
     request: HttpRequest,
@@ -72,9 +72,15 @@ pub(super) async fn directory_create(
 pub(super) async fn directory_list(request: HttpRequest, state: Data<State>) -> Answer {
     let access = manager(&request, &state).await?;
     let query = query(&request)?;
-    let organization = query.get("organization_id").map(str::to_owned);
+    let text = |name: &str| query.get(name).filter(|t| !t.is_empty()).map(str::to_owned);
+    let filter = DirectoryFilter {
+        organization_id: query.get("organization_id").map(str::to_owned),
+        state: text("state"),
+        kind: text("kind"),
+        search: text("search"),
+    };
     let page = parameters(&query)?;
-    state.service.directory_list(&access, organization, &page).await.map(ok).map_err(failed)
+    state.service.directory_list(&access, filter, &page).await.map(ok).map_err(failed)
 }
 
 pub(super) async fn directory_get(
@@ -95,12 +101,7 @@ pub(super) async fn directory_update(
     let access = manager(&request, &state).await?;
     let change = json(&request, payload).await?;
     let changed = state.service.directory_update(&access, &id, change).await.map_err(failed)?;
-    let service = std::sync::Arc::clone(&state.service);
-    actix_web::rt::spawn(async move {
-        if let Err(error) = service.apply_policies().await {
-            tracing::warn!(%error, "changed policies are not applied yet; the next look goes on");
-        }
-    });
+    after::apply_policies(&state);
     Ok(ok(changed))
 }
 

@@ -69,7 +69,11 @@ pub(super) async fn diff(
 ) -> Answer {
     let access = manager(&request, &state).await?;
     let query = query(&request)?;
-    let part = DiffParameters { after: number(&query, "after")?, limit: number(&query, "limit")? };
+    let part = DiffParameters {
+        after: number(&query, "after")?,
+        limit: number(&query, "limit")?,
+        status: query.get("status").filter(|text| !text.is_empty()).map(str::to_owned),
+    };
     let (id, run) = path.into_inner();
     state.service.sync_diff(&access, &id, &run, part).await.map(ok).map_err(failed)
 }

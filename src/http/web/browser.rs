@@ -108,6 +108,11 @@ impl Form {
         Query::parse(text).map(Self).map_err(wrong)
     }
 
+    /// A form that was sent in another shape.
+    pub(in crate::http) fn of(fields: Query) -> Self {
+        Self(fields)
+    }
+
     /// A field; empty when it is not there.
     pub(in crate::http) fn get(&self, name: &str) -> &str {
         self.0.get(name).unwrap_or_default()

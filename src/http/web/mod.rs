@@ -3,10 +3,12 @@
 
 pub(super) mod assets;
 pub(super) mod browser;
+pub(super) mod form;
 pub(super) mod live;
 pub(super) mod page;
 #[expect(unreachable_pub, reason = "what `filter_fn` makes is public")]
 pub(super) mod text;
+pub(super) mod upload;
 
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpResponse, Resource, web};

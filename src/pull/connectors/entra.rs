@@ -9,7 +9,7 @@ use super::entra_read::{GroupTypes, Guests, Nested, Reading, Tenant};
 use crate::auth::jwt::Algorithm;
 use crate::auth::private_key::{Certificate, PrivateKey};
 use crate::outbound::Outbound;
-use crate::pull::field::{Field, Shape};
+use crate::pull::field::{Field, PEM, Shape};
 use crate::pull::oauth::{Assertion, Authorized, Proof, Tokens};
 use crate::pull::{Connector, SourceError, SourceKind, Surroundings};
 use crate::scim::Object;
@@ -43,13 +43,15 @@ const FIELDS: &[Field] = &[
         Shape::Text,
         "",
         "Certificate in PEM that was uploaded to the app registration.",
-    ),
+    )
+    .holding(PEM),
     Field::optional(
         "private_key",
         Shape::Secret,
         "",
         "RSA key of the certificate in PEM, without a passphrase.",
-    ),
+    )
+    .holding(PEM),
     Field::optional(
         "cloud",
         Shape::Word(&["Global", "USGov", "USGovDoD", "China"]),

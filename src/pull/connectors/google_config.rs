@@ -18,7 +18,8 @@ pub(super) const FIELDS: &[Field] = &[
         "service_account_key",
         Shape::Secret,
         "The JSON key of the service account, as Google Cloud lets you download it, as text.",
-    ),
+    )
+    .holding("application/json"),
     Field::required(
         "delegated_admin_email",
         Shape::Text,

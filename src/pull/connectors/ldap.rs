@@ -14,7 +14,7 @@ use super::ldap_read::{IDS, Nested, Reader};
 use super::ldap_user::Reading;
 use super::{ldap_group, ldap_user};
 use crate::outbound::Outbound;
-use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, Shape};
+use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, PEM, Shape};
 use crate::pull::ldap::{
     Entry, Scope, Search, Security, Server, Session, authorities, check_filter, check_url, dn, sync,
 };
@@ -53,7 +53,8 @@ const FIELDS: &[Field] = &[
         "",
         "Certificates of the authority that has signed that of the server, in PEM; those that browsers \
          know where it is left out.",
-    ),
+    )
+    .holding(PEM),
     Field::optional(
         "certificate_name",
         Shape::Text,

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::outbound::Outbound;
 use crate::pull::client::{Client, Reply};
-use crate::pull::field::{Field, Shape};
+use crate::pull::field::{Field, PEM, Shape};
 use crate::pull::oauth::{Authorized, Proof, Tokens};
 use crate::pull::{
     Absence, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven, Kind, Probe,
@@ -90,7 +90,8 @@ const FIELDS: &[Field] = &[
         "",
         "Certificates (PEM) of a certification authority of your own, which alone vouches for the server and \
          the token endpoint then.",
-    ),
+    )
+    .holding(PEM),
     Field::optional(
         "allow_private_network",
         Shape::Switch,

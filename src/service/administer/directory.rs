@@ -1,5 +1,6 @@
 //! Directories: created with their first token, changed, and deleted in two steps.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::profile;
 use super::token::issue;
-use super::{ListPage, ListParameters, TokenView, check_name};
+use super::{TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
 use crate::event::{Reason, name};
@@ -21,6 +22,7 @@ use crate::service::error::AdminError;
 use crate::service::policy_work::Done;
 use crate::service::sync::config::SourceView;
 use crate::service::{ApiAccess, Service, ServiceError, sync};
+use crate::store::app_read::AppCounts;
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
 use crate::store::organization::DomainRow;
@@ -47,6 +49,7 @@ pub struct DirectoryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
     pub client: ClientView,
+    pub metadata: CountsView,
     pub last_request_at: Option<String>,
     pub last_sync_at: Option<String>,
     pub last_sync_counts: Option<Value>,
@@ -61,6 +64,26 @@ pub struct DirectoryView {
     pub token: Option<TokenView>,
 }
 
+/// How many users and groups the app sees.
+#[derive(Clone, Debug, Serialize)]
+pub struct CountsView {
+    pub users: UserCounts,
+    pub groups: i64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct UserCounts {
+    pub active: i64,
+    pub inactive: i64,
+}
+
+impl CountsView {
+    fn of(counts: AppCounts) -> Self {
+        let users = UserCounts { active: counts.active, inactive: counts.inactive };
+        Self { users, groups: counts.groups }
+    }
+}
+
 /// What an administrator pastes into the identity provider.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScimUrls {
@@ -69,7 +92,7 @@ pub struct ScimUrls {
 }
 
 impl DirectoryView {
-    fn of(row: DirectoryRow, client: ClientView, public_url: &str) -> Self {
+    fn of(row: DirectoryRow, client: ClientView, counts: AppCounts, public_url: &str) -> Self {
         let key = &row.external_key;
         Self {
             scim: Some(ScimUrls {
@@ -79,6 +102,7 @@ impl DirectoryView {
             config: None,
             settings: serde_json::from_str(&row.settings).unwrap_or_else(|_| json!({})),
             client,
+            metadata: CountsView::of(counts),
             last_request_at: row.last_request.map(instant_text),
             last_sync_at: None,
             last_sync_counts: None,
@@ -123,7 +147,7 @@ pub struct NewDirectory {
     pub config: Option<Value>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryChange {
     #[serde(default)]
@@ -340,11 +364,15 @@ impl Service {
         views.pop().ok_or_else(missing)
     }
 
-    async fn directory_views(
+    pub(super) async fn directory_views(
         &self,
         rows: Vec<DirectoryRow>,
     ) -> Result<Vec<DirectoryView>, ServiceError> {
         let mut clients = self.clients(&rows).await?.into_iter();
+        let keys: Vec<i64> = rows.iter().map(|row| row.key).collect();
+        let counts: Result<HashMap<i64, AppCounts>, StoreError> =
+            self.store.get("directory_counts", move |tx| tx.app_counts(&keys)).await;
+        let mut counts = counts?;
         let read = rows.iter().filter(|row| SourceKind::named(&row.kind).is_some());
         let read: Vec<i64> = read.map(|row| row.key).collect();
         let sources: Result<Vec<SyncRow>, StoreError> = match read.is_empty() {
@@ -356,41 +384,14 @@ impl Service {
             let client = clients.next().unwrap_or_else(|| ClientView::nobody(&row.kind));
             let source = sources.iter().find(|source| source.directory_key == row.key);
             let source = source.map(|source| self.syncs.view(&row, source));
-            let view = DirectoryView::of(row, client, &self.public_url);
+            let counts = counts.remove(&row.key).unwrap_or_default();
+            let view = DirectoryView::of(row, client, counts, &self.public_url);
             match source {
                 Some(source) => view.read(source),
                 None => view,
             }
         };
         Ok(rows.into_iter().map(view).collect())
-    }
-
-    /// Directories, newest first. A key that is limited to organizations must name one of them.
-    pub async fn directory_list(
-        &self,
-        access: &ApiAccess,
-        organization_id: Option<String>,
-        parameters: &ListParameters,
-    ) -> Result<ListPage<DirectoryView>, ServiceError> {
-        let range = parameters.range()?;
-        let organization_id = match (&access.organization_ids, organization_id) {
-            (None, wanted) => wanted,
-            (Some(allowed), Some(wanted)) if allowed.contains(&wanted) => Some(wanted),
-            (Some(allowed), None) if allowed.len() == 1 => allowed.first().cloned(),
-            (Some(_), _) => {
-                let message = "this API key is limited; name one of its organizations.";
-                return Err(AdminError::invalid("organization_id", message).into());
-            }
-        };
-        let reading = range.clone();
-        let rows: Result<Vec<DirectoryRow>, StoreError> = self
-            .store
-            .get("directory_list", move |tx| {
-                tx.directory_list(organization_id.as_deref(), &reading)
-            })
-            .await;
-        let ListPage { data, list_metadata } = ListPage::of(&range, rows?, |row| &row.id);
-        Ok(ListPage { data: self.directory_views(data).await?, list_metadata })
     }
 
     /// Member values that wait for their resources, oldest first, at most 500.

@@ -7,6 +7,7 @@ use super::Syncs;
 use crate::event::Reason;
 use crate::pull::Kind;
 use crate::pull::plan::{Known, Why};
+use crate::service::error::AdminError;
 
 /// What a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,16 @@ pub(super) enum Standing {
     /// It waits for a decision.
     Held,
     Failed,
+}
+
+impl Standing {
+    pub(super) fn parse(word: &str) -> Result<Self, AdminError> {
+        serde_json::from_value(word.into()).map_err(|_| {
+            let word: String = word.chars().take(80).collect();
+            let message = format!("it is \"{word}\"; allowed is planned, applied, held or failed.");
+            AdminError::invalid("status", message)
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

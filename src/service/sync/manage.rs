@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::alarm;
+use super::change::Standing;
 use super::drive::Ask;
 use super::settings::{self, ReadSettings};
 use super::view::{is_over, shown, status};
@@ -35,6 +36,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Runs that may wait.
 const MAX_WAITING: usize = 10;
 
+/// Changes that one answer opens at most to find those with a status.
+const MAX_OPENED: usize = 20_000;
+
 /// Changes in one answer.
 const DIFF_LIMITS: (i64, i64) = (100, 1_000);
 
@@ -57,10 +61,12 @@ pub struct NewRun {
 }
 
 /// Where a diff begins and how long it is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DiffParameters {
     pub after: Option<i64>,
     pub limit: Option<i64>,
+    /// Only changes with that status: `planned`, `applied`, `held` or `failed`.
+    pub status: Option<String>,
 }
 
 fn no_such_run() -> ServiceError {
@@ -260,24 +266,38 @@ impl Service {
             let message = format!("it is {limit}; allowed is 1 to {}.", DIFF_LIMITS.1);
             return Err(AdminError::invalid("limit", message).into());
         }
-        let (key, run_id, after) = (row.key, run.id.clone(), parameters.after.unwrap_or(0));
-        let rows: Result<Vec<(i64, String)>, StoreError> = self
-            .store
-            .read("sync_diff", move |tx| tx.change_list(key, &run_id, after, limit + 1))
-            .await;
-        let rows = rows?;
+        let status = parameters.status.as_deref().map(Standing::parse).transpose()?;
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = rows.len() > wanted;
-        let changes = rows.iter().take(wanted).filter_map(|(number, data)| {
-            let change = self.syncs.open_change(&run.id, data)?;
-            Some((*number, change.shown(*number)))
-        });
-        let (numbers, data): (Vec<i64>, Vec<Value>) = changes.unzip();
-        Ok(json!({
-            "run": shown(&run, &row.id),
-            "data": data,
-            "next": numbers.last().filter(|_| more),
-        }))
+        let (mut data, mut after, mut opened) = (Vec::new(), parameters.after.unwrap_or(0), 0);
+        // Changes are sealed: those that are wanted are found by opening all of them.
+        let next = loop {
+            let (key, run_id) = (row.key, run.id.clone());
+            let chunk = if status.is_some() { DIFF_LIMITS.1 } else { limit };
+            let rows: Result<Vec<(i64, String)>, StoreError> = self
+                .store
+                .read("sync_diff", move |tx| tx.change_list(key, &run_id, after, chunk + 1))
+                .await;
+            let (rows, chunk) = (rows?, usize::try_from(chunk).unwrap_or(usize::MAX));
+            let mut is_full = false;
+            for (number, sealed) in rows.iter().take(chunk) {
+                if data.len() == wanted {
+                    is_full = true;
+                    break;
+                }
+                (after, opened) = (*number, opened + 1);
+                let change = self.syncs.open_change(&run.id, sealed);
+                let change = change.filter(|c| status.is_none_or(|status| c.status == status));
+                data.extend(change.map(|change| change.shown(*number)));
+            }
+            let is_last = !is_full && rows.len() <= chunk;
+            if is_last {
+                break None;
+            }
+            if is_full || data.len() == wanted || opened >= MAX_OPENED {
+                break Some(after);
+            }
+        };
+        Ok(json!({"run": shown(&run, &row.id), "data": data, "next": next}))
     }
 
     /// Lets a held run take away what it waits to take away.
