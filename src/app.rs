@@ -67,6 +67,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 const RECLAIM_EVERY: Duration = Duration::from_secs(30);
 /// How often a process looks how far consumers have got.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// How often a process adds what it has counted to what the others have.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// How often a process looks for users whose roles have to follow their memberships.
 const MAP_EVERY: Duration = Duration::from_secs(2);
 
@@ -280,6 +282,16 @@ impl App {
         actix_web::rt::spawn(Arc::clone(&self.service).run_webhooks());
         actix_web::rt::spawn(Arc::clone(&self.service).run_syncs());
         actix_web::rt::spawn(Arc::clone(&self.service).run_streams());
+        actix_web::rt::spawn(Arc::clone(&self.service).run_live());
+        let service = Arc::clone(&self.service);
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = service.sample().await {
+                    tracing::warn!(%error, "the numbers of the overview are not known");
+                }
+                tokio::time::sleep(SAMPLE_EVERY).await;
+            }
+        });
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             stop_asked().await;

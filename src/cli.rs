@@ -89,6 +89,12 @@ enum Command {
     Brake(brake::Brake),
     /// What needs attention
     Alarms(brake::Alarms),
+    /// The installation in numbers, now and over time
+    Overview {
+        /// How far back: 1h, 24h, 7d or 90d
+        #[arg(long, default_value = "1h")]
+        span: String,
+    },
     /// Where events are sent to
     #[command(subcommand)]
     Webhook(webhook::Webhook),
@@ -392,6 +398,10 @@ fn call(command: Command) -> Call {
         Command::ApiKey(command) => api_key::call(command),
         Command::Brake(command) => brake::brake(command),
         Command::Alarms(wanted) => brake::alarms(wanted),
+        Command::Overview { span } => {
+            let span = utf8_percent_encode(&span, NON_ALPHANUMERIC);
+            Call::get(format!("/api/v1/overview?span={span}"))
+        }
         Command::Portal(command) => portal::call(command),
         Command::Webhook(command) => webhook::call(command),
         Command::Stream(command) => stream::call(command),

@@ -4,13 +4,18 @@
 
   const written = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
+  const short = {
+    time: new Intl.DateTimeFormat(undefined, { timeStyle: "short" }),
+    date: new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" }),
+  };
+
   // Instants in the reader's zone; the text in UTC stays as a title.
   function showTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
       const at = new Date(time.dateTime);
       if (!Number.isNaN(at.getTime())) {
         time.title = time.textContent;
-        time.textContent = written.format(at);
+        time.textContent = (short[time.dataset.short] ?? written).format(at);
       }
     }
   }
@@ -45,6 +50,16 @@
   // The way back shows the form as it was: it may be sent again.
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  });
+
+  // What was open stays open when a part of the page is read again.
+  let open = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    open = [...event.target.querySelectorAll("details[open][id]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    open = [];
   });
 
   function enhance(root) {

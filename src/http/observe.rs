@@ -63,9 +63,12 @@ pub async fn observe(
     let elapsed = watch.elapsed();
     if let Some(state) = state {
         state.metrics.request(route, method, status, elapsed);
-        if response.response().extensions().contains::<Unexpected>() {
+        let is_failure = response.response().extensions().contains::<Unexpected>();
+        if is_failure {
             state.metrics.request_failed();
         }
+        let now = state.service.clock.now_ms();
+        state.service.samples.request(now, route, status, is_failure);
     }
     let millis = elapsed.as_secs_f64() * 1_000.0;
     tracing::info!(request_id = id, route, method, status, millis, "request");

@@ -33,6 +33,7 @@ pub mod mapping;
 mod membership;
 pub mod oauth;
 pub mod openapi;
+pub mod overview;
 pub mod policy;
 pub mod policy_work;
 pub mod portal;
@@ -118,6 +119,10 @@ pub struct Service {
     mapping_wake: tokio::sync::Notify,
     /// Previews that may be worked out at the same time.
     previews: Arc<tokio::sync::Semaphore>,
+    /// What this process has counted for the overview.
+    pub samples: overview::Samples,
+    /// Who is told that something has changed.
+    pub(crate) live: live::Live,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     /// Sends it to endpoints.
@@ -211,6 +216,8 @@ impl Service {
             mapping_metrics: mapping::work::MappingMetrics::default(),
             mapping_wake: tokio::sync::Notify::new(),
             previews: Arc::new(tokio::sync::Semaphore::new(1)),
+            samples: overview::Samples::default(),
+            live: live::Live::default(),
             event_log: events::EventLog::default(),
             webhooks: webhook::Webhooks::new(secret_key),
             streams: ssf::Streams::new(secret_key),

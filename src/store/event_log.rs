@@ -35,6 +35,7 @@ pub struct LogHead {
     pub position: i64,
     pub id: String,
     pub event: String,
+    pub resource_id: String,
     pub created: i64,
 }
 
@@ -101,7 +102,7 @@ impl Reading {
 type RowSql = (BigInt, BigInt, Text, Text, Text, BigInt, Nullable<Text>);
 
 const ROW: &str = "SELECT p.position, e.key, e.id, e.event, e.data, e.created, e.reason";
-const HEAD: &str = "SELECT p.position, e.id, e.event, e.created";
+const HEAD: &str = "SELECT p.position, e.id, e.event, e.resource_id, e.created";
 
 impl Stretch {
     /// The statement that reads these columns of the stretch, and its values.
@@ -160,7 +161,7 @@ impl Tx<'_> {
     /// The same without what makes events large.
     pub fn log_heads(&mut self, stretch: &Stretch) -> Result<Vec<LogHead>, StoreError> {
         let (text, binds) = stretch.sql(self, HEAD);
-        self.rows::<(BigInt, Text, Text, BigInt), _>(&text, &binds)
+        self.rows::<(BigInt, Text, Text, Text, BigInt), _>(&text, &binds)
     }
 
     /// The events at these positions, which stand in that order, as many as go into a part of so many

@@ -8,6 +8,7 @@ mod handlers;
 mod identities;
 mod keys;
 mod mapping;
+mod overview;
 mod requests;
 mod sources;
 mod webhooks;
@@ -227,6 +228,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 methods("/webhook_endpoints/{id}/replays/{replay}", "DELETE")
                     .delete(w::replay_cancel),
             )
+            .service(methods("/overview", "GET").get(overview::get))
             .service(methods("/secret_keys", "GET").get(keys::secret_status))
             .service(methods("/secret_keys/rotate", "POST").post(keys::secret_rotate))
             .service(methods("/signing_keys", "GET").get(keys::list))

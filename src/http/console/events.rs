@@ -1,5 +1,233 @@
-//! The log of events, by filter, and sending some of it again.
+//! The event log: what the app is told, newest first; one event; sending it once more.
 
-use actix_web::web::ServiceConfig;
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
-pub(super) fn routes(_config: &mut ServiceConfig) {}
+use super::{Answer, Frame, enter, failed, submitted};
+use crate::http::State;
+use crate::http::body::Query;
+use crate::http::web::only;
+use crate::http::web::page::{lead_to, respond};
+use crate::http::web::text as filters;
+use crate::service::administer::ListParameters;
+use crate::service::console::Role;
+use crate::service::error::AdminError;
+use crate::service::events::{Browse, LogEvent, name};
+use crate::service::webhook::{EndpointView, ReplayRequest};
+
+/// Endpoints to choose from; more are reached from their own pages.
+const ENDPOINTS: i64 = 100;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(only("/console/events", "GET").route(web::get().to(list)))
+        .service(only("/console/events/{id}", "GET").route(web::get().to(one)))
+        .service(only("/console/events/{id}/replay", "POST").route(web::post().to(replay)));
+}
+
+#[derive(Template)]
+#[template(path = "console/events.html")]
+struct EventsPage {
+    frame: Frame,
+    asked: Asked,
+    events: Vec<Shown>,
+    /// The address of older events, if there may be some.
+    older: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "console/event.html")]
+struct EventPage {
+    frame: Frame,
+    event: Shown,
+    json: String,
+    endpoints: Vec<EndpointView>,
+}
+
+/// What the form of the page was filled in with.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    event: String,
+    organization_id: String,
+    directory_id: String,
+    resource_id: String,
+    range_start: String,
+    range_end: String,
+    before: Option<i64>,
+}
+
+impl Asked {
+    fn of(query: &Query) -> Result<Self, AdminError> {
+        let text = |name: &str| query.get(name).unwrap_or_default().trim().to_owned();
+        let before = text("before");
+        let wrong = |_| AdminError::invalid("before", "it must be a position.");
+        Ok(Self {
+            event: text("event"),
+            organization_id: text("organization_id"),
+            directory_id: text("directory_id"),
+            resource_id: text("resource_id"),
+            range_start: text("range_start"),
+            range_end: text("range_end"),
+            before: (!before.is_empty()).then(|| before.parse().map_err(wrong)).transpose()?,
+        })
+    }
+
+    fn browse(&self) -> Browse {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Browse {
+            events: some(&self.event).into_iter().collect(),
+            organization_id: some(&self.organization_id),
+            directory_id: some(&self.directory_id),
+            resource_id: some(&self.resource_id),
+            range_start: some(&self.range_start).map(|text| instant(&text)),
+            range_end: some(&self.range_end).map(|text| instant(&text)),
+            before: self.before,
+            limit: None,
+        }
+    }
+
+    /// The same with that position to go on from.
+    fn address(&self, base: &str, before: Option<i64>) -> String {
+        let fields = [
+            ("event", &self.event),
+            ("organization_id", &self.organization_id),
+            ("directory_id", &self.directory_id),
+            ("resource_id", &self.resource_id),
+            ("range_start", &self.range_start),
+            ("range_end", &self.range_end),
+        ];
+        let filled = fields.into_iter().filter(|(_, text)| !text.is_empty());
+        let mut pairs: Vec<String> = filled
+            .map(|(name, text)| format!("{name}={}", utf8_percent_encode(text, NON_ALPHANUMERIC)))
+            .collect();
+        pairs.extend(before.map(|position| format!("before={position}")));
+        let mark = if pairs.is_empty() { "" } else { "?" };
+        format!("{base}/console/events{mark}{}", pairs.join("&"))
+    }
+
+    fn is_filtered(&self) -> bool {
+        *self.address("", None) != *"/console/events"
+    }
+
+    /// Names of events, with the group that they are shown in.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        name::ALL.into_iter().chain(name::NATIVE)
+    }
+}
+
+/// What browsers send of a field for date and time, which has no zone, counts as UTC.
+pub(super) fn instant(text: &str) -> String {
+    match (text.len(), text.contains('T')) {
+        (16, true) => format!("{text}:00Z"),
+        (19, true) => format!("{text}Z"),
+        _ => text.to_owned(),
+    }
+}
+
+/// An event as a row shows it.
+struct Shown {
+    id: String,
+    name: String,
+    at: String,
+    position: Option<i64>,
+    reason: Option<String>,
+    /// Whom or what it is about, in a word that people know.
+    about: String,
+    resource_id: String,
+    directory_id: Option<String>,
+}
+
+impl Shown {
+    fn of(event: &LogEvent) -> Self {
+        let data: Value = serde_json::from_str(event.data.get()).unwrap_or_default();
+        let text = |value: &Value, member: &str| value.get(member)?.as_str().map(str::to_owned);
+        // An event of a membership is about both.
+        let about = match (data.get("user"), data.get("group")) {
+            (Some(user), Some(group)) => format!("{} in {}", title(user), title(group)),
+            _ => title(&data),
+        };
+        let directory_id = match event.event.as_str() {
+            name::ACTIVATED | name::DELETED => text(&data, "id"),
+            _ => text(&data, "directory_id"),
+        };
+        let subject = data.get("user").unwrap_or(&data);
+        Self {
+            id: event.id.clone().unwrap_or_default(),
+            name: event.event.clone(),
+            at: event.created_at.clone(),
+            position: event.position,
+            reason: event.reason.clone(),
+            about,
+            resource_id: text(subject, "id").unwrap_or_default(),
+            directory_id,
+        }
+    }
+}
+
+/// What people know a thing by.
+fn title(thing: &Value) -> String {
+    let known = ["username", "email", "name", "message", "suffix", "id"];
+    let found = known.iter().find_map(|member| thing.get(member)?.as_str());
+    found.unwrap_or_default().to_owned()
+}
+
+async fn list(request: HttpRequest, state: Data<State>) -> Answer {
+    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
+    let query = Query::parse(request.query_string()).map_err(failed)?;
+    let asked = Asked::of(&query).map_err(failed)?;
+    let page = state.service.log_browse(&admin.access, &asked.browse()).await.map_err(failed)?;
+    let events = page.data.iter().map(Shown::of).collect();
+    let older = page.before.map(|position| asked.address(&frame.base, Some(position)));
+    Ok(respond(StatusCode::OK, &EventsPage { frame, asked, events, older }))
+}
+
+async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
+    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
+    let event = state.service.log_get(&admin.access, &id).await.map_err(failed)?;
+    let list = ListParameters { limit: Some(ENDPOINTS), ..ListParameters::default() };
+    let endpoints = state.service.webhook_list(&admin.access, &list).await.map_err(failed)?.data;
+    let json = serde_json::to_string_pretty(&event).unwrap_or_default();
+    let event = Shown::of(&event);
+    Ok(respond(StatusCode::OK, &EventPage { frame, event, json, endpoints }))
+}
+
+/// Sends an event to an endpoint once more; leads to the endpoint, which shows what comes of it.
+async fn replay(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<State>,
+) -> Answer {
+    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+    let endpoint = form.get("endpoint_id");
+    let wanted = ReplayRequest { event_id: Some(id.into_inner()), ..ReplayRequest::default() };
+    let replay = state.service.webhook_replay(&admin.access, endpoint, wanted).await;
+    let replay = replay.map_err(failed)?;
+    let path = format!("{}/console/webhooks/{}?said=replay", frame.base, replay.endpoint_id);
+    Ok(lead_to(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_a_form_are_in_utc() {
+        assert_eq!(instant("2026-11-21T10:30"), "2026-11-21T10:30:00Z");
+        assert_eq!(instant("2026-11-21T10:30:15"), "2026-11-21T10:30:15Z");
+        assert_eq!(instant("2026-11-21T10:30:15Z"), "2026-11-21T10:30:15Z");
+    }
+
+    #[test]
+    fn address_of_older_events_has_what_was_asked_for() {
+        let asked = Asked { event: "dsync.user.created".into(), ..Asked::default() };
+        let address = asked.address("/base", Some(7));
+        assert_eq!(address, "/base/console/events?event=dsync%2Euser%2Ecreated&before=7");
+        assert_eq!(Asked::default().address("", None), "/console/events");
+        assert!(asked.is_filtered() && !Asked::default().is_filtered());
+    }
+}

@@ -16,9 +16,9 @@ use crate::service::error::AdminError;
 use crate::service::portal::guide::Guide;
 use crate::service::portal::{SecretOf, Visit};
 
-type Answer = Result<HttpResponse, HttpError>;
+pub(super) type Answer = Result<HttpResponse, HttpError>;
 
-fn failed(problem: impl Into<Problem>) -> HttpError {
+pub(super) fn failed(problem: impl Into<Problem>) -> HttpError {
     HttpError::on(Surface::Page, problem)
 }
 
@@ -122,7 +122,10 @@ pub(super) async fn finish(request: HttpRequest, payload: Payload, state: Data<S
 }
 
 /// The session of the request, within its rate limit, and what its pages have in common.
-async fn enter(request: &HttpRequest, state: &State) -> Result<(Visit, Frame), HttpError> {
+pub(super) async fn enter(
+    request: &HttpRequest,
+    state: &State,
+) -> Result<(Visit, Frame), HttpError> {
     request.extensions_mut().insert(RouteName("setup"));
     let site = Site::of(request, state);
     let cookie = site.cookie(request, Cookie::Session).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! A form is accepted from the page that it was made for alone.
 
 mod handlers;
+mod live;
 mod page;
 
 use actix_web::web::{self, ServiceConfig};
@@ -16,6 +17,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     let (get, post) = (web::get, web::post);
     config
         .service(only("/setup", "GET").route(get().to(h::home)))
+        .service(only("/setup/live", "GET").route(get().to(live::tell)))
         .service(only("/setup/session", "POST").route(post().to(h::exchange)))
         .service(only("/setup/finish", "POST").route(post().to(h::finish)))
         .service(only("/setup/directories", "POST").route(post().to(h::choose)))

@@ -3,6 +3,7 @@
 
 pub(super) mod assets;
 pub(super) mod browser;
+pub(super) mod chart;
 pub(super) mod form;
 pub(super) mod live;
 pub(super) mod page;

@@ -205,14 +205,14 @@ fn tell(
 pub struct AlarmView {
     object: &'static str,
     pub id: String,
-    kind: String,
-    directory_id: Option<String>,
-    organization_id: Option<String>,
-    subject: String,
-    message: String,
-    detail: Value,
-    raised_at: String,
-    resolved_at: Option<String>,
+    pub kind: String,
+    pub directory_id: Option<String>,
+    pub organization_id: Option<String>,
+    pub subject: String,
+    pub message: String,
+    pub detail: Value,
+    pub raised_at: String,
+    pub resolved_at: Option<String>,
 }
 
 impl From<AlarmRow> for AlarmView {

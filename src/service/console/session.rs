@@ -149,17 +149,26 @@ impl Service {
         (session, text)
     }
 
-    /// Who is signed in with that secret; `None` for anything that opens nothing, or no longer.
-    pub async fn console_visit(&self, text: &str) -> Result<Option<Admin>, ServiceError> {
+    /// The session with that secret, if it has not ended.
+    async fn console_row(&self, text: &str, now: i64) -> Result<Option<VisitRow>, StoreError> {
         if !self.console.mac.is_marked(MARK, text) {
             return Ok(None);
         }
-        let (now, hash) = (self.clock.now_ms(), secret::text_digest(text));
-        let row: Result<Option<VisitRow>, StoreError> =
-            self.store.lookup_one("admin_visit", move |tx| tx.admin_visit(&hash)).await;
-        let Some(row) = row?.filter(|row| row.expires > now && row.ends > now) else {
-            return Ok(None);
-        };
+        let hash = secret::text_digest(text);
+        let row: Option<VisitRow> =
+            self.store.lookup_one("admin_visit", move |tx| tx.admin_visit(&hash)).await?;
+        Ok(row.filter(|row| row.expires > now && row.ends > now))
+    }
+
+    /// Whether the session lasts. To ask does not prolong it: a page that is left open is no use.
+    pub async fn console_lasts(&self, text: &str) -> bool {
+        matches!(self.console_row(text, self.clock.now_ms()).await, Ok(Some(_)))
+    }
+
+    /// Who is signed in with that secret; `None` for anything that opens nothing, or no longer.
+    pub async fn console_visit(&self, text: &str) -> Result<Option<Admin>, ServiceError> {
+        let now = self.clock.now_ms();
+        let Some(row) = self.console_row(text, now).await? else { return Ok(None) };
         if now - row.last_seen > SEEN_EVERY_MS {
             let (id, expires) = (row.session_id.clone(), (now + IDLE_MS).min(row.ends));
             let store = self.store.clone();

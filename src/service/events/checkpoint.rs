@@ -20,13 +20,13 @@ const MAX_NAME: usize = 64;
 #[derive(Clone, Debug, Serialize)]
 pub struct Checkpoint {
     object: &'static str,
-    name: String,
+    pub name: String,
     /// Everything up to here has been dealt with.
-    position: i64,
+    pub position: i64,
     /// Positions from there to the end of the log.
-    lag: i64,
-    created_at: String,
-    updated_at: String,
+    pub lag: i64,
+    pub created_at: String,
+    pub updated_at: String,
 }
 
 /// A place in the log.

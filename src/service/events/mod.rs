@@ -5,7 +5,9 @@
 //! the same events in the same order, and each of them once.
 
 mod audience;
+mod browse;
 mod checkpoint;
+mod look;
 mod read;
 mod reconcile;
 mod retention;
@@ -14,6 +16,7 @@ mod snapshot;
 mod view;
 pub(super) mod walk;
 
+pub use browse::{Browse, BrowsePage};
 pub use checkpoint::{Checkpoint, CheckpointPut, Place};
 pub use read::{EventQuery, LogPage, LogQuery, Start};
 pub(super) use read::{
@@ -23,6 +26,9 @@ pub use reconcile::{Reconcile, Reconciled};
 pub use sequence::EventMetrics;
 pub use snapshot::Snapshot;
 pub use view::{EventView, LogEvent};
+
+/// The names of events.
+pub use crate::event::name;
 
 use std::sync::Arc;
 

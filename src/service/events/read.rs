@@ -5,23 +5,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::audience::{Audience, names};
+use super::look::{Filter, Found, SLACK_MS, organizations, read};
 use super::view::{EventView, LogEvent};
 use crate::clock::Clock;
 use crate::scim::key::instant_ms;
 use crate::service::error::AdminError;
 use crate::service::read::{Order as PageOrder, Page, PageRequest};
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::event_log::{LogHead, LogPart, LogRow, Order, PART_BYTES, Stretch};
+use crate::store::event_log::{LogRow, Order, PART_BYTES};
 use crate::store::{StoreError, Tx};
-
-/// Events that a filter looks at in one statement, and how many such statements one request may take.
-/// A request that has not found enough by then answers what it has, with a cursor to go on.
-const CHUNK: i64 = 5_000;
-const CHUNKS: usize = 10;
-
-/// Heads that the first statement reads for each event of a page; each later one reads more.
-const FIRST: i64 = 4;
-const GROWTH: i64 = 8;
 
 /// Bytes of events in a part for somebody inside the server: many of them hold one at the same time.
 pub(in crate::service) const INNER_BYTES: usize = 1024 * 1024;
@@ -31,10 +23,6 @@ const LIMITS: (i64, i64) = (100, 1_000);
 
 /// Longest wait of a long poll, in seconds.
 const MAX_WAIT: u64 = 60;
-
-/// How far the time of an event and the time when it got its position may lie apart, in milliseconds:
-/// units and clocks differ by seconds.
-const SLACK_MS: i64 = 10 * 60 * 1_000;
 
 /// What the read API asks for.
 #[derive(Clone, Debug)]
@@ -140,59 +128,6 @@ pub struct LogPage {
     pub more: bool,
 }
 
-/// What of the log a reader wants, checked.
-#[derive(Clone, Debug)]
-struct Filter {
-    audience: Audience,
-    /// None means all.
-    names: Option<Vec<String>>,
-    range: Option<(i64, i64)>,
-    /// The organizations that the reader may see and wants.
-    organizations: Option<Vec<String>>,
-    directory: Option<i64>,
-    /// Bytes of events in one part.
-    bytes: usize,
-}
-
-impl Filter {
-    fn looks_at_heads(&self) -> bool {
-        self.names.is_some() || self.range.is_some()
-    }
-
-    fn passes(&self, head: &LogHead) -> bool {
-        self.audience.sees(&head.event)
-            && self.names.as_ref().is_none_or(|names| names.contains(&head.event))
-            && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
-    }
-
-    /// True when an event was made so far behind the end of the range, in that order, that those beyond
-    /// it were made outside as well.
-    fn is_past(&self, head: &LogHead, order: Order) -> bool {
-        self.range.is_some_and(|(from, to)| match order {
-            Order::OldestFirst => head.created > to.saturating_add(SLACK_MS),
-            Order::NewestFirst => head.created < from.saturating_sub(SLACK_MS),
-        })
-    }
-
-    /// The directories that count; `None` when all do.
-    fn directories(&self, tx: &mut Tx<'_>) -> Result<Option<Vec<i64>>, StoreError> {
-        if let Some(key) = self.directory {
-            return Ok(Some(vec![key]));
-        }
-        self.organizations.as_ref().map(|ids| tx.log_directories(ids)).transpose()
-    }
-}
-
-/// The organizations that a key may see of those that are asked for; one that it must not know is like
-/// one that does not exist.
-fn organizations(access: &ApiAccess, wanted: Option<&str>) -> Option<Vec<String>> {
-    match (wanted, &access.organization_ids) {
-        (None, allowed) => allowed.clone(),
-        (Some(wanted), _) if access.reaches(wanted) => Some(vec![wanted.to_owned()]),
-        (Some(_), _) => Some(Vec::new()),
-    }
-}
-
 pub(in crate::service) fn instant(
     field: &str,
     text: Option<&str>,
@@ -231,76 +166,6 @@ pub(super) fn expired(position: i64, pruned: i64) -> ServiceError {
     )
 }
 
-/// What a reading has found.
-struct Found {
-    /// In the order of the reading.
-    rows: Vec<LogRow>,
-    /// Where the reading gave up looking, with the event there.
-    stopped: Option<(i64, String)>,
-    /// The end of the log when it was read.
-    end: i64,
-}
-
-/// Reads up to `limit` events that pass, beyond a position.
-fn read(
-    tx: &mut Tx<'_>,
-    filter: &Filter,
-    order: Order,
-    beyond: i64,
-    limit: i64,
-) -> Result<Found, StoreError> {
-    let end = tx.log_position()?;
-    let directories = filter.directories(tx)?;
-    let stretch = Stretch { order, beyond, directories, limit };
-    if !filter.looks_at_heads() {
-        let LogPart { rows, full } = tx.log_rows(&stretch)?;
-        // Where there are others among them, the heads tell which ones count.
-        if rows.iter().any(|row| !filter.audience.sees(&row.event)) {
-            return read_heads(tx, filter, stretch, end);
-        }
-        let all = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
-        let stopped = rows.last().filter(|_| full && !all).map(place);
-        return Ok(Found { rows, stopped, end });
-    }
-    read_heads(tx, filter, stretch, end)
-}
-
-/// The same for readers who do not want every event.
-fn read_heads(
-    tx: &mut Tx<'_>,
-    filter: &Filter,
-    mut stretch: Stretch,
-    end: i64,
-) -> Result<Found, StoreError> {
-    let (order, limit) = (stretch.order, stretch.limit);
-    // Whether a range is past is told by many heads, as one clock may have been wrong.
-    stretch.limit = match filter.range {
-        Some(_) => CHUNK,
-        None => limit.saturating_mul(FIRST).min(CHUNK),
-    };
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut found, mut stopped) = (Vec::new(), None);
-    for _ in 0..CHUNKS {
-        let heads = tx.log_heads(&stretch)?;
-        let passing = heads.iter().filter(|head| filter.passes(head)).map(|head| head.position);
-        found.extend(passing.take(wanted.saturating_sub(found.len())));
-        // All of them: the clock of one change may have been wrong.
-        let is_past = heads.iter().all(|head| filter.is_past(head, order));
-        let full = !is_past && i64::try_from(heads.len()).unwrap_or(i64::MAX) >= stretch.limit;
-        stopped = heads.last().filter(|_| full).map(|head| (head.position, head.id.clone()));
-        match &stopped {
-            Some((position, _)) if found.len() < wanted => stretch.beyond = *position,
-            _ => break,
-        }
-        stretch.limit = stretch.limit.saturating_mul(GROWTH).min(CHUNK);
-    }
-    // Who has found enough goes on behind what was found.
-    let stopped = stopped.filter(|_| found.len() < wanted);
-    let LogPart { rows, full } = tx.log_at(&found, order, filter.bytes)?;
-    let stopped = if full { rows.last().map(place) } else { stopped };
-    Ok(Found { rows, stopped, end })
-}
-
 /// What of the log somebody inside the server wants.
 #[derive(Clone, Debug)]
 pub(in crate::service) struct Selection {
@@ -333,6 +198,7 @@ pub(in crate::service) fn part(
         range: selection.range,
         organizations: selection.organizations.clone(),
         directory: None,
+        subject: None,
         bytes: INNER_BYTES,
     };
     let found = read(tx, &filter, Order::OldestFirst, after, limit)?;
@@ -364,10 +230,6 @@ pub(in crate::service) fn bounds(
         None => end,
     };
     Ok((start.max(tx.log_pruned()?), until))
-}
-
-fn place(row: &LogRow) -> (i64, String) {
-    (row.position, row.id.clone())
 }
 
 /// Where the page of the read API begins.
@@ -412,6 +274,7 @@ impl Service {
             range,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory: None,
+            subject: None,
             bytes: PART_BYTES,
         };
         let (request, allowed) = (query.page.clone(), access.organization_ids.clone());
@@ -455,6 +318,7 @@ impl Service {
             range: None,
             organizations: organizations(access, query.organization_id.as_deref()),
             directory,
+            subject: None,
             bytes: PART_BYTES,
         };
         let (start, limit, owner) = (query.start.clone(), query.limit, access.owner());
@@ -481,7 +345,11 @@ impl Service {
     }
 
     /// The key of a directory, also of one that is gone: its readers have yet to read that it is.
-    async fn log_directory(&self, access: &ApiAccess, id: &str) -> Result<i64, ServiceError> {
+    pub(super) async fn log_directory(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<i64, ServiceError> {
         let missing = match self.directory_row(access, id).await {
             Err(ServiceError::Admin(missing)) => missing,
             found => return Ok(found?.key),

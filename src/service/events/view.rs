@@ -26,12 +26,12 @@ pub struct LogEvent {
     /// Null in snapshots, where the event was made for the reader.
     pub id: Option<String>,
     pub event: String,
-    data: Box<RawValue>,
-    created_at: String,
+    pub data: Box<RawValue>,
+    pub created_at: String,
     /// Null in snapshots.
     pub position: Option<i64>,
     /// Why access was taken away, on events that do so.
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// Stored JSON as it is. What is stored was made by this program; anything else is damage.

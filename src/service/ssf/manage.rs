@@ -69,16 +69,16 @@ struct Delivery {
 #[derive(Clone, Debug, Deserialize)]
 pub struct StatusRequest {
     pub stream_id: String,
-    status: String,
+    pub status: String,
     #[serde(default)]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct VerificationRequest {
     pub stream_id: String,
     #[serde(default)]
-    state: Option<String>,
+    pub state: Option<String>,
 }
 
 /// What becomes of members that a change leaves out.
@@ -381,6 +381,22 @@ impl Service {
             self.store.get("stream_list", |tx| tx.stream_list()).await;
         let seen = rows?.into_iter().filter(|row| reaches(access, &row.scope));
         Ok(seen.map(|row| self.stream_view(row)).collect())
+    }
+
+    /// The same with what is known of the deliveries of each.
+    pub async fn stream_statuses(
+        &self,
+        access: &ApiAccess,
+    ) -> Result<Vec<(StreamView, StatusView)>, ServiceError> {
+        let read: Result<(Vec<StreamRow>, i64), StoreError> = self
+            .store
+            .read("stream_statuses", |tx| Ok((tx.stream_list()?, tx.log_position()?)))
+            .await;
+        let (rows, end) = read?;
+        let seen = rows.into_iter().filter(|row| reaches(access, &row.scope));
+        let both =
+            |row: StreamRow| (self.stream_view(row.clone()), self.stream_status_view(row, end));
+        Ok(seen.map(both).collect())
     }
 
     /// Changes what is named.

@@ -21,20 +21,20 @@ pub struct Configuration(Value);
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamView {
     pub stream_id: String,
-    iss: String,
-    aud: String,
-    delivery: Value,
-    events_supported: [&'static str; 12],
+    pub iss: String,
+    pub aud: String,
+    pub delivery: Value,
+    pub events_supported: [&'static str; 12],
     #[serde(skip_serializing_if = "Option::is_none")]
-    events_requested: Option<Vec<String>>,
-    events_delivered: Vec<String>,
-    min_verification_interval: i64,
+    pub events_requested: Option<Vec<String>>,
+    pub events_delivered: Vec<String>,
+    pub min_verification_interval: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
+    pub description: Option<String>,
     /// Ours: how CAEP and RISC events name the account.
-    subject_format: String,
+    pub subject_format: String,
     /// Ours: null when the events of all organizations count.
-    organization_ids: Option<Vec<String>>,
+    pub organization_ids: Option<Vec<String>>,
 }
 
 /// A stream's status, with what is known of its deliveries.
@@ -42,25 +42,25 @@ pub struct StreamView {
 pub struct StatusView {
     pub stream_id: String,
     /// `enabled`, `paused` or `disabled`.
-    status: String,
+    pub status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    status_since: String,
+    pub reason: Option<String>,
+    pub status_since: String,
     /// Every token of events up to here is acknowledged.
-    position: i64,
+    pub position: i64,
     /// Positions from there to the end of the log.
-    lag: i64,
+    pub lag: i64,
     /// Positions that were removed because of their age before they were acknowledged.
-    missed: i64,
+    pub missed: i64,
     /// Tokens that the receiver has refused for good.
-    refused: i64,
+    pub refused: i64,
     /// The last of them.
-    last_refusal: Option<Value>,
+    pub last_refusal: Option<Value>,
     /// Attempts of the next token that failed.
-    attempts: i64,
-    failing_since: Option<String>,
-    last_success_at: Option<String>,
-    next_attempt_at: Option<String>,
+    pub attempts: i64,
+    pub failing_since: Option<String>,
+    pub last_success_at: Option<String>,
+    pub next_attempt_at: Option<String>,
 }
 
 impl Service {

@@ -9,6 +9,7 @@ use crate::pull::SourceError;
 use crate::pull::plan::Extent;
 use crate::pull::schedule::{Ended, pause};
 use crate::service::context::State;
+use crate::service::overview::Series;
 use crate::service::{Service, ServiceError};
 use crate::store::sync::SyncEnd;
 use crate::store::sync_run::RunRow;
@@ -25,6 +26,9 @@ impl Service {
         let (now, key) = (self.clock.now_ms(), job.row.key);
         let is_decided = job.run.held.is_some();
         self.syncs.metrics.ended(job.kind.name, outcome.status, outcome.counts.failed());
+        if let Some(series) = Series::of_run(outcome.status) {
+            self.samples.count(now, series);
+        }
         if let Some(error) = &outcome.error {
             tracing::warn!(
                 directory = job.row.id,

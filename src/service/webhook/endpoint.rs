@@ -378,7 +378,7 @@ impl Service {
     }
 
     /// The endpoint, if the key may see it.
-    pub(super) async fn webhook_row(
+    pub(in crate::service) async fn webhook_row(
         &self,
         access: &ApiAccess,
         id: &str,

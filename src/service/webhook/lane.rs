@@ -15,6 +15,7 @@ use crate::clock::{Stopwatch, fill_random};
 use crate::event::deliver::{Health, Verdict, back_off};
 use crate::outbound::Session;
 use crate::service::events::{INNER_BYTES, Part, Selection, part};
+use crate::service::overview::Series;
 use crate::service::{Service, ServiceError};
 use crate::store::event_log::{LogRow, Order};
 use crate::store::webhook::{AttemptRow, EndpointRow, ParkedRow, ReplayRow};
@@ -238,6 +239,10 @@ impl Lane {
             let now = self.now();
             if attempt.is_accepted() {
                 self.health.delivered(now);
+                if row.reason.is_some() {
+                    let taken = Series::offboarding(now - row.created);
+                    self.service.samples.count(now, taken);
+                }
                 (self.row.position, self.row.next_at, self.moved) = (row.position, 0, true);
                 return Ok(Step::Onward);
             }

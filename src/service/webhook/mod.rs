@@ -18,7 +18,9 @@ mod replay;
 mod run;
 mod view;
 
-pub use endpoint::{EndpointChange, HookChange, NewEndpoint, NewHook, SecretRotation};
+pub use endpoint::{
+    EndpointChange, EndpointState, HookChange, NewEndpoint, NewHook, Place, SecretRotation,
+};
 pub use history::DeliveryQuery;
 pub(super) use leave::leave;
 pub use metrics::WebhookMetrics;

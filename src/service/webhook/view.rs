@@ -42,38 +42,38 @@ impl HookView {
 pub struct EndpointView {
     object: &'static str,
     pub id: String,
-    endpoint_url: String,
-    events: Value,
+    pub endpoint_url: String,
+    pub events: Value,
     /// Null when the events of all organizations count.
-    organization_ids: Option<Vec<String>>,
+    pub organization_ids: Option<Vec<String>>,
     /// `enabled`, `paused` or `disabled`.
-    state: String,
-    state_since: String,
+    pub state: String,
+    pub state_since: String,
     /// `operator`, `failing` or `gone`.
-    state_reason: Option<String>,
+    pub state_reason: Option<String>,
     /// Everything up to here is delivered or parked.
-    position: i64,
+    pub position: i64,
     /// Positions from there to the end of the log.
-    lag: i64,
+    pub lag: i64,
     /// Positions that were removed because of their age before they were delivered.
-    missed: i64,
+    pub missed: i64,
     /// Attempts of the next event that failed.
-    attempts: i64,
+    pub attempts: i64,
     /// Since when the next event is refused.
-    refused_since: Option<String>,
+    pub refused_since: Option<String>,
     /// Since when no event was accepted.
-    failing_since: Option<String>,
-    last_success_at: Option<String>,
-    next_attempt_at: Option<String>,
+    pub failing_since: Option<String>,
+    pub last_success_at: Option<String>,
+    pub next_attempt_at: Option<String>,
     /// Events that were put aside.
-    parked: i64,
+    pub parked: i64,
     /// Until when the secret before signs as well.
-    previous_secret_until: Option<String>,
+    pub previous_secret_until: Option<String>,
     /// Shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    created_at: String,
-    updated_at: String,
+    pub created_at: String,
+    pub updated_at: String,
 }
 
 impl EndpointView {
@@ -109,6 +109,11 @@ impl EndpointView {
         }
     }
 
+    /// The names of the events that it has selected.
+    pub fn event_names(&self) -> Vec<String> {
+        serde_json::from_value(self.events.clone()).unwrap_or_default()
+    }
+
     pub(super) fn with_secret(self, secret: &str) -> Self {
         Self { secret: Some(secret.to_owned()), ..self }
     }
@@ -117,43 +122,43 @@ impl EndpointView {
 /// An attempt to deliver, as the log has it.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeliveryView {
-    pub(super) id: String,
-    pub(super) event_id: String,
-    pub(super) event: String,
+    pub id: String,
+    pub event_id: String,
+    pub event: String,
     /// The replay that sent it.
-    pub(super) replay_id: Option<String>,
+    pub replay_id: Option<String>,
     /// Which one it was of this event.
-    pub(super) attempt: i64,
-    pub(super) at: String,
-    pub(super) duration_ms: i64,
+    pub attempt: i64,
+    pub at: String,
+    pub duration_ms: i64,
     /// Null when there was no answer.
-    pub(super) status: Option<i32>,
+    pub status: Option<i32>,
     /// `delivered` or `failed`.
-    pub(super) outcome: String,
-    pub(super) error: Option<String>,
+    pub outcome: String,
+    pub error: Option<String>,
     /// The first bytes of the answer.
-    pub(super) answer: Option<String>,
+    pub answer: Option<String>,
 }
 
 /// Parked events, oldest first.
 #[derive(Clone, Debug, Serialize)]
 pub struct ParkedPage {
-    pub(super) data: Vec<ParkedView>,
+    pub data: Vec<ParkedView>,
     /// Send this as `after` to go on.
-    pub(super) next: i64,
-    pub(super) more: bool,
+    pub next: i64,
+    pub more: bool,
 }
 
 /// An event that an endpoint has refused until it was passed over.
 #[derive(Clone, Debug, Serialize)]
 pub struct ParkedView {
-    event_id: String,
-    event: String,
-    position: i64,
-    attempts: i64,
-    status: Option<i32>,
-    refused_since: String,
-    parked_at: String,
+    pub event_id: String,
+    pub event: String,
+    pub position: i64,
+    pub attempts: i64,
+    pub status: Option<i32>,
+    pub refused_since: String,
+    pub parked_at: String,
 }
 
 impl From<ParkedRow> for ParkedView {
@@ -174,19 +179,19 @@ impl From<ParkedRow> for ParkedView {
 #[derive(Clone, Debug, Serialize)]
 pub struct ReplayView {
     object: &'static str,
-    id: String,
-    endpoint_id: String,
+    pub id: String,
+    pub endpoint_id: String,
     /// Everything up to here has been sent.
-    after: i64,
+    pub after: i64,
     /// The last position.
-    until: i64,
-    range_start: Option<String>,
-    range_end: Option<String>,
+    pub until: i64,
+    pub range_start: Option<String>,
+    pub range_end: Option<String>,
     /// Only parked events are sent.
-    parked: bool,
+    pub parked: bool,
     /// When it was given up because nothing was accepted.
-    failed_at: Option<String>,
-    created_at: String,
+    pub failed_at: Option<String>,
+    pub created_at: String,
 }
 
 impl From<ReplayRow> for ReplayView {

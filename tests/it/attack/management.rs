@@ -514,6 +514,7 @@ fn keys() -> Vec<Attack> {
 /// What signs for everybody is for keys of everybody.
 fn signing_keys() -> Vec<Attack> {
     vec![
+        operator("/overview", "GET", "/overview", 403),
         operator("/secret_keys", "GET", "/secret_keys", 403),
         operator("/secret_keys/rotate", "POST", "/secret_keys/rotate", 403),
         operator("/signing_keys", "GET", "/signing_keys", 403),

@@ -23,11 +23,13 @@ pub(super) fn attacks() -> Vec<Attack> {
     let mut attacks = vec![
         visitor("/setup", "GET", "/setup", 200),
         visitor("/setup", "GET", "/setup?organization={organization}", 200),
+        visitor("/setup/live", "GET", "/setup/live?of=overview", 404),
     ];
     for name in NAMES {
         let path = format!("/setup/directories/{name}");
         attacks.extend([
             visitor(one, "GET", &path, 404),
+            visitor("/setup/live", "GET", &format!("/setup/live?of=requests:{name}"), 404),
             visitor(status, "GET", &format!("{path}/status"), 404),
             form(tokens, &format!("{path}/tokens"), 404, "proof={a_setup_proof}&newest="),
             form(tokens, &format!("{path}/tokens"), 404, "proof={a_setup_proof}&newest={token}"),

@@ -35,6 +35,7 @@ mod oauth_clients;
 mod oauth_replicas;
 mod oauth_token;
 mod operation;
+mod overview;
 mod own_schemas;
 mod own_types;
 mod paging_walk;

@@ -13,7 +13,7 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 23] = [
+const OF_NO_DIRECTORY: [(&str, &str); 24] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
@@ -37,6 +37,7 @@ const OF_NO_DIRECTORY: [(&str, &str); 23] = [
     ("ssf_stream", "gets events of all directories"),
     ("ssf_removed_subject", "belongs to a stream"),
     ("signing_key", "signs for all directories"),
+    ("sample", "is a number of the whole installation"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.

@@ -1,0 +1,2 @@
+DROP INDEX sync_run_id;
+DROP TABLE sample;
