@@ -150,6 +150,7 @@ impl App {
         let limit = config.rate_limit;
         let service = Service::new(store, clock, public_url, fixed, &secret_key, limit, records);
         let service = service.with_event_retention(config.event_retention);
+        let service = service.with_audit_retention(config.audit_retention);
         let service = service.with_members_at_once(config.members_at_once);
         let service = service.with_portal_origins(config.portal_origins.clone());
         let inbox = config.data_dir.join(INBOX);
@@ -251,6 +252,9 @@ impl App {
                 }
                 if let Err(error) = service.prune_events().await {
                     tracing::warn!(%error, "old events are not pruned yet");
+                }
+                if let Err(error) = service.prune_audit().await {
+                    tracing::warn!(%error, "the audit log is not pruned yet");
                 }
                 if let Err(error) = service.prune_signing_keys().await {
                     tracing::warn!(%error, "retired signing keys are not pruned yet");

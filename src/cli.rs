@@ -4,6 +4,7 @@
 
 mod admin;
 mod api_key;
+mod audit;
 mod backup;
 mod brake;
 mod check;
@@ -11,6 +12,7 @@ mod events;
 mod identities;
 mod keys;
 mod local;
+mod people;
 mod portal;
 mod requests;
 mod stream;
@@ -95,6 +97,12 @@ enum Command {
         #[arg(long, default_value = "1h")]
         span: String,
     },
+    /// What was done through the API, the console and commands, and by whom
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Who is who, in all directories
+    #[command(subcommand)]
+    People(people::People),
     /// Where events are sent to
     #[command(subcommand)]
     Webhook(webhook::Webhook),
@@ -356,6 +364,7 @@ pub fn run() -> Result<ExitCode, StartError> {
         Command::Requests(command) => requests::run(&config, command)?,
         Command::Replay(command) => requests::replay(&config, &command)?,
         Command::Events(command) => events::run(&config, command)?,
+        Command::Audit(command) => audit::run(&config, command)?,
         Command::Sync(command) => sync::run(&config, command)?,
         Command::Keys(command) => keys::run(&config, &command)?,
         Command::Admin(command) => {
@@ -402,6 +411,7 @@ fn call(command: Command) -> Call {
             let span = utf8_percent_encode(&span, NON_ALPHANUMERIC);
             Call::get(format!("/api/v1/overview?span={span}"))
         }
+        Command::People(command) => people::people(command),
         Command::Portal(command) => portal::call(command),
         Command::Webhook(command) => webhook::call(command),
         Command::Stream(command) => stream::call(command),
@@ -416,6 +426,7 @@ fn call(command: Command) -> Call {
         | Command::Replay(_)
         | Command::Sync(_)
         | Command::Keys(_)
+        | Command::Audit(_)
         | Command::Admin(_)
         | Command::Events(_) => Call::get("/health/live"),
     }

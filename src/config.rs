@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::auth::SecretKey;
 use crate::event::deliver::LONGEST_MS;
+use crate::service::audit::RETENTION as AUDIT_RETENTION;
 use crate::service::console::{OpenIdSettings, RoleClaim};
 use crate::service::events::RETENTION;
 use crate::service::intent::MEMBERS_AT_ONCE;
@@ -74,6 +75,8 @@ pub struct Config {
     pub rate_limit: RateLimit,
     /// How long events are kept for the app to read: `90d`, `12h`. At least an hour.
     pub event_retention: Span,
+    /// How long the audit log is kept: `400d`. At least a day.
+    pub audit_retention: Span,
     /// Seconds that the receiver of a webhook has to answer, 1 to 60.
     pub webhook_timeout: u64,
     /// Milliseconds until a webhook that was not accepted is sent again; each time twice as long, up to an
@@ -115,6 +118,7 @@ impl Default for Config {
             workers: 0,
             rate_limit: RateLimit::default(),
             event_retention: RETENTION,
+            audit_retention: AUDIT_RETENTION,
             webhook_timeout: TIMEOUT.as_secs(),
             webhook_retry: FIRST_RETRY_MS,
             source_retry: SOURCE_RETRY_MS,
@@ -185,6 +189,9 @@ impl Config {
         self.console_openid()?;
         if self.event_retention.as_ms() < HOUR_MS {
             return Err("event_retention must be at least 1h".into());
+        }
+        if self.audit_retention.as_ms() < Span::days(1).as_ms() {
+            return Err("audit_retention must be at least 1d".into());
         }
         if !(1..=60).contains(&self.webhook_timeout) {
             return Err("webhook_timeout must be 1 to 60 seconds".into());
@@ -316,6 +323,7 @@ mod tests {
             "entra_authority = 'login.example.com'",
             "event_retention = '30m'",
             "event_retention = 'long'",
+            "audit_retention = '23h'",
             "webhook_timeout = 0",
             "webhook_timeout = 61",
             "webhook_retry = 0",

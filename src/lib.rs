@@ -34,6 +34,7 @@
 //!   `src/service/lifecycle.rs` tells.
 //! - What a directory may take away before somebody looks: `src/service/brake/`; an alarm: a kind in
 //!   `src/service/alarms/mod.rs`, raised in the unit that finds the condition.
+//! - What the audit log says: a word in `src/service/audit/action.rs`, written in the unit of the use case.
 //! - Who is one person: `src/service/identity/`; users reach it from `src/service/record.rs`.
 //! - What an operator makes of users, custom attributes and roles: `src/service/mapping/`.
 //! - A way to read the event log: a function in `src/service/events/`; positions are given in

@@ -57,6 +57,32 @@ pub(super) fn exchange(
     access: &LocalAccess,
     call: &Call,
 ) -> Result<(StatusCode, String), StartError> {
+    let mut response = answer(access, call)?;
+    // The client reads 10 MiB unless it is told otherwise; events may have more.
+    let read = response.body_mut().with_config().limit(u64::MAX).read_to_string();
+    let text = read.map_err(broke_off)?;
+    Ok((response.status(), text))
+}
+
+/// Writes an answer out as it comes, which may be larger than memory.
+pub(super) fn copy(access: &LocalAccess, call: &Call) -> Result<(), StartError> {
+    let mut response = answer(access, call)?;
+    if !response.status().is_success() {
+        let text = response.body_mut().read_to_string().map_err(broke_off)?;
+        return understood(response.status(), &text).map(drop);
+    }
+    let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+    std::io::copy(&mut body, &mut std::io::stdout().lock()).map(drop).map_err(broke_off)
+}
+
+fn broke_off(error: impl std::fmt::Display) -> StartError {
+    StartError(format!("the answer broke off: {error}"))
+}
+
+fn answer(
+    access: &LocalAccess,
+    call: &Call,
+) -> Result<ureq::http::Response<ureq::Body>, StartError> {
     let agent = local_agent();
     let request = ureq::http::Request::builder()
         .method(call.method)
@@ -65,11 +91,7 @@ pub(super) fn exchange(
         .header("Content-Type", "application/json");
     let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
     let request = request.body(body).map_err(|error| StartError(error.to_string()))?;
-    let mut response = agent.run(request).map_err(|error| StartError(error.to_string()))?;
-    // The client reads 10 MiB unless it is told otherwise; events may have more.
-    let read = response.body_mut().with_config().limit(u64::MAX).read_to_string();
-    let text = read.map_err(|error| StartError(format!("the answer broke off: {error}")))?;
-    Ok((response.status(), text))
+    agent.run(request).map_err(|error| StartError(error.to_string()))
 }
 
 /// What the server answered, or its refusal.

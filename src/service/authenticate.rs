@@ -135,6 +135,8 @@ impl ApiScope {
 #[derive(Clone, Debug)]
 pub struct ApiAccess {
     pub key_id: String,
+    /// What people call the holder.
+    pub name: Option<String>,
     pub scopes: Vec<ApiScope>,
     /// The organizations it is limited to; `None` means all.
     pub organization_ids: Option<Vec<String>>,
@@ -147,6 +149,7 @@ impl ApiAccess {
     fn fixed(name: &str) -> Self {
         Self {
             key_id: name.to_owned(),
+            name: None,
             scopes: vec![ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage],
             organization_ids: None,
             expires: None,
@@ -154,9 +157,9 @@ impl ApiAccess {
         }
     }
 
-    /// Every organization, for the administrator with that id.
-    pub(super) fn of_admin(id: &str) -> Self {
-        Self::fixed(id)
+    /// Every organization, for the administrator with that id and name.
+    pub(super) fn of_admin(id: &str, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::fixed(id) }
     }
 
     /// The same within one organization.
@@ -168,6 +171,7 @@ impl ApiAccess {
     pub(super) fn of_organization(link_id: &str, organization_id: &str) -> Self {
         Self {
             key_id: link_id.to_owned(),
+            name: None,
             scopes: Vec::new(),
             organization_ids: Some(vec![organization_id.to_owned()]),
             expires: None,
@@ -367,6 +371,7 @@ impl Service {
         }
         let access = Arc::new(ApiAccess {
             key_id: row.id.clone(),
+            name: Some(row.name),
             scopes: serde_json::from_str(&row.scopes).unwrap_or_default(),
             organization_ids: row
                 .organization_ids

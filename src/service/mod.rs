@@ -10,6 +10,7 @@
 pub mod administer;
 pub mod alarms;
 pub mod asynchronous;
+pub mod audit;
 pub mod authenticate;
 pub mod brake;
 pub mod bulk;
@@ -34,6 +35,7 @@ mod membership;
 pub mod oauth;
 pub mod openapi;
 pub mod overview;
+pub mod people;
 pub mod policy;
 pub mod policy_work;
 pub mod portal;
@@ -123,6 +125,8 @@ pub struct Service {
     pub samples: overview::Samples,
     /// Who is told that something has changed.
     pub(crate) live: live::Live,
+    /// How long rows of the audit log are kept.
+    audit_retention: policy::Span,
     /// The log that the app reads.
     pub event_log: events::EventLog,
     /// Sends it to endpoints.
@@ -218,6 +222,7 @@ impl Service {
             previews: Arc::new(tokio::sync::Semaphore::new(1)),
             samples: overview::Samples::default(),
             live: live::Live::default(),
+            audit_retention: audit::RETENTION,
             event_log: events::EventLog::default(),
             webhooks: webhook::Webhooks::new(secret_key),
             streams: ssf::Streams::new(secret_key),
@@ -250,6 +255,11 @@ impl Service {
     /// The same service with the operator's retention of events.
     pub fn with_event_retention(self, retention: policy::Span) -> Self {
         Self { event_log: self.event_log.keeping(retention), ..self }
+    }
+
+    /// The same service with the operator's retention of the audit log.
+    pub fn with_audit_retention(self, retention: policy::Span) -> Self {
+        Self { audit_retention: retention, ..self }
     }
 
     /// The same service with the operator's network and patience for receivers of webhooks and tokens: how

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::audit::{Entry, Target, action};
 use super::error::AdminError;
 use super::{ApiAccess, Service, ServiceError};
 use crate::auth::{Seal, SecretKey, key_id};
@@ -152,7 +153,8 @@ impl Service {
         access: &ApiAccess,
     ) -> Result<Value, ServiceError> {
         refuse_limited(access)?;
-        if !self.begin_rotation(false).await? {
+        let audit = self.audit(access, action::SECRET_KEY_ROTATED);
+        if !self.begin_rotation(Some(audit)).await? {
             let message = "Everything is being sealed again already; wait for its end.";
             return Err(AdminError::new(409, "rotation_in_progress", message).into());
         }
@@ -161,11 +163,11 @@ impl Service {
 
     /// Goes on with a rotation that was cut off.
     pub async fn resume_rotation(self: &Arc<Self>) -> Result<(), ServiceError> {
-        self.begin_rotation(true).await.map(drop)
+        self.begin_rotation(None).await.map(drop)
     }
 
-    /// Starts a rotation unless one runs; one that was cut off, or any.
-    async fn begin_rotation(self: &Arc<Self>, only_cut_off: bool) -> Result<bool, ServiceError> {
+    /// Starts a rotation unless one runs: where somebody asks for it, any; else one that was cut off.
+    async fn begin_rotation(self: &Arc<Self>, audit: Option<Entry>) -> Result<bool, ServiceError> {
         let (now, current) = (self.clock.now_ms(), self.secret_keys.current());
         if self.secret_keys.runs.swap(true, Ordering::AcqRel) {
             return Ok(false);
@@ -179,7 +181,7 @@ impl Service {
                     last.state == "running" && last.key == current && !last.is_running(now)
                 });
                 if last.as_ref().is_some_and(|last| last.is_running(now))
-                    || (only_cut_off && !is_cut_off)
+                    || (audit.is_none() && !is_cut_off)
                 {
                     return Ok(None);
                 }
@@ -194,6 +196,10 @@ impl Service {
                     },
                 };
                 tx.setting_put(ROTATION, &json!(rotation).to_string())?;
+                if let Some(audit) = &audit {
+                    let target = Target::of_server(&rotation.key, None);
+                    audit.write(tx, target, Value::Null, json!({"key": rotation.key}))?;
+                }
                 Ok(Some(rotation))
             })
             .await;

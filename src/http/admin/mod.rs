@@ -3,12 +3,14 @@
 
 mod admins;
 mod alarms;
+pub(super) mod audit;
 mod events;
 mod handlers;
 mod identities;
 mod keys;
 mod mapping;
 mod overview;
+mod people;
 mod requests;
 mod sources;
 mod webhooks;
@@ -121,6 +123,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/directories/{id}/brake/release", "POST").post(alarms::brake_release))
             .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
             .service(methods("/alarms", "GET").get(alarms::list))
+            .service(methods("/audit", "GET").get(audit::list))
+            .service(methods("/people", "GET").get(people::people))
+            .service(methods("/people/{id}/story", "GET").get(people::story))
+            .service(methods("/groups", "GET").get(people::groups))
             .service(methods("/admins", "GET, POST").get(admins::list).post(admins::create))
             .service(
                 methods("/admins/{id}", "GET, PATCH, DELETE")

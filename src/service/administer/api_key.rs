@@ -1,13 +1,14 @@
 //! API keys of the management and read APIs.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::token::expiry;
 use super::{ListPage, ListParameters, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::Clock;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ApiScope, Service, ServiceError};
 use crate::store::StoreError;
@@ -106,6 +107,7 @@ impl Service {
             ..row
         };
         let stored = row.clone();
+        let audit = self.audit(access, action::API_KEY_CREATED);
         self.store
             .write("api_key_create", move |tx| {
                 for id in new.organization_ids.iter().flatten() {
@@ -114,7 +116,10 @@ impl Service {
                         return Err(AdminError::invalid("organization_ids", message).into());
                     }
                 }
-                Ok::<_, ServiceError>(tx.api_key_insert(&stored)?)
+                tx.api_key_insert(&stored)?;
+                let target = Target::of_server(&stored.id, Some(&stored.name));
+                let made = json!(ApiKeyView::from(stored.clone()));
+                Ok::<_, ServiceError>(audit.write(tx, target, Value::Null, made)?)
             })
             .await?;
         Ok(ApiKeyView { secret: Some(secret), ..row.into() })
@@ -136,11 +141,19 @@ impl Service {
     pub async fn api_key_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
         refuse_limited(access)?;
         let id = id.to_owned();
-        let removed: Result<bool, StoreError> =
-            self.store.write("api_key_delete", move |tx| tx.api_key_delete(&id)).await;
-        if !removed? {
-            return Err(AdminError::not_found("The API key").into());
-        }
+        let audit = self.audit(access, action::API_KEY_DELETED);
+        self.store
+            .write("api_key_delete", move |tx| {
+                let missing = || ServiceError::from(AdminError::not_found("The API key"));
+                let row = tx.api_key_get(&id)?.ok_or_else(missing)?;
+                if !tx.api_key_delete(&id)? {
+                    return Err(missing());
+                }
+                let before = json!(ApiKeyView::from(row.clone()));
+                let target = Target::of_server(&id, Some(&row.name));
+                Ok(audit.write(tx, target, before, Value::Null)?)
+            })
+            .await?;
         self.forget_access();
         Ok(())
     }

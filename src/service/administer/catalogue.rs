@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::directory::missing;
 use crate::scim::resource::{Document, Notes, Rules, UnknownAttributes, UnknownSchemas, validate};
 use crate::scim::{Object, ResourceType, ScimError};
+use crate::service::audit::{Target, action};
 use crate::service::context::{Directory, State};
 use crate::service::deletion::Deletion;
 use crate::service::error::AdminError;
@@ -48,6 +49,13 @@ impl Catalogue {
             Self::Entitlements => "Entitlement",
         }
     }
+
+    fn changed(self) -> &'static str {
+        match self {
+            Self::Roles => action::ROLES_CHANGED,
+            Self::Entitlements => action::ENTITLEMENTS_CHANGED,
+        }
+    }
 }
 
 impl Service {
@@ -59,21 +67,8 @@ impl Service {
         which: Catalogue,
     ) -> Result<Value, ServiceError> {
         let row = self.directory_row(access, id).await?;
-        let rows: Result<Vec<ResourceRow>, StoreError> = self
-            .store
-            .get("catalogue_list", move |tx| {
-                tx.resource_walk(&Walk {
-                    directory_key: row.key,
-                    resource_type: which.type_name(),
-                    predicate: &Predicate::All,
-                    order: Order::Key,
-                    rising: true,
-                    beyond: None,
-                    offset: 0,
-                    limit: LIMIT,
-                })
-            })
-            .await;
+        let rows: Result<Vec<ResourceRow>, StoreError> =
+            self.store.get("catalogue_list", move |tx| stored(tx, row.key, which)).await;
         let shown = rows?.into_iter().map(|row| {
             let mut shown = object(&row.doc);
             shown.shift_remove("schemas");
@@ -115,10 +110,46 @@ impl Service {
             sites.push((site(self.clock.id(&resource_type.id_prefix)), value, attributes));
         }
         let plain = site(String::new());
-        self.store.write("catalogue_put", move |tx| replace(tx, &plain, &sites, which)).await?;
+        let audit = self.audit(access, which.changed());
+        self.store
+            .write("catalogue_put", move |tx| {
+                let before = values(tx, row.key, which)?;
+                replace(tx, &plain, &sites, which)?;
+                let after = values(tx, row.key, which)?;
+                Ok::<_, ServiceError>(audit.write(tx, Target::directory(&row), before, after)?)
+            })
+            .await?;
         self.forget_access();
         self.catalogue_get(access, id, which).await
     }
+}
+
+/// The values in the order in which they were first put.
+fn stored(tx: &mut Tx<'_>, key: i64, which: Catalogue) -> Result<Vec<ResourceRow>, StoreError> {
+    tx.resource_walk(&Walk {
+        directory_key: key,
+        resource_type: which.type_name(),
+        predicate: &Predicate::All,
+        order: Order::Key,
+        rising: true,
+        beyond: None,
+        offset: 0,
+        limit: LIMIT,
+    })
+}
+
+/// The values by what they are called, as the audit log keeps them.
+fn values(tx: &mut Tx<'_>, key: i64, which: Catalogue) -> Result<Value, StoreError> {
+    let rows = stored(tx, key, which)?;
+    let named = rows.iter().map(|row| {
+        let mut doc = object(&row.doc);
+        for name in ["schemas", "containedBy"] {
+            doc.shift_remove(name);
+        }
+        let value = doc.get("value").and_then(Value::as_str).unwrap_or_default().to_owned();
+        (value, Value::Object(doc))
+    });
+    Ok(Value::Object(named.collect()))
 }
 
 /// Makes the stored values the wanted ones. Of two lists that are put at once the later one stands:

@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 
 use super::profile;
 use super::token::issue;
+use super::told::{activated, audited, deleted};
 use super::{TokenView, check_name};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::{Clock, Ids};
 use crate::event::{Reason, name};
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::authenticate::TokenScope;
 use crate::service::brake;
 use crate::service::client::ClientView;
@@ -25,7 +27,6 @@ use crate::service::{ApiAccess, Service, ServiceError, sync};
 use crate::store::app_read::AppCounts;
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
-use crate::store::organization::DomainRow;
 use crate::store::pending::PendingRow;
 use crate::store::sync::SyncRow;
 use crate::store::token::TokenRow;
@@ -318,6 +319,7 @@ impl Service {
         let (token, secret) = (draft.token.clone(), draft.secret.clone());
         let (syncs, now) = (Arc::clone(&self.syncs), self.clock.now_ms());
         let organization_id = new.organization_id;
+        let audit = self.audit(access, action::DIRECTORY_CREATED);
         let row: Result<DirectoryRow, ServiceError> = self
             .store
             .write("directory_create", move |tx| {
@@ -328,6 +330,8 @@ impl Service {
                 if let Some(source) = &source {
                     source.store(tx, &row, &syncs, now)?;
                 }
+                let made = audited(tx, &syncs, &row)?;
+                audit.write(tx, Target::directory(&row), Value::Null, made)?;
                 Ok(row)
             })
             .await;
@@ -442,6 +446,7 @@ impl Service {
             Some(_) => Some(self.policy_work(row.key).await?),
             None => None,
         };
+        let audit = self.audit(access, action::DIRECTORY_UPDATED);
         let updated: Result<_, ServiceError> = self
             .store
             .write("directory_update", move |tx| {
@@ -450,6 +455,7 @@ impl Service {
                     return Err(missing());
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                let before = audited(tx, &syncs, &row)?;
                 let settings = settings.as_ref().unwrap_or(&row.settings);
                 profile::switch_rules(tx, &row, settings)?;
                 tx.directory_update(
@@ -475,6 +481,8 @@ impl Service {
                 if kind.is_some() && (source.is_some() || work.is_some()) {
                     sync::outdate(tx, &mut ids.clone(), now, &row)?;
                 }
+                let after = audited(tx, &syncs, &row)?;
+                audit.write(tx, Target::directory(&row), before, after)?;
                 Ok((row, done))
             })
             .await;
@@ -506,6 +514,8 @@ impl Service {
     pub async fn directory_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
         let row = self.directory_row(access, id).await?;
         let (now, ids) = (self.clock.now_ms(), self.clock.ids());
+        let (syncs, audit) =
+            (Arc::clone(&self.syncs), self.audit(access, action::DIRECTORY_DELETED));
         self.store
             .write("directory_deleting", move |tx| {
                 let state = tx.directory_lock_exclusive(row.key)?.ok_or_else(missing)?;
@@ -521,6 +531,8 @@ impl Service {
                 if tx.brake_get(row.key)?.is_some() {
                     return Err(AdminError::new(409, "brake_holding", HOLDS).into());
                 }
+                let before = audited(tx, &syncs, &row)?;
+                audit.write(tx, Target::directory(&row), before, Value::Null)?;
                 let mut ids = ids.clone();
                 brake::let_go(tx, row.key, &mut ids, now)?;
                 let deleting = State::Deleting.as_str();
@@ -543,49 +555,6 @@ impl Service {
         self.forget_access();
         Ok(())
     }
-}
-
-/// `type` of the app-facing API.
-pub(in crate::service) fn app_type(kind: &str) -> &str {
-    match kind {
-        "scim.okta" => "okta scim v2.0",
-        "scim.entra" => "azure scim v2.0",
-        "scim.onelogin" => "onelogin scim v2.0",
-        "scim.jumpcloud" => "jump cloud scim v2.0",
-        "scim.pingfederate" => "pingfederate scim v2.0",
-        "scim.rippling" => "rippling scim v2.0",
-        "scim.cyberark" => "cyberark scim v2.0",
-        "scim.generic" => "generic scim v2.0",
-        other => other,
-    }
-}
-
-/// What the app is told of a directory that it may look at.
-pub(in crate::service) fn activated(row: &DirectoryRow, domains: &[DomainRow]) -> Value {
-    let shown = domains
-        .iter()
-        .map(|d| json!({"object": "organization_domain", "id": d.id, "domain": d.domain}));
-    let domains: Vec<Value> = shown.collect();
-    let mut data = deleted(row);
-    if let Some(object) = data.as_object_mut() {
-        object.insert("external_key".into(), row.external_key.clone().into());
-        object.insert("domains".into(), domains.into());
-    }
-    data
-}
-
-fn deleted(row: &DirectoryRow) -> Value {
-    let state = State::parse(&row.state).unwrap_or(State::Error);
-    json!({
-        "object": "directory",
-        "id": row.id,
-        "organization_id": row.organization_id,
-        "type": app_type(&row.kind),
-        "state": state.in_events(),
-        "name": row.name,
-        "created_at": instant_text(row.created),
-        "updated_at": instant_text(row.modified),
-    })
 }
 
 /// Locks the directory for a change of its tokens.

@@ -2,8 +2,11 @@
 //! unit. The database decides which of several replicas does it, and a start that fails leaves
 //! nothing behind that would keep the next one from it.
 
+use serde_json::{Value, json};
+
 use super::api_key::new_row;
 use super::directory::Draft;
+use crate::service::audit::{Target, action};
 use crate::service::authenticate::ApiScope;
 use crate::service::{Service, ServiceError};
 
@@ -46,6 +49,8 @@ impl Service {
             api_key: api_key.as_ref().map(|(_, secret)| secret.clone()),
             console_url: first_link.address.clone(),
         };
+        let made_directory = self.audit_by("first_start", action::DIRECTORY_CREATED);
+        let made_key = self.audit_by("first_start", action::API_KEY_CREATED);
         let is_first = self
             .store
             .write("first_start", move |tx| {
@@ -54,9 +59,12 @@ impl Service {
                 }
                 let organization =
                     tx.organization_insert(&organization_id, "Default", None, "{}", now)?;
-                draft.store(tx, organization.key)?;
+                let directory = draft.store(tx, organization.key)?;
+                made_directory.write(tx, Target::directory(&directory), Value::Null, json!({}))?;
                 if let Some((row, _)) = &api_key {
                     tx.api_key_insert(row)?;
+                    let target = Target::of_server(&row.id, Some(&row.name));
+                    made_key.write(tx, target, Value::Null, json!({"suffix": row.suffix}))?;
                 }
                 first_link.link.put(tx, None)?;
                 Ok::<_, ServiceError>(true)

@@ -13,12 +13,12 @@ mod profile;
 mod schemas;
 mod setup;
 mod token;
+mod told;
 
 pub use api_key::{ApiKeyView, NewApiKey};
 pub use catalogue::Catalogue;
 pub(in crate::service) use directory::missing;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
-pub(in crate::service) use directory::{activated, app_type};
 pub use first_start::{FirstKey, FirstStart};
 pub use listing::DirectoryFilter;
 pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
@@ -27,6 +27,7 @@ pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
 pub use setup::no_session;
 pub use token::{NewToken, Rotation, TokenView};
+pub(in crate::service) use told::{activated, app_type};
 
 use serde::{Deserialize, Deserializer, Serialize};
 

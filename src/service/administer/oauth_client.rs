@@ -1,12 +1,13 @@
 //! OAuth clients of a directory: a client belongs to one directory, and its tokens open that one.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::token::expiry;
 use super::{ListPage, ListParameters, check_name, directory};
 use crate::auth::{KeySet, Secret, SecretKind, hash};
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::authenticate::TokenScope;
 use crate::service::error::AdminError;
 use crate::service::oauth::TOKEN_PATH;
@@ -146,13 +147,16 @@ impl Service {
             last_used: None,
         };
         let stored = client.clone();
+        let view = OAuthClientView::of(client, &self.public_url);
+        let (audit, made) = (self.audit(access, action::OAUTH_CLIENT_CREATED), json!(view));
         self.store
             .write("oauth_client_create", move |tx| {
                 directory::lock(tx, row.key)?;
-                Ok::<_, ServiceError>(tx.oauth_client_insert(&stored)?)
+                tx.oauth_client_insert(&stored)?;
+                let target = Target::in_directory(&row, &stored.id, stored.name.as_deref());
+                Ok::<_, ServiceError>(audit.write(tx, target, Value::Null, made.clone())?)
             })
             .await?;
-        let view = OAuthClientView::of(client, &self.public_url);
         Ok(OAuthClientView { client_secret: has_secret.then_some(secret.text), ..view })
     }
 
@@ -196,11 +200,18 @@ impl Service {
         client_id: &str,
     ) -> Result<(), ServiceError> {
         let row = self.directory_row(access, directory_id).await?;
-        let id = client_id.to_owned();
+        let (id, public_url) = (client_id.to_owned(), self.public_url.clone());
+        let audit = self.audit(access, action::OAUTH_CLIENT_DELETED);
         self.store
             .write("oauth_client_delete", move |tx| {
                 directory::lock(tx, row.key)?;
-                if tx.oauth_client_delete(row.key, &id)? { Ok(()) } else { Err(missing()) }
+                let client = tx.oauth_client_get(&id)?.ok_or_else(missing)?;
+                if !tx.oauth_client_delete(row.key, &id)? {
+                    return Err(missing());
+                }
+                let target = Target::in_directory(&row, &id, client.name.as_deref());
+                let before = json!(OAuthClientView::of(client.clone(), &public_url));
+                Ok(audit.write(tx, target, before, Value::Null)?)
             })
             .await?;
         self.forget_access();

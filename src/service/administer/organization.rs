@@ -1,9 +1,11 @@
 //! Organizations: the customers.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{ListPage, ListParameters, check_external_id, check_name, present};
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError, webhook};
 use crate::store::organization::OrganizationRow;
@@ -70,6 +72,14 @@ pub(in crate::service) fn refuse_limited_external_id(access: &ApiAccess) -> Resu
     }
 }
 
+fn target(row: &OrganizationRow) -> Target<'_> {
+    Target::of_organization(&row.id, &row.id, Some(&row.name))
+}
+
+fn shown(row: &OrganizationRow) -> Value {
+    json!(OrganizationView::from(row.clone()))
+}
+
 impl Service {
     pub async fn organization_create(
         &self,
@@ -80,17 +90,14 @@ impl Service {
         check_external_id(new.external_id.as_deref())?;
         refuse_limited_create(access)?;
         let (id, now) = (self.clock.id("org"), self.clock.now_ms());
+        let audit = self.audit(access, action::ORGANIZATION_CREATED);
         let row: OrganizationRow = self
             .store
             .write("organization_create", move |tx| {
                 let external_id = new.external_id.as_deref();
-                Ok::<_, ServiceError>(tx.organization_insert(
-                    &id,
-                    &new.name,
-                    external_id,
-                    "{}",
-                    now,
-                )?)
+                let row = tx.organization_insert(&id, &new.name, external_id, "{}", now)?;
+                audit.write(tx, target(&row), Value::Null, shown(&row))?;
+                Ok::<_, ServiceError>(row)
             })
             .await?;
         Ok(row.into())
@@ -160,14 +167,18 @@ impl Service {
         }
         check_external_id(change.external_id.as_ref().and_then(|id| id.as_deref()))?;
         let (id, now) = (id.to_owned(), self.clock.now_ms());
+        let audit = self.audit(access, action::ORGANIZATION_UPDATED);
         let row: OrganizationRow = self
             .store
             .write("organization_update", move |tx| {
-                let row = tx.organization_lock(&id)?.ok_or_else(missing)?;
-                let name = change.name.as_ref().unwrap_or(&row.name);
-                let external_id = change.external_id.as_ref().unwrap_or(&row.external_id);
-                tx.organization_update(row.key, name, external_id.as_deref(), &row.metadata, now)?;
-                tx.organization_get(&id)?.ok_or_else(missing)
+                let before = tx.organization_lock(&id)?.ok_or_else(missing)?;
+                let name = change.name.as_ref().unwrap_or(&before.name);
+                let external_id = change.external_id.as_ref().unwrap_or(&before.external_id);
+                let (key, metadata) = (before.key, &before.metadata);
+                tx.organization_update(key, name, external_id.as_deref(), metadata, now)?;
+                let row = tx.organization_get(&id)?.ok_or_else(missing)?;
+                audit.write(tx, target(&row), shown(&before), shown(&row))?;
+                Ok::<_, ServiceError>(row)
             })
             .await?;
         Ok(row.into())
@@ -183,6 +194,7 @@ impl Service {
             return Err(missing());
         }
         let id = id.to_owned();
+        let audit = self.audit(access, action::ORGANIZATION_DELETED);
         self.store
             .write("organization_delete", move |tx| {
                 let row = tx.organization_get(&id)?.ok_or_else(missing)?;
@@ -196,7 +208,9 @@ impl Service {
                     .into()),
                     other => Ok::<_, ServiceError>(other?),
                 }?;
-                Ok(tx.stream_forget_organization(&id)?)
+                tx.stream_forget_organization(&id)?;
+                audit.write(tx, target(&row), shown(&row), Value::Null)?;
+                Ok(tx.audit_forget_later(&id)?)
             })
             .await
     }

@@ -2,11 +2,12 @@
 //! stored in the settings.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::directory::missing;
 use crate::profile::{Profile, flags};
 use crate::scim::Object;
+use crate::service::audit::{Target, action};
 use crate::service::context::{Kind, Settings};
 use crate::service::error::AdminError;
 use crate::service::record::object;
@@ -77,6 +78,7 @@ impl Service {
     ) -> Result<ProfileView, ServiceError> {
         let key = self.directory_row(access, id).await?.key;
         let now = self.clock.now_ms();
+        let audit = self.audit(access, action::PROFILE_CHANGED);
         let row: DirectoryRow = self
             .store
             .write("profile_change", move |tx| {
@@ -88,12 +90,15 @@ impl Service {
                 let mut settings = object(&row.settings);
                 let stored = settings.shift_remove(SETTING);
                 let overrides = overridden(stored.as_ref(), &change.overrides, others)?;
+                let before = json!({"overrides": stored.unwrap_or_else(|| json!({}))});
+                let after = json!({"overrides": overrides});
                 if !overrides.is_empty() {
                     settings.insert(SETTING.to_owned(), overrides.into());
                 }
                 let settings = Value::Object(settings).to_string();
                 switch_rules(tx, &row, &settings)?;
                 tx.directory_update(key, &row.name, &row.state, &settings, &row.config, now)?;
+                audit.write(tx, Target::directory(&row), before, after)?;
                 tx.directory_by_key(key)?.ok_or_else(missing)
             })
             .await?;

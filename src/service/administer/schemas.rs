@@ -16,6 +16,7 @@ use crate::scim::resource::project::strip_hidden;
 use crate::scim::resource::{Document, convert};
 use crate::scim::schema::{Claim, OwnSchemas, Problems};
 use crate::scim::{Object, Registry, ResourceType};
+use crate::service::audit::{Target, action};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::exchange::Listed;
@@ -88,8 +89,14 @@ impl Service {
         }
         let (key, registry, builtin) =
             (row.key, own.added_to(&self.registry), self.registry.clone());
-        let begun =
-            self.store.write("schema_change", move |tx| begin(tx, key, &text, &registry, &builtin));
+        let audit = self.audit(access, action::SCHEMAS_CHANGED);
+        let begun = self.store.write("schema_change", move |tx| {
+            let before = tx.schema_get(key)?.map_or_else(|| EMPTY.to_owned(), |own| own.document);
+            let begun = begin(tx, key, &text, &registry, &builtin)?;
+            let (before, after) = (object(&before).into(), object(&text).into());
+            audit.write(tx, Target::directory(&row), before, after)?;
+            Ok::<_, ServiceError>(begun)
+        });
         if begun.await? {
             self.forget_access();
             let converted = self.convert_directory(key).await;

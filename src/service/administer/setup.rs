@@ -1,10 +1,13 @@
 //! What a visitor of a setup link makes: a directory and its tokens, each once however often the form
 //! is sent. Each unit holds the row of the link: what a revoked one has asked for is not done.
 
+use serde_json::{Value, json};
+
 use super::directory::{Draft, missing};
 use super::organization;
-use super::token::{TokenView, issue};
+use super::token::{TokenView, issue, shown, target};
 use crate::auth::{Secret, SecretKind, hash};
+use crate::service::audit::{Target, action};
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State;
 use crate::service::error::AdminError;
@@ -42,6 +45,7 @@ impl Service {
     ) -> Result<String, ServiceError> {
         let draft = Draft::bare(&self.clock, name.to_owned(), kind.to_owned(), "{}".to_owned());
         let (organization_id, kind) = (organization_id.to_owned(), kind.to_owned());
+        let audit = self.audit_by(link_id, action::DIRECTORY_CREATED);
         let (link_id, now) = (link_id.to_owned(), self.clock.now_ms());
         self.store
             .write("directory_for_setup", move |tx| {
@@ -59,7 +63,10 @@ impl Service {
                     );
                     return Err(AdminError::new(409, "too_many_directories", message).into());
                 }
-                Ok(draft.store(tx, organization.key)?.id)
+                let row = draft.store(tx, organization.key)?;
+                let made = json!({"id": row.id, "name": row.name, "kind": row.kind});
+                audit.write(tx, Target::directory(&row), Value::Null, made)?;
+                Ok(row.id)
             })
             .await
     }
@@ -94,6 +101,7 @@ impl Service {
             made_by: Some(link_id.to_owned()),
         };
         let (ids, stored, newest) = (self.clock.ids(), token.clone(), newest.to_owned());
+        let audit = self.audit_by(link_id, action::TOKEN_CREATED);
         let link_id = link_id.to_owned();
         self.store
             .write("token_for_setup", move |tx| {
@@ -105,6 +113,7 @@ impl Service {
                 hold_session(tx, &link_id, now)?;
                 may_add(&tx.token_list(key, &most())?, &newest)?;
                 issue(tx, &row, &stored, &mut ids.clone(), now)?;
+                audit.write(tx, target(&row, &stored), Value::Null, shown(&stored))?;
                 Ok::<_, ServiceError>(())
             })
             .await?;

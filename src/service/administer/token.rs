@@ -1,13 +1,14 @@
 //! Directory tokens: several live at once, so that they can be rotated without an outage.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ListPage, ListParameters, directory};
 use crate::auth::{Secret, SecretKind, hash};
 use crate::clock::Ids;
 use crate::event::name;
 use crate::scim::key::{instant_ms, instant_text};
+use crate::service::audit::{Target, action};
 use crate::service::authenticate::TokenScope;
 use crate::service::error::AdminError;
 use crate::service::sync::config::refuse_push;
@@ -157,6 +158,15 @@ fn note(
     tx.event_append(directory.key, &new)
 }
 
+/// Tokens have no name; people know them by their last characters.
+pub(super) fn target<'t>(directory: &'t DirectoryRow, token: &'t TokenRow) -> Target<'t> {
+    Target::in_directory(directory, &token.id, Some(&token.suffix))
+}
+
+pub(super) fn shown(token: &TokenRow) -> Value {
+    json!(TokenView::from(token.clone()))
+}
+
 impl Service {
     pub async fn token_create(
         &self,
@@ -181,6 +191,7 @@ impl Service {
             made_by: Some(access.key_id.clone()),
         };
         let (ids, stored) = (self.clock.ids(), token.clone());
+        let audit = self.audit(access, action::TOKEN_CREATED);
         self.store
             .write("token_create", move |tx| {
                 directory::lock(tx, row.key)?;
@@ -191,6 +202,7 @@ impl Service {
                     return Err(AdminError::invalid("user_id", message).into());
                 }
                 issue(tx, &row, &stored, &mut ids.clone(), now)?;
+                audit.write(tx, target(&row, &stored), Value::Null, shown(&stored))?;
                 Ok::<_, ServiceError>(())
             })
             .await?;
@@ -213,6 +225,7 @@ impl Service {
         let (id, suffix, hash) = (secret.id, secret.suffix, hash::hash(&secret.text));
         let (old_id, ids) = (token_id.to_owned(), self.clock.ids());
         let made_by = access.key_id.clone();
+        let audit = self.audit(access, action::TOKEN_ROTATED);
         let (token, old): (TokenRow, TokenRow) = self
             .store
             .write("token_rotate", move |tx| {
@@ -223,6 +236,7 @@ impl Service {
                     let message = "This token has expired; make a new one.";
                     return Err(AdminError::new(409, "token_expired", message).into());
                 }
+                let before = json!({"id": old.id, "expires_at": old.expires.map(instant_text)});
                 let old =
                     TokenRow { expires: Some(old.expires.map_or(ends, |at| at.min(ends))), ..old };
                 tx.token_expire(row.key, &old.id, old.expires)?;
@@ -237,6 +251,9 @@ impl Service {
                     ..old.clone()
                 };
                 issue(tx, &row, &token, &mut ids.clone(), now)?;
+                let replaces = json!({"id": old.id, "expires_at": old.expires.map(instant_text)});
+                let after = json!({"id": token.id, "suffix": token.suffix, "replaces": replaces});
+                audit.write(tx, target(&row, &token), before, after)?;
                 Ok::<_, ServiceError>((token, old))
             })
             .await?;
@@ -269,6 +286,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let row = self.directory_row(access, directory_id).await?;
         let (id, now, ids) = (token_id.to_owned(), self.clock.now_ms(), self.clock.ids());
+        let audit = self.audit(access, action::TOKEN_REVOKED);
         self.store
             .write("token_delete", move |tx| {
                 directory::lock(tx, row.key)?;
@@ -279,6 +297,7 @@ impl Service {
                     return Err(missing());
                 }
                 note(tx, &row, &token, name::TOKEN_REVOKED, &mut ids.clone(), now)?;
+                audit.write(tx, target(&row, &token), shown(&token), Value::Null)?;
                 Ok(())
             })
             .await?;

@@ -7,13 +7,17 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::account;
 use super::count::excess;
 use super::settings::BrakeMode;
 use super::view::{BrakeView, nothing_waits};
 use crate::clock::Ids;
 use crate::event::name;
+use crate::scim::key::instant_text;
 use crate::service::alarms::{self, AlarmKind};
+use crate::service::audit::{Target, action};
 use crate::service::authenticate::served_catalogue;
 use crate::service::context::Directory;
 use crate::service::error::AdminError;
@@ -40,6 +44,7 @@ impl Service {
     ) -> Result<BrakeView, ServiceError> {
         let row = self.directory_row(access, id).await?;
         let key = row.key;
+        let audit = self.audit(access, action::BRAKE_RELEASED);
         self.store
             .write("brake_release", move |tx| {
                 tx.directory_lock_exclusive(key)?;
@@ -53,6 +58,9 @@ impl Service {
                     Some((Brake::Holding, since)) => {
                         // What was decided on does not count again.
                         tx.brake_count_clear(key)?;
+                        let before = json!({"state": "holding", "since": since.map(instant_text)});
+                        let after = json!({"state": "releasing"});
+                        audit.write(tx, Target::directory(&row), before, after)?;
                         Ok(tx.brake_release(key, since)?)
                     }
                 }

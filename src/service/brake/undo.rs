@@ -12,12 +12,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fold::{self, Folded, rank};
 use super::release::{Step, is_current, recorder, tell_part};
 use super::restore::Restorer;
 use super::view::{Lost, nothing_waits};
+use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::mapping::work::follow_roles;
@@ -95,7 +97,8 @@ impl Service {
         wanted: UndoRequest,
     ) -> Result<UndoReport, ServiceError> {
         let row = self.directory_row(access, id).await?;
-        let (key, dry_run) = (row.key, wanted.dry_run);
+        let (key, dry_run, directory_id) = (row.key, wanted.dry_run, row.id.clone());
+        let audit = self.audit(access, action::BRAKE_UNDONE);
         let begun: Result<_, ServiceError> = self
             .store
             .write("brake_undo", move |tx| {
@@ -114,6 +117,9 @@ impl Service {
                             return Err(AdminError::new(409, "change_under_way", message).into());
                         }
                         tx.brake_set(key, Some(Brake::Undoing), since)?;
+                        let before = json!({"state": "holding", "since": since.map(instant_text)});
+                        let after = json!({"state": "undoing"});
+                        audit.write(tx, Target::directory(&row), before, after)?;
                     }
                     Brake::Holding | Brake::Undoing => {}
                 }
@@ -132,7 +138,7 @@ impl Service {
         };
         Ok(UndoReport {
             object: "brake_undo",
-            directory_id: row.id,
+            directory_id,
             dry_run,
             events_held,
             lost: lost.into(),

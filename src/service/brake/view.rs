@@ -7,6 +7,7 @@ use super::count::{WINDOW_MINUTES, window};
 use super::settings::BrakeSettings;
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::policy::Policies;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -116,6 +117,7 @@ impl Service {
         BrakeSettings::try_from(brake.clone())
             .map_err(|m| AdminError::invalid("brake", m + "."))?;
         let (key, now) = (row.key, self.clock.now_ms());
+        let audit = self.audit(access, action::BRAKE_CHANGED);
         self.store
             .write("brake_put", move |tx| {
                 // Units go by the settings that they have read with the directory.
@@ -125,11 +127,14 @@ impl Service {
                 let row = row.ok_or_else(|| AdminError::not_found("The directory"))?;
                 let mut settings: Value =
                     serde_json::from_str(&row.settings).unwrap_or_else(|_| json!({}));
+                let mut before = None;
                 if let Some(members) = settings.as_object_mut() {
-                    members.insert("brake".to_owned(), brake.clone());
+                    before = members.insert("brake".to_owned(), brake.clone());
                 }
                 let settings = settings.to_string();
                 tx.directory_update(key, &row.name, &row.state, &settings, &row.config, now)?;
+                let before = before.unwrap_or_default();
+                audit.write(tx, Target::directory(&row), before, brake.clone())?;
                 Ok::<_, ServiceError>(())
             })
             .await?;

@@ -1,12 +1,14 @@
 //! Accounts: made, changed and removed. There is always an owner, once there was one.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::link::new_link;
 use super::{Role, SessionView};
 use crate::auth::password;
 use crate::scim::key::instant_text;
 use crate::service::administer::{ListPage, ListParameters, check_name};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::admin::{AdminRow, SessionRow};
@@ -179,9 +181,11 @@ impl Service {
         let (link, text) = new_link(self);
         let (stored, invited) = (row.clone(), row.password.is_none());
         let expires = link.expires;
+        let audit = self.audit(access, action::ADMINISTRATOR_CREATED);
         self.store
             .write("admin_create", move |tx| {
                 tx.admin_insert(&stored)?;
+                audit.write(tx, target(&stored), Value::Null, shown(&stored))?;
                 if invited {
                     link.put(tx, Some(&stored.id))?;
                 }
@@ -207,11 +211,14 @@ impl Service {
         refuse_limited(access)?;
         let ((link, text), id) = (new_link(self), id.to_owned());
         let expires = link.expires;
+        let audit = self.audit(access, action::ADMINISTRATOR_INVITED);
         let row = self
             .store
             .write("admin_invite", move |tx| {
                 let row = tx.admin_lock(&id)?.ok_or_else(missing)?;
                 link.put(tx, Some(&id))?;
+                let until = json!({"invitation_expires_at": instant_text(expires)});
+                audit.write(tx, target(&row), Value::Null, until)?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -259,6 +266,7 @@ impl Service {
             None => None,
         };
         let (id, now) = (id.to_owned(), self.clock.now_ms());
+        let audit = self.audit(access, action::ADMINISTRATOR_UPDATED);
         let row = self
             .store
             .write("admin_update", move |tx| {
@@ -266,6 +274,7 @@ impl Service {
                     keep_an_owner(tx, &id)?;
                 }
                 let mut row = tx.admin_lock(&id)?.ok_or_else(missing)?;
+                let before = shown(&row);
                 if let Some(name) = &change.name {
                     row.name = name.trim().to_owned();
                 }
@@ -282,6 +291,11 @@ impl Service {
                 }
                 row.modified = now;
                 tx.admin_update(&row)?;
+                let mut after = shown(&row);
+                if let (Some(_), Some(members)) = (&hashed, after.as_object_mut()) {
+                    members.insert("password_changed".into(), true.into());
+                }
+                audit.write(tx, target(&row), before, after)?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -293,10 +307,15 @@ impl Service {
     pub async fn admin_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
         refuse_limited(access)?;
         let gone = id.to_owned();
+        let audit = self.audit(access, action::ADMINISTRATOR_DELETED);
         self.store
             .write("admin_delete", move |tx| {
                 keep_an_owner(tx, &gone)?;
-                if tx.admin_delete(&gone)? { Ok(()) } else { Err(missing()) }
+                let row = tx.admin_get(&gone)?.ok_or_else(missing)?;
+                if !tx.admin_delete(&gone)? {
+                    return Err(missing());
+                }
+                Ok(audit.write(tx, target(&row), shown(&row), Value::Null)?)
             })
             .await?;
         tracing::info!(admin = id, by = access.key_id, "an administrator was removed");
@@ -330,18 +349,30 @@ impl Service {
     ) -> Result<(), ServiceError> {
         refuse_limited(access)?;
         let (id, session) = (id.to_owned(), session.map(str::to_owned));
+        let audit = self.audit(access, action::ADMINISTRATOR_SIGNED_OUT);
         self.store
             .write("admin_session_end", move |tx| {
-                tx.admin_get(&id)?.ok_or_else(missing)?;
+                let row = tx.admin_get(&id)?.ok_or_else(missing)?;
                 match &session {
                     None => tx.admin_session_delete_all(&id).map(drop)?,
                     Some(session) if tx.admin_session_delete(&id, session)? => {}
                     Some(_) => return Err(AdminError::not_found("The session").into()),
                 }
-                Ok::<_, ServiceError>(())
+                let sessions = session.as_deref().unwrap_or("all");
+                let before = json!({"session": sessions});
+                Ok::<_, ServiceError>(audit.write(tx, target(&row), before, Value::Null)?)
             })
             .await
     }
+}
+
+fn target(row: &AdminRow) -> Target<'_> {
+    Target::of_server(&row.id, Some(&row.email))
+}
+
+/// The account as the audit log keeps it.
+fn shown(row: &AdminRow) -> Value {
+    json!({"email": row.email, "name": row.name, "role": row.role})
 }
 
 impl AdminView {

@@ -1,12 +1,15 @@
 //! Links by which somebody chooses a password, once: the first account of all, and invited ones. Reading
 //! one, as mail scanners do, changes nothing.
 
+use serde_json::{Value, json};
+
 use super::NewAdmin;
 use super::admin::{check_password, missing};
 use super::session::{Place, Role};
 use crate::auth::{Mac, secret};
 use crate::clock::Clock;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::{Service, ServiceError};
 use crate::store::admin::AdminRow;
 use crate::store::{StoreError, Tx};
@@ -130,6 +133,7 @@ impl Service {
         let row = self.admin_row(&NewAdmin { email, name, role: Role::Owner, password }).await?;
         let (session, session_text) = self.console_session(place);
         let (now, hash) = (self.clock.now_ms(), secret::text_digest(text));
+        let audit = self.audit_by("", action::ADMINISTRATOR_JOINED);
         let joined: Option<String> = self
             .store
             .write("admin_join", move |tx| {
@@ -153,6 +157,8 @@ impl Service {
                 };
                 tx.admin_session_insert(id, &session)?;
                 tx.admin_signed_in(id, now)?;
+                let target = Target::of_server(id, Some(&row.email));
+                audit.by(id).write(tx, target, Value::Null, json!({"email": row.email}))?;
                 Ok::<_, ServiceError>(Some(id.clone()))
             })
             .await?;

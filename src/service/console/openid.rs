@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::admin::email_key;
@@ -23,6 +23,7 @@ use super::{NewAdmin, SignInError};
 use crate::auth::jwt::{self, Algorithm, Audience, NumericDate};
 use crate::auth::{KeySet, secret};
 use crate::outbound::{Outbound, OutboundError};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{Service, ServiceError};
 use crate::store::Tx;
@@ -453,12 +454,16 @@ impl Service {
         let new = self.admin_row(&new).await?;
         let new = AdminRow { subject: Some(named.subject.clone()), ..new };
         let (session, text) = self.console_session(place);
+        let audit = self.audit_by("", action::ADMINISTRATOR_SIGNED_IN);
+        let from = json!({"address": place.address, "by": "openid"});
         let id: Result<String, ServiceError> = self
             .store
             .write("admin_openid", move |tx| {
                 let row = account(tx, &named, &new, now)?;
                 tx.admin_session_insert(&row.id, &session)?;
                 tx.admin_signed_in(&row.id, now)?;
+                let target = Target::of_server(&row.id, Some(&row.email));
+                audit.by(&row.id).write(tx, target, Value::Null, from.clone())?;
                 Ok(row.id)
             })
             .await;

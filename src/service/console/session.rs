@@ -180,7 +180,7 @@ impl Service {
             });
         }
         Ok(Some(Admin {
-            access: Arc::new(ApiAccess::of_admin(&row.id)),
+            access: Arc::new(ApiAccess::of_admin(&row.id, &row.name)),
             proof: self.console.mac.secret("form", text),
             id: row.id,
             email: row.email,

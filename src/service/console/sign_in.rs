@@ -5,9 +5,12 @@
 
 use std::net::IpAddr;
 
+use serde_json::{Value, json};
+
 use super::admin::{check_password, email_key, missing};
 use super::session::{Admin, Place};
 use crate::auth::{password, secret};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
@@ -69,6 +72,8 @@ impl Service {
         let row = self.checked_password(&key, text, address).await?;
         let (session, session_text) = self.console_session(place);
         let (id, now) = (row.id.clone(), self.clock.now_ms());
+        let audit = self.audit_by(&id, action::ADMINISTRATOR_SIGNED_IN).named(&row.name);
+        let from = json!({"address": place.address});
         let begun: Result<bool, StoreError> = self
             .store
             .write("admin_sign_in", move |tx| {
@@ -79,6 +84,8 @@ impl Service {
                 }
                 tx.admin_session_insert(&row.id, &session)?;
                 tx.admin_signed_in(&row.id, now)?;
+                let target = Target::of_server(&row.id, Some(&row.email));
+                audit.write(tx, target, Value::Null, from.clone())?;
                 Ok(true)
             })
             .await;
@@ -142,6 +149,7 @@ impl Service {
         let hashed = self.password_hash(after).await?;
         let (session, session_text) = self.console_session(place);
         let now = self.clock.now_ms();
+        let audit = self.audit(&admin.access, action::ADMINISTRATOR_UPDATED);
         let changed = self
             .store
             .write("admin_password", move |tx| {
@@ -154,6 +162,8 @@ impl Service {
                 tx.admin_update(&AdminRow { password, modified: now, ..known })?;
                 tx.admin_link_delete_of(Some(&row.id))?;
                 tx.admin_session_delete_all(&row.id)?;
+                let target = Target::of_server(&row.id, Some(&row.email));
+                audit.write(tx, target, Value::Null, json!({"password_changed": true}))?;
                 Ok::<_, ServiceError>(tx.admin_session_insert(&row.id, &session)?)
             })
             .await;

@@ -1,10 +1,12 @@
 //! Checkpoints: a consumer with a name stores how far it has got.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::read::{Start, position_of};
 use super::sequence::ConsumerLabels;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
@@ -112,6 +114,8 @@ impl Service {
         let (start, expected) = (put.start()?, put.expected);
         let (owner, allowed) = (access.owner(), access.organization_ids.clone());
         let (name, now) = (name.to_owned(), self.clock.now_ms());
+        let made = self.audit(access, action::CONSUMER_CREATED);
+        let moved_back = self.audit(access, action::CONSUMER_MOVED_BACK);
         let stored: (ConsumerRow, i64) = self
             .store
             .write("checkpoint_put", move |tx| {
@@ -130,6 +134,16 @@ impl Service {
                     return Err(AdminError::new(409, "too_many_consumers", message).into());
                 }
                 tx.consumer_put(&owner, &name, position, now)?;
+                // That a consumer has got on is its work and not a change of how things are set up.
+                let at = |position: i64| json!({"position": position});
+                let target = Target::serving(&owner, &name, Some(&name));
+                match current {
+                    None => made.write(tx, target, Value::Null, at(position))?,
+                    Some(before) if position < before => {
+                        moved_back.write(tx, target, at(before), at(position))?;
+                    }
+                    Some(_) => {}
+                }
                 let row = tx.consumer_get(&owner, &name)?.ok_or_else(missing)?;
                 Ok::<_, ServiceError>((row, tx.log_position()?))
             })
@@ -169,11 +183,17 @@ impl Service {
         name: &str,
     ) -> Result<(), ServiceError> {
         let (owner, name) = (access.owner(), name.to_owned());
-        let removed: Result<bool, StoreError> = self
-            .store
-            .write("checkpoint_delete", move |tx| tx.consumer_delete(&owner, &name))
-            .await;
-        if removed? { Ok(()) } else { Err(missing()) }
+        let audit = self.audit(access, action::CONSUMER_DELETED);
+        self.store
+            .write("checkpoint_delete", move |tx| {
+                let row = tx.consumer_get(&owner, &name)?.ok_or_else(missing)?;
+                if !tx.consumer_delete(&owner, &name)? {
+                    return Err(missing());
+                }
+                let target = Target::serving(&owner, &name, Some(&name));
+                Ok(audit.write(tx, target, json!({"position": row.position}), Value::Null)?)
+            })
+            .await
     }
 
     /// Brings the metric of every consumer up to date. Metrics are read without a key: of consumers of keys

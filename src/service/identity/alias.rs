@@ -11,6 +11,7 @@ use super::link::merged_into;
 use super::{Scope, organization, switched_off};
 use crate::clock::Ids;
 use crate::scim::key::{instant_text, text_key};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::identity::IdentityState;
@@ -54,6 +55,7 @@ impl Service {
         let (key, wanted) = (access.clone(), organization_id.to_owned());
         let (identity_id, ids, now) =
             (identity_id.to_owned(), self.clock.ids(), self.clock.now_ms());
+        let audit = self.audit(access, action::ALIAS_CREATED);
         let write = self.store.write("identity_alias", move |tx| {
             let organization = organization(tx, &key, &wanted)?;
             Scope::lock(tx, organization.key)?.ok_or_else(switched_off)?;
@@ -65,7 +67,10 @@ impl Service {
                 created: now,
             };
             let stored = alias_put(tx, organization.key, row, &mut ids.clone(), now)?;
-            Ok(alias_view(&identity_id, &stored))
+            let view = alias_view(&identity_id, &stored);
+            let target = Target::of_organization(&organization.id, &identity_id, None);
+            audit.write(tx, target, Value::Null, view.clone())?;
+            Ok(view)
         });
         self.locking(access, organization_id, write).await
     }
@@ -79,6 +84,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let (key, wanted) = (access.clone(), organization_id.to_owned());
         let (identity_id, email) = (identity_id.to_owned(), text_key(email, false));
+        let audit = self.audit(access, action::ALIAS_DELETED);
         let write = self.store.write("identity_alias", move |tx| {
             let organization = organization(tx, &key, &wanted)?;
             Scope::lock(tx, organization.key)?.ok_or_else(switched_off)?;
@@ -87,6 +93,8 @@ impl Service {
             let of = tx.alias_list(row.key)?.into_iter().find(|alias| alias.email_key == email);
             let alias = of.ok_or_else(|| AdminError::not_found("The alias"))?;
             tx.alias_delete(alias.identity_key, &email)?;
+            let target = Target::of_organization(&organization.id, &identity_id, None);
+            audit.write(tx, target, alias_view(&identity_id, &alias), Value::Null)?;
             Ok(())
         });
         self.locking(access, organization_id, write).await

@@ -7,6 +7,7 @@ use super::link::{Ledger, end};
 use super::merge::{merge, separate, unlink};
 use super::{Scope, organization, switched_off};
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::exchange::Listed;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -70,6 +71,14 @@ impl Service {
     ) -> Result<Value, ServiceError> {
         let (key, wanted, id) = (access.clone(), organization_id.to_owned(), id.to_owned());
         let (ids, now) = (self.clock.ids(), self.clock.now_ms());
+        let audit = self.audit(
+            access,
+            match decision {
+                Decision::Accept => action::SUGGESTION_ACCEPTED,
+                Decision::Reject => action::SUGGESTION_REJECTED,
+                Decision::Undo => action::SUGGESTION_UNDONE,
+            },
+        );
         let write = self.store.write("identity_decide", move |tx| {
             let organization = organization(tx, &key, &wanted)?;
             let scope = Scope::lock(tx, organization.key)?.ok_or_else(switched_off)?;
@@ -83,8 +92,12 @@ impl Service {
                 event_ids: &mut event_ids,
                 now,
             };
+            let before = suggestion_view(&organization.id, &row);
             let decided = decide(tx, ledger, row, decision)?;
-            Ok::<_, ServiceError>(suggestion_view(&organization.id, &decided))
+            let view = suggestion_view(&organization.id, &decided);
+            let target = Target::of_organization(&organization.id, &id, None);
+            audit.write(tx, target, before, view.clone())?;
+            Ok::<_, ServiceError>(view)
         });
         let decided: Value = self.locking(access, organization_id, write).await?;
         self.identity_metrics.decided(decision.as_str());
@@ -102,6 +115,7 @@ impl Service {
         let (key, wanted) = (access.clone(), organization_id.to_owned());
         let (identity_id, user_id) = (identity_id.to_owned(), user_id.to_owned());
         let (ids, now) = (self.clock.ids(), self.clock.now_ms());
+        let audit = self.audit(access, action::ACCOUNT_UNLINKED);
         let write = self.store.write("identity_unlink", move |tx| {
             let organization = organization(tx, &key, &wanted)?;
             let scope = Scope::lock(tx, organization.key)?.ok_or_else(switched_off)?;
@@ -117,7 +131,12 @@ impl Service {
                 now,
             };
             let alone = unlink(tx, &mut ledger, identity_key, &user_id)?;
-            Ok::<_, ServiceError>(alone.view(&organization.id))
+            let view = alone.view(&organization.id);
+            let target = Target::of_organization(&organization.id, &user_id, None);
+            let (before, after) =
+                (json!({"identity_id": identity_id}), json!({"identity_id": view.get("id")}));
+            audit.write(tx, target, before, after)?;
+            Ok::<_, ServiceError>(view)
         });
         let view: Value = self.locking(access, organization_id, write).await?;
         self.identity_metrics.decided("unlink");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::person::Person;
 use super::{Scope, organization};
 use crate::service::administer::present;
+use crate::service::audit::{Entry, Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::identity::IdentityState;
@@ -165,8 +166,10 @@ fn put(
     id: &str,
     wanted: Option<&str>,
     now: i64,
+    audit: &Entry,
 ) -> Result<Option<Value>, ServiceError> {
     let row = organization(tx, access, id)?;
+    let before = view(tx, &row)?;
     if tx.identity_scope(row.key)?.is_none() && !switch_on(tx, &row.id, now)? {
         return Ok(None);
     }
@@ -183,7 +186,10 @@ fn put(
     if scope.is_some_and(|scope| scope.primary != primary) {
         tx.identity_primary_set(row.key, primary)?;
     }
-    Ok(Some(view(tx, &row)?))
+    let after = view(tx, &row)?;
+    let target = Target::of_organization(&row.id, &row.id, Some(&row.name));
+    audit.write(tx, target, before, after.clone())?;
+    Ok(Some(after))
 }
 
 impl Service {
@@ -220,9 +226,10 @@ impl Service {
         let now = self.clock.now_ms();
         let answer = loop {
             let (key, id, wanted) = (access.clone(), organization_id.to_owned(), wanted.clone());
+            let audit = self.audit(access, action::PRIMARY_DIRECTORY_CHANGED);
             let write = self
                 .store
-                .write("primary_put", move |tx| put(tx, &key, &id, wanted.as_deref(), now));
+                .write("primary_put", move |tx| put(tx, &key, &id, wanted.as_deref(), now, &audit));
             let stored: Option<Value> = self.locking(access, organization_id, write).await?;
             if let Some(answer) = stored {
                 break answer;

@@ -16,6 +16,7 @@ use crate::clock::Ids;
 use crate::scim::Object;
 use crate::scim::Registry;
 use crate::service::administer::{ListPage, ListParameters, missing};
+use crate::service::audit::{Entry, Target, action};
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::identity::Scope;
@@ -160,7 +161,8 @@ impl Service {
         let map = checked_attributes(change.attributes).await?;
         let text = (!map.rules().is_empty()).then(|| json!(map.rules()).to_string());
         refuse_large("attributes", text.as_deref())?;
-        self.map_put(row, Put::Attributes(text)).await?;
+        let audit = self.audit(access, action::ATTRIBUTE_MAP_CHANGED);
+        self.map_put(row, Put::Attributes(text), audit).await?;
         self.attribute_map(access, id).await
     }
 
@@ -176,11 +178,12 @@ impl Service {
         let text = (*map.rules() != RoleRules::default()).then(|| json!(map.rules()).to_string());
         refuse_large("rules", text.as_deref())?;
         let groups = map.groups().iter().cloned().collect();
-        self.map_put(row, Put::Roles { text, groups }).await?;
+        let audit = self.audit(access, action::ROLE_MAP_CHANGED);
+        self.map_put(row, Put::Roles { text, groups }, audit).await?;
         self.role_map(access, id).await
     }
 
-    async fn map_put(&self, row: DirectoryRow, put: Put) -> Result<(), ServiceError> {
+    async fn map_put(&self, row: DirectoryRow, put: Put, audit: Entry) -> Result<(), ServiceError> {
         let key = row.key;
         let (version, wanted) = (row.schema_version, put.applied(row));
         let directory = Arc::new(self.directory_of(wanted).await?);
@@ -194,6 +197,7 @@ impl Service {
         let unit = Unit {
             key,
             put,
+            audit,
             registry: directory.registry.clone(),
             small,
             ids: self.clock.ids(),
@@ -356,10 +360,22 @@ impl Put {
     }
 }
 
+impl Put {
+    /// The map of that kind that a directory has.
+    fn rules(&self, row: &DirectoryRow) -> Value {
+        let text = match self {
+            Self::Attributes(_) => &row.attribute_map,
+            Self::Roles { .. } => &row.role_map,
+        };
+        object(text.as_deref().unwrap_or("{}")).into()
+    }
+}
+
 /// The unit that stores a map.
 struct Unit {
     key: i64,
     put: Put,
+    audit: Entry,
     registry: Registry,
     /// What the map makes of all users of a small directory, and the version of the rules by which that
     /// was worked out.
@@ -391,6 +407,8 @@ impl Unit {
             let (attributes, roles) = (wanted.attribute_map.as_deref(), wanted.role_map.as_deref());
             tx.mapping_set(self.key, attributes, roles, self.now)?;
         }
+        let (old, new) = (self.put.rules(&before), self.put.rules(&wanted));
+        self.audit.write(tx, Target::directory(&before), old, new)?;
         let all = self.small.as_ref().filter(|(version, _)| *version == before.schema_version);
         let all = all.filter(|_| !rests(Some(state.unwrap_or(State::Error))));
         if let Some((_, candidates)) = all

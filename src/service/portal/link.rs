@@ -1,10 +1,13 @@
 //! Links are made for the app, revoked, and forgotten when they have ended.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{SecretOf, origin};
 use crate::auth::secret;
+use crate::scim::key::instant_text;
 use crate::service::administer::organization::missing;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
@@ -109,6 +112,7 @@ impl Service {
         let (now, id, hash) = (self.clock.now_ms(), self.clock.id("portal_link"), secret.hash());
         let (link, organization) = (id.clone(), new.organization.clone());
         let user = new.external_user_id.clone();
+        let audit = self.audit(access, action::PORTAL_LINK_CREATED);
         self.store
             .write("portal_link", move |tx| {
                 let organization = tx.organization_get(&new.organization)?.ok_or_else(missing)?;
@@ -126,7 +130,15 @@ impl Service {
                     // The organization was deleted in between.
                     StoreError::MissingReference => missing(),
                     other => other.into(),
-                })
+                })?;
+                let target = Target::of_organization(&organization.id, &id, None);
+                let made = json!({
+                    "external_user_id": new.external_user_id,
+                    "return_url": return_url,
+                    "success_url": success_url,
+                    "expires_at": instant_text(now + life),
+                });
+                Ok::<_, ServiceError>(audit.write(tx, target, Value::Null, made)?)
             })
             .await?;
         self.portal.metrics.made.inc();
@@ -145,12 +157,16 @@ impl Service {
             return Err(missing());
         }
         let organization_id = which.organization.clone();
+        let audit = self.audit(access, action::PORTAL_LINK_REVOKED);
         let ended = self
             .store
             .write("portal_revoke", move |tx| {
                 let organization = tx.organization_get(&which.organization)?.ok_or_else(missing)?;
                 let user = which.external_user_id.as_deref();
-                Ok::<_, ServiceError>(tx.portal_link_delete_of(organization.key, user)?)
+                let ended = tx.portal_link_delete_of(organization.key, user)?;
+                let target = Target::of_organization(&organization.id, &organization.id, user);
+                audit.write(tx, target, json!({"links": ended}), Value::Null)?;
+                Ok::<_, ServiceError>(ended)
             })
             .await?;
         tracing::info!(organization = organization_id, ended, "setup links were revoked");

@@ -7,10 +7,13 @@
 //! Secrets of links and of sessions carry a mark of this server. What somebody made up is known without a
 //! look at the database, so guessing costs next to nothing and needs no lock that could shut out others.
 
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::RATE;
 use crate::auth::secret;
+use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::limit::{Cost, Limited, Quota};
 use crate::service::{ApiAccess, Service, ServiceError, on_behalf_of};
 use crate::store::StoreError;
@@ -134,11 +137,18 @@ impl Service {
         let text = self.portal.mac.secret("session", &format!("{} {browser}", link.text));
         let session = self.portal_issue(SecretOf::Session, &text);
         let (now, hash, session_hash) = (self.clock.now_ms(), link.hash(), session.hash());
+        let audit = self.audit_by("", action::PORTAL_LINK_USED);
         let opened: Result<_, StoreError> = self
             .store
             .write("portal_exchange", move |tx| {
                 let is_new = tx.portal_link_use(&hash, &session_hash, now + SESSION_MS, now)?;
-                Ok((is_new, tx.portal_session_get(&session_hash)?))
+                let row = tx.portal_session_get(&session_hash)?;
+                if let Some(row) = row.as_ref().filter(|_| is_new) {
+                    let target = Target::of_organization(&row.organization_id, &row.id, None);
+                    let after = json!({"session_expires_at": instant_text(row.expires)});
+                    audit.by(&row.id).write(tx, target, Value::Null, after)?;
+                }
+                Ok((is_new, row))
             })
             .await;
         let (is_new, row) = opened?;

@@ -11,6 +11,7 @@ use crate::service::administer::organization::{
     missing, refuse_limited_create, refuse_limited_external_id,
 };
 use crate::service::administer::{check_external_id, check_name, present};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::organization::{DomainRow, OrganizationRow};
@@ -252,6 +253,10 @@ fn view(row: &OrganizationRow, domains: &[DomainRow]) -> Value {
     })
 }
 
+fn target(row: &OrganizationRow) -> Target<'_> {
+    Target::of_organization(&row.id, &row.id, Some(&row.name))
+}
+
 fn viewed(tx: &mut Tx<'_>, row: &OrganizationRow) -> Result<Value, StoreError> {
     Ok(view(row, &tx.domain_list(std::slice::from_ref(&row.id))?))
 }
@@ -376,12 +381,15 @@ impl Service {
         refuse_more_metadata(&metadata)?;
         let metadata = merged("{}", &metadata)?;
         let (id, now, ids) = (self.clock.id("org"), self.clock.now_ms(), self.clock.ids());
+        let audit = self.audit(access, action::ORGANIZATION_CREATED);
         self.store
             .write("organization_make", move |tx| {
                 let external_id = input.external_id.as_deref();
                 let row = tx.organization_insert(&id, &input.name, external_id, &metadata, now)?;
                 put_domains(tx, &row, &[], &domains, &mut ids.clone(), now)?;
-                Ok(viewed(tx, &row)?)
+                let made = viewed(tx, &row)?;
+                audit.write(tx, target(&row), Value::Null, made.clone())?;
+                Ok(made)
             })
             .await
     }
@@ -407,11 +415,13 @@ impl Service {
             refuse_more_metadata(metadata)?;
         }
         let domains = domains(change.domain_data, change.domains)?;
+        let audit = self.audit(access, action::ORGANIZATION_UPDATED);
         let (access, id) = (access.clone(), id.to_owned());
         let (now, ids) = (self.clock.now_ms(), self.clock.ids());
         self.store
             .write("organization_change", move |tx| {
                 let row = tx.organization_lock(&id)?.ok_or_else(missing)?;
+                let before = viewed(tx, &row)?;
                 let name = change.name.as_ref().unwrap_or(&row.name);
                 let external_id = change.external_id.as_ref().unwrap_or(&row.external_id);
                 let metadata = match &change.metadata {
@@ -426,7 +436,9 @@ impl Service {
                     put_domains(tx, &row, &there, domains, &mut ids.clone(), now)?;
                 }
                 let row = tx.organization_get(&id)?.ok_or_else(missing)?;
-                Ok(viewed(tx, &row)?)
+                let changed = viewed(tx, &row)?;
+                audit.write(tx, target(&row), before, changed.clone())?;
+                Ok(changed)
             })
             .await
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::auth::SigningKey;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
@@ -199,6 +200,7 @@ impl Service {
         }
         let now = self.clock.now_ms();
         let row = self.new_signing_key(now + publish * 1_000).await?;
+        let audit = self.audit(access, action::SIGNING_KEY_ROTATED);
         let rows: Vec<SigningKeyRow> = self
             .store
             .write("signing_key_rotate", move |tx| {
@@ -211,6 +213,8 @@ impl Service {
                 }
                 tx.signing_key_insert(&row)?;
                 tx.signing_key_supersede(&row, row.active_from + keep * 1_000)?;
+                let signs_from = json!({"signs_from": instant_text(row.active_from)});
+                audit.write(tx, Target::of_server(&row.id, None), Value::Null, signs_from)?;
                 Ok::<_, ServiceError>(tx.signing_keys(now)?)
             })
             .await?;

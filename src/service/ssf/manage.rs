@@ -3,11 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::view::{StatusView, StreamView};
+use super::view::{StatusView, StreamView, audited};
 use super::window::delivered;
 use super::{MIN_VERIFICATION_INTERVAL, POLL, PUSH, missing, organizations, reaches};
 use crate::event::set::{SUPPORTED, SubjectFormat};
 use crate::service::administer::present;
+use crate::service::audit::{Entry, Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::stream::{StreamHealth, StreamPlace, StreamRow};
@@ -151,6 +152,10 @@ fn existing(tx: &mut Tx<'_>, scope: &str, origin: Origin) -> Result<String, Serv
         true => Err(invalid("organization_ids", "none of the key's organizations is left.").into()),
         false => Ok(kept.join(",")),
     }
+}
+
+fn target(row: &StreamRow) -> Target<'_> {
+    Target::serving(&row.scope, &row.id, row.description.as_deref())
 }
 
 /// There is room for a stream of that scope, which is stored already.
@@ -351,6 +356,7 @@ impl Service {
         let origin = if wanted.is_some() { Origin::Named } else { Origin::Key };
         row.scope = scope(access, wanted)?;
         self.ensure_signing_key().await?;
+        let audit = self.audit(access, action::STREAM_CREATED);
         let stored: StreamRow = self
             .store
             .write("stream_create", move |tx| {
@@ -359,6 +365,7 @@ impl Service {
                 row.place.position = tx.log_position()?;
                 tx.stream_insert(&row)?;
                 check_room(tx, &row.scope)?;
+                audit.write(tx, target(&row), Value::Null, audited(&row))?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -433,7 +440,8 @@ impl Service {
         }
         row.modified = self.clock.now_ms();
         let taken = Taken { failures, ..Taken::default() };
-        let changed = self.stream_store_change(before, row, taken).await?;
+        let audit = self.audit(access, action::STREAM_UPDATED);
+        let changed = self.stream_store_change(before, row, taken, audit).await?;
         Ok(self.stream_view(changed))
     }
 
@@ -444,6 +452,7 @@ impl Service {
         before: StreamRow,
         row: StreamRow,
         taken: Taken,
+        audit: Entry,
     ) -> Result<StreamRow, ServiceError> {
         let changed: StreamRow = self
             .store
@@ -453,6 +462,7 @@ impl Service {
                     let message = "Another request has changed this stream; try again.";
                     return Err(AdminError::new(409, "stream_changed", message).into());
                 }
+                let shown = audited(&stored);
                 let mut row = StreamRow {
                     place: stored.place,
                     verification: stored.verification,
@@ -488,6 +498,7 @@ impl Service {
                 if row.scope != before.scope {
                     check_room(tx, &row.scope)?;
                 }
+                audit.write(tx, target(&row), shown, audited(&row))?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -496,12 +507,14 @@ impl Service {
     }
 
     pub async fn stream_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
+        let audit = self.audit(access, action::STREAM_DELETED);
         let (id, access) = (id.to_owned(), access.clone());
         self.store
             .write("stream_delete", move |tx| {
                 let row = tx.stream_lock(&id)?.filter(|row| reaches(&access, &row.scope));
-                row.ok_or_else(missing)?;
+                let row = row.ok_or_else(missing)?;
                 tx.stream_delete(&id)?;
+                audit.write(tx, target(&row), audited(&row), Value::Null)?;
                 Ok::<_, ServiceError>(())
             })
             .await?;
@@ -542,7 +555,8 @@ impl Service {
         (row.status, row.status_reason, row.modified) = (request.status, reason, now);
         // Who enables a stream wants it tried at once, also one that was enabled all the time.
         let taken = Taken { failures: true, status: true };
-        let changed = self.stream_store_change(before, row, taken).await?;
+        let audit = self.audit(access, action::STREAM_UPDATED);
+        let changed = self.stream_store_change(before, row, taken, audit).await?;
         self.stream_status(access, &changed.id).await
     }
 

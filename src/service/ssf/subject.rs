@@ -1,11 +1,12 @@
 //! Subjects of a stream (SSF 1.0 §8.1.3): all of them, but those that its receiver has taken out.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::manage::invalid;
 use super::{missing, reaches};
 use crate::event::set::subject_key;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 
@@ -58,12 +59,15 @@ impl Service {
         request: SubjectRequest,
     ) -> Result<(), ServiceError> {
         let subject = self.subject_of(&request.subject)?;
+        let audit = self.audit(access, action::SUBJECT_ADDED);
         let (id, access) = (request.stream_id, access.clone());
         self.store
             .write("stream_subject_add", move |tx| {
                 let row = tx.stream_lock(&id)?.filter(|row| reaches(&access, &row.scope));
-                row.ok_or_else(missing)?;
-                Ok(tx.stream_add_subject(&id, &subject)?)
+                let row = row.ok_or_else(missing)?;
+                tx.stream_add_subject(&id, &subject)?;
+                let target = Target::serving(&row.scope, &id, row.description.as_deref());
+                Ok(audit.write(tx, target, Value::Null, json!({"subject": request.subject}))?)
             })
             .await
     }
@@ -75,13 +79,18 @@ impl Service {
         request: SubjectRequest,
     ) -> Result<(), ServiceError> {
         let subject = self.subject_of(&request.subject)?;
+        let audit = self.audit(access, action::SUBJECT_REMOVED);
         let (id, access) = (request.stream_id, access.clone());
         self.store
             .write("stream_subject_remove", move |tx| {
                 let row = tx.stream_lock(&id)?.filter(|row| reaches(&access, &row.scope));
-                row.ok_or_else(missing)?;
+                let row = row.ok_or_else(missing)?;
                 match tx.stream_remove_subject(&id, &subject, MAX_REMOVED)? {
-                    true => Ok(()),
+                    true => {
+                        let target = Target::serving(&row.scope, &id, row.description.as_deref());
+                        let before = json!({"subject": request.subject});
+                        Ok(audit.write(tx, target, before, Value::Null)?)
+                    }
                     false => {
                         let message = format!(
                             "{MAX_REMOVED} subjects are out of this stream already; add some again."

@@ -37,6 +37,19 @@ pub struct StreamView {
     pub organization_ids: Option<Vec<String>>,
 }
 
+/// What operators set of a stream, as the audit log keeps it.
+pub(super) fn audited(row: &StreamRow) -> Value {
+    json!({
+        "description": row.description,
+        "endpoint_url": row.endpoint_url,
+        "events_requested": requested(row.events.as_deref()),
+        "subject_format": row.subject_format,
+        "organization_ids": organizations(&row.scope),
+        "status": row.status,
+        "reason": row.status_reason,
+    })
+}
+
 /// A stream's status, with what is known of its deliveries.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusView {

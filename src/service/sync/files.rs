@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::drive::Ask;
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
+use crate::service::audit::{Entry, Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
@@ -34,6 +35,14 @@ fn shown(file: &FileRow) -> Value {
         "bytes": file.bytes,
         "uploaded_at": instant_text(file.uploaded),
     })
+}
+
+/// Where files come from.
+enum Why {
+    /// Somebody has sent one over the API, which is noted.
+    Sent(Entry),
+    /// They were laid into the folder of the directory; the run reads them.
+    Laid(Box<Ask>),
 }
 
 impl Service {
@@ -63,7 +72,9 @@ impl Service {
         if content.is_empty() {
             return Err(AdminError::invalid("file", "it is empty.").into());
         }
-        let file = self.keep_files(&row, vec![(name.to_owned(), content)], None).await?;
+        let audit = self.audit(access, action::FILE_STORED);
+        let file =
+            self.keep_files(&row, vec![(name.to_owned(), content)], Why::Sent(audit)).await?;
         Ok(file.first().map(shown).unwrap_or_default())
     }
 
@@ -86,20 +97,26 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let row = self.directory_row(access, id).await?;
         Self::takes_file(&row, name)?;
-        let name = name.to_owned();
-        let removed: Result<bool, StoreError> =
-            self.store.write("sync_file_delete", move |tx| tx.file_delete(row.key, &name)).await;
-        if removed? { Ok(()) } else { Err(no_such_file()) }
+        let (name, audit) = (name.to_owned(), self.audit(access, action::FILE_DELETED));
+        self.store
+            .write("sync_file_delete", move |tx| {
+                if !tx.file_delete(row.key, &name)? {
+                    return Err(no_such_file());
+                }
+                let target = Target::in_directory(&row, &name, Some(&name));
+                Ok(audit.write(tx, target, json!({"name": name}), Value::Null)?)
+            })
+            .await
     }
 
-    /// Stores files, and asks for a run of them if one is given.
+    /// Stores files, and asks for a run of them where nobody has sent them.
     async fn keep_files(
         &self,
         row: &DirectoryRow,
         files: Vec<(String, Vec<u8>)>,
-        ask: Option<Ask>,
+        why: Why,
     ) -> Result<Vec<FileRow>, ServiceError> {
-        let (key, now) = (row.key, self.clock.now_ms());
+        let (directory, now) = (row.clone(), self.clock.now_ms());
         let mut kept = Vec::new();
         for (name, content) in files {
             let context = format!("{}/{name}", row.id);
@@ -114,15 +131,20 @@ impl Service {
         let stored: Result<(), ServiceError> = self
             .store
             .write("sync_file_put", move |tx: &mut Tx<'_>| {
+                let key = directory.key;
                 if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
                     return Err(crate::service::administer::missing());
                 }
                 for (file, parts) in &kept {
                     tx.file_put(key, file, parts)?;
+                    if let Why::Sent(audit) = &why {
+                        let target = Target::in_directory(&directory, &file.name, Some(&file.name));
+                        audit.write(tx, target, Value::Null, shown(file))?;
+                    }
                 }
-                match &ask {
-                    Some(ask) => Ok(tx.run_insert(key, &ask.row)?),
-                    None => Ok(()),
+                match &why {
+                    Why::Laid(ask) => Ok(tx.run_insert(key, &ask.row)?),
+                    Why::Sent(_) => Ok(()),
                 }
             })
             .await;
@@ -202,8 +224,8 @@ impl Service {
             }
         }
         let taken: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-        let ask = Ask::of_file(self);
-        self.keep_files(&row, files, Some(ask)).await?;
+        let ask = Why::Laid(Box::new(Ask::of_file(self)));
+        self.keep_files(&row, files, ask).await?;
         for name in taken {
             // The mark is for whoever has laid the file there.
             let _ = fs::rename(path(&name), path(&name).with_extension("csv.done"));

@@ -16,6 +16,7 @@ use super::view::{is_over, shown, status};
 use crate::pull::field::with_defaults;
 use crate::pull::{SourceError, SourceKind, Surroundings};
 use crate::service::administer::{ListPage, ListParameters};
+use crate::service::audit::{Target, action};
 use crate::service::context::{Settings, State};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -175,10 +176,12 @@ impl Service {
         }
         let mut ask = Ask::of_request(self, wanted.dry_run, mode);
         ask.row.settings = settings;
-        let (key, new) = (row.key, ask.row.clone());
+        let (new, directory) = (ask.row.clone(), row.clone());
+        let audit = self.audit(access, action::SYNC_REQUESTED);
         let stored: Result<(), ServiceError> = self
             .store
             .write("sync_request", move |tx| {
+                let key = directory.key;
                 if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
                     return Err(crate::service::administer::missing());
                 }
@@ -187,7 +190,10 @@ impl Service {
                     let message = format!("{waiting} runs of this directory wait already.");
                     return Err(AdminError::new(409, "too_many_runs", message).into());
                 }
-                Ok(tx.run_insert(key, &new)?)
+                tx.run_insert(key, &new)?;
+                let target = Target::in_directory(&directory, &new.id, None);
+                audit.write(tx, target, Value::Null, shown(&new, &directory.id))?;
+                Ok(())
             })
             .await;
         stored?;
@@ -330,7 +336,14 @@ impl Service {
         let (row, _, _) = self.source_of(access, id).await?;
         let found = self.run_of(&row, run).await?;
         let (key, run_id, finished) = (row.key, found.id.clone(), found.finished);
-        let (now, ids, directory_id) = (self.clock.now_ms(), self.clock.ids(), row.id.clone());
+        let (now, ids, directory) = (self.clock.now_ms(), self.clock.ids(), row.clone());
+        let audit = self.audit(
+            access,
+            match decision {
+                status::APPROVED => action::SYNC_APPROVED,
+                _ => action::SYNC_REJECTED,
+            },
+        );
         let moved: Result<bool, StoreError> = self
             .store
             .write("sync_decide", move |tx| {
@@ -339,7 +352,11 @@ impl Service {
                 }
                 let moved = tx.run_move(key, &run_id, (status::HELD, decision), finished)?;
                 if moved {
-                    alarm::decided(tx, &mut ids.clone(), now, (key, &directory_id))?;
+                    alarm::decided(tx, &mut ids.clone(), now, (key, &directory.id))?;
+                    let target = Target::in_directory(&directory, &run_id, None);
+                    let (before, after) =
+                        (json!({"status": status::HELD}), json!({"status": decision}));
+                    audit.write(tx, target, before, after)?;
                 }
                 Ok(moved)
             })

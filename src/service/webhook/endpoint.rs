@@ -1,27 +1,25 @@
 //! Endpoints as operators and apps make, change and remove them.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::view::{EndpointView, HookView};
+use super::scope::{Scope, check_room};
+use super::view::{EndpointView, HookView, audited};
 use super::{missing, organizations, reaches};
 use crate::clock::fill_random;
 use crate::event::deliver::Health;
 use crate::event::name;
 use crate::event::sign::{SECRET_BYTES, SigningSecret};
+use crate::scim::key::instant_text;
 use crate::service::administer::{ListPage, ListParameters, present};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::events::{Start, position_of};
 use crate::service::read::{Page, PageRequest, collect};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::webhook::EndpointRow;
-use crate::store::{IdRange, ListRange, RangeFrom, StoreError, Tx, Walk};
+use crate::store::{IdRange, ListRange, RangeFrom, StoreError, Walk};
 
-/// Most endpoints that name the same organization, and most of those for all organizations.
-const MAX_ENDPOINTS: i64 = 100;
-
-/// Most organizations that an endpoint is limited to, most events it selects, longest address.
-const MAX_ORGANIZATIONS: usize = 20;
 const MAX_EVENTS: usize = 100;
 const MAX_URL_BYTES: usize = 1_024;
 
@@ -166,84 +164,6 @@ fn check_events(events: &[String]) -> Result<String, AdminError> {
     }
 }
 
-/// Whose events an endpoint is to get.
-#[derive(Clone, Debug)]
-enum Scope {
-    All,
-    Named(Vec<String>),
-    /// All that the key may see, also those that are gone.
-    Implied(Vec<String>),
-}
-
-impl Scope {
-    /// Organizations that the key does not see are like none.
-    fn of(access: &ApiAccess, wanted: Option<Vec<String>>) -> Result<Self, AdminError> {
-        let invalid = |message: String| AdminError::invalid("organization_ids", message);
-        let sorted = |mut ids: Vec<String>| {
-            ids.sort_unstable();
-            ids.dedup();
-            ids
-        };
-        let Some(ids) = wanted.map(sorted) else {
-            let implied = access.organization_ids.clone().map(sorted);
-            return Ok(implied.map_or(Self::All, Self::Implied));
-        };
-        if let Some(id) = ids.iter().find(|id| !access.reaches(id) || id.contains(',')) {
-            return Err(invalid(format!("\"{id}\" names no organization.")));
-        }
-        match (1..=MAX_ORGANIZATIONS).contains(&ids.len()) {
-            true => Ok(Self::Named(ids)),
-            false => Err(invalid(format!(
-                "name 1 to {MAX_ORGANIZATIONS} organizations; null is for all that the key may see."
-            ))),
-        }
-    }
-
-    /// The scope as it is stored. Every organization of it is there.
-    fn stored(&self, tx: &mut Tx<'_>) -> Result<String, ServiceError> {
-        let (ids, implied) = match self {
-            Self::All => return Ok(String::new()),
-            Self::Named(ids) => (ids, false),
-            Self::Implied(ids) => (ids, true),
-        };
-        let mut known = Vec::new();
-        for id in ids {
-            match tx.organization_get(id)? {
-                Some(_) => known.push(id.as_str()),
-                None if implied => {}
-                None => {
-                    let message = format!("\"{id}\" names no organization.");
-                    return Err(AdminError::invalid("organization_ids", message).into());
-                }
-            }
-        }
-        if known.is_empty() {
-            let message =
-                "none of the organizations that this key is limited to is there any more.";
-            return Err(AdminError::invalid("organization_ids", message).into());
-        }
-        Ok(known.join(","))
-    }
-}
-
-/// Nobody makes endpoints without end, under whatever combination of organizations.
-fn check_room(tx: &mut Tx<'_>, scope: &str) -> Result<(), ServiceError> {
-    let groups: Vec<Option<String>> = match organizations(scope) {
-        None => vec![None],
-        Some(ids) => ids.into_iter().map(Some).collect(),
-    };
-    for group in groups {
-        if tx.webhook_count(group.as_deref())? > MAX_ENDPOINTS {
-            let whose = group.map_or("all organizations".to_owned(), |id| format!("\"{id}\""));
-            let message = format!(
-                "There are {MAX_ENDPOINTS} endpoints for {whose} already; delete one of them first."
-            );
-            return Err(AdminError::new(409, "too_many_endpoints", message).into());
-        }
-    }
-    Ok(())
-}
-
 fn new_secret() -> SigningSecret {
     let mut bytes = [0; SECRET_BYTES];
     fill_random(&mut bytes);
@@ -304,6 +224,7 @@ impl Service {
         };
         let after = new.after.map_or(Ok(Start::Newest), |after| after.start("after"))?;
         let (allowed, owner) = (access.organization_ids.clone(), access.owner());
+        let audit = self.audit(access, action::WEBHOOK_CREATED);
         let stored: EndpointRow = self
             .store
             .write("webhook_create", move |tx| {
@@ -312,6 +233,7 @@ impl Service {
                 let row = EndpointRow { scope, position, ..row.clone() };
                 tx.webhook_insert(&row)?;
                 check_room(tx, &row.scope)?;
+                audit.write(tx, target(&row), Value::Null, audited(&row))?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -449,12 +371,14 @@ impl Service {
         let events = change.events.as_deref().map(check_events).transpose()?;
         let scope = change.organization_ids.map(|ids| Scope::of(access, ids)).transpose()?;
         let (url, state) = (change.endpoint_url, change.state);
+        let audit = self.audit(access, action::WEBHOOK_UPDATED);
         let (id, access, now) = (id.to_owned(), access.clone(), self.clock.now_ms());
         let changed: EndpointRow = self
             .store
             .write("webhook_update", move |tx| {
                 let row = tx.webhook_lock(&id)?.filter(|row| reaches(&access, &row.scope));
                 let mut row = row.ok_or_else(missing)?;
+                let shown = audited(&row);
                 let (before, selected) = (row.scope.clone(), row.events.clone());
                 if let Some(scope) = &scope {
                     row.scope = scope.stored(tx)?;
@@ -489,6 +413,7 @@ impl Service {
                 if let Some(ids) = organizations(&row.scope).filter(|_| row.scope != before) {
                     tx.webhook_narrow(&row.id, &ids)?;
                 }
+                audit.write(tx, target(&row), shown, audited(&row))?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -518,12 +443,14 @@ impl Service {
     }
 
     pub async fn webhook_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
+        let audit = self.audit(access, action::WEBHOOK_DELETED);
         let (id, access) = (id.to_owned(), access.clone());
         self.store
             .write("webhook_delete", move |tx| {
                 let row = tx.webhook_lock(&id)?.filter(|row| reaches(&access, &row.scope));
-                row.ok_or_else(missing)?;
+                let row = row.ok_or_else(missing)?;
                 tx.webhook_delete(&id)?;
+                audit.write(tx, target(&row), audited(&row), Value::Null)?;
                 Ok::<_, ServiceError>(())
             })
             .await
@@ -543,6 +470,7 @@ impl Service {
         }
         let (secret, now) = (new_secret(), self.clock.now_ms());
         let sealed = self.webhooks.sealed(id, &secret);
+        let audit = self.audit(access, action::WEBHOOK_ROTATED);
         let (id, access) = (id.to_owned(), access.clone());
         let changed: EndpointRow = self
             .store
@@ -559,12 +487,19 @@ impl Service {
                 row.previous_until = (overlap > 0).then_some(now + overlap * 1_000);
                 row.modified = now;
                 tx.webhook_update(&row)?;
+                let until = row.previous_until.map(instant_text);
+                let after = json!({"previous_secret_until": until});
+                audit.write(tx, target(&row), Value::Null, after)?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
         self.webhooks.notify();
         Ok(self.webhook_view(changed).await?.with_secret(secret.text()))
     }
+}
+
+fn target(row: &EndpointRow) -> Target<'_> {
+    Target::serving(&row.scope, &row.id, Some(&row.url))
 }
 
 /// Failures of before do not count any more.

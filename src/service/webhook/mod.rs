@@ -16,6 +16,7 @@ mod metrics;
 mod news;
 mod replay;
 mod run;
+mod scope;
 mod view;
 
 pub use endpoint::{

@@ -1,10 +1,12 @@
 //! Parts of the log that are sent to one endpoint once more: one event, a range, all that is parked.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::endpoint::Place;
 use super::view::ReplayView;
 use super::{missing, organizations, reaches};
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::events::{Selection, bounds, event_position, instant, position_of};
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -156,6 +158,7 @@ impl Service {
     ) -> Result<ReplayView, ServiceError> {
         let wanted = request.wanted()?;
         let (replay_id, now) = (self.clock.id("webhook_replay"), self.clock.now_ms());
+        let audit = self.audit(access, action::REPLAY_CREATED);
         let (id, access) = (id.to_owned(), access.clone());
         let stored: ReplayRow = self
             .store
@@ -176,6 +179,9 @@ impl Service {
                 }
                 let row = ReplayRow { id: replay_id.clone(), created: now, ..row };
                 tx.webhook_replay_insert(&row)?;
+                let target = Target::serving(&endpoint.scope, &row.id, Some(&endpoint.url));
+                let made = json!({"endpoint_id": id, "replay": ReplayView::from(row.clone())});
+                audit.write(tx, target, Value::Null, made)?;
                 Ok::<_, ServiceError>(row)
             })
             .await?;
@@ -202,15 +208,17 @@ impl Service {
         id: &str,
         replay: &str,
     ) -> Result<(), ServiceError> {
-        let endpoint = self.webhook_row(access, id).await?.id;
-        let replay = replay.to_owned();
-        let removed: Result<bool, StoreError> = self
-            .store
-            .write("webhook_replay_cancel", move |tx| tx.webhook_replay_delete(&endpoint, &replay))
-            .await;
-        match removed? {
-            true => Ok(()),
-            false => Err(AdminError::not_found("The replay").into()),
-        }
+        let endpoint = self.webhook_row(access, id).await?;
+        let (replay, audit) = (replay.to_owned(), self.audit(access, action::REPLAY_CANCELLED));
+        self.store
+            .write("webhook_replay_cancel", move |tx| {
+                if !tx.webhook_replay_delete(&endpoint.id, &replay)? {
+                    return Err(AdminError::not_found("The replay").into());
+                }
+                let target = Target::serving(&endpoint.scope, &replay, Some(&endpoint.url));
+                let before = json!({"endpoint_id": endpoint.id});
+                Ok::<_, ServiceError>(audit.write(tx, target, before, Value::Null)?)
+            })
+            .await
     }
 }

@@ -1,7 +1,7 @@
 //! Endpoints, deliveries, parked events and replays as they are shown.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Secrets, organizations};
 use crate::scim::key::instant_text;
@@ -74,6 +74,17 @@ pub struct EndpointView {
     pub secret: Option<String>,
     pub created_at: String,
     pub updated_at: String,
+}
+
+/// What operators set of an endpoint, as the audit log keeps it.
+pub(super) fn audited(row: &EndpointRow) -> Value {
+    json!({
+        "endpoint_url": row.url,
+        "events": serde_json::from_str::<Value>(&row.events).unwrap_or_default(),
+        "organization_ids": organizations(&row.scope),
+        "state": row.state,
+        "state_reason": row.state_reason,
+    })
 }
 
 impl EndpointView {

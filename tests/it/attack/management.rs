@@ -14,6 +14,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         maps(),
         requests(),
         brakes(),
+        looks(),
         events(),
         webhooks(),
         tokens(),
@@ -352,6 +353,25 @@ fn brakes() -> Vec<Attack> {
         operator("/alarms", "GET", "/alarms?state=all&directory_id={external_key}", 200),
         operator("/alarms", "GET", "/alarms?state=all&after={directory}", 200),
         operator("/alarms", "GET", "/alarms?state=all&before={directory}", 200),
+    ]
+}
+
+/// The audit log and the searches through all directories, of which A sees its own alone.
+fn looks() -> Vec<Attack> {
+    let story = "/people/{id}/story";
+    vec![
+        operator("/audit", "GET", "/audit?limit=500", 200),
+        operator("/audit", "GET", "/audit?organization_id={organization}", 200),
+        operator("/audit", "GET", "/audit?directory_id={directory}", 200),
+        operator("/audit", "GET", "/audit?target={directory}", 200),
+        operator("/audit", "GET", "/audit?q={external_key}", 200),
+        operator("/audit", "GET", "/audit?format=csv", 200),
+        operator("/audit", "GET", "/audit?format=jsonl", 200),
+        operator("/people", "GET", "/people?q=a&limit=200", 200),
+        operator("/people", "GET", "/people?q=a&organization_id={organization}", 200),
+        operator(story, "GET", "/people/{user}/story", 404),
+        operator("/groups", "GET", "/groups?q=a&limit=200", 200),
+        operator("/groups", "GET", "/groups?q=a&organization_id={organization}", 200),
     ]
 }
 

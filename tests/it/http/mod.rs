@@ -1,6 +1,7 @@
 //! Tests of `http`: what a client sees on the wire, area by area.
 
 mod asynchronous;
+mod audit;
 mod auth;
 mod bad_input;
 mod brake;
@@ -40,6 +41,7 @@ mod own_schemas;
 mod own_types;
 mod paging_walk;
 mod pending_members;
+mod people;
 mod policies;
 mod portal;
 mod profile_change;
