@@ -204,6 +204,7 @@ impl App {
     pub async fn run(mut self) -> Result<(), StartError> {
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move { service.run_records().await });
+        actix_web::rt::spawn(Arc::clone(&self.service).run_disconnects());
         let service = Arc::clone(&self.service);
         actix_web::rt::spawn(async move {
             // What is there at the start was left by somebody who has stopped.

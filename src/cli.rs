@@ -78,6 +78,9 @@ enum Command {
     /// Links by which a customer's administrator connects its directories
     #[command(subcommand)]
     Portal(portal::Portal),
+    /// How the set-up pages look
+    #[command(subcommand)]
+    Branding(portal::Branding),
     /// What SCIM clients sent, how it was understood and what it changed
     #[command(subcommand)]
     Requests(requests::Requests),
@@ -241,6 +244,14 @@ enum Directory {
     },
     Resume {
         id: String,
+    },
+    /// End the connection: freeze it, or take access away from everybody and delete it
+    Disconnect {
+        id: String,
+        mode: portal::Disconnection,
+        /// Only show what would happen
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Delete the directory and everything in it
     Delete {
@@ -413,6 +424,7 @@ fn call(command: Command) -> Call {
         }
         Command::People(command) => people::people(command),
         Command::Portal(command) => portal::call(command),
+        Command::Branding(command) => portal::branding(command),
         Command::Webhook(command) => webhook::call(command),
         Command::Stream(command) => stream::call(command),
         Command::SigningKey(command) => stream::key_call(&command),
@@ -498,6 +510,9 @@ fn directory(command: Directory) -> Call {
         Directory::Pause { id } => state(id, "paused"),
         Directory::Disable { id } => state(id, "disabled"),
         Directory::Resume { id } => state(id, "linked"),
+        Directory::Disconnect { id, mode, dry_run } => {
+            portal::disconnect(&format!("{PATH}/{id}/disconnect"), mode, dry_run)
+        }
         Directory::Delete { id } => Call::delete(format!("{PATH}/{id}")),
     }
 }

@@ -1,7 +1,12 @@
-//! `rollbook portal`: setup links.
+//! `rollbook portal`, `rollbook branding` and `rollbook directory disconnect`: setup links, how their pages
+//! look, and the end of a connection.
 
-use clap::Subcommand;
-use serde_json::json;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
 use super::Call;
 
@@ -52,5 +57,69 @@ pub(super) fn call(command: Portal) -> Call {
             "/portal/revoke_link",
             json!({"organization": organization, "external_user_id": external_user_id}),
         ),
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Disconnection {
+    /// What arrives is refused; the app goes on seeing everybody as they were
+    Freeze,
+    /// Everybody loses access, then the directory is deleted
+    Deprovision,
+}
+
+pub(super) fn disconnect(path: &str, mode: Disconnection, dry_run: bool) -> Call {
+    let mode = match mode {
+        Disconnection::Freeze => "freeze",
+        Disconnection::Deprovision => "deprovision",
+    };
+    Call::post(path, json!({"mode": mode, "dry_run": dry_run}))
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Branding {
+    /// What the pages show
+    Show,
+    /// Set it, in place of all that was there but for a logo that is left out
+    Set {
+        /// Name of the product
+        #[arg(long)]
+        name: Option<String>,
+        /// Colour of links and buttons on light pages: #rrggbb
+        #[arg(long)]
+        color: Option<String>,
+        /// The same on dark pages
+        #[arg(long)]
+        color_dark: Option<String>,
+        /// A PNG, JPEG, GIF or WebP file of at most 256 KiB
+        #[arg(long, value_parser = picture)]
+        logo: Option<Picture>,
+        /// Take the logo away
+        #[arg(long, conflicts_with = "logo")]
+        no_logo: bool,
+    },
+}
+
+/// A file in base64.
+#[derive(Clone, Debug)]
+pub(super) struct Picture(String);
+
+fn picture(path: &str) -> Result<Picture, String> {
+    let bytes = std::fs::read(PathBuf::from(path)).map_err(|error| format!("{path}: {error}"))?;
+    Ok(Picture(STANDARD.encode(bytes)))
+}
+
+pub(super) fn branding(command: Branding) -> Call {
+    const PATH: &str = "/api/v1/branding";
+    match command {
+        Branding::Show => Call::get(PATH),
+        Branding::Set { name, color, color_dark, logo, no_logo } => {
+            let mut body = json!({"name": name, "color": color, "color_dark": color_dark});
+            if let (true, Some(members)) = (no_logo || logo.is_some(), body.as_object_mut()) {
+                let logo = logo.map_or(Value::Null, |Picture(text)| text.into());
+                members.insert("logo".to_owned(), logo);
+            }
+            Call::put(PATH, body)
+        }
     }
 }

@@ -157,6 +157,11 @@ impl ApiAccess {
         }
     }
 
+    /// Whether that is the id of a setup link, and not of a key.
+    pub(super) fn is_visit(key_id: &str) -> bool {
+        key_id.starts_with("portal_link_")
+    }
+
     /// Every organization, for the administrator with that id and name.
     pub(super) fn of_admin(id: &str, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::fixed(id) }

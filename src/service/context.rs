@@ -122,6 +122,10 @@ pub struct Settings {
     /// What is kept of its requests.
     #[serde(default)]
     pub records: RecordSettings,
+    /// Nobody but the operator lets go of what the brake or a held run has stopped; otherwise a visitor of a
+    /// setup link may, too. To put it back, or to reject it, is always the customer's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub operator_decides: bool,
     /// Of a directory that is read: which objects of the source come in. Of one that is pushed: which users
     /// the app sees as active (CEL).
     #[serde(default, skip_serializing_if = "Option::is_none")]

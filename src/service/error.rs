@@ -21,7 +21,9 @@ impl From<&StoreError> for Trouble {
             | StoreError::Unavailable(_)
             | StoreError::TimedOut(_)
             | StoreError::WantsAlone => Self::Unavailable,
-            StoreError::MissingReference | StoreError::Unique(_) => Self::Conflict,
+            StoreError::MissingReference | StoreError::Unique(_) | StoreError::SessionEnded => {
+                Self::Conflict
+            }
             StoreError::Panicked(_) | StoreError::Database(_) => Self::Fault,
         }
     }
@@ -138,6 +140,7 @@ impl From<StoreError> for ServiceError {
                 "duplicate_endpoint",
                 "Another webhook endpoint has this address.",
             )),
+            StoreError::SessionEnded => Self::Admin(no_session()),
             StoreError::Unique(UniqueRule::AdminEmail) => Self::Admin(AdminError::new(
                 409,
                 "email_taken",
@@ -146,6 +149,13 @@ impl From<StoreError> for ServiceError {
             other => Self::Store(other),
         }
     }
+}
+
+/// The refusal of whoever has no session of the set-up portal, or no longer.
+pub fn no_session() -> AdminError {
+    let message = "This browser has no set-up session, or it has ended: a session lasts an hour. Ask \
+                   whoever sent you the link for a new one.";
+    AdminError::new(403, "no_session", message)
 }
 
 impl UnitError for ServiceError {

@@ -19,6 +19,7 @@ pub mod console;
 mod content;
 pub mod context;
 mod deletion;
+pub mod disconnect;
 pub mod discovery;
 pub mod error;
 pub mod events;
@@ -134,6 +135,8 @@ pub struct Service {
     /// What of it security systems are told.
     pub streams: ssf::Streams,
     pub intent_metrics: intent::IntentMetrics,
+    /// A directory is to be disconnected.
+    disconnecting: tokio::sync::Notify,
     pub portal: portal::Portal,
     pub(crate) console: console::Console,
     /// Reads directories that are not pushed.
@@ -227,6 +230,7 @@ impl Service {
             webhooks: webhook::Webhooks::new(secret_key),
             streams: ssf::Streams::new(secret_key),
             intent_metrics: intent::IntentMetrics::default(),
+            disconnecting: tokio::sync::Notify::new(),
             portal: portal::Portal::new(secret_key),
             console: console::Console::new(secret_key),
             syncs: Arc::new(sync::Syncs::new(secret_key)),

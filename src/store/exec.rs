@@ -21,6 +21,9 @@ tokio::task_local! {
 
     /// The idempotent request that the task carries out.
     static CLAIM: Claim;
+
+    /// The set-up session that the task works in.
+    static SESSION: Session;
 }
 
 /// Runs `work` so that every unit it hands over takes turns as one of that directory.
@@ -52,8 +55,49 @@ pub async fn under_claim<F: Future>(claim: Claim, work: F) -> F::Output {
     CLAIM.scope(claim, work).await
 }
 
+/// A session of the set-up portal: the link that it came of, and the time of the request.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub link_id: String,
+    pub now: i64,
+}
+
+/// Runs `work` so that every unit it writes is undone with [`StoreError::SessionEnded`] unless the session
+/// lasts until the unit ends: what a revoked one has asked for is not done.
+pub async fn in_session<F: Future>(session: Session, work: F) -> F::Output {
+    SESSION.scope(session, work).await
+}
+
+/// What every unit that the task writes has to end with.
+#[derive(Clone)]
+pub(super) struct Terms {
+    claim: Option<Claim>,
+    session: Option<Session>,
+}
+
+impl Terms {
+    pub(super) fn check(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        if let Some(Session { link_id, now }) = &self.session
+            && !tx.portal_session_lock(link_id, *now)?
+        {
+            return Err(StoreError::SessionEnded);
+        }
+        match &self.claim {
+            Some(claim) if !tx.idempotent_commit(claim)? => Err(StoreError::MissingReference),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The terms of the task; `None` when there are none.
+pub(super) fn terms() -> Option<Terms> {
+    let session = SESSION.try_with(Clone::clone).ok();
+    let terms = Terms { claim: claim(), session };
+    (terms.claim.is_some() || terms.session.is_some()).then_some(terms)
+}
+
 /// The claim that the task works under.
-pub(super) fn claim() -> Option<Claim> {
+fn claim() -> Option<Claim> {
     CLAIM.try_with(Clone::clone).ok()
 }
 

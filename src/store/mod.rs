@@ -65,6 +65,7 @@ mod setting;
 pub mod signing_key;
 mod single;
 pub mod snapshot;
+pub mod stop;
 pub mod stream;
 pub mod sync;
 pub mod sync_run;
@@ -81,7 +82,7 @@ use crossbeam_channel::{Sender, bounded};
 pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
-pub use exec::{in_line, in_turn, on_behalf_of, under_claim};
+pub use exec::{Session, in_line, in_session, in_turn, on_behalf_of, under_claim};
 pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
@@ -385,17 +386,15 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        let Some(claim) = exec::claim() else {
+        let Some(terms) = exec::terms() else {
             return self.lanes.write.run(name, Mode::Write, work).await;
         };
-        let claimed = move |tx: &mut Tx<'_>| {
+        let checked = move |tx: &mut Tx<'_>| {
             let value = work(tx)?;
-            match tx.idempotent_commit(&claim)? {
-                true => Ok(value),
-                false => Err(StoreError::MissingReference.into()),
-            }
+            terms.check(tx)?;
+            Ok(value)
         };
-        self.lanes.write.run(name, Mode::Write, claimed).await
+        self.lanes.write.run(name, Mode::Write, checked).await
     }
 
     /// True where a unit can be one statement: on PostgreSQL. Elsewhere nothing has to be prepared
@@ -416,8 +415,8 @@ impl Store {
         T: Send + 'static,
         E: UnitError,
     {
-        // What notes that an idempotent request has done something is a statement of its own.
-        if exec::claim().is_some() {
+        // What a unit has to end with is a statement of its own.
+        if exec::terms().is_some() {
             return self.write(name, work).await;
         }
         let single = self.in_one(single);

@@ -11,6 +11,7 @@ mod keys;
 mod mapping;
 mod overview;
 mod people;
+mod portal;
 mod requests;
 mod sources;
 mod webhooks;
@@ -122,6 +123,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             )
             .service(methods("/directories/{id}/brake/release", "POST").post(alarms::brake_release))
             .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
+            .service(methods("/directories/{id}/disconnect", "POST").post(portal::disconnect))
+            .service(
+                methods("/branding", "GET, PUT")
+                    .get(portal::branding_get)
+                    .put(portal::branding_put),
+            )
             .service(methods("/alarms", "GET").get(alarms::list))
             .service(methods("/audit", "GET").get(audit::list))
             .service(methods("/people", "GET").get(people::people))

@@ -1,19 +1,19 @@
-//! One function per route: who visits, what is wanted, the page.
+//! Links, the session, the first page: who visits, what is wanted, the page.
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
-use super::page::{self, Frame};
+use super::page::{self, Frame, Shown, said};
+use super::{pull, push};
 use crate::auth::secret;
+use crate::http::body::Query;
 use crate::http::error::{HttpError, Problem, Surface};
 use crate::http::observe::RouteName;
 use crate::http::web::browser::{Cookie, Form, Site};
 use crate::http::web::page::{lead_to, put_cookie};
 use crate::http::{State, limit};
 use crate::scim::key::instant_text;
-use crate::service::administer::no_session;
-use crate::service::error::AdminError;
-use crate::service::portal::guide::Guide;
+use crate::service::error::{AdminError, no_session};
 use crate::service::portal::{SecretOf, Visit};
 
 pub(super) type Answer = Result<HttpResponse, HttpError>;
@@ -31,15 +31,16 @@ pub(super) async fn landing(
     request.extensions_mut().insert(RouteName("setup"));
     let site = Site::of(&request, &state);
     let Some(issued) = state.service.portal_issued(SecretOf::Link, &link) else {
-        return Ok(page::closed(&site.base));
+        return closed(&state, site).await;
     };
     limit::visitor(&request, &state, &issued)?;
     let found = state.service.portal_landing(&issued).await.map_err(failed)?;
-    let Some(landing) = found else { return Ok(page::closed(&site.base)) };
+    let Some(landing) = found else { return closed(&state, site).await };
     let kept = site.cookie(&request, Cookie::Start).filter(|text| secret::is_random_text(text));
     let browser = kept.unwrap_or_else(secret::random_text);
     let proof = state.service.portal_start_secret(&browser);
-    let mut answer = page::landing(&site.base, &landing, &link, &proof);
+    let look = state.service.branding().await.map_err(failed)?.into();
+    let mut answer = page::landing(&site.base, look, &landing, (&link, &proof));
     put_cookie(&mut answer, &site.set(Cookie::Start, &browser, None));
     Ok(answer)
 }
@@ -56,7 +57,7 @@ pub(super) async fn exchange(request: HttpRequest, payload: Payload, state: Data
         limit::visitor(&request, &state, link)?;
     }
     let session = state.service.portal_exchange(link.as_ref(), &browser).await.map_err(failed)?;
-    let Some(session) = session else { return Ok(page::closed(&site.base)) };
+    let Some(session) = session else { return closed(&state, site).await };
     let mut answer = lead_to(&format!("{}/setup", site.base));
     let seconds = state.service.portal_session_seconds();
     put_cookie(&mut answer, &site.set(Cookie::Session, session.text(), Some(seconds)));
@@ -64,50 +65,48 @@ pub(super) async fn exchange(request: HttpRequest, payload: Payload, state: Data
     Ok(answer)
 }
 
-/// The directories of the organization, and the providers to choose from.
+/// The same for links that were used, have ended, were revoked or never were.
+async fn closed(state: &State, site: Site) -> Answer {
+    let look = state.service.branding().await.map_err(failed)?.into();
+    Ok(page::closed(&site.base, look))
+}
+
+/// The directories of the organization, and what to choose from.
 pub(super) async fn home(request: HttpRequest, state: Data<State>) -> Answer {
     let (visit, frame) = enter(&request, &state).await?;
     let directories = state.service.portal_directories(&visit).await.map_err(failed)?;
-    Ok(page::home(&frame, &directories))
+    Ok(page::home(&frame, directories.into_iter().map(Shown::of).collect()))
 }
 
 /// Goes to a directory for the provider that was chosen.
 pub(super) async fn choose(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
     let (visit, frame, form) = submitted(&request, payload, &state).await?;
     let id = state.service.portal_choose(&visit, form.get("provider")).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/setup/directories/{id}", frame.base)))
+    Ok(lead_to(&frame.of(&id, "")))
 }
 
-/// What to enter at the provider, and where.
+/// What to do about a directory: its steps, and how it stands.
 pub(super) async fn directory(
     request: HttpRequest,
     id: Path<String>,
     state: Data<State>,
 ) -> Answer {
-    let (visit, frame) = enter(&request, &state).await?;
-    let (directory, tokens) = state.service.portal_directory(&visit, &id).await.map_err(failed)?;
-    Ok(page::directory(&frame, &directory, &tokens, Guide::of_kind(&directory.kind)))
+    let (visit, frame, shown) = opened(&request, &state, &id).await?;
+    match shown.is_read {
+        true => pull::overview(&state, &visit, &frame, shown).await,
+        false => push::overview(&state, &visit, &frame, shown).await,
+    }
 }
 
-/// Makes a token and shows it, once: the page is the answer to the form.
-pub(super) async fn token(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let newest = form.get("newest");
-    let made = state.service.portal_token(&visit, &id, newest).await.map_err(failed)?;
-    let (directory, token) = made;
-    Ok(page::token(&frame, &directory, &token))
-}
-
-/// What has arrived; the page reads itself again.
-pub(super) async fn status(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (visit, frame) = enter(&request, &state).await?;
-    let (directory, arrived) = state.service.portal_status(&visit, &id).await.map_err(failed)?;
-    Ok(page::status(&frame, &directory, &arrived))
+/// The session of the request and a directory of its organization.
+pub(super) async fn opened(
+    request: &HttpRequest,
+    state: &State,
+    id: &str,
+) -> Result<(Visit, Frame, Shown), HttpError> {
+    let (visit, frame) = enter(request, state).await?;
+    let directory = state.service.portal_directory(&visit, id).await.map_err(failed)?;
+    Ok((visit, frame, Shown::of(directory)))
 }
 
 /// Ends the session and leads on to the app.
@@ -138,8 +137,11 @@ pub(super) async fn enter(
     if request.match_info().iter().any(|(_, part)| part.contains("%00") || part.contains('\0')) {
         return Err(failed(AdminError::not_found("This page")));
     }
+    let query = Query::parse(request.query_string()).map_err(failed)?;
     let frame = Frame {
         base: site.base,
+        look: state.service.branding().await.map_err(failed)?.into(),
+        said: query.get("said").and_then(said),
         public_url: site.public_url,
         organization: visit.organization.clone(),
         return_url: visit.return_url.clone(),
@@ -150,7 +152,7 @@ pub(super) async fn enter(
 }
 
 /// The same for a form, which must be one of this session.
-async fn submitted(
+pub(super) async fn submitted(
     request: &HttpRequest,
     payload: Payload,
     state: &State,

@@ -1,24 +1,24 @@
-//! The pages of the portal.
+//! What the pages of the portal have in common, and those of links and of the session.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
-use crate::http::web::page::respond as show;
-use crate::http::web::text::plain_time;
-use crate::scim::key::instant_text;
-use crate::service::administer::{DirectoryView, TokenView};
-use crate::service::portal::guide::{Guide, Mark};
-use crate::service::portal::{Arrived, Landing};
-
-/// Seconds after which the page of what arrives is read again.
-const REFRESH_SECONDS: u32 = 5;
+use super::look::Look;
+use crate::http::web::page::respond;
+use crate::http::web::text as filters;
+use crate::scim::Object;
+use crate::service::administer::DirectoryView;
+use crate::service::portal::{Landing, Offer};
 
 /// What the pages of a session have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     /// What every path of a link begins with.
     pub(super) base: String,
+    pub(super) look: Look,
     /// What every address begins with that is pasted elsewhere.
     pub(super) public_url: String,
     pub(super) organization: String,
@@ -27,21 +27,114 @@ pub(super) struct Frame {
     pub(super) until: String,
     /// Goes into every form.
     pub(super) proof: String,
+    /// What was just done, as a sentence.
+    pub(super) said: Option<&'static str>,
 }
 
 impl Frame {
-    /// What an administrator pastes into the identity provider.
-    fn base_url(&self, directory: &DirectoryView) -> String {
-        format!("{}/scim/v2/{}", self.public_url, directory.external_key)
+    /// The path of a page of a directory: `/setup/directories/…/stop`.
+    pub(super) fn of(&self, id: &str, page: &str) -> String {
+        let id = utf8_percent_encode(id, NON_ALPHANUMERIC).to_string().replace("%5F", "_");
+        match page {
+            "" => format!("{}/setup/directories/{id}", self.base),
+            page => format!("{}/setup/directories/{id}/{page}", self.base),
+        }
     }
+}
+
+/// What was just done, by the word in the address.
+pub(super) fn said(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "revoked" => "The token was revoked.",
+        "saved" => "It was saved.",
+        "paused" => "The directory is paused.",
+        "resumed" => "The directory works again.",
+        "frozen" => "The directory is frozen.",
+        "disconnecting" => "The directory is being disconnected.",
+        "kept" => "The file was taken.",
+        "approved" => "What was held goes ahead.",
+        "rejected" => "What was held was rejected.",
+        "released" => "What waited was let through.",
+        "undone" => "What was taken away was put back.",
+        _ => return None,
+    })
+}
+
+/// A directory as pages name it.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) provider: String,
+    /// A word of `badge`.
+    pub(super) state: String,
+    /// It is read from its source.
+    pub(super) is_read: bool,
+    /// What an identity provider is given behind the public URL.
+    pub(super) external_key: String,
+    pub(super) last_request_at: Option<String>,
+    pub(super) last_sync_at: Option<String>,
+    pub(super) next_sync_at: Option<String>,
+    pub(super) last_error: Option<String>,
+    pub(super) settings: Value,
+    /// Secrets are masked.
+    pub(super) config: Object,
+}
+
+impl Shown {
+    pub(super) fn of(directory: DirectoryView) -> Self {
+        let is_read = directory.scim.is_none();
+        Self {
+            provider: Offer::title(&directory.kind).to_owned(),
+            is_read,
+            id: directory.id,
+            name: directory.name,
+            kind: directory.kind,
+            state: directory.state,
+            external_key: directory.external_key,
+            last_request_at: directory.last_request_at,
+            last_sync_at: directory.last_sync_at,
+            next_sync_at: directory.next_sync_at,
+            last_error: directory.last_error,
+            settings: directory.settings,
+            config: match directory.config {
+                Some(Value::Object(config)) => config,
+                _ => Object::new(),
+            },
+        }
+    }
+
+    /// What is to be said about its state; empty while it works.
+    pub(super) fn trouble(&self) -> &'static str {
+        match (self.state.as_str(), self.is_read) {
+            ("paused", false) => "Paused: what the provider sends now is refused for a while.",
+            ("paused", true) => "Paused: the source is not read now.",
+            ("disabled", false) => "Switched off: what the provider sends is refused.",
+            ("disabled", true) => "Switched off: the source is not read.",
+            ("invalid_credentials", _) => "The source refuses the credentials.",
+            ("error", _) => "The last synchronisation failed.",
+            _ => "",
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.state.as_str(), "paused" | "disabled")
+    }
+}
+
+/// Of pages without a session.
+struct Outside<'p> {
+    base: &'p str,
+    look: Look,
 }
 
 #[derive(Template)]
 #[template(path = "setup/landing.html")]
 struct LandingPage<'p> {
-    base: &'p str,
+    frame: Outside<'p>,
     organization: &'p str,
-    until: String,
+    until: i64,
     link: &'p str,
     proof: &'p str,
 }
@@ -49,44 +142,17 @@ struct LandingPage<'p> {
 #[derive(Template)]
 #[template(path = "setup/closed.html")]
 struct ClosedPage<'p> {
-    base: &'p str,
+    frame: Outside<'p>,
 }
 
 #[derive(Template)]
 #[template(path = "setup/home.html")]
 struct HomePage<'p> {
     frame: &'p Frame,
-    directories: Vec<Shown<'p>>,
-    guides: Vec<&'static Guide>,
-}
-
-#[derive(Template)]
-#[template(path = "setup/directory.html")]
-struct DirectoryPage<'p> {
-    frame: &'p Frame,
-    directory: Shown<'p>,
-    base_url: String,
-    tokens: Vec<ShownToken<'p>>,
-    newest: &'p str,
-    guide: Option<&'static Guide>,
-}
-
-#[derive(Template)]
-#[template(path = "setup/token.html")]
-struct TokenPage<'p> {
-    frame: &'p Frame,
-    directory: Shown<'p>,
-    base_url: String,
-    secret: &'p str,
-}
-
-#[derive(Template)]
-#[template(path = "setup/status.html")]
-struct StatusPage<'p> {
-    frame: &'p Frame,
-    directory: Shown<'p>,
-    arrived: &'p Arrived,
-    refresh: u32,
+    newest: String,
+    directories: Vec<Shown>,
+    pushed: Vec<Offer>,
+    read: Vec<Offer>,
 }
 
 #[derive(Template)]
@@ -96,175 +162,87 @@ struct FinishedPage<'p> {
     onward: Option<&'p str>,
 }
 
-/// A directory as pages name it.
-struct Shown<'p> {
-    id: &'p str,
-    name: &'p str,
-    provider: &'p str,
-    /// What is to be said about its state; empty while it works.
-    trouble: &'static str,
-    last_request: Option<String>,
-}
-
-impl<'p> Shown<'p> {
-    fn of(directory: &'p DirectoryView) -> Self {
-        let provider = Guide::of_kind(&directory.kind).map(|guide| guide.title.as_str());
-        Self {
-            id: &directory.id,
-            name: &directory.name,
-            provider: provider.unwrap_or(&directory.kind),
-            trouble: match directory.state.as_str() {
-                "paused" => {
-                    "paused by the operator: what the provider sends now is refused for a while"
-                }
-                "disabled" => "switched off by the operator: what the provider sends is refused",
-                _ => "",
-            },
-            last_request: directory.last_request_at.as_deref().map(plain_time),
-        }
-    }
-}
-
-struct ShownToken<'p> {
-    suffix: &'p str,
-    made: String,
-    last_used: Option<String>,
-}
-
-pub(super) fn landing(base: &str, landing: &Landing, link: &str, proof: &str) -> HttpResponse {
-    let until = plain_time(&instant_text(landing.expires));
-    let organization = &landing.organization;
-    show(StatusCode::OK, &LandingPage { base, organization, until, link, proof })
+pub(super) fn landing(
+    base: &str,
+    look: Look,
+    landing: &Landing,
+    (link, proof): (&str, &str),
+) -> HttpResponse {
+    let frame = Outside { base, look };
+    let (organization, until) = (&landing.organization, landing.expires);
+    respond(StatusCode::OK, &LandingPage { frame, organization, until, link, proof })
 }
 
 /// The same for links that were used, have ended, were revoked or never were.
-pub(super) fn closed(base: &str) -> HttpResponse {
-    show(StatusCode::NOT_FOUND, &ClosedPage { base })
+pub(super) fn closed(base: &str, look: Look) -> HttpResponse {
+    respond(StatusCode::NOT_FOUND, &ClosedPage { frame: Outside { base, look } })
 }
 
-pub(super) fn home(frame: &Frame, directories: &[DirectoryView]) -> HttpResponse {
-    let directories = directories.iter().map(Shown::of).collect();
-    show(StatusCode::OK, &HomePage { frame, directories, guides: Guide::offered().collect() })
-}
-
-pub(super) fn directory(
-    frame: &Frame,
-    directory: &DirectoryView,
-    tokens: &[TokenView],
-    guide: Option<&'static Guide>,
-) -> HttpResponse {
-    let shown = tokens.iter().map(|token| ShownToken {
-        suffix: &token.suffix,
-        made: plain_time(&token.created_at),
-        last_used: token.last_used_at.as_deref().map(plain_time),
-    });
-    let page = DirectoryPage {
-        frame,
-        directory: Shown::of(directory),
-        base_url: frame.base_url(directory),
-        tokens: shown.collect(),
-        newest: tokens.first().map_or("", |token| &token.id),
-        guide,
-    };
-    show(StatusCode::OK, &page)
-}
-
-pub(super) fn token(frame: &Frame, directory: &DirectoryView, token: &TokenView) -> HttpResponse {
-    let page = TokenPage {
-        frame,
-        directory: Shown::of(directory),
-        base_url: frame.base_url(directory),
-        secret: token.secret.as_deref().unwrap_or_default(),
-    };
-    show(StatusCode::OK, &page)
-}
-
-pub(super) fn status(frame: &Frame, directory: &DirectoryView, arrived: &Arrived) -> HttpResponse {
-    let directory = Shown::of(directory);
-    show(StatusCode::OK, &StatusPage { frame, directory, arrived, refresh: REFRESH_SECONDS })
+pub(super) fn home(frame: &Frame, directories: Vec<Shown>) -> HttpResponse {
+    let newest = directories.first().map(|newest| newest.id.clone()).unwrap_or_default();
+    let (pushed, read) = (Offer::pushed(), Offer::read());
+    respond(StatusCode::OK, &HomePage { frame, newest, directories, pushed, read })
 }
 
 pub(super) fn finished(frame: &Frame, onward: Option<&str>) -> HttpResponse {
-    show(StatusCode::OK, &FinishedPage { frame, onward })
+    respond(StatusCode::OK, &FinishedPage { frame, onward })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::portal::guide::Span;
-    use crate::service::portal::{Heard, Refused};
 
     const NASTY: &str = "<script>alert(1)</script>\"'&";
 
-    fn frame() -> Frame {
-        Frame {
-            base: String::new(),
-            public_url: String::new(),
-            organization: NASTY.into(),
-            return_url: Some(format!("https://app.example.com/?a=\"{NASTY}")),
-            until: NASTY.into(),
-            proof: NASTY.into(),
-        }
-    }
-
     #[test]
     fn templates_escape_what_they_are_given() {
-        let frame = frame();
-        let shown = || Shown {
-            id: NASTY,
-            name: NASTY,
-            provider: NASTY,
-            trouble: "",
-            last_request: Some(NASTY.into()),
+        let text = || NASTY.to_owned();
+        let look = || Look { name: text(), logo: text(), stylesheet: text() };
+        let frame = Frame {
+            base: String::new(),
+            look: look(),
+            public_url: text(),
+            organization: text(),
+            return_url: Some(text()),
+            until: text(),
+            proof: text(),
+            said: None,
         };
-        let span = |mark| Span { mark, text: NASTY.into() };
-        let steps = vec![[Mark::Plain, Mark::Strong, Mark::Code].map(span).to_vec()];
-        let guide = Guide { provider: NASTY, title: NASTY.into(), steps };
-        let heard = || Heard { at: NASTY.into(), wish: NASTY.into(), status: 409 };
-        let nothing = Arrived {
-            active_users: 0,
-            inactive_users: 0,
-            groups: 0,
-            last_request_at: Some(NASTY.into()),
-            recent: Vec::new(),
-            refused: None,
-            kept_days: 7,
+        let directory = Shown {
+            id: text(),
+            name: text(),
+            kind: text(),
+            provider: text(),
+            state: text(),
+            is_read: false,
+            external_key: text(),
+            last_request_at: Some(text()),
+            last_sync_at: None,
+            next_sync_at: None,
+            last_error: Some(text()),
+            settings: Value::Null,
+            config: Object::new(),
         };
-        let arrived = Arrived {
-            recent: vec![heard()],
-            refused: Some(Refused { heard: heard(), meaning: NASTY, detail: NASTY.into() }),
-            ..nothing.clone()
-        };
+        let outside = || Outside { base: "", look: look() };
         let pages = [
             LandingPage {
-                base: "",
+                frame: outside(),
                 organization: NASTY,
-                until: NASTY.into(),
+                until: 0,
                 link: NASTY,
                 proof: NASTY,
             }
             .render(),
-            HomePage { frame: &frame, directories: vec![shown()], guides: Vec::new() }.render(),
-            TokenPage { frame: &frame, directory: shown(), base_url: NASTY.into(), secret: NASTY }
-                .render(),
-            FinishedPage { frame: &frame, onward: Some(NASTY) }.render(),
-            DirectoryPage {
+            ClosedPage { frame: outside() }.render(),
+            HomePage {
                 frame: &frame,
-                directory: shown(),
-                base_url: NASTY.into(),
-                tokens: vec![ShownToken {
-                    suffix: NASTY,
-                    made: NASTY.into(),
-                    last_used: Some(NASTY.into()),
-                }],
-                newest: NASTY,
-                guide: Some(Box::leak(Box::new(guide))),
+                newest: text(),
+                directories: vec![directory],
+                pushed: Vec::new(),
+                read: Vec::new(),
             }
             .render(),
-            StatusPage { frame: &frame, directory: shown(), arrived: &arrived, refresh: 5 }
-                .render(),
-            StatusPage { frame: &frame, directory: shown(), arrived: &nothing, refresh: 5 }
-                .render(),
+            FinishedPage { frame: &frame, onward: Some(NASTY) }.render(),
         ];
         for page in pages {
             let page = page.expect("a page");

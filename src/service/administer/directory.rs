@@ -20,6 +20,7 @@ use crate::service::authenticate::TokenScope;
 use crate::service::brake;
 use crate::service::client::ClientView;
 use crate::service::context::{Kind, Settings, State};
+use crate::service::disconnect::{note_stop, refuse_unready};
 use crate::service::error::AdminError;
 use crate::service::policy_work::Done;
 use crate::service::sync::config::SourceView;
@@ -161,18 +162,15 @@ pub struct DirectoryChange {
     pub config: Option<Value>,
 }
 
-const PRIMARY: &str = "The directory is the primary one of its organization. PUT primary_directory \
-                       with dry_run shows what follows from another one or none; choose that first.";
-
-const HOLDS: &str = "Events of this directory wait because of its brake, and nobody would be told of the people \
-                     whose removal is among them; release them or undo what happened first.";
-
 pub(in crate::service) fn missing() -> ServiceError {
     AdminError::not_found("The directory").into()
 }
 
 /// Reads settings of a directory of that kind and tries them: what is stored is known to work.
-pub(super) fn checked_settings(settings: Option<&Value>, kind: &str) -> Result<String, AdminError> {
+pub(in crate::service) fn checked_settings(
+    settings: Option<&Value>,
+    kind: &str,
+) -> Result<String, AdminError> {
     let Some(value) = settings.filter(|value| !value.is_null()) else { return Ok("{}".into()) };
     if !value.is_object() {
         return Err(AdminError::invalid("settings", "it must be an object."));
@@ -234,7 +232,7 @@ impl Draft {
     }
 
     /// Of a directory that is read: the app is told of it after the first read.
-    fn read(clock: &Clock, name: String, kind: String, settings: String) -> Self {
+    pub(super) fn read(clock: &Clock, name: String, kind: String, settings: String) -> Self {
         Self { state: State::Validating, ..Self::bare(clock, name, kind, settings) }
     }
 
@@ -442,6 +440,7 @@ impl Service {
             some => Some(checked_settings(some.as_ref(), &row.kind)?),
         };
         let (syncs, now, ids) = (Arc::clone(&self.syncs), self.clock.now_ms(), self.clock.ids());
+        let made_by = access.key_id.clone();
         let work = match &settings {
             Some(_) => Some(self.policy_work(row.key).await?),
             None => None,
@@ -455,6 +454,7 @@ impl Service {
                     return Err(missing());
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
+                note_stop(tx, &made_by, &row, state.as_deref(), now)?;
                 let before = audited(tx, &syncs, &row)?;
                 let settings = settings.as_ref().unwrap_or(&row.settings);
                 profile::switch_rules(tx, &row, settings)?;
@@ -524,13 +524,7 @@ impl Service {
                 }
                 let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
                 // Nobody makes it the primary one behind this look: that takes the directory as well.
-                if row.primary {
-                    return Err(AdminError::new(409, "directory_is_primary", PRIMARY).into());
-                }
-                // With the directory nobody would hear of the people whose removal waits.
-                if tx.brake_get(row.key)?.is_some() {
-                    return Err(AdminError::new(409, "brake_holding", HOLDS).into());
-                }
+                refuse_unready(tx, &row)?;
                 let before = audited(tx, &syncs, &row)?;
                 audit.write(tx, Target::directory(&row), before, Value::Null)?;
                 let mut ids = ids.clone();

@@ -25,7 +25,6 @@ pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};
 pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
 pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
-pub use setup::no_session;
 pub use token::{NewToken, Rotation, TokenView};
 pub(in crate::service) use told::{activated, app_type};
 

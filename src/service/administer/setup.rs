@@ -1,5 +1,7 @@
 //! What a visitor of a setup link makes: a directory and its tokens, each once however often the form
-//! is sent. Each unit holds the row of the link: what a revoked one has asked for is not done.
+//! is sent.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -7,14 +9,17 @@ use super::directory::{Draft, missing};
 use super::organization;
 use super::token::{TokenView, issue, shown, target};
 use crate::auth::{Secret, SecretKind, hash};
+use crate::pull::SourceKind;
+use crate::scim::Object;
 use crate::service::audit::{Target, action};
 use crate::service::authenticate::TokenScope;
 use crate::service::context::State;
 use crate::service::error::AdminError;
-use crate::service::{Service, ServiceError};
+use crate::service::sync::config::refuse_push;
+use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::token::TokenRow;
-use crate::store::{ListRange, RangeFrom, StoreError, Tx};
+use crate::store::{IdRange, ListRange, RangeFrom, StoreError, Tx, Walk};
 
 /// Directories of one organization that visitors may bring it to.
 const MOST_DIRECTORIES: usize = 20;
@@ -22,50 +27,65 @@ const MOST_DIRECTORIES: usize = 20;
 /// Tokens of one directory that visitors may bring it to.
 const MOST_TOKENS: i64 = 20;
 
-/// The refusal of whoever has no session, or no longer.
-pub fn no_session() -> AdminError {
-    let message = "This browser has no set-up session, or it has ended: a session lasts an hour. Ask \
-                   whoever sent you the link for a new one.";
-    AdminError::new(403, "no_session", message)
-}
-
-fn hold_session(tx: &mut Tx<'_>, link_id: &str, now: i64) -> Result<(), ServiceError> {
-    if tx.portal_session_lock(link_id, now)? { Ok(()) } else { Err(no_session().into()) }
-}
-
 impl Service {
     /// The id of a directory of that kind that no identity provider has talked to: the one that the
     /// organization has, else a new one without a token.
     pub async fn directory_for_setup(
         &self,
-        link_id: &str,
+        access: &ApiAccess,
         organization_id: &str,
         kind: &str,
         name: &str,
     ) -> Result<String, ServiceError> {
         let draft = Draft::bare(&self.clock, name.to_owned(), kind.to_owned(), "{}".to_owned());
         let (organization_id, kind) = (organization_id.to_owned(), kind.to_owned());
-        let audit = self.audit_by(link_id, action::DIRECTORY_CREATED);
-        let (link_id, now) = (link_id.to_owned(), self.clock.now_ms());
+        let audit = self.audit(access, action::DIRECTORY_CREATED);
         self.store
             .write("directory_for_setup", move |tx| {
                 // Held until the end, so that two of the same form do not both find none.
                 let organization =
                     tx.organization_lock(&organization_id)?.ok_or_else(organization::missing)?;
-                hold_session(tx, &link_id, now)?;
                 if let Some(row) = tx.directory_untouched(organization.key, &kind)? {
                     return Ok(row.id);
                 }
-                if tx.directory_keys_of(organization.key)?.len() >= MOST_DIRECTORIES {
-                    let message = format!(
-                        "This organization has {MOST_DIRECTORIES} directories already; ask whoever sent \
-                         you the link to delete those that are not used."
-                    );
-                    return Err(AdminError::new(409, "too_many_directories", message).into());
-                }
+                may_add_directory(tx, organization.key)?;
                 let row = draft.store(tx, organization.key)?;
-                let made = json!({"id": row.id, "name": row.name, "kind": row.kind});
-                audit.write(tx, Target::directory(&row), Value::Null, made)?;
+                audit.write(tx, Target::directory(&row), Value::Null, made(&row))?;
+                Ok(row.id)
+            })
+            .await
+    }
+
+    /// The id of a directory that is read, made with that configuration; nothing is read before somebody
+    /// says when. `newest` is the id of the newest directory that the visitor was shown: when one of that kind
+    /// was made since, the form was sent twice and that one is meant.
+    pub async fn source_for_setup(
+        &self,
+        access: &ApiAccess,
+        organization_id: &str,
+        kind: &'static SourceKind,
+        config: &Object,
+        newest: &str,
+    ) -> Result<String, ServiceError> {
+        let config = Value::Object(config.clone());
+        let source = self.source_checked(access, kind.name, Some(&config))?.ok_or_else(missing)?;
+        let settings = json!({"schedule": "off"}).to_string();
+        let draft = Draft::read(&self.clock, kind.title.into(), kind.name.into(), settings);
+        let (organization_id, newest) = (organization_id.to_owned(), newest.to_owned());
+        let audit = self.audit(access, action::DIRECTORY_CREATED);
+        let (syncs, now) = (Arc::clone(&self.syncs), self.clock.now_ms());
+        self.store
+            .write("source_for_setup", move |tx| {
+                let organization =
+                    tx.organization_lock(&organization_id)?.ok_or_else(organization::missing)?;
+                let last = tx.directory_range(Some(std::slice::from_ref(&organization_id)), &newest_one())?.pop();
+                if let Some(row) = last.filter(|row| row.id != newest && row.kind == kind.name) {
+                    return Ok(row.id);
+                }
+                may_add_directory(tx, organization.key)?;
+                let row = draft.store(tx, organization.key)?;
+                source.store(tx, &row, &syncs, now)?;
+                audit.write(tx, Target::directory(&row), Value::Null, made(&row))?;
                 Ok(row.id)
             })
             .await
@@ -80,6 +100,7 @@ impl Service {
         row: DirectoryRow,
         newest: &str,
     ) -> Result<TokenView, ServiceError> {
+        refuse_push(&row)?;
         // What is refused for the tokens that there are costs neither a hash nor the lock.
         let key = row.key;
         let tokens: Result<Vec<TokenRow>, StoreError> =
@@ -102,7 +123,6 @@ impl Service {
         };
         let (ids, stored, newest) = (self.clock.ids(), token.clone(), newest.to_owned());
         let audit = self.audit_by(link_id, action::TOKEN_CREATED);
-        let link_id = link_id.to_owned();
         self.store
             .write("token_for_setup", move |tx| {
                 // Alone, so that two of the same form do not both find the same newest one.
@@ -110,7 +130,6 @@ impl Service {
                 if state.is_none_or(|state| state == State::Deleting.as_str()) {
                     return Err(missing());
                 }
-                hold_session(tx, &link_id, now)?;
                 may_add(&tx.token_list(key, &most())?, &newest)?;
                 issue(tx, &row, &stored, &mut ids.clone(), now)?;
                 audit.write(tx, target(&row, &stored), Value::Null, shown(&stored))?;
@@ -119,6 +138,26 @@ impl Service {
             .await?;
         Ok(TokenView::with_secret(token, text))
     }
+}
+
+/// What the audit log shows of a new directory.
+fn made(row: &DirectoryRow) -> Value {
+    json!({"id": row.id, "name": row.name, "kind": row.kind})
+}
+
+fn newest_one() -> IdRange {
+    IdRange { walk: Walk::Down, beyond: None, limit: 1 }
+}
+
+fn may_add_directory(tx: &mut Tx<'_>, organization_key: i64) -> Result<(), ServiceError> {
+    if tx.directory_keys_of(organization_key)?.len() < MOST_DIRECTORIES {
+        return Ok(());
+    }
+    let message = format!(
+        "This organization has {MOST_DIRECTORIES} directories already; ask whoever sent you the link to \
+         delete those that are not used."
+    );
+    Err(AdminError::new(409, "too_many_directories", message).into())
 }
 
 fn most() -> ListRange {

@@ -72,7 +72,7 @@ impl Service {
     }
 
     pub(super) async fn release_all(&self, key: i64) -> Result<(), ServiceError> {
-        while let Some(directory) = self.held_directory(key).await? {
+        while let Some(directory) = self.directory_now(key).await? {
             match self.release_step(directory).await? {
                 Step::More => {}
                 Step::Done => return Ok(()),
@@ -83,7 +83,7 @@ impl Service {
     }
 
     /// A directory as it is now; `None` when it is gone.
-    pub(super) async fn held_directory(
+    pub(in crate::service) async fn directory_now(
         &self,
         key: i64,
     ) -> Result<Option<Arc<Directory>>, ServiceError> {

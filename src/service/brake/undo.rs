@@ -150,7 +150,7 @@ impl Service {
     /// Does the rest of an undo; answers what could not be put back.
     pub(super) async fn undo_all(&self, key: i64) -> Result<Vec<Left>, ServiceError> {
         let mut left = Vec::new();
-        while let Some(directory) = self.held_directory(key).await? {
+        while let Some(directory) = self.directory_now(key).await? {
             // Read before the last unit, which forgets them.
             let failed: Result<Vec<Failed>, StoreError> =
                 self.store.get("brake_failed", move |tx| tx.brake_failed(key, SHOWN)).await;

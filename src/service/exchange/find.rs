@@ -47,46 +47,53 @@ pub struct RecordQuery {
     pub page: ListParameters,
 }
 
-/// What was sent to a directory most recently, without bodies and changes.
-pub(in crate::service) struct Newest {
-    /// Newest first.
-    pub(in crate::service) records: Vec<Value>,
-    /// The newest request that was refused with a 4xx.
-    pub(in crate::service) refused: Option<Value>,
-}
-
 impl Service {
-    /// So many of the newest records, and the last refusal if it is not too long ago. However many records
+    /// The newest request that was refused with a 4xx, whole, if it is not too long ago. However many records
     /// there are, it looks at a few hundred.
-    pub(in crate::service) async fn records_newest(
+    pub(in crate::service) async fn record_refused(
         self: &Arc<Self>,
         directory: &DirectoryRow,
-        count: i64,
-    ) -> Result<Newest, StoreError> {
-        self.flush_records().await;
+    ) -> Result<Option<Value>, StoreError> {
         let (key, oldest) = (directory.key, self.oldest_shown(directory));
-        let (rows, refused): (Vec<RequestRow>, Vec<RequestRow>) = self
+        let rows: Vec<RequestRow> = self
             .records_store(async move |store| {
                 let oldest = oldest.clone();
                 let read = move |tx: &mut Tx<'_>| {
                     let first = tx.request_oldest_kept(key, LOOKED_AT)?;
-                    let list = |tx: &mut Tx<'_>, status, from, limit| {
-                        let (method, user_keys, until) = (None, Vec::new(), None);
-                        let filter = RequestFilter { status, method, user_keys, from, until };
-                        tx.request_list(key, &filter, &ListRange { from: RangeFrom::Newest, limit })
-                    };
-                    let rows = list(tx, (0, 999), Some(oldest.clone()), count)?;
                     let from = first.map_or(oldest.clone(), |first| first.max(oldest.clone()));
-                    Ok::<_, StoreError>((rows, list(tx, (400, 499), Some(from), 1)?))
+                    let filter = RequestFilter {
+                        status: (400, 499),
+                        method: None,
+                        user_keys: Vec::new(),
+                        from: Some(from),
+                        until: None,
+                    };
+                    let newest = ListRange { from: RangeFrom::Newest, limit: 1 };
+                    tx.request_list(key, &filter, &newest)
                 };
-                store.read("request_newest", read).await
+                store.read("request_refused", read).await
             })
             .await?;
-        let open = |row: &RequestRow| self.listed(directory, row).map(|(_, record)| record);
-        Ok(Newest {
-            records: rows.iter().filter_map(open).collect(),
-            refused: refused.first().and_then(open),
-        })
+        let opened = rows.first().and_then(|row| self.records.opened(&directory.id, row));
+        Ok(opened.map(Value::Object))
+    }
+
+    /// Records of a directory, newest first and whole; not searched for text.
+    pub(in crate::service) async fn records_whole(
+        self: &Arc<Self>,
+        directory: &DirectoryRow,
+        query: &RecordQuery,
+    ) -> Result<ListPage<Value>, ServiceError> {
+        let range = query.page.range()?;
+        let filter = self.record_filter(query, directory)?;
+        self.flush_records().await;
+        let rows = self.read_records(directory, &filter, &range).await?;
+        let open = |row: &RequestRow| {
+            let record = self.records.opened(&directory.id, row)?;
+            Some((row.id.clone(), Value::Object(record)))
+        };
+        let opened: Vec<(String, Value)> = rows.iter().filter_map(open).collect();
+        Ok(ListPage::of(&range, opened, |(id, _)| id).map(|(_, record)| record))
     }
 
     /// Records of a directory, newest first, without their bodies and changes.

@@ -53,7 +53,7 @@ const STANDARD: [(&str, &str); 20] = [
 ];
 
 /// How an attribute is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttributeRule {
     /// CEL; left out for an attribute of the standard ones.
@@ -224,6 +224,11 @@ fn outcomes(attributes: &[Attribute], raw: &Object) -> (Vec<Outcome>, u64) {
     });
     let outcomes = outcomes.collect();
     (outcomes, input.drawn())
+}
+
+/// Names of the attributes that need no expression.
+pub fn standard() -> impl Iterator<Item = &'static str> {
+    STANDARD.iter().map(|(name, _)| *name)
 }
 
 fn standard_names() -> String {

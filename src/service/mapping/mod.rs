@@ -21,6 +21,7 @@ pub(super) mod follow;
 mod fuel;
 pub mod manage;
 pub mod roles;
+pub mod suggest;
 pub mod work;
 
 use std::collections::HashSet;

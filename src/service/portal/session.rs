@@ -16,8 +16,8 @@ use crate::scim::key::instant_text;
 use crate::service::audit::{Target, action};
 use crate::service::limit::{Cost, Limited, Quota};
 use crate::service::{ApiAccess, Service, ServiceError, on_behalf_of};
-use crate::store::StoreError;
 use crate::store::portal::PortalLinkRow;
+use crate::store::{Session, StoreError, in_session};
 
 /// How long a session lasts, in milliseconds: an hour, whatever is done in it.
 const SESSION_MS: i64 = 60 * 60 * 1_000;
@@ -66,6 +66,8 @@ pub struct Visit {
     /// Stands in every form of the session.
     pub form_secret: String,
     organization_key: i64,
+    /// When the request came.
+    now: i64,
 }
 
 impl Visit {
@@ -73,6 +75,11 @@ impl Visit {
     /// does. Keys of directories are greater than zero.
     pub(super) async fn in_turn<F: Future>(&self, work: F) -> F::Output {
         on_behalf_of(-self.organization_key, work).await
+    }
+
+    /// Runs work that changes something: nothing of it is stored once the session has ended.
+    pub(super) async fn acting<F: Future>(&self, work: F) -> F::Output {
+        in_session(Session { link_id: self.link_id.clone(), now: self.now }, work).await
     }
 }
 
@@ -179,6 +186,7 @@ impl Service {
             expires: row.expires,
             form_secret: self.portal.mac.secret("form", &session.text),
             organization_key: row.organization_key,
+            now,
         }))
     }
 

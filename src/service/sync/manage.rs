@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::alarm;
 use super::change::Standing;
 use super::drive::Ask;
-use super::settings::{self, ReadSettings};
+use super::reading;
+use super::settings::ReadSettings;
 use super::view::{is_over, shown, status};
 use crate::pull::field::with_defaults;
 use crate::pull::{SourceError, SourceKind, Surroundings};
@@ -161,12 +162,7 @@ impl Service {
                 return Err(AdminError::invalid("settings", message).into());
             }
             Some(settings) => {
-                let checked: Settings =
-                    serde_path_to_error::deserialize(&settings).map_err(|error| {
-                        let field = format!("settings.{}", error.path());
-                        AdminError::invalid(&field, format!("{}.", error.inner()))
-                    })?;
-                settings::check(&checked, &row.kind)?;
+                reading::checked(&settings, &row.kind)?;
                 Some(settings.to_string())
             }
         };

@@ -21,6 +21,7 @@ mod end;
 mod files;
 mod join;
 mod manage;
+mod reading;
 mod refuse;
 mod round;
 mod run;
@@ -43,6 +44,7 @@ use tokio::sync::{Notify, Semaphore};
 pub(in crate::service) use alarm::outdate;
 pub use files::MAX_FILE_BYTES;
 pub use manage::{DiffParameters, NewRun};
+pub use reading::Reading;
 pub use settings::Schedule;
 
 use crate::auth::{Seal, SecretKey};

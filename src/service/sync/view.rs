@@ -86,5 +86,6 @@ pub(super) fn shown(row: &RunRow, directory_id: &str) -> Value {
         "progress": if row.status == status::RUNNING { object(&row.progress) } else { None },
         "held": object(&row.held),
         "error": row.error,
+        "settings": object(&row.settings),
     })
 }

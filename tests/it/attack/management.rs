@@ -348,6 +348,15 @@ fn brakes() -> Vec<Attack> {
         operator(release, "POST", &format!("{mine}/release"), 409).body(json!({})),
         operator(undo, "POST", &format!("{theirs}/undo"), 404).body(json!({"dry_run": true})),
         operator(undo, "POST", &format!("{theirs}/undo"), 404).body(json!({})),
+        operator(
+            "/directories/{id}/disconnect",
+            "POST",
+            "/directories/{directory}/disconnect",
+            404,
+        )
+        .body(json!({"mode": "deprovision"})),
+        operator("/branding", "GET", "/branding", 403),
+        operator("/branding", "PUT", "/branding", 403).body(json!({"name": "Mine"})),
         operator("/alarms", "GET", "/alarms?state=all&limit=500", 200),
         operator("/alarms", "GET", "/alarms?state=all&directory_id={directory}", 200),
         operator("/alarms", "GET", "/alarms?state=all&directory_id={external_key}", 200),

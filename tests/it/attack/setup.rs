@@ -33,6 +33,43 @@ pub(super) fn attacks() -> Vec<Attack> {
             visitor(status, "GET", &format!("{path}/status"), 404),
             form(tokens, &format!("{path}/tokens"), 404, "proof={a_setup_proof}&newest="),
             form(tokens, &format!("{path}/tokens"), 404, "proof={a_setup_proof}&newest={token}"),
+        ]);
+        for page in ["source", "scope", "attributes", "roles", "stop", "brake"] {
+            let route: &'static str = match page {
+                "source" => "/setup/directories/{id}/source",
+                "scope" => "/setup/directories/{id}/scope",
+                "attributes" => "/setup/directories/{id}/attributes",
+                "roles" => "/setup/directories/{id}/roles",
+                "stop" => "/setup/directories/{id}/stop",
+                _ => "/setup/directories/{id}/brake",
+            };
+            attacks.push(visitor(route, "GET", &format!("{path}/{page}"), 404));
+        }
+        for (route, page, fields) in [
+            ("/setup/directories/{id}/tokens/{token}/revoke", "tokens/{token}/revoke", ""),
+            ("/setup/directories/{id}/source", "source", "&config.url=x"),
+            ("/setup/directories/{id}/files/{name}", "files/users", "&content=x"),
+            ("/setup/directories/{id}/test", "test", ""),
+            ("/setup/directories/{id}/scope", "scope", "&do=save&filter=false"),
+            ("/setup/directories/{id}/schedule", "schedule", "&every=1h"),
+            ("/setup/directories/{id}/sync", "sync", ""),
+            ("/setup/directories/{id}/runs/{run}/{verb}", "runs/run_1/approve", ""),
+            ("/setup/directories/{id}/attributes", "attributes", "&do=save"),
+            ("/setup/directories/{id}/roles", "roles", "&do=save"),
+            ("/setup/directories/{id}/state", "state", "&state=paused"),
+            ("/setup/directories/{id}/disconnect", "disconnect", "&mode=deprovision"),
+            ("/setup/directories/{id}/brake/{verb}", "brake/release", ""),
+        ] {
+            let fields = format!("proof={{a_setup_proof}}{fields}");
+            attacks.push(form(route, &format!("{path}/{page}"), 404, &fields));
+        }
+        attacks.extend([
+            visitor(
+                "/setup/directories/{id}/runs/{run}",
+                "GET",
+                &format!("{path}/runs/run_1"),
+                404,
+            ),
             // Without a session nothing is told either.
             Attack::new(Who::Passer, one, "GET", path, 403),
         ]);
@@ -45,6 +82,11 @@ pub(super) fn attacks() -> Vec<Attack> {
     ] {
         attacks.push(form("/setup/directories", "/setup/directories", status, fields));
     }
+    attacks.extend([
+        visitor("/setup/sources/{kind}", "GET", "/setup/sources/{directory}", 404),
+        form("/setup/sources/{kind}", "/setup/sources/pull.ldap", 422, "proof={a_setup_proof}"),
+        visitor("/setup/brand/{digest}/{file}", "GET", "/setup/brand/{directory}/logo", 404),
+    ]);
     attacks.push(form(
         tokens,
         "/setup/directories/{a_directory}/tokens",

@@ -1,12 +1,16 @@
 //! The set-up portal: links, the session that comes of one, and what is done in it.
 
+mod branding;
 mod links;
+mod maps;
 mod session;
 mod setup;
+mod source;
+mod stop;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, Browser, TestApp};
 
 /// A link to the set-up pages of the test's organization, with these members besides.
 #[track_caller]
@@ -59,4 +63,21 @@ fn page(answer: Answer, status: u16) -> String {
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_nothing_inline(&answer.text);
     answer.text
+}
+
+/// A session of the test's organization, and what its forms carry.
+#[track_caller]
+fn enter(app: &TestApp) -> (Browser, String) {
+    let browser = Browser::entered(&app.url, &link(app, json!({})));
+    let proof = browser.proof();
+    (browser, proof)
+}
+
+/// Sends a form of the session and answers where it leads, without the word of what was done.
+#[track_caller]
+fn led(browser: &Browser, proof: &str, path: &str, fields: &[(&str, &str)]) -> String {
+    let fields = [&[("proof", proof)], fields].concat();
+    let answer = browser.post(path, &fields).expect(303);
+    let location = answer.header("location").expect("a place");
+    location.split('?').next().expect("its path").to_owned()
 }

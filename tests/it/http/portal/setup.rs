@@ -9,7 +9,7 @@ use rollbook::service::on_behalf_of;
 use rollbook::store::{StoreError, Tx};
 use serde_json::{Value, json};
 
-use super::{link, page};
+use super::{enter, link, page};
 use crate::on_both_databases;
 use crate::support::{Answer, Browser, Client, Database, TestApp, group, user};
 
@@ -26,17 +26,13 @@ on_both_databases![
     refusal_is_looked_for_among_the_newest_requests,
 ];
 
-/// A session of the test's organization.
-fn enter(app: &TestApp) -> (Browser, String) {
-    let browser = Browser::entered(&app.url, &link(app, json!({})));
-    let proof = browser.proof();
-    (browser, proof)
-}
-
 /// The text of the first element with that class.
 #[track_caller]
 fn copied(text: &str, n: usize) -> String {
-    let rest = text.split("<code class=\"copy\">").nth(n + 1).expect("something to copy");
+    let rest = text
+        .split("<span class=\"copy\"><code tabindex=\"0\">")
+        .nth(n + 1)
+        .expect("something to copy");
     rest.split('<').next().expect("its end").to_owned()
 }
 
@@ -187,13 +183,14 @@ fn what_arrives_is_shown(app: &TestApp) {
     app.scim.post("/Users", user(name)).expect(409);
     let text = page(browser.get(&at), 200);
     for words in [
-        "Active users</th><td>1</td>",
-        "Inactive users</th><td>1</td>",
-        "Groups</th><td>1</td>",
-        "Last request</th><td>2025-06-15 15:06:40 UTC</td>",
-        "add the user &#60;b&#62;ada&#60;/b&#62;@example.com</td>",
-        "<td>done</td>",
-        "<td>refused (409)</td>",
+        "Active users</dt><dd>1</dd>",
+        "Inactive users</dt><dd>1</dd>",
+        "Groups</dt><dd>1</dd>",
+        "2025-06-15 15:06:40 UTC</time></dd>",
+        "added the user <strong>&#60;b&#62;ada&#60;/b&#62;@example.com</strong>",
+        "tried to add the user <strong>&#60;b&#62;ada",
+        ">done</td>",
+        ">refused (409)</td>",
         "It is there already.",
         "The answer said:",
     ] {
@@ -205,7 +202,7 @@ fn what_arrives_is_shown(app: &TestApp) {
         std::thread::yield_now();
     }
     let home = page(browser.get("/setup"), 200);
-    assert!(home.contains("last heard of on 2025-06-15 15:06:40 UTC"), "{home}");
+    assert!(home.contains("last heard of on <time datetime=\"2025-06-15T15:06:40"), "{home}");
 }
 
 fn visitors_bring_an_organization_to_twenty_directories(app: &TestApp) {
@@ -236,7 +233,7 @@ fn quiet_directory_is_told_from_one_that_never_was_connected(app: &TestApp) {
     let at = format!("/setup/directories/{}/status", app.directory.id);
     let text = page(browser.get(&at), 200);
     assert!(text.contains("no record of a request in the last 7 days"), "{text}");
-    assert!(text.contains("Last request</th><td>2025-06-15 15:06:40 UTC</td>"), "{text}");
+    assert!(text.contains("2025-06-15 15:06:40 UTC</time></dd>"), "{text}");
     assert!(!text.contains("Waiting for") && !text.contains("paste base URL"), "{text}");
 }
 
@@ -282,7 +279,7 @@ fn directories_of_others_are_not_there(app: &TestApp) {
 fn state_of_the_directory_is_said(app: &TestApp) {
     let (browser, _) = enter(app);
     let at = format!("/setup/directories/{}", app.directory.id);
-    for (state, words) in [("paused", "paused by the operator"), ("disabled", "switched off")] {
+    for (state, words) in [("paused", "Paused: what"), ("disabled", "Switched off: what")] {
         let path = format!("/api/v1/directories/{}", app.directory.id);
         app.api.patch(&path, json!({"state": state})).expect(200);
         for path in ["/setup".to_owned(), at.clone(), format!("{at}/status")] {
