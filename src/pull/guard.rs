@@ -1,63 +1,9 @@
-//! Whether a run takes too much away at once. Pure. The limits have the words and the numbers of the brake
-//! for directories that are pushed.
+//! Whether a run takes too much away at once. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How many of a kind are too many: at least `at_least`, and either more than `more_than` or more than
-/// `percent` of those that were there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limit {
-    pub at_least: usize,
-    pub more_than: usize,
-    pub percent: usize,
-}
-
-impl Limit {
-    /// Whether `taken` of `before` is too much, leaving `at_least` aside.
-    fn is_passed_by(&self, taken: usize, before: usize) -> bool {
-        taken > self.more_than || taken.saturating_mul(100) > before.saturating_mul(self.percent)
-    }
-}
-
-/// The limits of a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Users that are deactivated, deleted or taken out of a group; `percent` is of the active ones.
-    pub users: Limit,
-    /// Memberships that end, without those of users who go.
-    pub memberships: Limit,
-    /// So many groups that give a role and go count like `users.at_least`.
-    pub role_groups: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            users: Limit { at_least: 3, more_than: 20, percent: 10 },
-            memberships: Limit { at_least: 10, more_than: 20, percent: 10 },
-            role_groups: 1,
-        }
-    }
-}
-
-impl Limits {
-    fn check(&self) -> Result<(), String> {
-        let within =
-            |name: &str, value: usize, from: usize, to: usize| match (from..=to).contains(&value) {
-                true => Ok(()),
-                false => Err(format!("{name} is {value}; allowed is {from} to {to}")),
-            };
-        for (name, limit) in [("users", &self.users), ("memberships", &self.memberships)] {
-            within(&format!("{name}.at_least"), limit.at_least, 1, 1_000_000)?;
-            within(&format!("{name}.more_than"), limit.more_than, 0, 1_000_000)?;
-            within(&format!("{name}.percent"), limit.percent, 1, 100)?;
-        }
-        within("role_groups", self.role_groups, 1, 1_000_000)
-    }
-}
+use super::limits::{Limit, Limits};
 
 /// The setting `guard` of a directory: limits, or `"off"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,14 +81,17 @@ impl Guard {
         if toll.groups_emptied {
             return Some(Reason::GroupsEmpty);
         }
-        let has_role = toll.role_groups >= limits.role_groups;
-        let enough = |limit: &Limit, taken: usize| has_role || taken >= limit.at_least;
-        let (users, memberships) = (&limits.users, &limits.memberships);
-        if enough(users, toll.users) && users.is_passed_by(toll.users, toll.active_users) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let has_role = number(toll.role_groups) >= limits.role_groups;
+        let is_passed = |limit: &Limit, taken: usize, before: usize| {
+            let (taken, before) = (number(taken), number(before));
+            (has_role || taken >= limit.at_least) && limit.is_passed_by(taken, before)
+        };
+        if is_passed(&limits.users, toll.users, toll.active_users) {
             return Some(Reason::Users);
         }
-        let passed = memberships.is_passed_by(toll.memberships, toll.all_memberships);
-        (enough(memberships, toll.memberships) && passed).then_some(Reason::Memberships)
+        let memberships = (toll.memberships, toll.all_memberships);
+        is_passed(&limits.memberships, memberships.0, memberships.1).then_some(Reason::Memberships)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Directories that are read instead of pushed: what a source gives, and what follows from it.
 //!
 //! A [`Connector`] reads one source and answers [`Envelope`]s; it never writes. [`plan`] compares what was
-//! read with what is stored, [`guard`] says whether that takes too much away, [`schedule`] when to read
-//! again. `service::sync` joins them with the store. Connectors block their thread.
+//! read with what is stored, [`guard`] says by [`limits`] whether that takes too much away, [`schedule`] when
+//! to read again. `service::sync` joins them with the store. Connectors block their thread.
 //!
 //! What a source lists is told apart from what it does not list any more. Only a read that reached the end
 //! ([`Finished`]) says anything about who is missing.
@@ -12,6 +12,7 @@ pub mod connectors;
 pub mod field;
 pub mod guard;
 pub mod ldap;
+pub mod limits;
 pub mod oauth;
 pub mod plan;
 pub mod rename;

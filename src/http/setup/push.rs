@@ -115,7 +115,7 @@ pub(super) async fn revoke(
     let ((id, token), service) = (path.into_inner(), &state.service);
     let revoked = service.token_delete(&visit.access, &id, &token);
     service.portal_do(&visit, &id, revoked).await.map_err(failed)?;
-    Ok(lead_to(&frame.of(&id, "?said=revoked").replace("/?", "?")))
+    Ok(lead_to(&(frame.of(&id, "") + "?said=revoked")))
 }
 
 /// What has arrived; the page reads itself again.

@@ -334,16 +334,20 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Who is meant by a `uid` that several have, nobody can tell.
-    fn refuse_ambiguous(&mut self, group: &Group) -> Result<(), SourceError> {
-        for member in &group.members {
-            if let Member::Uid(uid) = member
-                && self.uids.contains_key(uid)
-            {
-                let message = format!("its memberUid \"{uid}\" is the uid of several entries.");
-                let (kind, place) = (Kind::Membership, group.id.clone());
-                self.sink.fault(Fault { kind, place, message })?;
+    /// Who is meant by a `uid` that several have, nobody can tell: nobody joins by it.
+    fn refuse_ambiguous(&mut self, group: &mut Group) -> Result<(), SourceError> {
+        let mut ambiguous = Vec::new();
+        group.members.retain(|member| match member {
+            Member::Uid(uid) if self.uids.contains_key(uid) => {
+                ambiguous.push(uid.clone());
+                false
             }
+            _ => true,
+        });
+        for uid in ambiguous {
+            let message = format!("its memberUid \"{uid}\" is the uid of several entries.");
+            let (kind, place) = (Kind::Membership, group.id.clone());
+            self.sink.fault(Fault { kind, place, message })?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::pull::limits::{Limit, Limits};
 use crate::store::brake::Taken;
 
 /// What happens when a directory takes away more than its limits within an hour.
@@ -16,43 +17,6 @@ pub enum BrakeMode {
     Alarm,
     /// The same, and events of the directory wait until somebody decides.
     Hold,
-}
-
-/// How many of a kind are too many: at least `at_least`, and either more than `more_than` or more than
-/// `percent` of those that were there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Limit {
-    pub at_least: i64,
-    pub more_than: i64,
-    pub percent: i64,
-}
-
-impl Limit {
-    /// Whether `taken` of `before` is too much, leaving `at_least` aside.
-    fn is_passed_by(&self, taken: i64, before: i64) -> bool {
-        taken > self.more_than || taken.saturating_mul(100) > before.saturating_mul(self.percent)
-    }
-}
-
-/// The limits of a brake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Limits {
-    /// Users that are deactivated or deleted.
-    pub users: Limit,
-    /// Memberships that end, without those of deleted users.
-    pub memberships: Limit,
-    /// So many deleted groups that give a role count like `memberships.at_least`.
-    pub role_groups: i64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            users: Limit { at_least: 3, more_than: 20, percent: 10 },
-            memberships: Limit { at_least: 10, more_than: 20, percent: 10 },
-            role_groups: 1,
-        }
-    }
 }
 
 /// Most memberships that are counted for a share of them. A directory with more goes by the number alone.
@@ -87,58 +51,6 @@ impl Limits {
         let before = left.map_or(i64::MAX, |left| left.saturating_add(taken.memberships));
         is_enough && limit.is_passed_by(taken.memberships, before)
     }
-
-    fn check(&self) -> Result<(), String> {
-        let within = |name: &str, value: i64, from: i64, to: i64| match (from..=to).contains(&value)
-        {
-            true => Ok(()),
-            false => Err(format!("limits.{name} is {value}; allowed is {from} to {to}")),
-        };
-        for (name, limit) in [("users", &self.users), ("memberships", &self.memberships)] {
-            within(&format!("{name}.at_least"), limit.at_least, 1, 1_000_000)?;
-            within(&format!("{name}.more_than"), limit.more_than, 0, 1_000_000)?;
-            within(&format!("{name}.percent"), limit.percent, 1, 100)?;
-        }
-        within("role_groups", self.role_groups, 1, 1_000_000)
-    }
-}
-
-/// Limits as they are written; what is left out has its default.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenLimits {
-    users: WrittenLimit,
-    memberships: WrittenLimit,
-    role_groups: Option<i64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenLimit {
-    at_least: Option<i64>,
-    more_than: Option<i64>,
-    percent: Option<i64>,
-}
-
-impl WrittenLimit {
-    fn or(self, default: Limit) -> Limit {
-        Limit {
-            at_least: self.at_least.unwrap_or(default.at_least),
-            more_than: self.more_than.unwrap_or(default.more_than),
-            percent: self.percent.unwrap_or(default.percent),
-        }
-    }
-}
-
-impl From<WrittenLimits> for Limits {
-    fn from(written: WrittenLimits) -> Self {
-        let default = Self::default();
-        Self {
-            users: written.users.or(default.users),
-            memberships: written.memberships.or(default.memberships),
-            role_groups: written.role_groups.unwrap_or(default.role_groups),
-        }
-    }
 }
 
 /// The setting `brake` of a directory: a mode, or an object with `mode` and `limits`.
@@ -157,7 +69,7 @@ impl TryFrom<Value> for BrakeSettings {
         #[serde(default, deny_unknown_fields)]
         struct Written {
             mode: BrakeMode,
-            limits: WrittenLimits,
+            limits: Limits,
         }
         if value.is_string() {
             let mode = serde_json::from_value(value.clone())
@@ -171,9 +83,8 @@ impl TryFrom<Value> for BrakeSettings {
             ));
         }
         let written: Written = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        let limits = Limits::from(written.limits);
-        limits.check()?;
-        Ok(Self { mode: written.mode, limits })
+        written.limits.check().map_err(|message| format!("limits.{message}"))?;
+        Ok(Self { mode: written.mode, limits: written.limits })
     }
 }
 

@@ -174,7 +174,10 @@ fn searches_use_indexes(app: &TestApp) {
     });
     for plan in plans.expect("plans") {
         let lines = || plan.lines().skip(1);
-        let scan = ["SCAN r", "SCAN e", "Seq Scan on resource", "TEMP B-TREE FOR ORDER BY"];
+        // The halves of a story are sorted when each has been cut at the limit.
+        let is_story = plan.contains("memberships");
+        let sorted = if is_story { "Sort Key: e.data" } else { "TEMP B-TREE FOR ORDER BY" };
+        let scan = ["SCAN r", "SCAN e", "Seq Scan on resource", sorted];
         let is_scan = |line: &str| scan.iter().any(|scan| line.contains(scan));
         // An empty table is read as it is on PostgreSQL.
         let is_sqlite = lines().any(|line| line.starts_with("SEARCH"));

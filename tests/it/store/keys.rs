@@ -13,7 +13,7 @@ use rollbook::store::{Location, migrate, migrate_requests};
 use crate::support::Database;
 
 /// Tables whose rows belong to no directory, each with its reason.
-const OF_NO_DIRECTORY: [(&str, &str); 24] = [
+const OF_NO_DIRECTORY: [(&str, &str); 26] = [
     ("__diesel_schema_migrations", "which migrations were applied"),
     ("setting", "what the database knows of itself"),
     ("organization", "owns directories"),
@@ -38,6 +38,8 @@ const OF_NO_DIRECTORY: [(&str, &str); 24] = [
     ("ssf_removed_subject", "belongs to a stream"),
     ("signing_key", "signs for all directories"),
     ("sample", "is a number of the whole installation"),
+    ("audit", "tells of what belongs to no directory, and stays when one is gone"),
+    ("audit_forget", "names deleted organizations"),
 ];
 
 /// Keys without the directory in tables whose rows belong to one, each with its reason.

@@ -1,10 +1,11 @@
 //! An identity store of AWS: moto, which checks signatures and rights (`tests/peers/aws`).
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
+
+use super::peer::peer;
 
 /// A running store, ended with the test.
 pub struct IdentityStore {
@@ -19,13 +20,7 @@ pub struct IdentityStore {
 impl IdentityStore {
     /// Starts one; `None`, with a word about it, where moto is not installed. That is never so in CI.
     pub fn start() -> Option<Self> {
-        let Some(python) = python() else {
-            assert!(std::env::var_os("CI").is_none(), "moto is missing: tests/peers/aws/install");
-            println!("skipped: moto is missing; tests/peers/aws/install installs it");
-            return None;
-        };
-        let mut child = Command::new(python)
-            .arg(peer("serve.py"))
+        let mut child = peer("aws", "serve.py")?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -68,20 +63,6 @@ impl Drop for IdentityStore {
         drop(self.input.take());
         let _ = self.child.wait();
     }
-}
-
-fn peer(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/aws").join(file)
-}
-
-/// The Python that has moto: the one that is named, or where `install` has put it.
-fn python() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("ROLLBOOK_TEST_MOTO") {
-        return Some(named.into());
-    }
-    let output = Command::new("bash").arg(peer("install")).arg("--where").output().ok()?;
-    let python = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    (output.status.success() && python.is_file()).then_some(python)
 }
 
 fn line(output: &mut BufReader<ChildStdout>) -> Value {

@@ -12,6 +12,7 @@ pub mod fakes;
 mod identity_store;
 mod jwt;
 mod key_server;
+pub mod peer;
 pub mod process;
 mod receiver;
 pub mod slapd;

@@ -230,9 +230,8 @@ async fn found(state: &State, admin: &Admin, id: &str) -> Result<Value, HttpErro
     Ok(directory)
 }
 
-/// Back to a page of the directory, which says what was done.
+/// Back to a page of the directory, which is there, and which says what was done.
 fn back(frame: &Frame, id: &str, part: &str, said: &str) -> Answer {
-    let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
     let path = format!("{}/console/directories/{id}{part}?said={said}", frame.base);
     Ok(page::lead_to(&path))
 }

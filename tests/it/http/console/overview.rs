@@ -119,7 +119,8 @@ fn fill(app: &TestApp, directories: u64, users: u64) {
     let now = app.clock.now_ms();
     let series = |from: &str| {
         format!(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {from}), \
+            "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL \
+             SELECT i + 1 FROM n WHERE i < {from}), \
              s(name) AS (SELECT 'users.active' UNION ALL SELECT 'users.inactive' UNION ALL \
              SELECT 'webhooks.behind' UNION ALL SELECT 'requests.scim' UNION ALL \
              SELECT 'requests.api' UNION ALL SELECT 'requests.refused' UNION ALL \

@@ -50,7 +50,7 @@ fn what_cannot_be_shown_is_refused_by_field(app: &TestApp) {
         (json!({"logo": "no base64!"}), "base64"),
         (json!({"fonts": "x"}), "fonts"),
     ] {
-        let put = app.api.put(BRANDING, body);
+        let put = app.api.put(BRANDING, body.clone());
         assert!(matches!(put.status, 400 | 422), "{body}: {}", put.text);
         assert!(put.text.contains(words), "{body}: {}", put.text);
     }

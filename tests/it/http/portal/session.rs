@@ -235,7 +235,7 @@ fn requests_that_fit_nothing_are_pages(app: &TestApp) {
     page(browser.get("/setup/a/b/c"), 404);
     page(browser.get("/setup/directories/a%00b"), 404);
     page(browser.get("/setup/%FF"), 404);
-    let long = "x".repeat(20_000);
+    let long = "x".repeat(300_000);
     let fields =
         [("proof", &*browser.proof()), ("provider", &*long)].map(|(n, v)| (n, v.to_owned()));
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));

@@ -2,24 +2,13 @@
 //! as Microsoft describes it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use ureq::Agent;
 
 use crate::support::fakes::graph::{CLIENT, Graph, SECRET, TENANT};
-
-fn peer(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/graph").join(file)
-}
-
-/// The Python that has Microsoft's client, where `install` has put it. In CI it is always there.
-fn python() -> Option<PathBuf> {
-    let output = Command::new("bash").arg(peer("install")).arg("--where").output().ok()?;
-    let python = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    (output.status.success() && python.is_file()).then_some(python)
-}
+use crate::support::peer::peer;
 
 fn token(url: &str) -> String {
     let form = [
@@ -37,11 +26,7 @@ fn token(url: &str) -> String {
 
 #[test]
 fn heavy_vendors_client_reads_the_fake() {
-    let Some(python) = python() else {
-        assert!(std::env::var_os("CI").is_none(), "missing: tests/peers/graph/install");
-        println!("skipped: Microsoft's client is missing; tests/peers/graph/install installs it");
-        return;
-    };
+    let Some(mut client) = peer("graph", "program.py") else { return };
     let fake = Graph::start(5, 1_750_000_000);
     fake.data(|graph| {
         graph.page = 2;
@@ -51,8 +36,7 @@ fn heavy_vendors_client_reads_the_fake() {
         graph.add_group("g2", "Outer");
         graph.join("g2", "g1");
     });
-    let mut child = Command::new(python)
-        .arg(peer("program.py"))
+    let mut child = client
         .args([format!("{}/v1.0", fake.url), token(&fake.url)])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

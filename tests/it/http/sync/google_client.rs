@@ -1,31 +1,14 @@
 //! Google's own client reads the fake that `pull.google` is tried against, and finds nothing that is not as
 //! Google describes it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::support::fakes::google::{ADMINISTRATOR, Google, member, service_account_key, user};
-
-fn peer(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/google").join(file)
-}
-
-/// The Python that has Google's client, where `install` has put it. In CI it is always there.
-fn python() -> Option<PathBuf> {
-    let output = Command::new("bash").arg(peer("install")).arg("--where").output().ok()?;
-    let python = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    (output.status.success() && python.is_file()).then_some(python)
-}
+use crate::support::peer::peer;
 
 #[test]
 fn vendors_client_reads_the_fake() {
-    let Some(python) = python() else {
-        assert!(std::env::var_os("CI").is_none(), "missing: tests/peers/google/install");
-        println!("skipped: Google's client is missing; tests/peers/google/install installs it");
-        return;
-    };
+    let Some(mut client) = peer("google", "program.py") else { return };
     let fake = Google::start(250, rollbook::clock::Clock::system().now_ms() / 1000);
     fake.data(|google| {
         google.user("1")["suspended"] = true.into();
@@ -51,8 +34,7 @@ fn vendors_client_reads_the_fake() {
     let key = folder.path().join("key.json");
     std::fs::write(&key, service_account_key()).expect("the key is written");
     let token_url = format!("{}/token", fake.url);
-    let output = Command::new(python)
-        .arg(peer("program.py"))
+    let output = client
         .args([fake.url.as_str(), token_url.as_str()])
         .arg(&key)
         .arg(ADMINISTRATOR)

@@ -119,7 +119,7 @@ fn users_stay_the_same_when_the_server_learns_another_id(app: &TestApp) {
         world.put(
             "uid=odd,ou=p,dc=x",
             &json!({"objectClass": "inetOrgPerson", "nsUniqueId": "odd", "cn": "odd"}),
-        )
+        );
     });
     let source = reader(app, fake.config(json!({})));
     source.sync();
@@ -147,8 +147,9 @@ fn names_that_several_have_are_listed_and_nobody_goes(app: &TestApp) {
     source.sync();
     let told = source.events();
     fake.world(|world| {
-        // Somebody new has the user name of a, and a group names both by it.
-        let other = json!({"objectClass": "inetOrgPerson", "uid": "A", "cn": "a", "sn": "a", "entryUUID": "other"});
+        // Somebody new has the user name of a.
+        let mut other = person("A");
+        other["entryUUID"] = json!("other");
         world.put("uid=a,ou=lab,ou=p,dc=x", &other);
         world.put("uid=d,ou=p,dc=x", &person("d"));
         world.entries.remove("uid=b,ou=p,dc=x");
@@ -177,8 +178,8 @@ fn names_that_several_have_are_listed_and_nobody_goes(app: &TestApp) {
     assert_eq!(users, ["a active", "b active", "c active", "d active"]);
     // Nor is a member who may be either.
     fake.world(|world| {
-        let twin =
-            json!({"uid": "c", "cn": "c", "sn": "c", "entryUUID": "twin", "mail": "t@example.com"});
+        let mut twin = person("c");
+        twin["entryUUID"] = json!("twin");
         world.put("uid=a,ou=lab,ou=p,dc=x", &twin);
         let posix = json!({"cn": "posix", "entryUUID": "posix", "memberUid": ["c", "d"]});
         world.put("cn=posix,ou=g,dc=x", &posix);

@@ -55,22 +55,21 @@ fn users_swap_their_names_in_one_run(app: &TestApp) {
 }
 
 fn name_that_is_taken_keeps_nobody_active(app: &TestApp) {
-    let source = Source::new(app, "pull.csv", json!({"max_errors": 1}), json!({}));
+    let source = Source::new(app, "pull.csv", json!({"max_errors": 5}), json!({}));
     source.sync_users("id,userName,status\n1,ada@example.com,active\n2,ben@example.com,active\n");
-    // The other one is not listed and stays, because of the row without a name.
-    let run = source.sync_users("id,userName,status\n1,ben@example.com,terminated\n3,,active\n");
+    // The other one is not listed and stays, because of two who have one name.
+    let run = source.sync_users(
+        "id,userName,status\n1,ben@example.com,terminated\n3,cy@example.com,active\n\
+         4,cy@example.com,active\n",
+    );
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(run["counts"]["users"]["deactivated"], 1, "{run}");
     let users: Vec<String> = source.users().into_values().collect();
     assert_eq!(users, ["ada@example.com inactive", "ben@example.com active"]);
-    assert_eq!(
-        source.diff(&run),
-        [
-            "deactivate user 1 applied",
-            "skip user row 3 of users.csv failed",
-            "update user 1 (row 2 of users.csv) failed"
-        ]
-    );
+    let diff = source.diff(&run);
+    assert!(diff.contains(&"deactivate user 1 applied".to_owned()), "{diff:?}");
+    let is_refusal = |line: &String| line.starts_with("update user 1") && line.ends_with("failed");
+    assert_eq!(diff.iter().filter(|line| is_refusal(line)).count(), 1, "{diff:?}");
     let suspended = Some("pull_suspended".to_owned());
     assert_eq!(source.reasons(), [("dsync.user.updated".to_owned(), suspended)]);
 }

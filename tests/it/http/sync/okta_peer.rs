@@ -1,36 +1,16 @@
 //! The fake of Okta as Okta's own SDK for Python sees it (tests/peers/okta).
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::SigningKey;
 use crate::support::fakes::okta::{API_TOKEN, CLIENT_ID, start};
-
-/// A file of the peer.
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/okta").join(name)
-}
-
-/// Python with the SDK.
-fn python() -> Option<PathBuf> {
-    let output = Command::new(file("install")).arg("--where").output().expect("bash");
-    let python = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if python.exists() {
-        return Some(python);
-    }
-    let in_ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false");
-    assert!(!in_ci, "Okta's SDK is missing: tests/peers/okta/install");
-    println!("skipped: Okta's SDK is missing; tests/peers/okta/install installs it");
-    None
-}
+use crate::support::peer::peer;
 
 #[test]
 fn vendors_sdk_reads_the_fake() {
-    let Some(python) = python() else { return };
+    let Some(mut client) = peer("okta", "program.py") else { return };
     // The SDK signs with the clock of the machine.
     let fake = start(rollbook::clock::Clock::system().now_ms());
     let (users, staff) = fake.data(|org| {
@@ -49,8 +29,7 @@ fn vendors_sdk_reads_the_fake() {
         pem.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
     let pem =
         format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-    let output = Command::new(&python)
-        .arg(file("program.py"))
+    let output = client
         .args([&fake.url, API_TOKEN, CLIENT_ID, "rsa-1", &pem])
         .env("OKTA_TESTING_TESTINGDISABLEHTTPSCHECK", "true")
         .output()

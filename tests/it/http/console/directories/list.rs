@@ -107,7 +107,7 @@ fn read_directory_is_made_with_the_fields_of_its_source(app: &TestApp) {
     shows(&refused, &["value=\"Elsewhere\"", "id=\"config-base-url-fault\"", "it is required."]);
     hides(&refused, &["a-secret-of-theirs", "placeholder=\"stored\""]);
     let made = done(&browser, "/console/directories/new", &given("https://scim.example.com/v2"));
-    shows(&made, &["The directory was made.", "It has not been read yet."]);
+    shows(&made, &["The directory was made.", "<h1>Elsewhere"]);
     hides(&made, &["a-secret-of-theirs"]);
 }
 

@@ -175,12 +175,13 @@ fn brake_is_set_undone_and_released(app: &TestApp) {
     shows(&page, &["taken away more than the limits", "Undo: what would come back", "Release"]);
     shows(&browser.get(&path(app)).expect(200), &["<strong>brake</strong>", "Decide"]);
     let undo = browser.get(&format!("{brake}/undo")).expect(200);
-    shows(&undo, &["Put back what was taken away?", &ids[0], "inactive"]);
-    assert_eq!(app.scim.get(&format!("/Users/{}", ids[0])).body["active"], false);
+    // What went before too much was gone has been told.
+    shows(&undo, &["Put back what was taken away?", &ids[2], "inactive"]);
+    assert_eq!(app.scim.get(&format!("/Users/{}", ids[2])).body["active"], false);
     let undone = done(&browser, &format!("{brake}/undo"), &[]);
     shows(&undone, &["What was taken away is being put back."]);
     app.wait(app.service().finish_brakes()).expect("an undo");
-    assert_eq!(app.scim.get(&format!("/Users/{}", ids[0])).body["active"], true);
+    assert_eq!(app.scim.get(&format!("/Users/{}", ids[2])).body["active"], true);
     browser.submit(&format!("{brake}/release"), &[]).expect(409);
 }
 

@@ -18,7 +18,7 @@ on_both_databases![
 fn made(app: &TestApp, kind: &str, config: Value) -> String {
     let body = json!({
         "organization_id": app.directory.organization_id, "name": "Source", "kind": kind,
-        "config": config,
+        "config": config, "settings": {"schedule": "off"},
     });
     let made = app.api.post("/api/v1/directories", body).expect(201);
     format!("/console/directories/{}", made.id())
@@ -75,7 +75,7 @@ fn file_is_handed_in_tried_and_read(app: &TestApp) {
     shows(&dry, &["Dry run of", "user1@example.com", "comes", "planned", "badge-completed"]);
     shows(&browser.get(&path).expect(200), &["It has not been read yet."]);
     let (_, read) = run(app, &browser, &path, &[("mode", "full")]);
-    shows(&read, &["user3@example.com", "applied"]);
+    shows(&read, &["badge-completed", "<th scope=\"row\">come</th><td class=\"number\">3</td>"]);
     shows(&browser.get(&path).expect(200), &["<div class=\"figure\">3</div>active users"]);
     shows(&browser.get(&format!("{path}/members")).expect(200), &["user2@example.com"]);
     let refused = browser.submit(&format!("{path}/runs"), &[("mode", "odd")]).expect(422);
@@ -115,24 +115,25 @@ fn held_run_shows_who_goes_and_is_decided_about(app: &TestApp) {
 
 fn faults_are_found_among_many_changes(app: &TestApp) {
     let (browser, path) = (app.signed_in("operator"), made(app, "pull.csv", json!({})));
-    let twice = format!("{}400,user7@example.com\n", numbered(1..=150));
-    hand_in(&browser, &path, None, &twice).expect(303);
-    let (held, all) = run(app, &browser, &path, &[]);
+    hand_in(&browser, &path, None, &numbered(1..=150)).expect(303);
+    // The filter fails for one of them.
+    let settings = r#"{"filter": "resource != '7' || payload.nothing == 'x'"}"#;
+    let (dry, all) = run(app, &browser, &path, &[("dry_run", "on"), ("settings", settings)]);
     shows(&all, &["Further changes", "user1@example.com"]);
-    let faults = browser.get(&format!("{held}?status=failed")).expect(200);
+    let faults = browser.get(&format!("{dry}?status=failed")).expect(200);
     shows(&faults, &["aria-current=\"page\">Faults", "failed"]);
     hides(&faults, &["Further changes", "user1@example.com"]);
     assert_eq!(faults.text.matches("data-label=\"Status\">failed").count(), 1);
-    let api = held.replace("/console/", "/api/v1/").replace("/runs/", "/syncs/");
+    let api = dry.replace("/console/", "/api/v1/").replace("/runs/", "/syncs/");
     let found = app.api.get(&format!("{api}/diff?status=failed&limit=1")).expect(200).body;
     assert_eq!((found["data"].as_array().map(Vec::len), &found["next"]), (Some(1), &Value::Null));
     crate::http::assert_invalid(&app.api.get(&format!("{api}/diff?status=odd")), "status");
-    browser.get(&format!("{held}?after=x")).expect(422);
+    browser.get(&format!("{dry}?after=x")).expect(422);
 }
 
 fn connection_is_tested_and_configuration_changed(app: &TestApp) {
-    let config =
-        json!({"base_url": "https://127.0.0.1:1/scim", "token": "theirs-0123456789abcdef"});
+    let config = json!({"base_url": "https://127.0.0.1:1/scim", "token": "theirs-0123456789abcdef",
+        "allow_private_network": true});
     let (browser, path) = (app.signed_in("operator"), made(app, "pull.scim", config));
     let settings = browser.get(&format!("{path}/settings")).expect(200);
     shows(&settings, &["value=\"https://127.0.0.1:1/scim\"", "placeholder=\"stored\""]);
@@ -142,6 +143,7 @@ fn connection_is_tested_and_configuration_changed(app: &TestApp) {
     let changed = [
         ("config.base_url", "https://127.0.0.1:1/other"),
         ("config.group_members", "each"),
+        ("config.allow_private_network", "on"),
         ("config.user_filter", "active eq true"),
     ];
     let page = done(&browser, &format!("{path}/source"), &changed);
