@@ -4,25 +4,21 @@
 //! anything but a whole list is a failure. Changes come by content synchronization or by
 //! `modifyTimestamp`; where a server cannot say what was deleted, everything is read.
 
-use std::time::Duration;
-
 use serde_json::Value;
-use url::Url;
 
 use super::ldap_changes::{Changes, Cursor, Mark, changed_since};
 use super::ldap_read::{IDS, Nested, Reader};
+use super::ldap_server::{once_each, set, text};
 use super::ldap_user::Reading;
-use super::{ldap_group, ldap_user};
+use super::{ldap_group, ldap_server as server, ldap_user};
 use crate::outbound::Outbound;
-use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, PEM, Shape};
-use crate::pull::ldap::{
-    Entry, Scope, Search, Security, Server, Session, authorities, check_filter, check_url, dn, sync,
-};
+use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, Shape};
+use crate::pull::ldap::{Entry, Scope, Search, Security, Server, Session, dn, sync};
 use crate::pull::{
     Absence, Capabilities, Connector, Faults, Finished, GroupsGiven, Probe, Sink, SourceError,
     SourceKind, Surroundings,
 };
-use crate::scim::{Object, Registry};
+use crate::scim::Object;
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "pull.ldap",
@@ -36,37 +32,16 @@ pub(super) static KIND: SourceKind = SourceKind {
 };
 
 const FIELDS: &[Field] = &[
-    Field::required(
-        "url",
-        Shape::Url,
-        "ldaps://ldap.example.com, or ldap:// with starttls or none. Several servers with the same \
-         entries stand one after another, with spaces between.",
-    ),
-    Field::required(
-        "tls",
-        Shape::Word(&["ldaps", "starttls", "none"]),
-        "How the connection is secured. \"none\" is for networks that the operator allows.",
-    ),
-    Field::optional(
-        "ca_pem",
-        Shape::Text,
-        "",
-        "Certificates of the authority that has signed that of the server, in PEM; those that browsers \
-         know where it is left out.",
-    )
-    .holding(PEM),
-    Field::optional(
-        "certificate_name",
-        Shape::Text,
-        "",
-        "The name that the certificate of the server has, where it is not the one in the URL.",
-    ),
+    server::URL,
+    server::TLS,
+    server::CA_PEM,
+    server::CERTIFICATE_NAME,
     Field::required(
         "bind_dn",
         Shape::Text,
         "Name of the account that reads, such as cn=reader,dc=example,dc=com.",
     ),
-    Field::required("bind_password", Shape::Secret, "Its password."),
+    server::BIND_PASSWORD,
     Field::required("user_base", Shape::Text, "The entry below which the users are."),
     Field::optional(
         "user_filter",
@@ -111,12 +86,7 @@ const FIELDS: &[Field] = &[
         "\"mail\"",
         "The attribute with the e-mail addresses.",
     ),
-    Field::optional(
-        "extra_attributes",
-        Shape::Text,
-        "",
-        "Further attributes, with spaces between, that are kept beside the user for filters and maps.",
-    ),
+    server::EXTRA_ATTRIBUTES,
     Field::optional(
         "inactive_when",
         Shape::Texts,
@@ -125,131 +95,36 @@ const FIELDS: &[Field] = &[
          value.",
     ),
     LOCKOUT_IS_INACTIVE,
-    Field::optional(
-        "nested_groups",
-        Shape::Word(&["keep", "expand"]),
-        "\"keep\"",
-        "Whether groups within groups stay as they are, or their members become members of the outer group.",
-    ),
+    server::NESTED_GROUPS,
     Field::optional(
         "incremental",
         Shape::Word(&["auto", "syncrepl", "timestamp", "off"]),
         "\"auto\"",
         "How changes are found: by content synchronization, by modifyTimestamp, or not at all.",
     ),
-    Field::optional(
-        "page_size",
-        Shape::Number(1, 5_000),
-        "500",
-        "Entries asked for at a time. A server that refuses is asked for 200 and for 100.",
-    ),
-    Field::optional(
-        "timeout_seconds",
-        Shape::Number(1, 600),
-        "60",
-        "Longest time for a connection, and of one page.",
-    ),
-    Field::optional(
-        "allow_private_network",
-        Shape::Switch,
-        "false",
-        "Lets the server be in a private network, where it is spoken to without TLS as well.",
-    )
-    .operator_only(),
+    server::PAGE_SIZE,
+    server::TIMEOUT_SECONDS,
+    server::ALLOW_PRIVATE_NETWORK,
 ];
 
-fn text<'c>(config: &'c Object, name: &str) -> &'c str {
-    config.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// What was set and is not empty.
-fn set<'c>(config: &'c Object, name: &str) -> Option<&'c str> {
-    Some(text(config, name)).filter(|text| !text.is_empty())
-}
-
-fn outbound(config: &Object, outbound: &Outbound) -> Outbound {
-    match config.get("allow_private_network") {
-        Some(Value::Bool(true)) => outbound.in_private_networks(),
-        _ => outbound.clone(),
-    }
-}
-
 fn check(config: &Object, allowed: &Outbound) -> Result<(), (String, String)> {
-    let wrong = |field: &'static str| move |message: String| (field.to_owned(), message);
-    let security = Security::named(text(config, "tls"));
-    let allowed = outbound(config, allowed);
-    let mut urls = text(config, "url").split_whitespace().peekable();
-    if urls.peek().is_none() {
-        return Err(wrong("url")("it must not be empty.".to_owned()));
-    }
-    for url in urls {
-        check_url(url, security, &allowed).map_err(wrong("url"))?;
-    }
-    if let Some(pem) = set(config, "ca_pem") {
-        authorities(pem).map_err(wrong("ca_pem"))?;
-    }
     for field in ["bind_dn", "user_base", "group_base"] {
         if dn::key(text(config, field)).is_none() {
-            let message =
-                "it is no name of an entry such as ou=People,dc=example,dc=com.".to_owned();
-            return Err(wrong(field)(message));
+            let message = "it is no name of an entry such as ou=People,dc=example,dc=com.";
+            return Err((field.to_owned(), message.to_owned()));
         }
     }
-    for field in ["user_filter", "group_filter"] {
-        check_filter(text(config, field)).map_err(wrong(field))?;
-    }
-    for field in ["id_attribute", "user_name_attribute", "mail_attribute", "extra_attributes"] {
-        for name in text(config, field).split_whitespace() {
-            check_attribute(name).map_err(wrong(field))?;
-        }
-    }
-    for name in text(config, "extra_attributes").split_whitespace() {
-        if Registry::builtin().user().attribute(name).is_some() {
-            let message =
-                format!("\"{name}\" is also an attribute of SCIM, which it is not kept beside.");
-            return Err(wrong("extra_attributes")(message));
-        }
-    }
-    let rules = config.get("inactive_when").and_then(Value::as_object);
-    for name in rules.into_iter().flat_map(Object::keys) {
-        check_attribute(name).map_err(wrong("inactive_when"))?;
-    }
-    Ok(())
-}
-
-/// Attributes have names of letters, digits and hyphens (RFC 4512 §1.4). Passwords are not read.
-fn check_attribute(name: &str) -> Result<(), String> {
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | ';' | '_'));
-    if !is_name {
-        return Err(format!("\"{name}\" is no name of an attribute."));
-    }
-    let lower = name.to_ascii_lowercase();
-    let is_secret = ["password", "unicodepwd", "krbprincipalkey"].iter().any(|s| lower.contains(s));
-    if is_secret { Err(format!("\"{name}\" holds a secret, which is not read.")) } else { Ok(()) }
+    server::check(config, allowed, &["id_attribute", "user_name_attribute", "mail_attribute"])
 }
 
 fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
-    let urls: Result<Vec<Url>, _> =
-        text(config, "url").split_whitespace().map(Url::parse).collect();
-    let number = |name: &str, usual: i64| config.get(name).and_then(Value::as_i64).unwrap_or(usual);
-    let seconds = u64::try_from(number("timeout_seconds", 60)).unwrap_or(60);
     let rules = config.get("inactive_when").and_then(Value::as_object);
     let rule = |(name, value): (&String, &Value)| {
         (name.clone(), value.as_str().unwrap_or_default().to_owned())
     };
     Ok(Box::new(Directory {
-        server: Server {
-            urls: urls.map_err(|_| SourceError::failed("url is no URL"))?,
-            security: Security::named(text(config, "tls")),
-            ca_pem: set(config, "ca_pem").map(str::to_owned),
-            certificate_name: set(config, "certificate_name").map(str::to_owned),
-            bind_dn: text(config, "bind_dn").to_owned(),
-            password: text(config, "bind_password").to_owned(),
-            timeout: Duration::from_secs(seconds),
-            page_size: number("page_size", 500),
-        },
-        outbound: outbound(config, &surroundings.outbound),
+        server: server::server(config)?,
+        outbound: server::outbound(config, &surroundings.outbound),
         user_base: text(config, "user_base").to_owned(),
         user_filter: text(config, "user_filter").to_owned(),
         group_base: set(config, "group_base")
@@ -261,16 +136,12 @@ fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector
         reading: Reading {
             user_name: text(config, "user_name_attribute").to_owned(),
             mail: text(config, "mail_attribute").to_owned(),
-            extra: text(config, "extra_attributes").split_whitespace().map(str::to_owned).collect(),
+            extra: server::extra_attributes(config),
             inactive_when: rules.into_iter().flatten().map(rule).collect(),
-            lockout_is_inactive: config.get("lockout_is_inactive") == Some(&Value::Bool(true)),
+            lockout_is_inactive: server::is_on(config, "lockout_is_inactive"),
             now: surroundings.clock.now_ms(),
         },
-        nested: if text(config, "nested_groups") == "expand" {
-            Nested::Expand
-        } else {
-            Nested::Keep
-        },
+        nested: Nested::named(text(config, "nested_groups")),
         incremental: text(config, "incremental").to_owned(),
         surroundings,
     }))
@@ -511,22 +382,11 @@ fn root(session: &mut Session) -> Result<Entry, SourceError> {
     session.root(&["supportedControl", "namingContexts"])
 }
 
-fn count(session: &mut Session, search: &Search) -> Result<u64, SourceError> {
+pub(super) fn count(session: &mut Session, search: &Search) -> Result<u64, SourceError> {
     let mut count = 0;
     session.list(search, &mut |_| {
         count += 1;
         Ok(())
     })?;
     Ok(count)
-}
-
-/// Names without those that are there already in another letter case.
-fn once_each(names: Vec<&str>) -> Vec<&str> {
-    let mut once: Vec<&str> = Vec::with_capacity(names.len());
-    for name in names {
-        if !once.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            once.push(name);
-        }
-    }
-    once
 }

@@ -16,7 +16,7 @@ use crate::scim::key::{instant_ms, instant_text};
 const OVERLAP_MS: i64 = 5 * 60 * 1_000;
 
 /// Most entries that are taken as changes; beyond it a complete read, which comes in pages, is better.
-const MAX_CHANGES: usize = 20_000;
+pub(super) const MAX_CHANGES: usize = 20_000;
 
 /// Most bytes of entries that are taken as changes.
 const MAX_CHANGED: usize = 64 * 1024 * 1024;

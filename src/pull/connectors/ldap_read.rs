@@ -33,6 +33,13 @@ pub(super) enum Nested {
     Expand,
 }
 
+impl Nested {
+    /// By the words of a configuration.
+    pub(super) fn named(word: &str) -> Self {
+        if word == "expand" { Self::Expand } else { Self::Keep }
+    }
+}
+
 pub(super) struct Reader<'r> {
     directory: &'r Directory,
     sink: &'r mut dyn Sink,

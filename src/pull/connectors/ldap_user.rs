@@ -90,7 +90,7 @@ impl Reading {
         let emails: Vec<Value> = entry.texts(&self.mail).enumerate().map(email).collect();
         put_list(&mut user, "emails", emails);
         put_list(&mut user, "phoneNumbers", phones(entry));
-        put_list(&mut user, "addresses", address(entry).into_iter().collect());
+        put_list(&mut user, "addresses", address(entry, "street").into_iter().collect());
         let mut work = Object::new();
         put(&mut work, "employeeNumber", entry.text("employeeNumber"));
         let department = entry.text("departmentNumber").or_else(|| entry.text("ou"));
@@ -98,14 +98,7 @@ impl Reading {
         put(&mut work, "organization", entry.text("o"));
         put_object(&mut user, ENTERPRISE_USER, work);
         for extra in &self.extra {
-            let values: Vec<&str> = entry.texts(extra).collect();
-            match values.as_slice() {
-                [] => {}
-                [one] => put(&mut user, extra, Some(one)),
-                several => {
-                    user.insert(extra.clone(), json!(several));
-                }
-            }
+            put_extra(&mut user, extra, &entry.texts(extra).collect::<Vec<_>>());
         }
         Ok(user)
     }
@@ -145,21 +138,32 @@ pub(super) fn set_manager(user: &mut Object, manager: &str) {
     }
 }
 
-fn put(object: &mut Object, name: &str, value: Option<&str>) {
+pub(super) fn put(object: &mut Object, name: &str, value: Option<&str>) {
     if let Some(value) = value {
         object.insert(name.to_owned(), value.into());
     }
 }
 
-fn put_object(object: &mut Object, name: &str, value: Object) {
+pub(super) fn put_object(object: &mut Object, name: &str, value: Object) {
     if !value.is_empty() {
         object.insert(name.to_owned(), Value::Object(value));
     }
 }
 
-fn put_list(object: &mut Object, name: &str, values: Vec<Value>) {
+pub(super) fn put_list(object: &mut Object, name: &str, values: Vec<Value>) {
     if !values.is_empty() {
         object.insert(name.to_owned(), Value::Array(values));
+    }
+}
+
+/// An attribute that is kept under its own name.
+pub(super) fn put_extra(user: &mut Object, name: &str, values: &[&str]) {
+    match values {
+        [] => {}
+        [one] => put(user, name, Some(one)),
+        several => {
+            user.insert(name.to_owned(), json!(several));
+        }
     }
 }
 
@@ -171,7 +175,7 @@ fn email((index, address): (usize, &str)) -> Value {
     }
 }
 
-fn phones(entry: &Entry) -> Vec<Value> {
+pub(super) fn phones(entry: &Entry) -> Vec<Value> {
     let kinds = [
         ("telephoneNumber", "work"),
         ("mobile", "mobile"),
@@ -185,9 +189,10 @@ fn phones(entry: &Entry) -> Vec<Value> {
     kinds.into_iter().flat_map(of_kind).collect()
 }
 
-fn address(entry: &Entry) -> Option<Value> {
+/// The address, whose street is in the attribute of that name.
+pub(super) fn address(entry: &Entry, street: &str) -> Option<Value> {
     let mut address = Object::new();
-    put(&mut address, "streetAddress", entry.text("street"));
+    put(&mut address, "streetAddress", entry.text(street));
     // Lines of a postal address end with a dollar sign (RFC 4517 §3.3.28).
     if let Some(lines) = entry.text("postalAddress") {
         put(&mut address, "formatted", Some(&lines.replace('$', "\n")));

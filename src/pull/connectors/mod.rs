@@ -1,5 +1,9 @@
 //! The sources that can be read, one file each. A new one is a file and a line in [`ALL`].
 
+mod active_directory;
+mod active_directory_changes;
+mod active_directory_read;
+mod active_directory_user;
 mod aws;
 mod aws_call;
 mod aws_keys;
@@ -20,6 +24,7 @@ mod ldap;
 mod ldap_changes;
 mod ldap_group;
 mod ldap_read;
+mod ldap_server;
 mod ldap_user;
 mod okta;
 mod okta_api;
@@ -30,8 +35,16 @@ mod scim;
 use super::SourceKind;
 
 /// Every kind of source, by name.
-pub static ALL: &[&SourceKind] =
-    &[&aws::KIND, &csv::KIND, &entra::KIND, &google::KIND, &ldap::KIND, &okta::KIND, &scim::KIND];
+pub static ALL: &[&SourceKind] = &[
+    &active_directory::KIND,
+    &aws::KIND,
+    &csv::KIND,
+    &entra::KIND,
+    &google::KIND,
+    &ldap::KIND,
+    &okta::KIND,
+    &scim::KIND,
+];
 
 #[cfg(test)]
 mod tests {

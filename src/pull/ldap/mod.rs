@@ -3,11 +3,12 @@
 //! [`line`] connects and secures, [`session`] binds and searches, [`filter`] encodes what is searched for,
 //! [`wire`] has the messages (RFC 4511), [`ber`] their encoding, [`entry`] is what a server lists, [`dn`] finds
 //! an entry by any way of writing its name, [`keep`] bounds what is kept of all of them, [`sync`] are the
-//! messages of content synchronization.
+//! messages of content synchronization, [`ad`] has what Active Directory adds.
 //!
 //! A server may be anybody's: a message is bounded in size and read without recursion, and nothing
 //! that it says is taken for granted.
 
+pub mod ad;
 pub mod ber;
 pub mod dn;
 pub mod entry;

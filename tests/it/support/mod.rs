@@ -5,6 +5,7 @@ mod browser;
 mod client;
 mod console;
 mod consumer;
+mod cut;
 mod database;
 pub mod fake;
 pub mod fake_ldap;
@@ -15,6 +16,7 @@ mod key_server;
 pub mod peer;
 pub mod process;
 mod receiver;
+pub mod samba;
 pub mod slapd;
 mod source;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+
+use super::cut;
 
 pub const BASE: &str = "dc=corp,dc=test";
 const ADMIN: [&str; 5] = ["-x", "-D", "cn=admin,dc=corp,dc=test", "-w", "adminpw"];
@@ -149,16 +151,9 @@ impl Slapd {
 
     /// An address that leads to the server and ends it once so many bytes have come from it.
     pub fn until(&self, bytes: usize) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let (server, pid) = (self.port, self.folder.path().join("slapd.pid"));
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if let Ok(upstream) = TcpStream::connect(("127.0.0.1", server)) {
-                    relay(client, upstream, bytes, &pid);
-                }
-            }
-        });
+        let pid = self.folder.path().join("slapd.pid");
+        let port =
+            cut::after(bytes, SocketAddr::from(([127, 0, 0, 1], self.port)), move || end(&pid));
         format!("ldap://localhost:{port}")
     }
 }
@@ -175,30 +170,6 @@ fn end(pid_file: &Path) {
     if let Ok(pid) = std::fs::read_to_string(pid_file) {
         let _ = Command::new("kill").args(["-KILL", pid.trim()]).status();
     }
-}
-
-fn relay(client: TcpStream, upstream: TcpStream, bytes: usize, pid: &Path) {
-    let (mut from, mut to) =
-        (client.try_clone().expect("a stream"), upstream.try_clone().expect("a stream"));
-    let sender = std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    });
-    let (mut upstream, mut client) = (upstream, client);
-    let (mut buffer, mut seen) = ([0; 4096], 0);
-    while let Ok(count @ 1..) = upstream.read(&mut buffer) {
-        seen += count;
-        if seen >= bytes {
-            end(pid);
-            break;
-        }
-        if client.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = client.shutdown(Shutdown::Both);
-    let _ = upstream.shutdown(Shutdown::Both);
-    let _ = sender.join();
 }
 
 fn drip(client: TcpStream, upstream: TcpStream) {
@@ -223,11 +194,11 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// Entries in LDIF without folded lines.
-fn entries(ldif: &str) -> Vec<Listed> {
+/// Entries in LDIF.
+pub(super) fn entries(ldif: &str) -> Vec<Listed> {
     let entry = |text: &str| {
         let mut listed = Listed::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             let (name, value) = line.split_once(':').expect("an attribute");
             let value = match value.strip_prefix(':') {
                 Some(encoded) => {
@@ -240,5 +211,6 @@ fn entries(ldif: &str) -> Vec<Listed> {
         }
         listed
     };
-    ldif.split("\n\n").filter(|text| text.contains("dn:")).map(entry).collect()
+    let unfolded = ldif.replace("\n ", "");
+    unfolded.split("\n\n").filter(|text| text.contains("dn:")).map(entry).collect()
 }

@@ -15,17 +15,17 @@ on_both_databases![directory_arrives_exactly_and_is_followed];
 
 /// What a source holds, as `ldapsearch` says it.
 #[derive(Debug, PartialEq, Eq)]
-struct Expected {
-    /// By `entryUUID`.
-    users: BTreeMap<String, Value>,
-    groups: BTreeMap<String, String>,
+pub(super) struct Expected {
+    /// By the source's id.
+    pub(super) users: BTreeMap<String, Value>,
+    pub(super) groups: BTreeMap<String, String>,
     /// Group and user.
-    memberships: BTreeSet<(String, String)>,
+    pub(super) memberships: BTreeSet<(String, String)>,
     /// Groups within groups.
-    nested: usize,
+    pub(super) nested: usize,
 }
 
-fn first<'l>(entry: &'l Listed, name: &str) -> Option<&'l str> {
+pub(super) fn first<'l>(entry: &'l Listed, name: &str) -> Option<&'l str> {
     Some(entry.get(&name.to_lowercase())?.first()?.as_str())
 }
 
@@ -34,7 +34,7 @@ fn plain(dn: &str) -> String {
     dn.replace("\\2C", "\\,").replace("\\2B", "\\+").to_lowercase()
 }
 
-fn all<'l>(entry: &'l Listed, name: &str) -> impl Iterator<Item = &'l String> {
+pub(super) fn all<'l>(entry: &'l Listed, name: &str) -> impl Iterator<Item = &'l String> {
     entry.get(&name.to_lowercase()).into_iter().flatten()
 }
 
@@ -134,7 +134,7 @@ impl Expected {
     }
 
     #[track_caller]
-    fn assert_arrived(&self, source: &Source<'_>) {
+    pub(super) fn assert_arrived(&self, source: &Source<'_>) {
         let arrived = Self::arrived(source);
         assert_eq!(arrived.users.len(), self.users.len());
         for (id, user) in &self.users {
@@ -147,7 +147,7 @@ impl Expected {
     }
 
     /// The events that lead from `before` to this.
-    fn events_since(&self, before: &Self) -> Vec<String> {
+    pub(super) fn events_since(&self, before: &Self) -> Vec<String> {
         let mut events = Vec::new();
         for (id, user) in &self.users {
             match before.users.get(id) {
@@ -181,7 +181,7 @@ impl Expected {
 }
 
 /// Every page of a list of the read API.
-fn listed(source: &Source<'_>, endpoint: &str) -> Vec<Value> {
+pub(super) fn listed(source: &Source<'_>, endpoint: &str) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
         let path = format!("{endpoint}?directory={}&limit=100{after}", source.handle.id);
@@ -199,7 +199,7 @@ fn reader<'a>(app: &'a TestApp, config: Value) -> Source<'a> {
 }
 
 #[track_caller]
-fn assert_nothing_done(run: &Value) {
+pub(super) fn assert_nothing_done(run: &Value) {
     let counts = &run["counts"];
     for (part, acts) in [
         ("users", &["created", "updated", "deactivated", "deleted", "failed"][..]),

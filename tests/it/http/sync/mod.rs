@@ -1,5 +1,6 @@
 //! Directories that are read: from a source into the store, as the operator and the app see it.
 
+mod ad;
 mod alarms;
 mod aws;
 mod aws_faults;
