@@ -122,6 +122,17 @@ fn each_setting_is_documented_and_no_other() {
     }
 }
 
+#[test]
+fn each_action_of_the_audit_log_is_there_once_and_documented() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/audit.md"));
+    let page = page.expect("the page");
+    let mut seen = BTreeSet::new();
+    for word in rollbook::service::audit::action::ALL {
+        assert!(seen.insert(word), "{word} is there twice");
+        assert!(page.contains(&format!("`{word}`")), "docs/audit.md lacks {word}");
+    }
+}
+
 /// The pages of the sources say what their configurations hold.
 mod sources {
     use super::*;

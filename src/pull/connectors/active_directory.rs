@@ -307,7 +307,7 @@ impl Directory {
         sink: &mut dyn Sink,
     ) -> Result<(), SourceError> {
         let Changes { changed, deleted } = changes;
-        let visible = self.visible(session, domain, changed)?;
+        let visible = self.visible(session, domain, &changed)?;
         let has_groups = visible.values().any(|kind| *kind == Kind::Group) || !deleted.is_empty();
         let asks_for_groups =
             |filter: &str| attributes_of(filter).any(|name| name.eq_ignore_ascii_case("memberOf"));
@@ -371,7 +371,7 @@ impl Directory {
         &self,
         session: &mut Session,
         domain: &Domain,
-        changed: BTreeSet<String>,
+        changed: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, Kind>, SourceError> {
         let all = |base: &str, filter: &str| {
             let search = Search::new(base, Scope::Subtree, filter, &["objectGUID", "objectClass"]);

@@ -78,7 +78,9 @@ impl Service {
             .write("source_for_setup", move |tx| {
                 let organization =
                     tx.organization_lock(&organization_id)?.ok_or_else(organization::missing)?;
-                let last = tx.directory_range(Some(std::slice::from_ref(&organization_id)), &newest_one())?.pop();
+                let last = tx
+                    .directory_range(Some(std::slice::from_ref(&organization_id)), &newest_one())?
+                    .pop();
                 if let Some(row) = last.filter(|row| row.id != newest && row.kind == kind.name) {
                     return Ok(row.id);
                 }

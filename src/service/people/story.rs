@@ -148,7 +148,7 @@ impl Service {
         changes: &mut [Change],
     ) -> Result<(), ServiceError> {
         let events = || changes.iter().filter(|change| change.id.starts_with("event_"));
-        let (Some(newest), Some(oldest)) = (events().next(), events().last()) else {
+        let (Some(newest), Some(oldest)) = (events().next(), events().next_back()) else {
             return Ok(());
         };
         if SourceKind::named(&directory.kind).is_some() {

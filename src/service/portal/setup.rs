@@ -4,6 +4,7 @@
 //! Whoever visits is an outsider. Work for one directory takes turns with what its identity provider sends,
 //! the rest with the other visits of the organization, so that others do not wait for a visitor.
 
+use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::guide::Guide;
@@ -117,14 +118,15 @@ impl Service {
         on_behalf_of(row.key, work).await
     }
 
-    /// Does something to a directory that the visitor may see, as long as the session lasts.
-    pub async fn portal_do<T>(
-        &self,
-        visit: &Visit,
-        id: &str,
-        work: impl Future<Output = Result<T, ServiceError>>,
-    ) -> Result<T, ServiceError> {
-        visit.acting(self.portal_see(visit, id, work)).await
+    /// Does something to a directory that the visitor may see, as long as the session lasts. What is done may
+    /// be large, so it lies on the heap.
+    pub fn portal_do<'w, T: 'w>(
+        &'w self,
+        visit: &'w Visit,
+        id: &'w str,
+        work: impl Future<Output = Result<T, ServiceError>> + 'w,
+    ) -> LocalBoxFuture<'w, Result<T, ServiceError>> {
+        Box::pin(visit.acting(self.portal_see(visit, id, work)))
     }
 
     /// Groups of a directory that roles may follow from, by id: id and name. At most 500.
@@ -156,18 +158,20 @@ impl Service {
     ///
     /// # Errors
     /// 403 where the operator alone decides about that.
-    pub async fn portal_let_go<T>(
-        &self,
-        visit: &Visit,
-        id: &str,
-        work: impl Future<Output = Result<T, ServiceError>>,
-    ) -> Result<T, ServiceError> {
-        let row = self.portal_row(visit, id).await?;
-        if Settings::stored(&row.settings).operator_decides {
-            let message = "Only whoever runs the application may let this through; ask them.";
-            return Err(AdminError::new(403, "operator_decides", message).into());
-        }
-        self.portal_do(visit, id, work).await
+    pub fn portal_let_go<'w, T: 'w>(
+        &'w self,
+        visit: &'w Visit,
+        id: &'w str,
+        work: impl Future<Output = Result<T, ServiceError>> + 'w,
+    ) -> LocalBoxFuture<'w, Result<T, ServiceError>> {
+        Box::pin(async move {
+            let row = self.portal_row(visit, id).await?;
+            if Settings::stored(&row.settings).operator_decides {
+                let message = "Only whoever runs the application may let this through; ask them.";
+                return Err(AdminError::new(403, "operator_decides", message).into());
+            }
+            self.portal_do(visit, id, work).await
+        })
     }
 
     /// The id of a directory for that provider: the one that nothing has talked to yet, or a new one.
@@ -180,7 +184,8 @@ impl Service {
             AdminError::invalid("provider", "it is none of those that the page offers.")
         })?;
         let kind = format!("scim.{provider}");
-        let chosen = self.directory_for_setup(&visit.access, &visit.organization_id, &kind, &guide.title);
+        let chosen =
+            self.directory_for_setup(&visit.access, &visit.organization_id, &kind, &guide.title);
         let directory = visit.acting(visit.in_turn(chosen)).await?;
         told(visit, &directory, "a visitor chose a provider");
         Ok(directory)
@@ -200,7 +205,8 @@ impl Service {
         config: &Object,
         newest: &str,
     ) -> Result<String, ServiceError> {
-        let made = self.source_for_setup(&visit.access, &visit.organization_id, kind, config, newest);
+        let made =
+            self.source_for_setup(&visit.access, &visit.organization_id, kind, config, newest);
         let directory = visit.acting(visit.in_turn(made)).await?;
         told(visit, &directory, "a visitor connected a source");
         Ok(directory)

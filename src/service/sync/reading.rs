@@ -91,7 +91,7 @@ impl Service {
                     tx.sync_schedule_set(key, next_after_change(kind, &settings, now))?;
                     outdate(tx, &mut ids.clone(), now, &row)?;
                 }
-                Ok(tx.directory_by_key(key)?.ok_or_else(missing)?)
+                tx.directory_by_key(key)?.ok_or_else(missing)
             })
             .await;
         let row = updated?;

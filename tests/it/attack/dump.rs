@@ -66,6 +66,9 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
         "organization_identity" | "identity" | "identity_alias" => {
             format!("organization_key = (SELECT o.key FROM organization o WHERE o.{organization})")
         }
+        "audit" | "audit_forget" => {
+            format!("organization_id = (SELECT o.id FROM organization o WHERE o.{organization})")
+        }
         "webhook_endpoint" => {
             format!(
                 "scope LIKE '%' || (SELECT o.id FROM organization o WHERE o.{organization}) || '%'"

@@ -87,7 +87,7 @@ fn topics_of_nobody_are_not_found(app: &TestApp) {
     for topic in ["", "nothing", "requests:", "requests:directory_no", "run:sync_no", "events:x"] {
         browser.get(&format!("/console/live?of={topic}")).expect(404);
     }
-    let many = vec!["events"; 9].join(",");
+    let many = ["events"; 9].join(",");
     browser.get(&format!("/console/live?of={many}")).expect(422);
     Browser::new(&app.url).get("/console/live?of=events").expect(303);
 }
