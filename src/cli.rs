@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod brake;
 mod check;
+mod directory;
 mod events;
 mod identities;
 mod keys;
@@ -62,7 +63,7 @@ enum Command {
     Identity(identities::Identity),
     /// Connections to the directories of customers
     #[command(subcommand)]
-    Directory(Directory),
+    Directory(directory::Directory),
     /// Bearer tokens of a directory
     #[command(subcommand)]
     Token(Token),
@@ -136,124 +137,6 @@ enum Organization {
         id: String,
     },
     /// Remove an organization that has no directory
-    Delete {
-        id: String,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-enum Directory {
-    /// Make a directory and its first token
-    Create {
-        name: String,
-        /// Id of the organization
-        #[arg(long)]
-        organization: String,
-        /// scim.generic, scim.okta, scim.entra, … or pull.csv, pull.scim, …
-        #[arg(long, default_value = "scim.generic")]
-        kind: String,
-        /// File with the configuration of a directory that is read (JSON)
-        #[arg(long, value_name = "FILE", value_parser = json_file)]
-        config: Option<Value>,
-    },
-    List {
-        #[arg(long)]
-        organization: Option<String>,
-        /// linked, paused, …
-        #[arg(long)]
-        state: Option<String>,
-        /// scim.okta, pull.csv, …
-        #[arg(long)]
-        kind: Option<String>,
-        /// What the name contains, in any letter case
-        #[arg(long)]
-        search: Option<String>,
-    },
-    Get {
-        id: String,
-    },
-    Rename {
-        id: String,
-        name: String,
-    },
-    /// Change the configuration of a directory that is read
-    Configure {
-        id: String,
-        /// File with the members that change (JSON); null takes one away
-        #[arg(value_name = "FILE", value_parser = json_file)]
-        config: Value,
-    },
-    /// List the users, also those of whom the app is told nothing
-    Users {
-        id: String,
-    },
-    /// List members of groups that have not arrived yet
-    PendingMembers {
-        id: String,
-    },
-    /// Put settings in place of the ones before
-    Settings {
-        id: String,
-        /// A JSON object: {"inactive_users": "delete"}
-        settings: String,
-        /// Only show what the app would be told
-        #[arg(long)]
-        preview: bool,
-    },
-    /// Show what counts in its profile and where it comes from, and override flags
-    Profile {
-        id: String,
-        /// Override a flag of the provider's profile, such as boolean_text=false
-        #[arg(long, value_name = "FLAG=VALUE", value_parser = flag_and_value)]
-        set: Vec<(String, Value)>,
-        /// Take an override away
-        #[arg(long, value_name = "FLAG")]
-        unset: Vec<String>,
-    },
-    /// Show or put what the app sees as custom attributes
-    AttributeMap {
-        id: String,
-        /// File with a JSON object of attributes: {"badge": {"expression": "raw.badge"}}
-        #[arg(long, value_name = "FILE", value_parser = json_file)]
-        set: Option<Value>,
-        /// Only show what it would make of stored users
-        #[arg(long, requires = "set")]
-        preview: bool,
-    },
-    /// List users with an attribute that is required and missing, or whose expression has failed
-    AttributeFaults {
-        id: String,
-    },
-    /// Show or put which groups and values give which roles
-    RoleMap {
-        id: String,
-        /// File with a JSON object: {"rules": [{"role": "admin", "group": "directory_group_…"}]}
-        #[arg(long, value_name = "FILE", value_parser = json_file)]
-        set: Option<Value>,
-        /// Only show what it would make of stored users
-        #[arg(long, requires = "set")]
-        preview: bool,
-    },
-    /// Answer requests with 503 until it is resumed
-    Pause {
-        id: String,
-    },
-    /// Answer requests with 403 until it is resumed
-    Disable {
-        id: String,
-    },
-    Resume {
-        id: String,
-    },
-    /// End the connection: freeze it, or take access away from everybody and delete it
-    Disconnect {
-        id: String,
-        mode: portal::Disconnection,
-        /// Only show what would happen
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Delete the directory and everything in it
     Delete {
         id: String,
     },
@@ -412,7 +295,7 @@ fn call(command: Command) -> Call {
     match command {
         Command::Organization(command) => organization(command),
         Command::Identity(command) => identities::call(command),
-        Command::Directory(command) => directory(command),
+        Command::Directory(command) => directory::call(command),
         Command::Token(command) => token(command),
         Command::OAuthClient(command) => oauth_client(command),
         Command::ApiKey(command) => api_key::call(command),
@@ -454,96 +337,6 @@ fn organization(command: Organization) -> Call {
         Organization::Get { id } => Call::get(format!("{PATH}/{id}")),
         Organization::Delete { id } => Call::delete(format!("{PATH}/{id}")),
     }
-}
-
-fn directory(command: Directory) -> Call {
-    const PATH: &str = "/api/v1/directories";
-    let state =
-        |id: String, state: &str| Call::patch(format!("{PATH}/{id}"), json!({"state": state}));
-    match command {
-        Directory::Create { name, organization, kind, config } => Call::post(
-            PATH,
-            json!({"organization_id": organization, "name": name, "kind": kind, "config": config}),
-        ),
-        Directory::List { organization, state, kind, search } => {
-            let given = [
-                ("organization_id", organization),
-                ("state", state),
-                ("kind", kind),
-                ("search", search),
-            ];
-            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
-            let pairs = given.map(|(name, value)| {
-                format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
-            });
-            Call::get(format!("{PATH}?{}", pairs.collect::<Vec<String>>().join("&")))
-        }
-        Directory::Get { id } => Call::get(format!("{PATH}/{id}")),
-        Directory::Rename { id, name } => {
-            Call::patch(format!("{PATH}/{id}"), json!({"name": name}))
-        }
-        Directory::Configure { id, config } => {
-            Call::patch(format!("{PATH}/{id}"), json!({"config": config}))
-        }
-        Directory::Users { id } => Call::get(format!("{PATH}/{id}/users?limit=500")),
-        Directory::PendingMembers { id } => Call::get(format!("{PATH}/{id}/pending_members")),
-        Directory::Settings { id, settings, preview } => {
-            // What is no JSON is refused by the server, as text.
-            let settings: Value = serde_json::from_str(&settings).unwrap_or(settings.into());
-            let body = json!({"settings": settings});
-            match preview {
-                true => Call::post(format!("{PATH}/{id}/settings/preview"), body),
-                false => Call::patch(format!("{PATH}/{id}"), body),
-            }
-        }
-        Directory::Profile { id, set, unset } => profile(&id, set, unset),
-        Directory::AttributeMap { id, set, preview } => {
-            let set = set.map(|attributes| json!({"attributes": attributes}));
-            map(format!("{PATH}/{id}/attribute_map"), set, preview)
-        }
-        Directory::AttributeFaults { id } => {
-            Call::get(format!("{PATH}/{id}/attribute_map/faults?limit=500"))
-        }
-        Directory::RoleMap { id, set, preview } => {
-            map(format!("{PATH}/{id}/role_map"), set, preview)
-        }
-        Directory::Pause { id } => state(id, "paused"),
-        Directory::Disable { id } => state(id, "disabled"),
-        Directory::Resume { id } => state(id, "linked"),
-        Directory::Disconnect { id, mode, dry_run } => {
-            portal::disconnect(&format!("{PATH}/{id}/disconnect"), mode, dry_run)
-        }
-        Directory::Delete { id } => Call::delete(format!("{PATH}/{id}")),
-    }
-}
-
-fn profile(id: &str, set: Vec<(String, Value)>, unset: Vec<String>) -> Call {
-    let path = format!("/api/v1/directories/{id}/profile");
-    if set.is_empty() && unset.is_empty() {
-        return Call::get(path);
-    }
-    let gone = unset.into_iter().map(|flag| (flag, Value::Null));
-    let overrides: serde_json::Map<String, Value> = set.into_iter().chain(gone).collect();
-    Call::patch(path, json!({"overrides": overrides}))
-}
-
-fn map(path: String, set: Option<Value>, preview: bool) -> Call {
-    match set {
-        None => Call::get(path),
-        Some(body) if preview => Call::post(format!("{path}/preview"), body),
-        Some(body) => Call { method: "PUT", path, body: Some(body) },
-    }
-}
-
-/// `flag=value`; true and false are booleans, anything else is a word.
-fn flag_and_value(text: &str) -> Result<(String, Value), String> {
-    let (flag, value) = text.split_once('=').ok_or("write it as flag=value")?;
-    let value = match value {
-        "true" => true.into(),
-        "false" => false.into(),
-        word => word.into(),
-    };
-    Ok((flag.to_owned(), value))
 }
 
 fn token(command: Token) -> Call {

@@ -111,7 +111,7 @@ export class Server {
 /** Plays the recorded flows of a provider with a token against a base URL. */
 export function play(baseUrl, token, flow) {
   const flows = spawn(process.env.ROLLBOOK_FLOWS, ['--base-url', baseUrl, '--token', token, flow], {
-    cwd: path.join(process.env.ROLLBOOK_ROOT, 'conformance'),
+    cwd: process.env.ROLLBOOK_ROOT,
   });
   let said = '';
   flows.stdout.on('data', (text) => (said += text));
