@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::administer::{DirectoryChange, missing};
+use super::audit::{Target, action};
 use super::authenticate::ApiAccess;
 use super::brake::BrakeMode;
 use super::context::{Directory, State};
@@ -183,6 +185,7 @@ impl Service {
 
     async fn deprovision(&self, access: &ApiAccess, key: i64) -> Result<(), ServiceError> {
         let (now, made_by) = (self.clock.now_ms(), access.key_id.clone());
+        let audit = self.audit(access, action::DIRECTORY_DISCONNECTED);
         self.store
             .write("disconnect", move |tx| {
                 let state = tx.directory_lock_exclusive(key)?;
@@ -192,6 +195,8 @@ impl Service {
                 note_stop(tx, &made_by, &row, Some("disabled"), now)?;
                 let disabled = State::Disabled.as_str();
                 tx.directory_update(key, &row.name, disabled, &row.settings, &row.config, now)?;
+                let before = json!({"state": row.state});
+                audit.write(tx, Target::directory(&row), before, json!({"state": disabled}))?;
                 let choice = Disconnection::Deprovision.as_str();
                 Ok::<_, ServiceError>(tx.stop_set(key, choice, &made_by, now)?)
             })

@@ -17,6 +17,7 @@ actions! {
     DIRECTORY_CREATED = "directory.created",
     DIRECTORY_UPDATED = "directory.updated",
     DIRECTORY_DELETED = "directory.deleted",
+    DIRECTORY_DISCONNECTED = "directory.disconnected",
     PROFILE_CHANGED = "profile.changed",
     SCHEMAS_CHANGED = "schemas.changed",
     ROLES_CHANGED = "roles.changed",
@@ -68,6 +69,7 @@ actions! {
     ADMINISTRATOR_DELETED = "administrator.deleted",
     ADMINISTRATOR_SIGNED_IN = "administrator.signed_in",
     ADMINISTRATOR_SIGNED_OUT = "administrator.signed_out",
+    BRANDING_CHANGED = "branding.changed",
     SIGNING_KEY_ROTATED = "signing_key.rotated",
     SECRET_KEY_ROTATED = "secret_key.rotated",
 }

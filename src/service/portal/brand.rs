@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::secret;
+use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
@@ -148,11 +149,13 @@ impl Service {
             Some(None) => Some(None),
             Some(Some(text)) => Some(Some(checked_logo(&text)?)),
         };
+        let audit = self.audit(access, action::BRANDING_CHANGED);
         self.store
             .write("branding_put", move |tx| {
                 let stored = tx.setting_get(BRANDING)?;
                 let stored: Branding =
                     stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+                let before = stored.clone();
                 let (logo_type, logo_digest) = match &logo {
                     None => (stored.logo_type, stored.logo_digest),
                     Some(None) => (None, None),
@@ -170,6 +173,9 @@ impl Service {
                 };
                 let text = serde_json::to_string(&branding).unwrap_or_default();
                 tx.setting_put(BRANDING, &text)?;
+                let shown = |branding: &Branding| serde_json::to_value(branding).unwrap_or_default();
+                let target = Target::of_server("branding", None);
+                audit.write(tx, target, shown(&before), shown(&branding))?;
                 Ok::<_, ServiceError>(branding)
             })
             .await

@@ -56,7 +56,8 @@ fn condition(table: &str, has_directory: bool, organization: &str, keys: &str) -
         "organization" => organization.to_owned(),
         "directory" => format!("key IN ({keys})"),
         // The events count; their places in the log of all are given a moment later.
-        "event_sequencer" | "event_position" => "1 = 0".to_owned(),
+        // Samples count what everybody asks for.
+        "event_sequencer" | "event_position" | "sample" => "1 = 0".to_owned(),
         "portal_link" => {
             format!("organization_key = (SELECT o.key FROM organization o WHERE o.{organization})")
         }

@@ -6,6 +6,8 @@ use super::{Attack, Who};
 
 pub(super) fn attacks() -> Vec<Attack> {
     [
+        // Before A has written anything that names B: the audit log would show it.
+        looks(),
         organizations(),
         identities(),
         directories(),
@@ -14,7 +16,6 @@ pub(super) fn attacks() -> Vec<Attack> {
         maps(),
         requests(),
         brakes(),
-        looks(),
         events(),
         webhooks(),
         tokens(),

@@ -120,6 +120,7 @@ fn directory_has_exactly_these_members(app: &TestApp) {
             "last_seen": null,
             "matches": null,
         },
+        "metadata": {"users": {"active": 0, "inactive": 0}, "groups": 0},
         "last_request_at": null,
         "last_sync_at": null,
         "last_sync_counts": null,

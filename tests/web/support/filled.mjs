@@ -30,7 +30,7 @@ export async function filled(settings = {}) {
   const entra = await server.directory(corp, 'scim.entra', 'Entra ID');
   const file = await server.directory(labs, 'pull.csv', 'Personnel file', { config: { key: 'externalId' } });
   await server.api('POST', '/api/v1/webhook_endpoints', {
-    url: 'http://127.0.0.1:9/hooks', events: ['dsync.user.created', 'dsync.user.deleted'],
+    endpoint_url: 'http://127.0.0.1:9/hooks', events: ['dsync.user.created', 'dsync.user.deleted'],
   });
   await server.api('POST', '/api/v1/api_keys', { name: 'app', scopes: ['read'] });
   for (const flow of ['okta/04', 'okta/10']) {

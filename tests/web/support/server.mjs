@@ -95,7 +95,7 @@ export class Server {
 
   /** An account of the console. */
   administrator(email, role) {
-    this.run(['admin', 'create', email, '--role', role, '--password-stdin'], `${PASSWORD}\n`);
+    this.run(['admin', 'create', email, '--name', email.split('@')[0], '--role', role, '--password-stdin'], `${PASSWORD}\n`);
   }
 
   async stop() {

@@ -164,6 +164,12 @@ fn directories(walk: &Walk<'_>) {
     let overrides = json!({"overrides": {"hold_unknown_members": null}});
     act("PATCH", "/profile", overrides, "profile.changed");
     act("PUT", "/brake", json!({"mode": "off"}), "brake.changed");
+    let body = json!({"organization_id": organization, "name": "Left", "kind": "scim.generic"});
+    let left = walk.app.api.post("/api/v1/directories", body).expect(201).id();
+    let disconnect = "POST /directories/{id}/disconnect";
+    let path_of_left = format!("/directories/{left}/disconnect");
+    walk.act(disconnect, &path_of_left, json!({"mode": "deprovision"}), "directory.disconnected");
+    walk.act("PUT /branding", "/branding", json!({"name": "Acme"}), "branding.changed");
     let map = json!({"attributes": {"title": {"from": "title"}}});
     let map = match walk.app.api.put(&format!("/api/v1{path}/attribute_map"), map.clone()).status {
         200 => map,
