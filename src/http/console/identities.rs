@@ -12,6 +12,7 @@ use crate::http::body::Query;
 use crate::http::web::only;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
+use crate::service::ServiceError;
 use crate::service::administer::{ListPage, ListParameters, OrganizationView};
 use crate::service::console::Role;
 use crate::service::error::AdminError;
@@ -49,6 +50,14 @@ struct IdentitiesPage {
     /// `open`, `accepted` or `rejected`.
     state: String,
     suggestions: Vec<Value>,
+}
+
+/// Of an organization that keeps no identities.
+#[derive(Template)]
+#[template(path = "console/identities_off.html")]
+struct OffPage {
+    frame: Frame,
+    organization: OrganizationView,
 }
 
 fn text<'v>(value: &'v Value, path: &str) -> &'v str {
@@ -101,8 +110,12 @@ async fn list(request: HttpRequest, organization: Path<String>, state: Data<Stat
         page: page_parameters(&request)?,
         ..IdentityQuery::default()
     };
-    let identities =
-        service.identity_list(access, &organization, selected).await.map_err(failed)?;
+    let identities = match service.identity_list(access, &organization, selected).await {
+        Err(ServiceError::Admin(error)) if error.code == "identities_off" => {
+            return Ok(respond(StatusCode::OK, &OffPage { frame, organization: found }));
+        }
+        listed => listed.map_err(failed)?,
+    };
     let first = ListParameters { limit: Some(100), ..ListParameters::default() };
     let suggestions = service
         .suggestion_list(access, &organization, Some(wanted), &first)

@@ -173,7 +173,8 @@ impl Service {
                 };
                 let text = serde_json::to_string(&branding).unwrap_or_default();
                 tx.setting_put(BRANDING, &text)?;
-                let shown = |branding: &Branding| serde_json::to_value(branding).unwrap_or_default();
+                let shown =
+                    |branding: &Branding| serde_json::to_value(branding).unwrap_or_default();
                 let target = Target::of_server("branding", None);
                 audit.write(tx, target, shown(&before), shown(&branding))?;
                 Ok::<_, ServiceError>(branding)

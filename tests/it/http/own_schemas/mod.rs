@@ -56,7 +56,7 @@ fn user_with(user_name: &str, more: Value) -> Value {
 }
 
 /// Changes the database behind the server's back, as another process would.
-fn execute(app: &TestApp, statements: &str) {
+pub(in crate::http) fn execute(app: &TestApp, statements: &str) {
     match app.database.url().strip_prefix("sqlite://") {
         Some(path) => {
             let mut conn = SqliteConnection::establish(path).expect("the file");

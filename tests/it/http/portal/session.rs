@@ -147,7 +147,8 @@ fn session_lasts_an_hour_and_ends_when_finished(app: &TestApp) {
     let browser = Browser::entered(&app.url, &link(app, json!({})));
     app.clock.advance(Duration::from_secs(3_599));
     let text = page(browser.get("/setup"), 200);
-    assert!(text.contains("lasts until 2025-06-15 16:06:40 UTC"), "{text}");
+    let end = "<time datetime=\"2025-06-15T16:06:40.000Z\">2025-06-15 16:06:40 UTC</time>";
+    assert!(text.contains(&format!("lasts until {end}")), "{text}");
     app.clock.advance(Duration::from_secs(1));
     let text = page(browser.get("/setup"), 403);
     assert!(text.contains("a session lasts an hour"), "{text}");

@@ -106,5 +106,5 @@ fn disconnection_that_is_called_off_leaves_the_rest(app: &TestApp) {
     app.api.patch(&path, json!({"state": "linked"})).expect(200);
     app.wait(app.service().finish_disconnects()).expect("done");
     assert_eq!(state(app), "linked");
-    app.api.post(&format!("{path}/disconnect"), json!({"mode": "drop"})).expect(400);
+    app.api.post(&format!("{path}/disconnect"), json!({"mode": "drop"})).expect(422);
 }

@@ -114,7 +114,8 @@ fn held_run_shows_who_goes_and_is_decided_about(app: &TestApp) {
 }
 
 fn faults_are_found_among_many_changes(app: &TestApp) {
-    let (browser, path) = (app.signed_in("operator"), made(app, "pull.csv", json!({"max_errors": 1})));
+    let (browser, path) =
+        (app.signed_in("operator"), made(app, "pull.csv", json!({"max_errors": 1})));
     hand_in(&browser, &path, None, &numbered(1..=150)).expect(303);
     // The filter fails for one of them.
     let settings = r#"{"filter": "resource != '7' || payload.nothing == 'x'"}"#;
