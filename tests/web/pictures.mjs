@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { launch, signIn, visitor } from './support/browser.mjs';
 import { filled } from './support/filled.mjs';
-import { PASSWORD } from './support/server.mjs';
+import { PASSWORD, until } from './support/server.mjs';
 
 const story = await filled();
 const { server, corp, okta, file, held } = story;
@@ -23,6 +23,10 @@ try {
   const owner = await visitor(browser, { viewport: { width: 1200, height: 800 } });
   await signIn(owner, server, 'owner@example.com', PASSWORD);
   await owner.waitForURL('**/console');
+  await until('users are counted, which is done once a minute', async () => {
+    await owner.reload();
+    return !(await owner.locator('main').innerText()).includes('0\nactive users');
+  }, 90);
   await shot(owner, 'console-overview');
   for (const [name, where] of [
     ['console-directory', `directories/${okta.id}`],
