@@ -126,7 +126,7 @@ fn faults_are_found_among_many_changes(app: &TestApp) {
     hides(&faults, &["Further changes", "user1@example.com"]);
     assert_eq!(faults.text.matches("data-label=\"Status\">failed").count(), 1);
     let api = dry.replace("/console/", "/api/v1/").replace("/runs/", "/syncs/");
-    let found = app.api.get(&format!("{api}/diff?status=failed&limit=1")).expect(200).body;
+    let found = app.api.get(&format!("{api}/diff?status=failed&limit=2")).expect(200).body;
     assert_eq!((found["data"].as_array().map(Vec::len), &found["next"]), (Some(1), &Value::Null));
     crate::http::assert_invalid(&app.api.get(&format!("{api}/diff?status=odd")), "status");
     browser.get(&format!("{dry}?after=x")).expect(422);
