@@ -334,7 +334,15 @@ fn deactivate(
     document.insert("active".to_owned(), false.into());
     let extra = row.extra.as_deref().map(object).unwrap_or_default();
     let (document, extra) = convert(&document, &extra, resource_type);
-    let prepared = Prepared::whole(row, Edit { document, extra, members: Vec::new() }, &site)?;
+    let edit = Edit { document, extra, members: Vec::new() };
+    let prepared = match Prepared::whole(row, edit, &site) {
+        // One user who cannot be stored any more keeps nobody else's access; the deletion ends theirs.
+        Err(ServiceError::Scim(error)) => {
+            tracing::warn!(user = row.id, detail = error.detail, "a user ends with the directory");
+            return Ok(());
+        }
+        prepared => prepared?,
+    };
     let groups = tx.membership_groups(directory.key, row.key)?;
     site.update(tx, row, &prepared, Some(&groups), recorder)?;
     Ok(())

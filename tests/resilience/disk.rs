@@ -94,11 +94,11 @@ fn faulty(fault: Fault) {
 mod full_disk_is_told_and_waited_for {
     use super::*;
 
-    /// On a file system of 24 MiB, or where none may be mounted with writes that fail as on one.
+    /// On a file system of 48 MiB, or where none may be mounted with writes that fail as on one.
     #[test]
     fn sqlite() {
         let folder = tempfile::tempdir().expect("a folder");
-        let Some(disk) = SmallDisk::mount(&folder.path().join("data"), 24) else {
+        let Some(disk) = SmallDisk::mount(&folder.path().join("data"), 48) else {
             println!("no file system may be mounted here; writes are made to fail instead");
             return faulty(Fault::NoRoom);
         };

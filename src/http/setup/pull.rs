@@ -398,11 +398,22 @@ pub(super) async fn schedule(
 ) -> Answer {
     let (visit, frame, form) = submitted(&request, payload, &state).await?;
     let (service, every) = (&state.service, form.get("every"));
-    if !OFTEN.iter().any(|(known, _)| *known == every) {
+    let directory = service.portal_directory(&visit, &id).await.map_err(failed)?;
+    let mut stored = directory.settings.get("schedule").cloned().unwrap_or_default();
+    let is_stored = stored.get("every").and_then(Value::as_str) == Some(every);
+    if !is_stored && !OFTEN.iter().any(|(known, _)| *known == every) {
         let message = "it is none of those that the page offers.";
         return Err(failed(AdminError::invalid("every", message)));
     }
-    let schedule = if every == "off" { json!("off") } else { json!({"every": every}) };
+    let schedule = match (every, stored.as_object_mut()) {
+        ("off", _) => json!("off"),
+        (every, None) => json!({"every": every}),
+        // How often everything is read is the operator's.
+        (every, Some(members)) => {
+            members.insert("every".to_owned(), every.into());
+            stored
+        }
+    };
     let reading = Reading { schedule: Some(Some(schedule)), ..Reading::default() };
     let put = service.reading_put(&visit.access, &id, reading);
     service.portal_do(&visit, &id, put).await.map_err(failed)?;

@@ -122,7 +122,12 @@ pub(super) async fn disconnect(
     };
     let wanted = DisconnectRequest { mode, dry_run: false };
     let done = state.service.directory_disconnect(&visit.access, &id, wanted);
-    state.service.portal_do(&visit, &id, done).await.map_err(failed)?;
+    match mode {
+        Disconnection::Freeze => state.service.portal_do(&visit, &id, done).await,
+        // Otherwise it would be a way around what the operator decides about.
+        Disconnection::Deprovision => state.service.portal_let_go(&visit, &id, done).await,
+    }
+    .map_err(failed)?;
     Ok(lead_to(&match mode {
         Disconnection::Freeze => format!("{}?said={said}", frame.of(&id, "stop")),
         // It may be gone as soon as the page is read.

@@ -99,6 +99,10 @@ impl Service {
             let message = "name at least one of read, webhooks, manage, ssf.manage.";
             return Err(AdminError::invalid("scopes", message).into());
         }
+        if new.organization_ids.as_ref().is_some_and(Vec::is_empty) {
+            let message = "name at least one, or leave it out for a key that reaches all.";
+            return Err(AdminError::invalid("organization_ids", message).into());
+        }
         let now = self.clock.now_ms();
         let (row, secret) = new_row(&self.clock, &new.name, &new.scopes);
         let row = ApiKeyRow {

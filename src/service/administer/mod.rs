@@ -26,7 +26,7 @@ pub use organization::{NewOrganization, OrganizationChange, OrganizationView};
 pub use preview::SettingsPreview;
 pub use profile::{Others, ProfileChange, ProfileView};
 pub use token::{NewToken, Rotation, TokenView};
-pub(in crate::service) use told::{activated, app_type};
+pub(in crate::service) use told::{activated, app_type, audited};
 
 use serde::{Deserialize, Deserializer, Serialize};
 

@@ -81,7 +81,11 @@ impl Service {
                 let last = tx
                     .directory_range(Some(std::slice::from_ref(&organization_id)), &newest_one())?
                     .pop();
-                if let Some(row) = last.filter(|row| row.id != newest && row.kind == kind.name) {
+                if let Some(row) = last.filter(|row| {
+                    row.id != newest
+                        && row.kind == kind.name
+                        && row.state != State::Deleting.as_str()
+                }) {
                     return Ok(row.id);
                 }
                 may_add_directory(tx, organization.key)?;

@@ -55,7 +55,7 @@ pub(super) fn deleted(row: &DirectoryRow) -> Value {
 }
 
 /// What operators set of it; of one that is read with its configuration, whose secrets are masked.
-pub(super) fn audited(
+pub(in crate::service) fn audited(
     tx: &mut Tx<'_>,
     syncs: &Syncs,
     row: &DirectoryRow,

@@ -142,6 +142,8 @@ struct Named {
     /// Issuer and subject.
     subject: String,
     email: String,
+    /// The provider says that the address is theirs. Elsewhere people may write any address.
+    is_verified: bool,
     name: String,
     role: Option<Role>,
 }
@@ -275,18 +277,20 @@ impl OpenId {
         };
         // Some providers write it as text, and some not at all.
         let is_verified = match &claims.email_verified {
-            None | Some(Value::Bool(true)) => true,
+            Some(Value::Bool(is_verified)) => *is_verified,
             Some(Value::String(text)) => text == "true",
-            Some(_) => false,
+            _ => false,
         };
-        if !is_verified {
-            return Err(refused("The OpenID provider has not verified your e-mail address."));
+        let role = settings.roles.as_ref().and_then(|roles| roles.role(&claims.others));
+        if settings.roles.is_some() && role.is_none() {
+            return Err(refused("The OpenID provider gives you no role here."));
         }
         Ok(Named {
             subject: format!("{} {}", claims.iss, claims.sub),
             name: claims.name.unwrap_or_else(|| email.clone()),
             email,
-            role: settings.roles.as_ref().and_then(|roles| roles.role(&claims.others)),
+            is_verified,
+            role,
         })
     }
 }
@@ -328,8 +332,8 @@ fn query(fields: &[(&str, &str)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// The account of whom the provider has named: the one that belongs to the subject, or an unclaimed one with
-/// the address, or a new one where a claim gives a role.
+/// The account of whom the provider has named: the one that belongs to the subject, or, by a verified address,
+/// an unclaimed one, or a new one where a claim gives a role.
 fn account(
     tx: &mut Tx<'_>,
     named: &Named,
@@ -339,6 +343,12 @@ fn account(
     let key = email_key(&named.email);
     let known = match tx.admin_by_subject(&named.subject)? {
         Some(row) => Some(row),
+        None if !named.is_verified => {
+            return Err(refused(
+                "The OpenID provider does not say that your e-mail address is verified \
+                 (email_verified), so it opens no account.",
+            ));
+        }
         None => tx.admin_by_email(&key)?.filter(|row| row.subject.is_none()),
     };
     let Some(known) = known else {

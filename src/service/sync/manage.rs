@@ -77,7 +77,7 @@ fn no_such_run() -> ServiceError {
 
 impl Service {
     /// A directory that is read; others are 409 `not_pullable`.
-    async fn source_of(
+    pub(super) async fn source_of(
         &self,
         access: &ApiAccess,
         id: &str,

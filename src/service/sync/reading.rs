@@ -1,12 +1,14 @@
 //! What of a source comes in, and when: the part of the settings that a customer's administrator may change.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::next_after_change;
 use super::{outdate, settings};
-use crate::pull::SourceKind;
-use crate::service::administer::{DirectoryView, missing};
+use crate::service::administer::{DirectoryView, audited, missing};
+use crate::service::audit::{Target, action};
 use crate::service::context::Settings;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -68,30 +70,37 @@ pub(super) fn checked(settings: &Value, kind: &str) -> Result<Settings, AdminErr
 
 impl Service {
     /// Changes what a directory is read by; it is read at once, if it is read by itself.
+    ///
+    /// # Errors
+    /// 409 `not_pullable` for a directory that is pushed.
     pub async fn reading_put(
         &self,
         access: &ApiAccess,
         id: &str,
         change: Reading,
     ) -> Result<DirectoryView, ServiceError> {
-        let row = self.directory_row(access, id).await?;
+        let (row, _, kind) = self.source_of(access, id).await?;
         let (key, now, ids) = (row.key, self.clock.now_ms(), self.clock.ids());
+        let (audit, syncs) =
+            (self.audit(access, action::DIRECTORY_UPDATED), Arc::clone(&self.syncs));
         let updated: Result<_, ServiceError> = self
             .store
             .write("reading_put", move |tx| {
                 tx.directory_lock_exclusive(key)?;
                 let row = tx.directory_by_key(key)?.filter(|row| row.state != "deleting");
                 let row = row.ok_or_else(missing)?;
+                let before = audited(tx, &syncs, &row)?;
                 let stored = serde_json::from_str(&row.settings).unwrap_or_default();
                 let settings = change.merged(&stored);
                 checked(&settings, &row.kind)?;
                 let settings = settings.to_string();
                 tx.directory_update(key, &row.name, &row.state, &settings, &row.config, now)?;
-                if let Some(kind) = SourceKind::named(&row.kind) {
-                    tx.sync_schedule_set(key, next_after_change(kind, &settings, now))?;
-                    outdate(tx, &mut ids.clone(), now, &row)?;
-                }
-                tx.directory_by_key(key)?.ok_or_else(missing)
+                tx.sync_schedule_set(key, next_after_change(kind, &settings, now))?;
+                outdate(tx, &mut ids.clone(), now, &row)?;
+                let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
+                let after = audited(tx, &syncs, &row)?;
+                audit.write(tx, Target::directory(&row), before, after)?;
+                Ok(row)
             })
             .await;
         let row = updated?;

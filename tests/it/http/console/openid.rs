@@ -137,6 +137,7 @@ fn tokens_that_do_not_fit_are_refused(world: &World) {
         json!({"iss": "https://another.example.com"}),
         json!({"exp": NOW - 61}),
         json!({"email_verified": false}),
+        json!({"email_verified": null}),
         json!({"email": null}),
     ] {
         let browser = Browser::new(&world.app.url);
@@ -183,4 +184,8 @@ fn claim_gives_a_role(world: &World) {
     page(world.sign_in(&other, &json!({"groups": "staff"})), 200);
     browser.get("/console/administrators").expect(303);
     page(other.get("/console/administrators"), 403);
+    // Whom the claim gives no role any more is not let in, account or not.
+    let text =
+        page(world.sign_in(&Browser::new(&world.app.url), &json!({"groups": "others"})), 403);
+    assert!(text.contains("gives you no role"), "{text}");
 }

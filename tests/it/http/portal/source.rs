@@ -9,6 +9,7 @@ use crate::support::{Browser, TestApp};
 on_both_databases![
     source_is_connected_tested_tried_and_read,
     faults_stand_beside_their_fields_and_secrets_nowhere,
+    directory_that_is_pushed_has_no_source_to_narrow,
     form_that_is_sent_twice_makes_one_directory,
     held_run_is_the_customers_unless_the_operator_decides,
 ];
@@ -52,6 +53,11 @@ fn source_is_connected_tested_tried_and_read(app: &TestApp) {
     let path = at.replace("/setup/", "/api/v1/");
     let settings = app.api.get(&path).expect(200).body["settings"].clone();
     assert!(settings["filter"].as_str().is_some_and(|filter| filter.contains("ada")), "{settings}");
+    let row = app.api.get("/api/v1/audit?limit=1").expect(200).body["data"][0].clone();
+    assert_eq!(
+        (&row["action"], &row["actor"]["type"]),
+        (&json!("directory.updated"), &json!("portal_link"))
+    );
     assert_eq!(settings["schedule"], "off", "nothing is read by itself before somebody says so");
     let run =
         led(&browser, &proof, &format!("{at}/schedule"), &[("every", "off"), ("start", "yes")]);
@@ -89,6 +95,16 @@ fn faults_stand_beside_their_fields_and_secrets_nowhere(app: &TestApp) {
     let path = format!("/api/v1/directories?organization_id={organization}");
     let directories = app.api.get(&path).expect(200);
     assert_eq!(directories.body["data"].as_array().map(Vec::len), Some(1));
+}
+
+fn directory_that_is_pushed_has_no_source_to_narrow(app: &TestApp) {
+    let (browser, proof) = enter(app);
+    let at = format!("/setup/directories/{}", app.directory.id);
+    let scope = [("proof", &*proof), ("filter", "false"), ("groups", "yes"), ("do", "save")];
+    page(browser.post(&format!("{at}/scope"), &scope), 409);
+    page(browser.post(&format!("{at}/schedule"), &[("proof", &proof), ("every", "1h")]), 409);
+    let stored = app.api.get(&format!("/api/v1/directories/{}", app.directory.id)).expect(200);
+    assert_eq!(stored.body["settings"], json!({}));
 }
 
 fn form_that_is_sent_twice_makes_one_directory(app: &TestApp) {
