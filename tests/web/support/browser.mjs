@@ -25,7 +25,10 @@ export async function launch() {
  * Content-Security-Policy refuses, a request to another origin) is gathered in `wrong`.
  */
 export async function visitor(browser, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  // A part that fades while it is read again would be judged half faded.
+  const context = await browser.newContext({
+    viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', ...options,
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   page.wrong = [];
