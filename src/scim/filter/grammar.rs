@@ -157,8 +157,9 @@ fn value_filter(bracket: &str, within: Within) -> Parsed<'_, Filter> {
 
 fn sub_after_brackets(input: &str) -> Parsed<'_, Option<&str>> {
     let Some(after) = input.strip_prefix('.') else { return Ok((input, None)) };
-    match name(after) {
-        Ok((rest, sub)) => Ok((rest, Some(sub))),
-        Err(_) => refuse(after, "a sub-attribute name"),
+    // The canonical text has it inside the brackets, where `not` is no name.
+    match (not_word(after), name(after)) {
+        (Err(_), Ok((rest, sub))) => Ok((rest, Some(sub))),
+        _ => refuse(after, "a sub-attribute name"),
     }
 }

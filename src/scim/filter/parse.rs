@@ -219,6 +219,7 @@ mod tests {
                 "expected an operator, because square brackets cannot be nested.",
             ),
             ("e[a pr]. b pr", 9, "` `", "expected a sub-attribute name."),
+            ("e[a pr].Not pr", 9, "`Not`", "expected a sub-attribute name."),
             (
                 "e[a pr].b.c pr",
                 10,
