@@ -82,7 +82,7 @@ fn with_page<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceRespons
     let request = response.request();
     let state = request.app_data::<web::Data<State>>();
     let base = state.map(|state| Site::of(request, state).base).unwrap_or_default();
-    let body = failure.body(response.status(), &base);
+    let body = failure.body(response.status(), &base, request.path());
     let (name, value) = Failure::content_type();
     response.headers_mut().insert(name, value);
     response.map_body(|_, _| EitherBody::right(body))

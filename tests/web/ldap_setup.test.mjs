@@ -1,95 +1,108 @@
-// An administrator connects an OpenLDAP server by following the screen: a real slapd with its own authority.
+// An administrator who follows only what the screen says connects an OpenLDAP server: a real slapd with its own
+// authority. Once with a mouse and mistakes, once with the keyboard alone.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import net from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { check, launch, visitor } from './support/browser.mjs';
-import { Server, until } from './support/server.mjs';
+import { check, visitor } from './support/browser.mjs';
+import { press, tabTo, typeInto } from './support/keyboard.mjs';
+import { visit } from './support/portal.mjs';
+import { until } from './support/server.mjs';
+import { Slapd } from './support/slapd.mjs';
+import { stage } from './support/stage.mjs';
 
-let server, browser, folder, port;
+const USERS = 60;
 
-function freePort() {
-  return new Promise((resolve) => {
-    const probe = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port: free } = probe.address();
-      probe.close(() => resolve(free));
-    });
+const on = stage();
+let slapd;
+before(async () => { slapd = await Slapd.start(USERS); });
+after(() => slapd?.stop());
+
+/** The users of the one directory of the organization, as soon as there are any. */
+async function users(organization) {
+  const { data } = await on.server.api('GET', `/api/v1/directories?organization_id=${organization.id}`);
+  assert.equal(data.length, 1);
+  return until('the users are there', async () => {
+    const found = await on.server.api('GET', `/api/v1/directories/${data[0].id}`);
+    return found.metadata.users.active + found.metadata.users.inactive;
   });
 }
 
-before(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), 'rollbook-slapd-'));
-  const plain = await freePort();
-  port = await freePort();
-  const start = path.join(process.env.ROLLBOOK_ROOT, 'tests/peers/openldap/start.sh');
-  const done = spawnSync('bash', [start, folder, String(plain), String(port)], {
-    env: { ...process.env, USERS: '60' }, encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  assert.equal(done.status, 0, done.stderr);
-  server = await Server.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  try {
-    process.kill(Number(readFileSync(path.join(folder, 'slapd.pid'), 'utf8')));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
-
 test('an LDAP directory is set up by following the screen', async () => {
-  const organization = await server.organization('Example Corp');
-  const page = await visitor(browser);
-  await page.goto(await server.link(organization));
-  await page.getByRole('button', { name: 'Continue' }).click();
-  await page.locator('a[href*="/setup/sources/pull.ldap"]').click();
-  await check(page);
+  const organization = await on.server.organization('Example Corp');
+  const page = await visit(on, organization);
+  await page.getByRole('link', { name: 'LDAP directory' }).click();
+  const field = (label) => page.getByLabel(label);
+  const button = (name) => page.getByRole('button', { name, exact: true });
 
   // What is wrong stands beside its field, and what was right stays.
-  await page.locator('#user_base').fill('ou=People,dc=corp,dc=test');
-  await page.getByRole('button', { name: 'Connect' }).click();
+  await field(/^User base/).fill('ou=People,dc=corp,dc=test');
+  await button('Connect').click();
   await page.locator('.fault').first().waitFor();
   await check(page);
-  assert.equal(await page.locator('#user_base').inputValue(), 'ou=People,dc=corp,dc=test');
+  assert.equal(await field(/^User base/).inputValue(), 'ou=People,dc=corp,dc=test');
 
-  await page.locator('#url').fill(`ldaps://localhost:${port}`);
-  await page.locator('#tls').selectOption('ldaps');
-  await page.locator('#ca_pem').fill(readFileSync(path.join(folder, 'tls/ca.pem'), 'utf8'));
-  await page.locator('#bind_dn').fill('cn=sync,ou=Services,dc=corp,dc=test');
-  await page.locator('#bind_password').fill('not the password');
-  await page.locator('#group_base').fill('ou=Groups,dc=corp,dc=test');
-  await page.getByRole('button', { name: 'Connect' }).click();
-  await page.getByRole('button', { name: 'Test connection' }).click();
+  await field(/^URL/i).fill(slapd.url);
+  await field(/^TLS/i).selectOption('ldaps');
+  await field(/^CA PEM/i).fill(slapd.authority);
+  await field(/^Bind DN/i).fill('cn=sync,ou=Services,dc=corp,dc=test');
+  await field(/^Bind password/).fill('not the password');
+  await field(/^Group base/).fill('ou=Groups,dc=corp,dc=test');
+  await button('Connect').click();
+  await button('Test connection').click();
   await page.getByText('The source refuses the credentials.').waitFor();
-  await check(page);
 
   await page.getByRole('link', { name: 'Change the source' }).click();
-  await page.locator('#bind_password').fill('syncpw');
-  await page.getByRole('button', { name: 'Save' }).click();
-  await page.locator('nav.tabs a').first().click();
-  await page.getByRole('button', { name: 'Test connection' }).click();
+  await field(/^Bind password/).fill('syncpw');
+  await button('Save').click();
+  await page.getByText('It was saved.').waitFor();
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await button('Test connection').click();
   await page.getByText('The source can be read.').waitFor();
-  await check(page);
-
+  await page.getByText(`It has ${USERS} users.`).waitFor();
   await page.getByRole('link', { name: 'On', exact: true }).click();
-  await page.getByRole('button', { name: 'Preview' }).click();
+  await button('Preview').click();
   await page.getByText('Who would come, go and change').waitFor();
   await check(page);
   await page.getByRole('link', { name: 'On', exact: true }).click();
-  await page.getByRole('button', { name: 'Start synchronising' }).click();
+  await button('Start synchronising').click();
   await page.getByText('What happened').waitFor();
+  await page.getByRole('row', { name: /^Users/ }).getByRole('cell', { name: String(USERS), exact: true }).waitFor();
   await check(page);
+  assert.equal(await users(organization), USERS);
+});
 
-  const { data } = await server.api('GET', `/api/v1/directories?organization_id=${organization.id}`);
-  const users = await until('the users are there', async () => {
-    const found = await server.api('GET', `/api/v1/directories/${data[0].id}`);
-    return found.metadata.users.active + found.metadata.users.inactive;
-  });
-  assert.equal(users, 60);
+test('with the keyboard alone', async () => {
+  const organization = await on.server.organization('Example Labs');
+  const page = await visitor(on.browser);
+  await page.goto(await on.server.link(organization));
+  const button = (name) => page.getByRole('button', { name, exact: true });
+  await press(page, button('Continue'));
+  await press(page, page.getByRole('link', { name: 'Skip to the content' }));
+  await press(page, page.getByRole('link', { name: 'LDAP directory' }));
+  // In the order in which the page has them.
+  await typeInto(page, page.getByLabel(/^URL/i), slapd.url);
+  await tabTo(page, page.getByLabel(/^TLS/i));
+  await typeInto(page, page.getByLabel(/^Bind DN/i), 'cn=sync,ou=Services,dc=corp,dc=test');
+  await typeInto(page, page.getByLabel(/^Bind password/), 'syncpw');
+  await typeInto(page, page.getByLabel(/^User base/), 'ou=People,dc=corp,dc=test');
+  await typeInto(page, page.getByLabel(/^CA PEM/i), slapd.authority);
+  await press(page, button('Connect'));
+  await page.getByRole('heading', { name: 'Test the connection' }).waitFor();
+  await press(page, button('Test connection'), 'Space');
+  await page.getByText('The source can be read.').waitFor();
+  await press(page, page.getByRole('link', { name: 'On', exact: true }));
+  await press(page, button('Preview'));
+  await page.getByText('Who would come, go and change').waitFor();
+  await press(page, page.getByRole('link', { name: 'On', exact: true }));
+  await press(page, button('Start synchronising'), 'Space');
+  await page.getByText('What happened').waitFor();
+  assert.equal(await users(organization), USERS);
+
+  // What is folded up opens by keyboard, too, and can be closed without doing it.
+  await press(page, page.getByRole('link', { name: 'Pause and disconnect' }));
+  const summary = page.locator('summary', { hasText: 'Freeze' });
+  await press(page, summary);
+  await page.getByRole('button', { name: /^Freeze/ }).waitFor();
+  await page.keyboard.press('Space');
+  await page.getByRole('button', { name: /^Freeze/ }).waitFor({ state: 'hidden' });
 });

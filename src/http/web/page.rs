@@ -66,6 +66,8 @@ struct FailurePage<'p> {
     base: &'p str,
     heading: &'p str,
     sentence: &'p str,
+    /// Path and words of a link to where one can go on.
+    onward: Option<(&'p str, &'p str)>,
 }
 
 impl Failure {
@@ -76,8 +78,8 @@ impl Failure {
         answer
     }
 
-    /// The page of a failure that was answered with that status.
-    pub(in crate::http) fn body(&self, status: StatusCode, base: &str) -> BoxBody {
+    /// The page of a failure that was answered with that status at a path.
+    pub(in crate::http) fn body(&self, status: StatusCode, base: &str, path: &str) -> BoxBody {
         let heading = match (status.as_u16(), self.code) {
             (403, Some("no_session")) => "There is no session for this",
             (403, Some("role_too_small")) => "Your role does not allow this",
@@ -89,7 +91,13 @@ impl Failure {
             (500.., _) => "The server cannot do this now",
             _ => "The request was not understood",
         };
-        BoxBody::new(text(&FailurePage { base, heading, sentence: &self.sentence }))
+        let onward = match self.code {
+            // The first page is behind the same session.
+            Some("no_session") => None,
+            _ if path.starts_with("/setup") => Some(("/setup", "All directories")),
+            _ => Some(("/console", "To the console")),
+        };
+        BoxBody::new(text(&FailurePage { base, heading, sentence: &self.sentence, onward }))
     }
 
     pub(in crate::http) fn content_type() -> (actix_web::http::header::HeaderName, HeaderValue) {

@@ -77,6 +77,28 @@ export class Server {
     });
   }
 
+  /** The same, which must be carried out; the answer as JSON, if it has any. */
+  async push(directory, method, where, body) {
+    const answer = await this.scim(directory, method, where, body);
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${where}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : null;
+  }
+
+  pushUser(directory, userName) {
+    return this.push(directory, 'POST', '/Users', {
+      schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'], userName, externalId: userName, active: true,
+      name: { givenName: 'Ada', familyName: userName.split('@')[0] }, emails: [{ value: userName, type: 'work', primary: true }],
+    });
+  }
+
+  pushGroup(directory, displayName, members) {
+    return this.push(directory, 'POST', '/Groups', {
+      schemas: ['urn:ietf:params:scim:schemas:core:2.0:Group'], displayName,
+      members: members.map((value) => ({ value })),
+    });
+  }
+
   organization(name) {
     return this.api('POST', '/api/v1/organizations', { name });
   }
