@@ -373,16 +373,40 @@ impl App {
     }
 }
 
-/// Settings that nobody is shown.
-const SECRETS: [&str; 4] = ["api_key", "secret_key", "database_url", "console_oidc_client_secret"];
+/// Settings that the page of health shows as they are; of every other one it says only whether it is set.
+const SHOWN: &[&str] = &[
+    "listen",
+    "data_dir",
+    "public_url",
+    "tls_cert",
+    "trusted_proxies",
+    "trusted_hosts",
+    "outbound_networks",
+    "portal_origins",
+    "entra_authority",
+    "console_oidc_issuer",
+    "console_oidc_client_id",
+    "console_oidc_role",
+    "postgres_connections",
+    "workers",
+    "rate_limit",
+    "event_retention",
+    "audit_retention",
+    "webhook_timeout",
+    "webhook_retry",
+    "source_retry",
+    "source_timeout",
+    "members_at_once",
+    "stop_timeout",
+];
 
-/// The configuration as text, setting by setting; a secret only says that there is one.
+/// The configuration as text, setting by setting.
 fn shown_settings(config: &Config) -> Vec<http::Setting> {
     let value = serde_json::to_value(config).unwrap_or_default();
     let settings = value.as_object().into_iter().flatten().map(|(name, value)| {
         let value = match value {
             Value::Null => "not set".to_owned(),
-            _ if SECRETS.contains(&name.as_str()) => "set".to_owned(),
+            _ if !SHOWN.contains(&name.as_str()) => "set".to_owned(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };

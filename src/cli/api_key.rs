@@ -9,7 +9,7 @@ use super::Call;
 pub(super) enum ApiKey {
     Create {
         name: String,
-        /// read, webhooks, manage, ssf.manage
+        /// read, webhooks, manage, admins, ssf.manage
         #[arg(long, value_delimiter = ',', default_value = "read")]
         scopes: Vec<String>,
         /// Limit the key to these organizations

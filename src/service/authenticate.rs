@@ -116,16 +116,23 @@ pub enum ApiScope {
     Webhooks,
     #[serde(rename = "manage")]
     Manage,
+    /// Who may sign in to the console: with it a key can make itself an owner.
+    #[serde(rename = "admins")]
+    Admins,
     #[serde(rename = "ssf.manage")]
     SsfManage,
 }
 
 impl ApiScope {
+    pub const ALL: [Self; 5] =
+        [Self::Read, Self::Webhooks, Self::Manage, Self::Admins, Self::SsfManage];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Webhooks => "webhooks",
             Self::Manage => "manage",
+            Self::Admins => "admins",
             Self::SsfManage => "ssf.manage",
         }
     }
@@ -150,7 +157,7 @@ impl ApiAccess {
         Self {
             key_id: name.to_owned(),
             name: None,
-            scopes: vec![ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage],
+            scopes: ApiScope::ALL.to_vec(),
             organization_ids: None,
             expires: None,
             last_used: None,

@@ -14,6 +14,7 @@ use crate::pull::guard::Guard;
 use crate::pull::{SourceKind, connectors};
 use crate::scim::{Registry, ResourceType, ScimError};
 use crate::store::directory::DirectoryRow;
+use crate::store::resource::AppState;
 
 use std::sync::Arc;
 
@@ -130,7 +131,7 @@ pub struct Settings {
     /// the app sees as active (CEL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// Of a directory that is read: users only.
+    /// Users only: of a directory that is read no group comes in, of one that is pushed the app sees none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disable_group_sync: bool,
     /// Of a directory that is read: only these groups, by the source's id or name, with all below them and
@@ -255,6 +256,27 @@ impl Directory {
             schema_version: row.schema_version,
             identities: row.identities,
             mapping: Arc::new(Mapping::of_row(row)),
+        }
+    }
+
+    /// Whether the app sees no group of it, by those policies. Of what is read they are left out while it is
+    /// read.
+    pub fn hides_groups(&self, policies: &Policies) -> bool {
+        policies.disable_group_sync && !self.is_read
+    }
+
+    /// How the app sees a new resource: what is neither user nor group is active.
+    pub fn state_of_new(
+        &self,
+        policies: &Policies,
+        resource_type: &ResourceType,
+        active: bool,
+        excluded: bool,
+    ) -> AppState {
+        match resource_type {
+            user if user.is_user() => policies.state(active, false, excluded),
+            group if group.is_group() && self.hides_groups(policies) => AppState::Hidden,
+            _ => AppState::Active,
         }
     }
 

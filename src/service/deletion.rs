@@ -186,7 +186,8 @@ impl Deletion {
             return Ok(Taken { users, ..Taken::default() });
         }
         // A group with more members has lost them before.
-        if !site.resource_type.is_group() || !recorder.counts() {
+        let is_seen = row.app_state.is_visible();
+        if !site.resource_type.is_group() || !is_seen || !recorder.counts() {
             return Ok(Taken::default());
         }
         let most = i64::try_from(site.members_at_once).unwrap_or(i64::MAX);
@@ -215,7 +216,7 @@ impl Site {
         if followed.is_none() {
             lifecycle::keep_leaving(tx, recorder, &leaving)?;
         }
-        let memberships = i64::try_from(leaving.len()).unwrap_or(i64::MAX);
+        let memberships = lifecycle::seen_in(group, &leaving);
         let leave = Taken { memberships, ..Taken::default() };
         recorder.takes_away(tx, leave, leave)?;
         recorder.note_members(tx, group.key, &leaving, Membership::EndedSilently)?;

@@ -15,6 +15,7 @@ use super::mapping::follow;
 use super::record::{MAX_NAMED, Recorder, object};
 use crate::event::{Reason, name};
 use crate::scim::resource::project::strip_hidden;
+use crate::store::app_group::{AppGroup, Telling};
 use crate::store::app_user::AppUser;
 use crate::store::brake::Taken;
 use crate::store::brake_note::Membership;
@@ -171,6 +172,14 @@ pub(super) fn keep_leaving(
     }
 }
 
+/// How many memberships in a group the app may see of these: none while it does not see the group.
+pub(super) fn seen_in(group: &ResourceRow, keys: &[i64]) -> i64 {
+    match group.app_state.is_visible() {
+        true => i64::try_from(keys.len()).unwrap_or(i64::MAX),
+        false => 0,
+    }
+}
+
 /// Members have left a group. Answers who they are.
 fn left(
     tx: &mut Tx<'_>,
@@ -178,7 +187,7 @@ fn left(
     group: &ResourceRow,
     keys: &[i64],
 ) -> Result<Listed, StoreError> {
-    let memberships = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+    let memberships = seen_in(group, keys);
     recorder.takes_away(tx, Taken { memberships, ..Taken::default() }, Taken::default())?;
     recorder.note_members(tx, group.key, keys, Membership::Ended)?;
     note_groupless(tx, recorder, keys)?;
@@ -392,4 +401,55 @@ pub(super) fn settle(
     let groups = tx.membership_groups(directory_key, user.key)?;
     tell(tx, recorder, &old, &new, &groups)?;
     Ok(true)
+}
+
+/// What a look at a group has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// The app sees it, or does not, as it should.
+    Already,
+    /// The app was told, of so many members too.
+    Told(i64),
+    /// The same, and there are more members.
+    More,
+}
+
+/// Brings a group to whether the app is to see groups, and tells of up to `most` of its members. No other
+/// unit is in the directory.
+pub(super) fn settle_group(
+    tx: &mut Tx<'_>,
+    recorder: &mut Recorder<'_>,
+    group: AppGroup,
+    most: i64,
+) -> Result<Settled, StoreError> {
+    let (directory_key, key) = (recorder.directory.key, group.key);
+    let telling = tx.telling_get(directory_key)?.filter(|telling| telling.group_key == key);
+    let hides = recorder.directory.hides_groups(&recorder.in_force.policies);
+    let (was_seen, is_half_told) = (group.app_state.is_visible(), telling.is_some());
+    if hides != was_seen && !is_half_told {
+        return Ok(Settled::Already);
+    }
+    let Some(row) = tx.resource_rows(directory_key, &[key])?.pop() else {
+        return Ok(Settled::Already);
+    };
+    if hides {
+        tx.telling_set(directory_key, None)?;
+        tx.app_group_set(directory_key, key, AppState::Hidden)?;
+        recorder.deleted(tx, &row, &row, Some(Reason::FilterExcluded))?;
+        return Ok(Settled::Told(0));
+    }
+    let row = ResourceRow { app_state: AppState::Active, ..row };
+    if !was_seen {
+        tx.app_group_set(directory_key, key, AppState::Active)?;
+        recorder.created(tx, &row, None)?;
+    }
+    let after = telling.map_or(0, |telling| telling.member_key);
+    let members = tx.member_keys(directory_key, key, after, most)?;
+    let told = i64::try_from(members.len()).unwrap_or(i64::MAX);
+    let left = members.last().filter(|_| told >= most);
+    let left = left.map(|member| Telling { group_key: key, member_key: *member });
+    // First: of members up to this one every unit may tell from here on.
+    tx.telling_set(directory_key, left)?;
+    recorder.members(tx, name::GROUP_USER_ADDED, &row, &members)?;
+    Ok(if left.is_some() { Settled::More } else { Settled::Told(told) })
 }

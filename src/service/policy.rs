@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::brake::BrakeSettings;
 use crate::event::Reason;
-use crate::scim::ResourceType;
 use crate::store::app_user::AppUser;
 use crate::store::resource::{AppState, ResourceRow};
 
@@ -140,6 +139,7 @@ pub struct Policies {
     pub strip_groups_when_inactive: bool,
     pub revive_on_create: Revive,
     pub suspend_when_groupless: Option<Span>,
+    pub disable_group_sync: bool,
     pub brake: BrakeSettings,
 }
 
@@ -190,19 +190,6 @@ impl Policies {
             (true, _) => AppState::Active,
             (false, InactiveUsers::Keep) => AppState::Inactive,
             (false, InactiveUsers::Delete) => AppState::Hidden,
-        }
-    }
-
-    /// How the app sees a new resource: what is no user is active.
-    pub fn state_of_new(
-        &self,
-        resource_type: &ResourceType,
-        active: bool,
-        excluded: bool,
-    ) -> AppState {
-        match resource_type.is_user() {
-            true => self.state(active, false, excluded),
-            false => AppState::Active,
         }
     }
 

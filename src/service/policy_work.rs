@@ -17,12 +17,13 @@ use super::context::{Directory, Settings, State};
 use super::error::AdminError;
 use super::exchange::Listed;
 use super::identity::Scope;
-use super::lifecycle;
+use super::lifecycle::{self, Settled};
 use super::mapping::Gate;
 use super::policy::{DepartedUntil, InForce, Policies};
 use super::record::Recorder;
 use super::{Service, ServiceError};
 use crate::clock::Ids;
+use crate::store::app_group::AppGroup;
 use crate::store::app_user::AppUser;
 use crate::store::brake::Brake;
 use crate::store::directory::DirectoryRow;
@@ -33,8 +34,11 @@ use crate::store::{StoreError, Tx};
 const TOLD: usize = 100;
 const TOLD_ROWS: i64 = 100;
 
-/// Users whom one unit looks at.
+/// Users and groups that one unit looks at.
 const LOOKED_AT: i64 = 1_000;
+
+/// Members of groups of whom one unit tells the app.
+const MEMBERS: i64 = 500;
 
 /// What policies have done in this process besides the requests; clones share the same values.
 #[derive(Clone, Debug, Default)]
@@ -252,7 +256,19 @@ impl PolicyWork {
             tx.directory_rules_changed(key)?;
         }
         let (old, wanted) = (Policies::stored(&before.settings), Policies::stored(new));
-        if !is_filtered_anew && !wanted.differs_for_stored(&old) {
+        let hides = |policies: &Policies| self.directory.hides_groups(policies);
+        let turns_groups = hides(&old) != hides(&wanted);
+        if turns_groups && tx.brake_get(key)?.is_some() {
+            let message = "Events of the directory wait behind the brake. Release or undo them before \
+                           settings.disable_group_sync is changed.";
+            return Err(AdminError::new(409, "brake_holding", message).into());
+        }
+        if turns_groups && before.role_map.is_some() {
+            // Roles that come from groups come and go with them.
+            tx.directory_rules_changed(key)?;
+            tx.mapping_cursor_set(key, Some(0))?;
+        }
+        if !is_filtered_anew && !turns_groups && !wanted.differs_for_stored(&old) {
             return Ok(Done::default());
         }
         tx.policy_cursor_set(key, Some(0))?;
@@ -260,7 +276,9 @@ impl PolicyWork {
             return Ok(Done::default());
         }
         let users = tx.count_total(key, "User")?.max(tx.departed_count(key, i64::MAX)?);
-        let Some(row) = tx.directory_by_key(key)?.filter(|_| users <= TOLD_ROWS) else {
+        let groups = if turns_groups { tx.count_total(key, "Group")? } else { 0 };
+        let is_small = users <= TOLD_ROWS && groups.saturating_mul(users.max(1)) <= MEMBERS;
+        let Some(row) = tx.directory_by_key(key)?.filter(|_| is_small) else {
             return Ok(Done::default());
         };
         // The profile may have been changed with the policies.
@@ -295,7 +313,7 @@ fn part(
         return Ok(Done { ended: as_count(ended), more: true, ..Done::default() });
     }
     if let Some(after) = cursor {
-        let settled = settle_users(tx, recorder, after, suspends)?;
+        let settled = settle_next(tx, recorder, after, suspends)?;
         return Ok(Done { settled: as_count(settled), more: true, ..Done::default() });
     }
     if !suspends {
@@ -309,8 +327,23 @@ fn as_count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Brings the next users to the policies in force; answers of how many the app was told.
-fn settle_users(
+/// What a unit looks at next, in the order of keys.
+enum Next {
+    User(AppUser),
+    Group(AppGroup),
+}
+
+impl Next {
+    fn key(&self) -> i64 {
+        match self {
+            Self::User(user) => user.key,
+            Self::Group(group) => group.key,
+        }
+    }
+}
+
+/// Brings the next users and groups to the policies in force; answers of how many the app was told.
+fn settle_next(
     tx: &mut Tx<'_>,
     recorder: &mut Recorder<'_>,
     after: i64,
@@ -319,14 +352,42 @@ fn settle_users(
     let directory_key = recorder.directory.key;
     let users = tx.app_user_chunk(directory_key, after, LOOKED_AT)?;
     let filtered = Filtered::of(tx, recorder.directory, &users)?;
-    let (mut told, mut cursor) = (0, None);
-    for user in &users {
-        if told == TOLD {
+    let groups = tx.app_group_chunk(directory_key, after, LOOKED_AT)?;
+    let users = users.into_iter().map(Next::User);
+    let mut next: Vec<Next> = users.chain(groups.into_iter().map(Next::Group)).collect();
+    next.sort_unstable_by_key(Next::key);
+    // Behind the last of a full part there may be others of the other kind that were not read.
+    next.truncate(usize::try_from(LOOKED_AT).unwrap_or(usize::MAX));
+    let (mut told, mut memberships, mut cursor) = (0, 0, None);
+    for one in &next {
+        if told == TOLD || memberships >= MEMBERS {
             break;
         }
-        let excluded = filtered.excludes(user);
-        told += usize::from(lifecycle::settle(tx, recorder, user, excluded, suspends)?);
-        cursor = Some(user.key);
+        match one {
+            Next::User(user) => {
+                let excluded = filtered.excludes(user);
+                told += usize::from(lifecycle::settle(tx, recorder, user, excluded, suspends)?);
+            }
+            Next::Group(group) => {
+                match lifecycle::settle_group(tx, recorder, *group, MEMBERS - memberships)? {
+                    Settled::Already => {}
+                    Settled::Told(members) => {
+                        told += 1;
+                        memberships += members;
+                    }
+                    Settled::More => {
+                        // The same group once more.
+                        cursor = Some(one.key() - 1);
+                        told += 1;
+                        break;
+                    }
+                }
+            }
+        }
+        cursor = Some(one.key());
+    }
+    if cursor.is_none() {
+        tx.telling_set(directory_key, None)?;
     }
     tx.policy_cursor_set(directory_key, cursor)?;
     Ok(told)

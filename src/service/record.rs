@@ -111,7 +111,8 @@ impl Told {
         let resource_type = &site.resource_type;
         let excluded = site.directory.excludes_new(resource_type, &content.mapped);
         let active = content.columns.active;
-        let state = site.directory.policies.state_of_new(resource_type, active, excluded);
+        let policies = &site.directory.policies;
+        let state = site.directory.state_of_new(policies, resource_type, active, excluded);
         let seen = Seen {
             resource_type: &resource_type.name,
             id: &site.id,
@@ -339,7 +340,7 @@ impl Recorder<'_> {
         facts.map_or(Ok(()), |facts| self.account_is(tx, &new.id, &facts))
     }
 
-    /// `old` is the resource as the app was told last.
+    /// `old` is the resource as the app was told last; nothing when it was not told.
     pub(super) fn deleted(
         &mut self,
         tx: &mut Tx<'_>,
@@ -347,6 +348,9 @@ impl Recorder<'_> {
         row: &ResourceRow,
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
+        if !old.app_state.is_visible() {
+            return Ok(());
+        }
         let event =
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
@@ -359,6 +363,20 @@ impl Recorder<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// The key of the last member of a group of whom the app may hear with it: nobody while it does not see
+    /// the group. While it is being told of a group it hears of the members behind that one later.
+    fn audible(&self, tx: &mut Tx<'_>, group: &ResourceRow) -> Result<i64, StoreError> {
+        if !group.app_state.is_visible() {
+            return Ok(i64::MIN);
+        }
+        let telling = match self.in_force.changing {
+            true => tx.telling_get(self.directory.key)?,
+            false => None,
+        };
+        let of_this = telling.filter(|telling| telling.group_key == group.key);
+        Ok(of_this.map_or(i64::MAX, |telling| telling.member_key))
     }
 
     /// One event per user that the app sees; groups as members make none. Answers who they are.
@@ -377,6 +395,7 @@ impl Recorder<'_> {
             named.count = member_keys.len();
             return Ok(named);
         };
+        let audible = self.audible(tx, group)?;
         for keys in member_keys.chunks(CHUNK) {
             let rows = tx.app_user_rows(self.directory.key, keys)?;
             let by_key: HashMap<i64, ResourceRow> =
@@ -384,7 +403,7 @@ impl Recorder<'_> {
             named.count += keys.len().saturating_sub(by_key.len());
             for row in keys.iter().filter_map(|key| by_key.get(key)) {
                 named.push(&row.id, MAX_NAMED);
-                if row.app_state.is_visible() {
+                if row.app_state.is_visible() && row.key <= audible {
                     self.member(tx, event, &group_view, row, None)?;
                 }
             }
@@ -400,12 +419,7 @@ impl Recorder<'_> {
         groups: &[ResourceRow],
         reason: Reason,
     ) -> Result<(), StoreError> {
-        for group in groups {
-            if let Some(view) = self.view(group) {
-                self.member(tx, name::GROUP_USER_REMOVED, &view, user, Some(reason))?;
-            }
-        }
-        Ok(())
+        self.member_of_all(tx, name::GROUP_USER_REMOVED, user, groups, Some(reason))
     }
 
     /// The user is in every one of the groups.
@@ -415,9 +429,22 @@ impl Recorder<'_> {
         user: &ResourceRow,
         groups: &[ResourceRow],
     ) -> Result<(), StoreError> {
+        self.member_of_all(tx, name::GROUP_USER_ADDED, user, groups, None)
+    }
+
+    fn member_of_all(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        user: &ResourceRow,
+        groups: &[ResourceRow],
+        reason: Option<Reason>,
+    ) -> Result<(), StoreError> {
         for group in groups {
-            if let Some(view) = self.view(group) {
-                self.member(tx, name::GROUP_USER_ADDED, &view, user, None)?;
+            if user.key <= self.audible(tx, group)?
+                && let Some(view) = self.view(group)
+            {
+                self.member(tx, event, &view, user, reason)?;
             }
         }
         Ok(())

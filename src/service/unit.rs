@@ -347,7 +347,8 @@ impl Site {
         let rt = &self.resource_type;
         let excluded = self.directory.excludes_new(rt, &content.mapped);
         let active = content.columns.active;
-        let app_state = recorder.in_force.policies.state_of_new(rt, active, excluded);
+        let policies = &recorder.in_force.policies;
+        let app_state = self.directory.state_of_new(policies, rt, active, excluded);
         let key =
             tx.resource_insert(directory_key, &rt.name, &self.id, content, app_state, self.now)?;
         if excluded {
@@ -447,7 +448,7 @@ impl Site {
         let (active, excluded) = (content.columns.active, prepared.excludes(row));
         let fate = match self.resource_type.is_user() {
             true => recorder.in_force.policies.fate(row, active, excluded),
-            false => Fate { state: AppState::Active, strips: false },
+            false => Fate { state: row.app_state, strips: false },
         };
         let app_state = match groups {
             None if fate.moves_memberships(row.app_state) => row.app_state,

@@ -39,7 +39,8 @@ impl SingleCreation {
             return None;
         }
         let active = content.columns.active;
-        let app_state = in_force.policies.state_of_new(&site.resource_type, active, false);
+        let policies = &directory.policies;
+        let app_state = directory.state_of_new(policies, &site.resource_type, active, false);
         let row = site.new_row(0, content, app_state);
         let mut recorder = Recorder {
             directory,

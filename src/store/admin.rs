@@ -113,16 +113,34 @@ impl Tx<'_> {
 
     /// The same, held until the unit ends.
     pub fn admin_lock(&mut self, id: &str) -> Result<Option<AdminRow>, StoreError> {
-        let lock = self.dialect.pick("", " FOR UPDATE");
-        self.row::<AdminSql, _>(&format!("{ADMIN} WHERE id = ?{lock}"), &[Bind::Text(id)])
+        self.admin_locked("id = ?", id)
     }
 
     pub fn admin_by_email(&mut self, email_key: &str) -> Result<Option<AdminRow>, StoreError> {
         self.row::<AdminSql, _>(&format!("{ADMIN} WHERE email_key = ?"), &[Bind::Text(email_key)])
     }
 
-    pub fn admin_by_subject(&mut self, subject: &str) -> Result<Option<AdminRow>, StoreError> {
-        self.row::<AdminSql, _>(&format!("{ADMIN} WHERE subject = ?"), &[Bind::Text(subject)])
+    /// Whom a subject of the OpenID provider belongs to, held until the unit ends.
+    pub fn admin_lock_subject(&mut self, subject: &str) -> Result<Option<AdminRow>, StoreError> {
+        self.admin_locked("subject = ?", subject)
+    }
+
+    /// Whoever has the address and belongs to no subject yet, held until the unit ends.
+    pub fn admin_lock_unclaimed(
+        &mut self,
+        email_key: &str,
+    ) -> Result<Option<AdminRow>, StoreError> {
+        self.admin_locked("email_key = ? AND subject IS NULL", email_key)
+    }
+
+    fn admin_locked(
+        &mut self,
+        condition: &str,
+        value: &str,
+    ) -> Result<Option<AdminRow>, StoreError> {
+        let lock = self.dialect.pick("", " FOR UPDATE");
+        let text = format!("{ADMIN} WHERE {condition}{lock}");
+        self.row::<AdminSql, _>(&text, &[Bind::Text(value)])
     }
 
     pub fn admin_list(&mut self, range: &ListRange) -> Result<Vec<AdminRow>, StoreError> {

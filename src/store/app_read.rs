@@ -132,7 +132,7 @@ impl Tx<'_> {
         self.rows::<ResourceSql, _>(&text, &binds)
     }
 
-    /// Groups that a user is in directly, by id.
+    /// Groups that a user is in directly and the app sees, by id.
     pub fn app_groups_of(
         &mut self,
         directory_key: i64,
@@ -143,8 +143,8 @@ impl Tx<'_> {
         let text = format!(
             "SELECT {RESOURCE_COLUMNS} FROM member m CROSS JOIN resource r \
              WHERE r.key = m.group_key AND r.directory_key = m.directory_key \
-             AND m.directory_key = ? AND m.member_key = ? AND {condition} \
-             ORDER BY {order} LIMIT ?"
+             AND r.app_state <> 'hidden' AND m.directory_key = ? AND m.member_key = ? \
+             AND {condition} ORDER BY {order} LIMIT ?"
         );
         let binds = [
             Bind::Int(directory_key),
@@ -264,7 +264,7 @@ impl Tx<'_> {
     }
 
     /// What the app sees of directories, in numbers, by their keys: from running totals, nothing is
-    /// counted. One that is empty is missing.
+    /// counted but groups that it does not see. One that is empty is missing.
     pub fn app_counts(
         &mut self,
         directory_keys: &[i64],
@@ -305,6 +305,9 @@ impl Tx<'_> {
             let counts = all.entry(directory_key).or_default();
             counts.active += active;
             counts.inactive += inactive;
+        }
+        for (directory_key, hidden) in self.hidden_groups(directory_keys)? {
+            all.entry(directory_key).or_default().groups -= hidden;
         }
         Ok(all)
     }

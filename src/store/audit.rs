@@ -3,6 +3,7 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::dialect::Dialect;
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
 
@@ -46,7 +47,8 @@ const COLUMNS: &str = "id, at, actor_type, actor_id, actor_name, action, organiz
 /// Which rows; everything that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    pub organization_id: Option<String>,
+    /// Rows of these organizations; of everything when `None`.
+    pub organizations: Option<Vec<String>>,
     pub directory_id: Option<String>,
     pub actor_id: Option<String>,
     pub action: Option<String>,
@@ -61,7 +63,6 @@ impl AuditFilter {
     /// The conditions that are given, each with a place for its value.
     fn conditions(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
-            ("organization_id = ?", &self.organization_id),
             ("directory_id = ?", &self.directory_id),
             ("actor_id = ?", &self.actor_id),
             ("action = ?", &self.action),
@@ -106,14 +107,37 @@ impl Tx<'_> {
         range: &ListRange,
     ) -> Result<Vec<AuditRow>, StoreError> {
         let (place, order, cursor) = range.sql();
-        let mut text = format!("SELECT {COLUMNS} FROM audit WHERE {place}");
+        let mut conditions = place.to_owned();
         let mut binds = vec![Bind::Text(cursor)];
         for (condition, value) in filter.conditions() {
-            text.push_str(" AND ");
-            text.push_str(condition);
+            conditions.push_str(" AND ");
+            conditions.push_str(condition);
             binds.push(Bind::Text(value));
         }
-        text.push_str(&format!(" ORDER BY {order} LIMIT ?"));
+        binds.push(Bind::Int(range.limit));
+        let Some(organizations) = &filter.organizations else {
+            let text =
+                format!("SELECT {COLUMNS} FROM audit WHERE {conditions} ORDER BY {order} LIMIT ?");
+            return self.rows::<Sql, _>(&text, &binds);
+        };
+        // From each organization no more than are wanted of all: its index is read from the cursor on.
+        let of_each = format!(
+            "FROM audit WHERE organization_id = o.value AND {conditions} ORDER BY {order} LIMIT ?"
+        );
+        let text = match self.dialect {
+            Dialect::Sqlite => format!(
+                "SELECT {COLUMNS} FROM audit WHERE id IN (SELECT x.id \
+                 FROM (SELECT DISTINCT value FROM json_each(?)) o \
+                 CROSS JOIN audit x ON x.id IN (SELECT id {of_each})) ORDER BY {order} LIMIT ?"
+            ),
+            Dialect::Postgres => format!(
+                "SELECT {COLUMNS} FROM \
+                 (SELECT DISTINCT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) o \
+                 CROSS JOIN LATERAL (SELECT {COLUMNS} {of_each}) part ORDER BY {order} LIMIT ?"
+            ),
+        };
+        let ids = serde_json::Value::from(organizations.as_slice()).to_string();
+        binds.insert(0, Bind::Owned(ids));
         binds.push(Bind::Int(range.limit));
         self.rows::<Sql, _>(&text, &binds)
     }

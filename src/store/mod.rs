@@ -25,6 +25,7 @@ pub mod admin;
 pub mod alarm;
 pub mod alarm_look;
 pub mod api_key;
+pub mod app_group;
 pub mod app_read;
 pub mod app_user;
 pub mod async_request;

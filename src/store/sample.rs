@@ -147,6 +147,11 @@ impl Tx<'_> {
                 _ => counts.groups += n,
             }
         }
+        let hidden = self.row::<BigInt, i64>(
+            "SELECT COUNT(*) FROM resource WHERE resource_type = 'Group' AND app_state = 'hidden'",
+            &[],
+        )?;
+        counts.groups -= hidden.unwrap_or_default();
         Ok(counts)
     }
 }

@@ -21,7 +21,7 @@ pub struct Ids<'i> {
 pub const LAST_ID: &str = "\u{10FFFF}";
 
 impl Tx<'_> {
-    /// Groups, or users whom policies do not hide.
+    /// Groups or users whom policies do not hide.
     pub fn snapshot_resources(
         &mut self,
         directory_key: i64,
@@ -44,7 +44,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Direct memberships of these users as (user id, group id, group key), behind that pair of ids.
+    /// Direct memberships of these users in groups that are not hidden, as (user id, group id, group key), behind that pair of ids.
     pub fn snapshot_members(
         &mut self,
         directory_key: i64,
@@ -60,7 +60,7 @@ impl Tx<'_> {
             "SELECT u.id, g.id, g.key FROM member m \
              JOIN resource u ON u.directory_key = m.directory_key AND u.key = m.member_key \
              JOIN resource g ON g.directory_key = m.directory_key AND g.key = m.group_key \
-             WHERE m.directory_key = ? AND m.member_key IN ({list}) \
+             WHERE m.directory_key = ? AND g.app_state <> 'hidden' AND m.member_key IN ({list}) \
              AND (u.id > ? OR (u.id = ? AND g.id > ?)) ORDER BY u.id, g.id LIMIT ?"
         );
         self.rows::<(Text, Text, BigInt), _>(

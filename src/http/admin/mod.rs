@@ -256,6 +256,11 @@ async fn manager(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>,
     let_in(request, state, RouteName("management"), ApiScope::Manage).await
 }
 
+/// Lets in keys that decide on administrators.
+async fn keeper(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>, HttpError> {
+    let_in(request, state, RouteName("management"), ApiScope::Admins).await
+}
+
 /// `limit`, `after` and `before`.
 fn parameters(query: &Query) -> Result<ListParameters, HttpError> {
     let text = |name: &str| query.get(name).filter(|t| !t.is_empty()).map(str::to_owned);

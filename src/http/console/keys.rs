@@ -23,10 +23,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// What each scope opens.
-const SCOPES: [(ApiScope, &str); 4] = [
+const SCOPES: [(ApiScope, &str); 5] = [
     (ApiScope::Read, "reads people, groups and events, as the app does"),
     (ApiScope::Webhooks, "manages webhook endpoints"),
     (ApiScope::Manage, "does everything that operators do, and makes keys"),
+    (ApiScope::Admins, "decides on administrators, owners too"),
     (ApiScope::SsfManage, "manages streams of Security Event Tokens"),
 ];
 
@@ -35,7 +36,7 @@ const SCOPES: [(ApiScope, &str); 4] = [
 struct KeysPage {
     frame: Frame,
     keys: ListPage<ApiKeyView>,
-    scopes: [(ApiScope, &'static str); 4],
+    scopes: [(ApiScope, &'static str); 5],
 }
 
 #[derive(Template)]

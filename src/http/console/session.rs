@@ -16,7 +16,7 @@ use crate::http::web::only;
 use crate::http::web::page::{lead_to, put_cookie, respond, secure};
 use crate::http::web::text as filters;
 use crate::http::{State, caller};
-use crate::service::console::{Newcomer, Place, Role, SessionView, SignInError, Welcome};
+use crate::service::console::{Newcomer, Place, Role, SessionView, SignInError, SignedIn, Welcome};
 use crate::service::error::AdminError;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -36,6 +36,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(only("/console/account/password", "POST").route(post().to(change_password)))
         .service(only("/console/account/sessions/{id}/end", "POST").route(post().to(end_session)));
 }
+
+/// Seconds that a browser is known in which somebody has signed in: a year, from the last time.
+const KNOWN_SECONDS: i64 = 365 * 24 * 60 * 60;
 
 /// Makes htmx load the page again.
 const REFRESH: HeaderName = HeaderName::from_static("hx-refresh");
@@ -154,10 +157,15 @@ async fn sign_in(request: HttpRequest, payload: Payload, state: Data<State>) -> 
     form.check(&request, &proof)?;
     let (email, next) = (form.get("email"), own_path(form.get("next")));
     let (place, address) = (place(&request, &state), caller::address(&request, &state));
-    let signed_in =
-        state.service.console_sign_in(email, form.get("password"), &place, address).await;
+    let mark = site.cookie(&request, Cookie::ConsoleKnown).unwrap_or_default();
+    let password = form.get("password");
+    let signed_in = state.service.console_sign_in(email, password, &mark, &place, address).await;
     let (status, fault, wait) = match signed_in {
-        Ok(text) => return Ok(inside(&site, &state, &text, next)),
+        Ok(SignedIn { session, mark }) => {
+            let mut answer = inside(&site, &state, &session, next);
+            put_cookie(&mut answer, &site.set(Cookie::ConsoleKnown, &mark, Some(KNOWN_SECONDS)));
+            return Ok(answer);
+        }
         Err(error) => refusal(error)?,
     };
     let has_openid = state.service.console_has_openid();
@@ -351,10 +359,9 @@ async fn account(request: HttpRequest, state: Data<State>) -> Answer {
 async fn change_password(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
     let (admin, frame, form) = submitted(&request, payload, &state, Role::Viewer).await?;
     let (before, after) = (form.get("before"), form.get("password"));
-    let (place, address) = (place(&request, &state), caller::address(&request, &state));
-    let service = &state.service;
+    let (place, service) = (place(&request, &state), &state.service);
     let changed = match after == form.get("again") {
-        true => service.console_change_password(&admin, before, after, &place, address).await,
+        true => service.console_change_password(&admin, before, after, &place).await,
         false => Err(SignInError::Service(unlike().into())),
     };
     let (status, fault, wait) = match changed {

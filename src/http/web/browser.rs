@@ -27,6 +27,8 @@ pub(in crate::http) enum Cookie {
     /// Given with the form that signs in: it is sent from the same browser.
     ConsoleStart,
     Console,
+    /// Given to a browser in which somebody has signed in with a password, and kept when they sign out.
+    ConsoleKnown,
     /// Given while an OpenID provider signs in, which leads back from another site.
     ConsoleAway,
 }
@@ -62,6 +64,8 @@ impl Site {
             (Cookie::ConsoleStart, false) => "rollbook_console_start",
             (Cookie::Console, true) => "__Host-rollbook_console",
             (Cookie::Console, false) => "rollbook_console",
+            (Cookie::ConsoleKnown, true) => "__Host-rollbook_console_known",
+            (Cookie::ConsoleKnown, false) => "rollbook_console_known",
             (Cookie::ConsoleAway, true) => "__Host-rollbook_console_away",
             (Cookie::ConsoleAway, false) => "rollbook_console_away",
         }

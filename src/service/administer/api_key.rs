@@ -14,6 +14,9 @@ use crate::service::{ApiAccess, ApiScope, Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::api_key::ApiKeyRow;
 
+/// Most organizations that a key is limited to: lists read a part of each.
+const MAX_ORGANIZATIONS: usize = 100;
+
 #[derive(Clone, Debug, Serialize)]
 pub struct ApiKeyView {
     pub id: String,
@@ -96,12 +99,22 @@ impl Service {
         refuse_limited(access)?;
         check_name(&new.name)?;
         if new.scopes.is_empty() {
-            let message = "name at least one of read, webhooks, manage, ssf.manage.";
+            let message = "name at least one of read, webhooks, manage, admins, ssf.manage.";
             return Err(AdminError::invalid("scopes", message).into());
         }
-        if new.organization_ids.as_ref().is_some_and(Vec::is_empty) {
-            let message = "name at least one, or leave it out for a key that reaches all.";
+        if new
+            .organization_ids
+            .as_ref()
+            .is_some_and(|ids| !(1..=MAX_ORGANIZATIONS).contains(&ids.len()))
+        {
+            let message = format!(
+                "name 1 to {MAX_ORGANIZATIONS}, or leave it out for a key that reaches all."
+            );
             return Err(AdminError::invalid("organization_ids", message).into());
+        }
+        if new.scopes.contains(&ApiScope::Admins) && !access.scopes.contains(&ApiScope::Admins) {
+            let message = "This API key lacks the scope \"admins\" and cannot give it.";
+            return Err(AdminError::new(403, "forbidden", message).into());
         }
         let now = self.clock.now_ms();
         let (row, secret) = new_row(&self.clock, &new.name, &new.scopes);

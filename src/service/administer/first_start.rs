@@ -37,11 +37,8 @@ impl Service {
         let organization_id = self.clock.id("org");
         let (name, kind) = ("Default".to_owned(), "scim.generic".to_owned());
         let draft = Draft::new(&self.clock, name, kind, "{}".to_owned(), None);
-        let api_key = (key == FirstKey::Make).then(|| {
-            let scopes =
-                [ApiScope::Read, ApiScope::Webhooks, ApiScope::Manage, ApiScope::SsfManage];
-            new_row(&self.clock, "First start", &scopes)
-        });
+        let api_key =
+            (key == FirstKey::Make).then(|| new_row(&self.clock, "First start", &ApiScope::ALL));
         let first_link = self.first_link();
         let made = FirstStart {
             base_url: format!("{}/scim/v2/{}", self.public_url, draft.external_key),

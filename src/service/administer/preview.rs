@@ -14,6 +14,7 @@ use crate::service::policy::{self, DepartedUntil, Policies};
 use crate::service::policy_work::Filtered;
 use crate::service::record::object;
 use crate::service::{ApiAccess, Service, ServiceError};
+use crate::store::app_group::GroupTotals;
 use crate::store::app_user::AppUser;
 use crate::store::departed::DepartedRow;
 use crate::store::resource::{AppState, ResourceRow};
@@ -44,6 +45,7 @@ struct Told {
 #[derive(Default)]
 struct Outcome {
     users: i64,
+    groups: i64,
     events: HashMap<&'static str, i64>,
     examples: Vec<Value>,
     /// Users for whom the filter fails, and what is wrong with one of them.
@@ -54,6 +56,21 @@ struct Outcome {
 impl Outcome {
     fn count(&mut self, event: &'static str, number: i64) {
         *self.events.entry(event).or_default() += number;
+    }
+
+    /// Groups come or go, the latter with all that the app knows of their members.
+    fn note_groups(&mut self, hides: bool, totals: GroupTotals) {
+        match hides {
+            true => {
+                self.groups = totals.shown;
+                self.count(name::GROUP_DELETED, totals.shown);
+            }
+            false => {
+                self.groups = totals.hidden;
+                self.count(name::GROUP_CREATED, totals.hidden);
+                self.count(name::GROUP_USER_ADDED, totals.hidden_memberships);
+            }
+        }
     }
 
     fn note(&mut self, told: &Told) {
@@ -76,13 +93,20 @@ impl Outcome {
             name::USER_CREATED,
             name::USER_UPDATED,
             name::USER_DELETED,
+            name::GROUP_CREATED,
+            name::GROUP_DELETED,
             name::GROUP_USER_ADDED,
             name::GROUP_USER_REMOVED,
         ]
         .into_iter()
         .map(|event| (event.to_owned(), self.events.get(event).copied().unwrap_or(0).into()))
         .collect();
-        let mut shown = json!({"users": self.users, "events": events, "examples": self.examples});
+        let mut shown = json!({
+            "users": self.users,
+            "groups": self.groups,
+            "events": events,
+            "examples": self.examples,
+        });
         if let (Some(message), Some(members)) = (&self.fault, shown.as_object_mut()) {
             let faults = json!({"users": self.faults, "message": message});
             members.insert("filter_faults".to_owned(), faults);
@@ -92,7 +116,7 @@ impl Outcome {
 }
 
 impl Service {
-    /// How many events the settings would make now, and up to 100 of the users they would be about.
+    /// How many events the settings would make now, for how many users and groups, and up to 100 of the users.
     /// Departed users whose time would be over come first. With the settings that are in force it
     /// says what is still to come of a change.
     pub async fn settings_preview(
@@ -119,6 +143,9 @@ impl Service {
             outcome.count(name::USER_DELETED, count);
             outcome.examples.extend(rows.iter().map(departed));
         }
+        let groups: Result<GroupTotals, StoreError> =
+            self.store.scan("policy_preview", move |tx| tx.app_group_totals(key)).await;
+        outcome.note_groups(wanted.hides_groups(&policies), groups?);
         let mut after = 0;
         loop {
             let shown = SHOWN.saturating_sub(outcome.examples.len());
@@ -173,7 +200,7 @@ fn chunk(
         .filter(|told| told.old.is_visible() != told.new.app_state.is_visible())
         .map(|told| told.new.key)
         .collect();
-    let counts: HashMap<i64, i64> = match moving.is_empty() {
+    let counts: HashMap<i64, i64> = match moving.is_empty() || wanted.hides_groups(policies) {
         true => HashMap::new(),
         false => tx.membership_counts(directory_key, &moving)?.into_iter().collect(),
     };

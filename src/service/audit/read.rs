@@ -95,11 +95,10 @@ impl From<AuditRow> for AuditView {
     }
 }
 
-/// What a query selects: a row of one of the filters, with the text.
+/// What a query selects: what the filter lets through, with the text.
 #[derive(Clone, Debug)]
 struct Selection {
-    /// One for each organization where the key is limited to some.
-    filters: Vec<AuditFilter>,
+    filter: AuditFilter,
     text: Option<String>,
 }
 
@@ -118,8 +117,12 @@ impl AuditQuery {
                 format!("it is \"{word}\"; allowed is one of {}.", action::ALL.join(", "));
             return Err(AdminError::invalid("action", message));
         }
+        let organizations = match (&self.organization_id, &access.organization_ids) {
+            (None, limit) => limit.clone(),
+            (Some(id), _) => Some(Vec::from_iter(access.reaches(id).then(|| id.clone()))),
+        };
         let filter = AuditFilter {
-            organization_id: self.organization_id.clone(),
+            organizations,
             directory_id: self.directory_id.clone(),
             actor_id: self.actor.clone(),
             action: self.action.clone(),
@@ -128,18 +131,7 @@ impl AuditQuery {
             until: floor("to", self.to.as_deref())?,
         };
         let text = self.q.as_deref().map(str::to_lowercase).filter(|text| !text.trim().is_empty());
-        let filters = match (&access.organization_ids, &self.organization_id) {
-            (Some(_), Some(id)) if !access.reaches(id) => Vec::new(),
-            (None, _) | (Some(_), Some(_)) => vec![filter],
-            (Some(ids), None) => {
-                let of = |id: &String| AuditFilter {
-                    organization_id: Some(id.clone()),
-                    ..filter.clone()
-                };
-                ids.iter().map(of).collect()
-            }
-        };
-        Ok(Selection { filters, text })
+        Ok(Selection { filter, text })
     }
 }
 
@@ -158,13 +150,13 @@ fn floor(field: &str, text: Option<&str>) -> Result<Option<String>, AdminError> 
 impl Selection {
     fn part(&self, tx: &mut Tx<'_>, range: &ListRange) -> Result<Part, StoreError> {
         let Some(text) = &self.text else {
-            return Ok(Part { rows: self.rows(tx, range)?, looked_until: None });
+            return Ok(Part { rows: tx.audit_list(&self.filter, range)?, looked_until: None });
         };
         let wanted = usize::try_from(range.limit).unwrap_or(usize::MAX);
         let mut chunk = ListRange { from: range.from.clone(), limit: CHUNK };
         let (mut rows, mut looked_at) = (Vec::new(), 0);
         loop {
-            let found = self.rows(tx, &chunk)?;
+            let found = tx.audit_list(&self.filter, &chunk)?;
             let is_last = i64::try_from(found.len()).unwrap_or(i64::MAX) < CHUNK;
             looked_at += found.len();
             let last = found.last().map(|row| row.id.clone());
@@ -182,24 +174,6 @@ impl Selection {
                 RangeFrom::Newest | RangeFrom::After(_) => RangeFrom::After(last),
             };
         }
-    }
-
-    /// The next rows of all filters together, in the order of the range.
-    fn rows(&self, tx: &mut Tx<'_>, range: &ListRange) -> Result<Vec<AuditRow>, StoreError> {
-        let mut rows = Vec::new();
-        for filter in &self.filters {
-            rows.extend(tx.audit_list(filter, range)?);
-        }
-        if self.filters.len() > 1 {
-            match range.from {
-                RangeFrom::Before(_) => rows.sort_unstable_by(|a, b| a.id.cmp(&b.id)),
-                RangeFrom::Newest | RangeFrom::After(_) => {
-                    rows.sort_unstable_by(|a, b| b.id.cmp(&a.id));
-                }
-            }
-            rows.truncate(usize::try_from(range.limit).unwrap_or(usize::MAX));
-        }
-        Ok(rows)
     }
 }
 

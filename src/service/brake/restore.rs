@@ -95,7 +95,7 @@ impl Restorer<'_> {
         let excluded = self.directory.excludes_new(resource_type, &content.mapped);
         let state = match suspended {
             true => policies.state(active, true, excluded),
-            false => policies.state_of_new(resource_type, active, excluded),
+            false => self.directory.state_of_new(policies, resource_type, active, excluded),
         };
         let row_key = tx.resource_restore(key, note, &content, state, self.now)?;
         if excluded {

@@ -68,6 +68,25 @@ pub struct UndoReport {
     not_restored: Vec<Left>,
 }
 
+impl UndoReport {
+    fn of(
+        directory_id: String,
+        held: Held,
+        restores: Option<Restores>,
+        not_restored: Vec<Left>,
+    ) -> Self {
+        Self {
+            object: "brake_undo",
+            directory_id,
+            dry_run: restores.is_some(),
+            events_held: held.events,
+            lost: held.lost,
+            restores,
+            not_restored,
+        }
+    }
+}
+
 /// Who would have what again: the first 100 resources and the first 100 memberships.
 #[derive(Clone, Debug, Serialize)]
 struct Restores {
@@ -89,6 +108,29 @@ struct Membership {
     member_id: String,
 }
 
+/// What is held back of a directory, by the brake that holds it.
+struct Held {
+    events: i64,
+    lost: Lost,
+}
+
+impl Held {
+    fn read(tx: &mut Tx<'_>, key: i64) -> Result<Self, StoreError> {
+        Ok(Self { events: tx.held_count(key)?.events, lost: tx.brake_lost(key)?.into() })
+    }
+}
+
+/// The brake of a directory that holds something, and since when.
+fn holding(tx: &mut Tx<'_>, key: i64) -> Result<(Brake, Option<i64>), ServiceError> {
+    match tx.brake_get(key)?.ok_or_else(nothing_waits)? {
+        (Brake::Releasing, _) => {
+            let message = "The events that waited are being told already.";
+            Err(AdminError::new(409, "release_under_way", message).into())
+        }
+        found => Ok(found),
+    }
+}
+
 impl Service {
     pub async fn brake_undo(
         &self,
@@ -96,55 +138,64 @@ impl Service {
         id: &str,
         wanted: UndoRequest,
     ) -> Result<UndoReport, ServiceError> {
+        match wanted.dry_run {
+            true => self.brake_undo_preview(access, id).await,
+            false => self.brake_undo_begin(access, id).await,
+        }
+    }
+
+    /// What an undo would put back. It is only read: no writer waits for who looks.
+    async fn brake_undo_preview(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<UndoReport, ServiceError> {
         let row = self.directory_row(access, id).await?;
-        let (key, dry_run, directory_id) = (row.key, wanted.dry_run, row.id.clone());
+        let key = row.key;
+        let found: Result<_, ServiceError> = self
+            .store
+            .read("brake_undo_preview", move |tx| {
+                holding(tx, key)?;
+                let names = tx.brake_taken_names(key, SHOWN)?;
+                Ok((Held::read(tx, key)?, names, restores(tx, key)?))
+            })
+            .await;
+        let (held, names, restores) = found?;
+        let not_restored = names.into_iter().map(|(id, holder)| name_taken(id, &holder)).collect();
+        Ok(UndoReport::of(row.id, held, Some(restores), not_restored))
+    }
+
+    async fn brake_undo_begin(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+    ) -> Result<UndoReport, ServiceError> {
+        let row = self.directory_row(access, id).await?;
+        let (key, directory_id) = (row.key, row.id.clone());
         let audit = self.audit(access, action::BRAKE_UNDONE);
         let begun: Result<_, ServiceError> = self
             .store
             .write("brake_undo", move |tx| {
                 tx.directory_lock_exclusive(key)?;
                 let shared = tx.directory_share(key)?.ok_or_else(nothing_waits)?;
-                let (brake, since) = tx.brake_get(key)?.ok_or_else(nothing_waits)?;
-                match brake {
-                    Brake::Releasing => {
-                        let message = "The events that waited are being told already.";
-                        return Err(AdminError::new(409, "release_under_way", message).into());
+                if let (Brake::Holding, since) = holding(tx, key)? {
+                    if shared.has_intents || shared.converting {
+                        let message = "A change of many members or of the schemas is under way in \
+                                       this directory; try again when it is done.";
+                        return Err(AdminError::new(409, "change_under_way", message).into());
                     }
-                    Brake::Holding if !dry_run => {
-                        if shared.has_intents || shared.converting {
-                            let message = "A change of many members or of the schemas is under \
-                                           way in this directory; try again when it is done.";
-                            return Err(AdminError::new(409, "change_under_way", message).into());
-                        }
-                        tx.brake_set(key, Some(Brake::Undoing), since)?;
-                        let before = json!({"state": "holding", "since": since.map(instant_text)});
-                        let after = json!({"state": "undoing"});
-                        audit.write(tx, Target::directory(&row), before, after)?;
-                    }
-                    Brake::Holding | Brake::Undoing => {}
+                    tx.brake_set(key, Some(Brake::Undoing), since)?;
+                    let before = json!({"state": "holding", "since": since.map(instant_text)});
+                    let after = json!({"state": "undoing"});
+                    audit.write(tx, Target::directory(&row), before, after)?;
                 }
-                let names = tx.brake_taken_names(key, SHOWN)?;
-                let restores = dry_run.then(|| restores(tx, key)).transpose()?;
-                Ok((tx.held_count(key)?.events, tx.brake_lost(key)?, names, restores))
+                Ok(Held::read(tx, key)?)
             })
             .await;
-        let (events_held, lost, names, restores) = begun?;
-        let not_restored = match dry_run {
-            true => names.into_iter().map(|(id, holder)| name_taken(id, &holder)).collect(),
-            false => {
-                tracing::info!(directory = id, "what a directory took away is put back");
-                self.undo_all(key).await?
-            }
-        };
-        Ok(UndoReport {
-            object: "brake_undo",
-            directory_id,
-            dry_run,
-            events_held,
-            lost: lost.into(),
-            restores,
-            not_restored,
-        })
+        let held = begun?;
+        tracing::info!(directory = directory_id, "what a directory took away is put back");
+        let not_restored = self.undo_all(key).await?;
+        Ok(UndoReport::of(directory_id, held, None, not_restored))
     }
 
     /// Does the rest of an undo; answers what could not be put back.
@@ -267,7 +318,7 @@ fn fold_subject(
 }
 
 /// The event of a membership with its user and its group as the app knows them when it reads it. With a
-/// group or a user that is gone a new membership has ended.
+/// group or a user that is gone, or a group that is hidden, a new membership has ended.
 fn membership(
     tx: &mut Tx<'_>,
     directory: &Directory,
@@ -276,6 +327,7 @@ fn membership(
 ) -> Result<Option<HeldRow>, StoreError> {
     let key = directory.key;
     let group = tx.resource_get(key, "Group", &row.resource_id)?;
+    let group = group.filter(|group| group.app_state.is_visible());
     let user = tx.resource_get(key, "User", &row.member_id)?;
     if rank == rank::MEMBER_CAME {
         let is_member = match (&group, &user) {

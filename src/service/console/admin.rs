@@ -131,11 +131,15 @@ pub(super) fn check_password(text: &str, email: &str) -> Result<(), AdminError> 
     Ok(())
 }
 
+/// Whether nobody but that account is an owner, by the ids of all owners.
+pub(super) fn is_last(owners: &[String], id: &str) -> bool {
+    !owners.is_empty() && owners.iter().all(|owner| owner == id)
+}
+
 /// Fails when the change would leave nobody who may decide on administrators. Owners are held until the unit
 /// ends, before the account itself: of two who go at once one stays.
-pub(super) fn keep_an_owner(tx: &mut Tx<'_>, id: &str) -> Result<(), ServiceError> {
-    let owners = tx.admin_ids_locked(Role::Owner.as_str())?;
-    if owners.iter().all(|owner| owner == id) && !owners.is_empty() {
+fn keep_an_owner(tx: &mut Tx<'_>, id: &str) -> Result<(), ServiceError> {
+    if is_last(&tx.admin_ids_locked(Role::Owner.as_str())?, id) {
         let message = "This is the last owner; make another administrator an owner first.";
         return Err(AdminError::new(409, "last_owner", message).into());
     }
@@ -246,7 +250,7 @@ impl Service {
         Ok(ListPage::of(&range, rows?, |row| &row.id).map(Into::into))
     }
 
-    /// Another role or password ends every session of the account.
+    /// Another role or password ends every session of the account, and its link.
     pub async fn admin_update(
         &self,
         access: &ApiAccess,
@@ -284,9 +288,10 @@ impl Service {
                 }
                 if let Some(hashed) = &hashed {
                     row.password = Some(hashed.clone());
-                    tx.admin_link_delete_of(Some(&id))?;
                 }
                 if role.is_some() || hashed.is_some() {
+                    // Who holds a link was invited to something else.
+                    tx.admin_link_delete_of(Some(&id))?;
                     tx.admin_session_delete_all(&id)?;
                 }
                 row.modified = now;
@@ -311,11 +316,9 @@ impl Service {
         self.store
             .write("admin_delete", move |tx| {
                 keep_an_owner(tx, &gone)?;
-                let row = tx.admin_get(&gone)?.ok_or_else(missing)?;
-                if !tx.admin_delete(&gone)? {
-                    return Err(missing());
-                }
-                Ok(audit.write(tx, target(&row), shown(&row), Value::Null)?)
+                let row = tx.admin_lock(&gone)?.ok_or_else(missing)?;
+                tx.admin_delete(&gone)?;
+                Ok::<_, ServiceError>(audit.write(tx, target(&row), shown(&row), Value::Null)?)
             })
             .await?;
         tracing::info!(admin = id, by = access.key_id, "an administrator was removed");
@@ -366,12 +369,12 @@ impl Service {
     }
 }
 
-fn target(row: &AdminRow) -> Target<'_> {
+pub(super) fn target(row: &AdminRow) -> Target<'_> {
     Target::of_server(&row.id, Some(&row.email))
 }
 
 /// The account as the audit log keeps it.
-fn shown(row: &AdminRow) -> Value {
+pub(super) fn shown(row: &AdminRow) -> Value {
     json!({"email": row.email, "name": row.name, "role": row.role})
 }
 

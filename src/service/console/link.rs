@@ -138,12 +138,14 @@ impl Service {
             .store
             .write("admin_join", move |tx| {
                 let Some(link) = tx.admin_link_get(&hash)? else { return Ok(None) };
+                // The account before the link, as wherever both are changed.
+                let known = link.admin_id.as_deref().map(|id| tx.admin_lock(id)).transpose()?;
                 if !tx.admin_link_use(&link.id, now)? {
                     return Ok(None);
                 }
                 let id = match &link.admin_id {
                     Some(id) => {
-                        let known = tx.admin_lock(id)?.ok_or_else(missing)?;
+                        let known = known.flatten().ok_or_else(missing)?;
                         let password = row.password.clone();
                         tx.admin_update(&AdminRow { password, modified: now, ..known })?;
                         tx.admin_session_delete_all(id)?;

@@ -6,11 +6,13 @@
 //! - [`admin`]: accounts are made, changed and removed
 //! - [`session`]: browsers in which somebody is signed in
 //! - [`sign_in`]: a password becomes a session
+//! - [`guesses`]: limits on wrong ones
 //! - [`link`]: links by which somebody chooses a password, once
 //! - [`openid`]: an OpenID provider names somebody
 //! - [`role_claim`]: the roles that it gives
 
 mod admin;
+mod guesses;
 mod link;
 mod openid;
 mod role_claim;
@@ -22,27 +24,26 @@ pub use link::{Newcomer, Welcome};
 pub use openid::{Departure, OpenIdSettings};
 pub use role_claim::RoleClaim;
 pub use session::{Admin, Place, Role, SessionView};
-pub use sign_in::SignInError;
+pub use sign_in::{SignInError, SignedIn};
 
+use guesses::Guesses;
 use tokio::sync::Semaphore;
 
-use crate::auth::failures::{Failures, Limits};
 use crate::auth::{Mac, Seal, SecretKey};
 use crate::outbound::Outbound;
 
-/// Wrong passwords in a minute: for one account, and from one address.
-const FAILURES: Limits = Limits { per_id: 10, per_address: 30 };
-
-/// Passwords that are hashed or wait for it; each hash takes 64 MiB, so one is computed at a time.
+/// Passwords that are hashed or wait for it, of strangers, and of others; each hash takes 64 MiB, so one is
+/// computed at a time. Strangers, who may be many, leave room for the others.
 const MAX_WAITING: usize = 16;
 
 /// What the use cases of the console share.
 pub struct Console {
     /// Knows the secrets that were made here.
     mac: Mac,
-    failures: Failures,
+    guesses: Guesses,
     hashing: Semaphore,
-    waiting: Semaphore,
+    strangers: Semaphore,
+    others: Semaphore,
     openid: Option<openid::OpenId>,
     /// For what a browser keeps while it is away.
     seal: Seal,
@@ -52,9 +53,10 @@ impl Console {
     pub(super) fn new(secret_key: &SecretKey) -> Self {
         Self {
             mac: secret_key.mac("console"),
-            failures: Failures::within(FAILURES),
+            guesses: Guesses::new(),
             hashing: Semaphore::new(1),
-            waiting: Semaphore::new(MAX_WAITING),
+            strangers: Semaphore::new(MAX_WAITING),
+            others: Semaphore::new(MAX_WAITING),
             openid: None,
             seal: secret_key.seal("console"),
         }

@@ -14,16 +14,18 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
-use super::admin::email_key;
+use super::admin::{email_key, is_last, shown, target};
 use super::role_claim::RoleClaim;
 use super::session::{Place, Role};
 use super::{NewAdmin, SignInError};
+use crate::auth::failures::{Windows, network};
 use crate::auth::jwt::{self, Algorithm, Audience, NumericDate};
 use crate::auth::{KeySet, secret};
+use crate::clock::Clock;
 use crate::outbound::{Outbound, OutboundError};
-use crate::service::audit::{Target, action};
+use crate::service::audit::{Entry, action};
 use crate::service::error::AdminError;
 use crate::service::{Service, ServiceError};
 use crate::store::Tx;
@@ -40,6 +42,19 @@ const FRESH_MS: i64 = 60 * 60 * 1_000;
 
 /// The time between two attempts to read it because of a key that is not there.
 const RETRY_MS: i64 = 60_000;
+
+/// The time between two attempts to read it when one has failed: meanwhile nobody asks the provider.
+const FAILED_MS: i64 = 10_000;
+
+/// Codes that are exchanged at once, and the returns of one network in a minute that end with no sign-in.
+const EXCHANGES: usize = 8;
+const RETURNS: u32 = 30;
+
+/// Longest name that is taken from a provider, in characters.
+const MAX_NAME: usize = 100;
+
+/// Longest subject of a provider, in bytes (OpenID Connect Core 1.0 §2).
+const MAX_SUBJECT: usize = 255;
 
 /// Longest time of one request to the provider.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -67,14 +82,16 @@ pub struct OpenIdSettings {
 pub(super) struct OpenId {
     settings: OpenIdSettings,
     outbound: Outbound,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Known>,
+    exchanges: Semaphore,
+    returns: Windows<IpAddr>,
 }
 
-/// What the provider publishes, and when it was read.
-#[derive(Clone)]
+/// What the provider publishes with the time when it was read, and the time of a failure since.
+#[derive(Default)]
 struct Known {
-    published: Arc<Published>,
-    read: i64,
+    published: Option<(Arc<Published>, i64)>,
+    failed: Option<i64>,
 }
 
 struct Published {
@@ -144,7 +161,7 @@ struct Named {
     email: String,
     /// The provider says that the address is theirs. Elsewhere people may write any address.
     is_verified: bool,
-    name: String,
+    name: Option<String>,
     role: Option<Role>,
 }
 
@@ -166,27 +183,48 @@ fn failed(why: impl Into<String>) -> OutboundError {
 
 impl OpenId {
     pub(super) fn new(settings: OpenIdSettings, outbound: Outbound) -> Self {
-        Self { settings, outbound, known: Mutex::new(None) }
+        Self {
+            settings,
+            outbound,
+            known: Mutex::default(),
+            exchanges: Semaphore::new(EXCHANGES),
+            returns: Windows::of(RETURNS, 60_000),
+        }
     }
 
-    /// What the provider publishes; read again when it is old, or when `kid` is not among its keys.
-    async fn published(&self, kid: Option<&str>, now: i64) -> Result<Arc<Published>, ServiceError> {
+    /// What the provider publishes; read again when it is old, or when `kid` is not among its keys. One
+    /// request at a time, and after a failure none for a while: whoever begins costs the provider nothing.
+    async fn published(
+        &self,
+        kid: Option<&str>,
+        clock: &Clock,
+    ) -> Result<Arc<Published>, ServiceError> {
         // Whoever reads holds the others up: they need what comes.
         let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref() {
-            let has = kid.is_none_or(|kid| known.published.keys.has(kid));
-            let age = now - known.read;
+        let now = clock.now_ms();
+        if let Some((published, read)) = &known.published {
+            let has = kid.is_none_or(|kid| published.keys.has(kid));
+            let age = now - read;
             if (has && age < FRESH_MS) || (!has && age < RETRY_MS) {
-                return Ok(Arc::clone(&known.published));
+                return Ok(Arc::clone(published));
             }
+        }
+        if known.failed.is_some_and(|failed| now - failed < FAILED_MS) {
+            return Err(unusable(&"it has failed a moment ago"));
         }
         let (outbound, issuer) = (self.outbound.clone(), self.settings.issuer.clone());
         let read = tokio::task::spawn_blocking(move || read(&outbound, &issuer)).await;
-        let published =
-            read.map_err(|error| unusable(&error))?.map_err(|error| unusable(&error))?;
-        let published = Arc::new(published);
-        *known = Some(Known { published: Arc::clone(&published), read: now });
-        Ok(published)
+        match read.map_err(|error| failed(error.to_string())).flatten() {
+            Ok(published) => {
+                let published = Arc::new(published);
+                *known = Known { published: Some((Arc::clone(&published), now)), failed: None };
+                Ok(published)
+            }
+            Err(error) => {
+                known.failed = Some(clock.now_ms());
+                Err(unusable(&error))
+            }
+        }
     }
 
     /// Exchanges the code for the identity token.
@@ -227,6 +265,8 @@ impl OpenId {
         let form = query(&fields);
         let session = self.outbound.session(DEADLINE);
         let url = published.token_endpoint.clone();
+        let _place =
+            self.exchanges.try_acquire().map_err(|_| unusable(&"too many ask it at once"))?;
         let asked = tokio::task::spawn_blocking(move || {
             session.fetch(&url, &headers, Some(form.as_bytes()), MAX_BYTES)
         });
@@ -272,6 +312,10 @@ impl OpenId {
         if claims.nonce.as_deref() != Some(nonce) {
             return Err(bad("nonce"));
         }
+        let sub = claims.sub;
+        if sub.is_empty() || sub.len() > MAX_SUBJECT || sub.chars().any(char::is_control) {
+            return Err(bad("sub"));
+        }
         let Some(email) = claims.email.filter(|email| !email.is_empty()) else {
             return Err(refused("The OpenID provider tells no e-mail address of yours."));
         };
@@ -286,8 +330,8 @@ impl OpenId {
             return Err(refused("The OpenID provider gives you no role here."));
         }
         Ok(Named {
-            subject: format!("{} {}", claims.iss, claims.sub),
-            name: claims.name.unwrap_or_else(|| email.clone()),
+            subject: format!("{} {sub}", claims.iss),
+            name: claims.name.map(|name| shown_name(&name)).filter(|name| !name.is_empty()),
             email,
             is_verified,
             role,
@@ -323,6 +367,12 @@ fn read(outbound: &Outbound, issuer: &str) -> Result<Published, OutboundError> {
     })
 }
 
+/// A name as an account may have it.
+fn shown_name(name: &str) -> String {
+    let kept: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    kept.trim().to_owned()
+}
+
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
@@ -332,16 +382,28 @@ fn query(fields: &[(&str, &str)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
+/// What a sign-in writes into the audit log.
+struct Entries {
+    created: Entry,
+    updated: Entry,
+    signed_in: Entry,
+}
+
 /// The account of whom the provider has named: the one that belongs to the subject, or, by a verified address,
-/// an unclaimed one, or a new one where a claim gives a role.
+/// an unclaimed one, or a new one where a claim gives a role. It is held until the unit ends. Links by which a
+/// password is chosen end: the provider says who this is from now on.
 fn account(
     tx: &mut Tx<'_>,
     named: &Named,
     new: &AdminRow,
-    now: i64,
+    entries: &Entries,
 ) -> Result<AdminRow, ServiceError> {
-    let key = email_key(&named.email);
-    let known = match tx.admin_by_subject(&named.subject)? {
+    // Held before any account, as wherever an owner may go: what is decided here stays true.
+    let owners = match named.role {
+        None | Some(Role::Owner) => Vec::new(),
+        Some(_) => tx.admin_ids_locked(Role::Owner.as_str())?,
+    };
+    let known = match tx.admin_lock_subject(&named.subject)? {
         Some(row) => Some(row),
         None if !named.is_verified => {
             return Err(refused(
@@ -349,7 +411,7 @@ fn account(
                  (email_verified), so it opens no account.",
             ));
         }
-        None => tx.admin_by_email(&key)?.filter(|row| row.subject.is_none()),
+        None => tx.admin_lock_unclaimed(&email_key(&named.email))?,
     };
     let Some(known) = known else {
         if named.role.is_none() {
@@ -359,24 +421,33 @@ fn account(
             ));
         }
         tx.admin_insert(new)?;
+        entries.created.by(&new.id).write(tx, target(new), Value::Null, claimed(new))?;
         return Ok(new.clone());
     };
-    let role = named.role.map(Role::as_str).filter(|role| *role != known.role);
-    let keeps = match role {
-        // The last owner stays one, whatever the provider says.
-        Some(_) => super::admin::keep_an_owner(tx, &known.id).is_err(),
-        None => true,
-    };
-    let role = role.filter(|_| !keeps).map_or(known.role.clone(), str::to_owned);
-    if role != known.role {
-        tx.admin_session_delete_all(&known.id)?;
+    // The last owner stays one, whatever the provider says.
+    let stays = is_last(&owners, &known.id);
+    let role =
+        named.role.filter(|_| !stays).map_or(known.role.clone(), |role| role.as_str().into());
+    let subject = Some(named.subject.clone());
+    let row = AdminRow { role, subject, modified: new.modified, ..known.clone() };
+    tx.admin_link_delete_of(Some(&row.id))?;
+    if row.role != known.role {
+        tx.admin_session_delete_all(&row.id)?;
     }
-    let row =
-        AdminRow { role, subject: Some(named.subject.clone()), modified: now, ..known.clone() };
     if row.role != known.role || row.subject != known.subject {
         tx.admin_update(&row)?;
+        entries.updated.by(&row.id).write(tx, target(&row), claimed(&known), claimed(&row))?;
     }
     Ok(row)
+}
+
+/// The account as the audit log keeps it, with whom the provider means by it.
+fn claimed(row: &AdminRow) -> Value {
+    let mut shown = shown(row);
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("openid_subject".to_owned(), json!(row.subject));
+    }
+    shown
 }
 
 impl Service {
@@ -397,7 +468,7 @@ impl Service {
         next: &str,
     ) -> Result<Departure, ServiceError> {
         let (openid, now) = (self.openid()?, self.clock.now_ms());
-        let published = openid.published(None, now).await?;
+        let published = openid.published(None, &self.clock).await?;
         let random = secret::random_text;
         let away = Away {
             state: random(),
@@ -446,39 +517,45 @@ impl Service {
             return Err(refused("The OpenID provider has not signed you in.").into());
         }
         // Each try asks the provider, so they are counted as failures until one is none.
-        if let Some(wait) = self.console.failures.blocked(None, address, now) {
-            return Err(SignInError::TooMany(wait));
+        let from = address.map(network);
+        if let Some(from) = &from {
+            openid.returns.wait(from, now).map_or(Ok(()), Err).map_err(SignInError::TooMany)?;
+            openid.returns.count(from, now);
         }
-        self.console.failures.count(None, address, now);
-        let published = openid.published(None, now).await?;
+        let published = openid.published(None, &self.clock).await?;
         let token = openid.exchange(&published, code, &away.verifier, redirect_uri).await?;
         let kid = jwt::header(&token).ok().and_then(|header| header.kid);
-        let published = openid.published(kid.as_deref(), now).await?;
+        let published = openid.published(kid.as_deref(), &self.clock).await?;
         let named = openid.named(&token, &published.keys, &away.nonce, now)?;
         let new = NewAdmin {
             email: named.email.clone(),
-            name: named.name.chars().filter(|c| !c.is_control()).take(100).collect(),
+            name: named.name.clone().unwrap_or_else(|| shown_name(&named.email)),
             role: named.role.unwrap_or(Role::Viewer),
             password: None,
         };
         let new = self.admin_row(&new).await?;
         let new = AdminRow { subject: Some(named.subject.clone()), ..new };
         let (session, text) = self.console_session(place);
-        let audit = self.audit_by("", action::ADMINISTRATOR_SIGNED_IN);
-        let from = json!({"address": place.address, "by": "openid"});
+        let entries = Entries {
+            created: self.audit_by("", action::ADMINISTRATOR_CREATED),
+            updated: self.audit_by("", action::ADMINISTRATOR_UPDATED),
+            signed_in: self.audit_by("", action::ADMINISTRATOR_SIGNED_IN),
+        };
+        let how = json!({"address": place.address, "by": "openid"});
         let id: Result<String, ServiceError> = self
             .store
             .write("admin_openid", move |tx| {
-                let row = account(tx, &named, &new, now)?;
+                let row = account(tx, &named, &new, &entries)?;
                 tx.admin_session_insert(&row.id, &session)?;
                 tx.admin_signed_in(&row.id, now)?;
-                let target = Target::of_server(&row.id, Some(&row.email));
-                audit.by(&row.id).write(tx, target, Value::Null, from.clone())?;
+                entries.signed_in.by(&row.id).write(tx, target(&row), Value::Null, how.clone())?;
                 Ok(row.id)
             })
             .await;
         let id = id?;
-        self.console.failures.forgive_address(address);
+        if let Some(from) = &from {
+            openid.returns.take_back(from);
+        }
         tracing::info!(admin = id, address = place.address, "an administrator has signed in");
         Ok((text, away.next))
     }

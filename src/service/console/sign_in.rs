@@ -1,20 +1,33 @@
 //! A password becomes a session.
 //!
 //! Nothing tells an unknown address from a wrong password: the sentence, the status and the time are the
-//! same, and both are counted alike. Whoever has failed too often is told to wait before anything is hashed.
+//! same, and both are counted alike. Whoever has failed too often ([`super::guesses`]) is told to wait before
+//! anything is hashed.
 
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
+use super::Console;
 use super::admin::{check_password, email_key, missing};
+use super::guesses::{Attempt, browser_mark};
 use super::session::{Admin, Place};
-use crate::auth::{password, secret};
+use crate::auth::password;
 use crate::service::audit::{Target, action};
 use crate::service::error::AdminError;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::admin::AdminRow;
+
+/// What the browser keeps of whoever has signed in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The secret of the session.
+    pub session: String,
+    /// By which the browser is known when the account signs in there again.
+    pub mark: String,
+}
 
 /// Why nobody was signed in.
 #[derive(Debug)]
@@ -39,20 +52,21 @@ impl From<StoreError> for SignInError {
 }
 
 impl Service {
-    /// Runs argon2 with the parameters of passwords, one at a time.
+    /// Runs argon2 with the parameters of passwords, one at a time; `waiting` has the places before it.
     async fn passwords<T: Send + 'static>(
         &self,
+        waiting: &Semaphore,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let busy = || StoreError::Overloaded;
-        let _place = self.console.waiting.try_acquire().map_err(|_| busy())?;
+        let _place = waiting.try_acquire().map_err(|_| busy())?;
         let _turn = self.console.hashing.acquire().await.map_err(|_| busy())?;
         tokio::task::spawn_blocking(work).await.map_err(|_| busy())
     }
 
     pub(super) async fn password_hash(&self, text: &str) -> Result<String, StoreError> {
         let text = text.to_owned();
-        self.passwords(move || password::hash(&text)).await
+        self.passwords(&self.console.others, move || password::hash(&text)).await
     }
 
     /// What the form that signs in must carry, for the browser with that text.
@@ -60,16 +74,19 @@ impl Service {
         self.console.mac.secret("start", browser)
     }
 
-    /// The secret of a new session of whoever has that address and password.
+    /// A new session of whoever has that address and password. `mark` is what the browser keeps of an earlier
+    /// one, if it does.
     pub async fn console_sign_in(
         &self,
         email: &str,
         text: &str,
+        mark: &str,
         place: &Place,
         address: Option<IpAddr>,
-    ) -> Result<String, SignInError> {
-        let key = email_key(email);
-        let row = self.checked_password(&key, text, address).await?;
+    ) -> Result<SignedIn, SignInError> {
+        let (key, mac) = (email_key(email), &self.console.mac);
+        let attempt = Attempt::outside(mac, &key, mark, address);
+        let row = self.checked_password(&key, text, &attempt).await?;
         let (session, session_text) = self.console_session(place);
         let (id, now) = (row.id.clone(), self.clock.now_ms());
         let audit = self.audit_by(&id, action::ADMINISTRATOR_SIGNED_IN).named(&row.name);
@@ -93,7 +110,7 @@ impl Service {
             return Err(SignInError::Wrong);
         }
         tracing::info!(admin = id, address = place.address, "an administrator has signed in");
-        Ok(session_text)
+        Ok(SignedIn { session: session_text, mark: browser_mark(mac, &key) })
     }
 
     /// The account with that address, if this is its password.
@@ -101,16 +118,10 @@ impl Service {
         &self,
         key: &str,
         text: &str,
-        address: Option<IpAddr>,
+        attempt: &Attempt,
     ) -> Result<AdminRow, SignInError> {
-        let now = self.clock.now_ms();
-        // As long as another, whatever was sent.
-        let counted = secret::text_digest(key);
-        if let Some(wait) = self.console.failures.blocked(Some(&counted), address, now) {
-            return Err(SignInError::TooMany(wait));
-        }
-        // Counted before it is known, so that many at once are not many guesses.
-        self.console.failures.count(Some(&counted), address, now);
+        let Console { guesses, strangers, others, .. } = &self.console;
+        guesses.begin(attempt, self.clock.now_ms()).map_err(SignInError::TooMany)?;
         let looked = key.to_owned();
         let row: Option<AdminRow> = match looked.contains('\0') {
             true => None,
@@ -118,14 +129,16 @@ impl Service {
         };
         let stored = row.as_ref().and_then(|row| row.password.clone());
         let text = text.to_owned();
-        let is_right = self.passwords(move || password::verify(&text, stored.as_deref())).await?;
+        let waiting = if attempt.is_known() { others } else { strangers };
+        let is_right =
+            self.passwords(waiting, move || password::verify(&text, stored.as_deref())).await?;
         match row.filter(|_| is_right) {
             Some(row) => {
-                self.console.failures.forgive(&counted, address);
+                guesses.was_right(attempt);
                 Ok(row)
             }
             None => {
-                tracing::warn!(?address, "somebody could not sign in");
+                tracing::warn!(?attempt, "somebody could not sign in");
                 Err(SignInError::Wrong)
             }
         }
@@ -139,10 +152,11 @@ impl Service {
         before: &str,
         after: &str,
         place: &Place,
-        address: Option<IpAddr>,
     ) -> Result<String, SignInError> {
         check_password(after, &admin.email).map_err(ServiceError::from)?;
-        let row = self.checked_password(&email_key(&admin.email), before, address).await?;
+        let key = email_key(&admin.email);
+        let attempt = Attempt::inside(&key, &admin.session_id);
+        let row = self.checked_password(&key, before, &attempt).await?;
         if row.id != admin.id {
             return Err(SignInError::Wrong);
         }

@@ -11,7 +11,7 @@ use super::expression::USER_UNITS;
 use super::follow::{GroupIds, ids_of};
 use super::roles::{RoleMap, RoleRules};
 use super::work::{Candidate, Which, apply, computed, covers, recorder};
-use super::{Mapping, follow, raw};
+use super::{Mapping, follow, raw, roles_in};
 use crate::clock::Ids;
 use crate::scim::Object;
 use crate::scim::Registry;
@@ -236,7 +236,7 @@ impl Service {
         let map = RoleMap::checked(RoleRules { rules, default_role })?;
         let (key, groups) = (row.key, map.groups().iter().cloned().collect::<Vec<String>>());
         self.store.get("role_groups", move |tx| refuse_unknown_groups(tx, key, &groups)).await?;
-        let mapping = Mapping { roles: Some(map), ..Mapping::default() };
+        let mapping = Mapping { roles: Some(roles_in(&row, map)), ..Mapping::default() };
         self.map_preview(row, mapping, PreviewUsers { user_ids, after, limit }).await
     }
 

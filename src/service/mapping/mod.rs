@@ -34,6 +34,7 @@ use filter::Filter;
 use roles::RoleMap;
 
 use super::context::{Directory, Settings};
+use super::policy::Policies;
 use super::record::object;
 use crate::event::model::raw_attributes;
 use crate::pull::{Envelope, SourceKind};
@@ -111,7 +112,7 @@ impl Mapping {
     pub fn of_row(row: &DirectoryRow) -> Self {
         Self {
             attributes: AttributeMap::stored(row.attribute_map.as_deref()),
-            roles: RoleMap::stored(row.role_map.as_deref()),
+            roles: RoleMap::stored(row.role_map.as_deref()).map(|map| roles_in(row, map)),
             gate: Gate::of(row),
         }
     }
@@ -167,6 +168,15 @@ impl Mapping {
             }
             _ => Ok(false),
         }
+    }
+}
+
+/// The role map as it counts in a directory: where the app sees no groups, no role comes from them.
+fn roles_in(row: &DirectoryRow, map: RoleMap) -> RoleMap {
+    let is_pushed = SourceKind::named(&row.kind).is_none();
+    match is_pushed && Policies::stored(&row.settings).disable_group_sync {
+        true => map.without_groups(),
+        false => map,
     }
 }
 

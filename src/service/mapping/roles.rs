@@ -98,6 +98,13 @@ impl RoleMap {
         Ok(Self::new(rules))
     }
 
+    /// The same where nobody is in a group.
+    pub fn without_groups(self) -> Self {
+        let RoleRules { rules, .. } = self.rules;
+        let rules = rules.into_iter().filter(|rule| rule.group.is_none()).collect();
+        Self::new(RoleRules { rules, ..self.rules })
+    }
+
     pub fn rules(&self) -> &RoleRules {
         &self.rules
     }

@@ -230,7 +230,7 @@ fn told(
     let mut changes: Vec<Change> = events.iter().map(of_event).collect();
     for target in [Some(id), identity_id.as_deref()].into_iter().flatten() {
         let filter = AuditFilter {
-            organization_id: Some(directory.organization_id.clone()),
+            organizations: Some(vec![directory.organization_id.clone()]),
             target_id: Some(target.to_owned()),
             ..AuditFilter::default()
         };

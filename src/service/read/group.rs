@@ -54,7 +54,8 @@ impl Service {
             .read("read_group", move |tx| {
                 let Some(place) = tx.resource_locate("Group", &id)? else { return Ok(None) };
                 let Some(opened) = Opened::read(tx, place.directory_key)? else { return Ok(None) };
-                let is_shown = access.reaches(&opened.row.organization_id)
+                let is_shown = place.app_state.is_visible()
+                    && access.reaches(&opened.row.organization_id)
                     && opened.row.state != State::Deleting.as_str();
                 let row = match is_shown {
                     true => tx.resource_get(place.directory_key, "Group", &id)?,

@@ -47,7 +47,8 @@ type Find = fn(&mut Tx<'_>, &str) -> Result<Option<(i64, i64)>, StoreError>;
 type Narrow = (&'static str, String, Find);
 
 fn find_group(tx: &mut Tx<'_>, id: &str) -> Result<Option<(i64, i64)>, StoreError> {
-    Ok(tx.resource_locate("Group", id)?.map(|found| (found.directory_key, found.key)))
+    let found = tx.resource_locate("Group", id)?.filter(|found| found.app_state.is_visible());
+    Ok(found.map(|found| (found.directory_key, found.key)))
 }
 
 fn find_user(tx: &mut Tx<'_>, id: &str) -> Result<Option<(i64, i64)>, StoreError> {

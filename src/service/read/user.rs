@@ -56,6 +56,7 @@ impl GroupsOf {
         keys.sort_unstable();
         keys.dedup();
         let mut groups = tx.resource_rows(directory_key, &keys)?;
+        groups.retain(|group| group.app_state.is_visible());
         groups.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok(Self { pairs, groups })
     }

@@ -121,7 +121,6 @@ impl ReadSettings {
 pub(in crate::service) fn check(settings: &Settings, kind: &str) -> Result<(), AdminError> {
     let Some(source) = SourceKind::named(kind) else {
         let given = [
-            ("disable_group_sync", settings.disable_group_sync),
             ("group_scope", settings.group_scope.is_some()),
             ("schedule", settings.schedule.is_some()),
             ("guard", settings.guard.is_some()),

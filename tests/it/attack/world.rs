@@ -308,7 +308,7 @@ impl World {
         {
             a.insert(label, value);
         }
-        let key = json!({"name": "A", "scopes": ["manage", "read", "webhooks", "ssf.manage"],
+        let key = json!({"name": "A", "scopes": ["manage", "admins", "read", "webhooks", "ssf.manage"],
             "organization_ids": [organization]});
         let key = self.root.post("/api/v1/api_keys", key).expect(201);
         a.insert("a_api_secret", text(&key.body["secret"]));

@@ -46,6 +46,10 @@ fn api_key_wishes_are_checked(app: &TestApp) {
         (json!({"name": "K", "scopes": ["read"], "expires_at": "x"}), "expires_at"),
         (json!({"name": "K", "scopes": ["read"], "organization_ids": ["x"]}), "organization_ids"),
         (
+            json!({"name": "K", "scopes": ["read"], "organization_ids": vec!["org_x"; 101]}),
+            "organization_ids",
+        ),
+        (
             json!({"name": "K", "scopes": ["read"], "organization_ids": ["\u{0}"]}),
             "organization_ids",
         ),
@@ -55,7 +59,7 @@ fn api_key_wishes_are_checked(app: &TestApp) {
     let unknown = json!({"name": "K", "scopes": ["everything"]});
     let answer = app.api.post("/api/v1/api_keys", unknown);
     let message = api_error(&answer, 422, "invalid_request_parameters");
-    for word in ["everything", "read", "webhooks", "manage", "ssf.manage"] {
+    for word in ["everything", "read", "webhooks", "manage", "admins", "ssf.manage"] {
         assert!(message.contains(word), "{message}");
     }
     assert_eq!(app.api.get("/api/v1/api_keys").expect(200).body["data"], json!([]));

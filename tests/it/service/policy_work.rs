@@ -24,6 +24,8 @@ on_both_databases![
     departed_and_groupless_users_go_in_bounded_units,
     join_before_the_job_comes_ends_the_time_without_a_group,
     stale_suspension_revives_nobody,
+    members_of_groups_that_come_back_are_told_once_in_bounded_units,
+    groups_go_in_bounded_units,
 ];
 
 const API_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
@@ -260,4 +262,82 @@ fn change_by_schemas_of_before_is_left_to_the_job_postgres() {
     assert_eq!(count(&app, "dsync.user.deleted"), 0);
     app.apply_policies();
     assert_eq!(count(&app, "dsync.user.deleted"), 1);
+}
+
+fn members_of_groups_that_come_back_are_told_once_in_bounded_units(app: &TestApp) {
+    app.settings(&app.directory, json!({"disable_group_sync": true}));
+    let (team, mut users) = fill(app, 620, true);
+    users.sort_unstable();
+    assert_eq!(count(app, "dsync.group.created"), 0);
+    let key = store_settings(app, json!({"inactive_users": "delete"}));
+    assert!(step(app, key));
+    assert_eq!(count(app, "dsync.group.created"), 1);
+    assert_eq!(count(app, "dsync.group.user_added"), 500);
+    // The app has heard of some and hears of the others later; of what changes meanwhile it hears once.
+    let known = Consumer::of(&app.events(&app.directory)).members;
+    let is_known = |user: &&String| known.contains(&(team.clone(), (*user).clone()));
+    let (told, untold): (Vec<&String>, Vec<&String>) = users.iter().partition(is_known);
+    assert_eq!((told.len(), untold.len()), (500, 120));
+    let user = |id: &str, operation: Value| {
+        app.scim.patch(&format!("/Users/{id}"), patch(json!([operation]))).expect(200);
+    };
+    let active = |value: bool| json!({"op": "replace", "path": "active", "value": value});
+    let leave = |id: &str| {
+        let path = format!("members[value eq \"{id}\"]");
+        let operations = json!([{"op": "remove", "path": path}]);
+        app.scim.patch(&format!("/Groups/{team}"), patch(operations)).expect(200);
+    };
+    let join = |id: &str| {
+        let operations = json!([{"op": "add", "path": "members", "value": [{"value": id}]}]);
+        app.scim.patch(&format!("/Groups/{team}"), patch(operations)).expect(200);
+    };
+    for some in [&told, &untold] {
+        leave(some[0]);
+        leave(some[1]);
+        join(some[1]);
+        user(some[2], active(false));
+        user(some[3], active(false));
+        user(some[3], active(true));
+        app.scim.delete(&format!("/Users/{}", some[4])).expect(204);
+    }
+    let late = app.scim.post("/Users", support_user("late")).expect(201).id();
+    join(&late);
+    while step(app, key) {}
+    let consumer = Consumer::of(&app.events(&app.directory));
+    let gone = [told[0], told[2], told[4], untold[0], untold[2], untold[4]];
+    let mut expected: Vec<&String> = users.iter().filter(|id| !gone.contains(id)).collect();
+    expected.push(&late);
+    expected.sort_unstable();
+    let mut members: Vec<&String> = consumer.members.iter().map(|(_, user)| user).collect();
+    members.sort_unstable();
+    assert_eq!(members, expected);
+}
+
+/// A user with nothing but a name.
+fn support_user(name: &str) -> Value {
+    json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name})
+}
+
+fn groups_go_in_bounded_units(app: &TestApp) {
+    let (team, users) = fill(app, 30, true);
+    for n in 0..150 {
+        app.scim.post("/Groups", group(&format!("Group {n}"), &[&users[n % 30]])).expect(201);
+    }
+    let key = store_settings(app, json!({"disable_group_sync": true}));
+    assert_eq!(count(app, "dsync.group.deleted"), 0);
+    assert!(step(app, key));
+    assert_eq!(count(app, "dsync.group.deleted"), 100);
+    // What was not told yet goes on being told, and what went is not told of any more.
+    let known = Consumer::of(&app.events(&app.directory)).groups;
+    assert!(!known.contains_key(&team));
+    let before = app.events(&app.directory).len();
+    app.scim.delete(&format!("/Groups/{team}")).expect(204);
+    let left = known.keys().next().expect("a group that is left");
+    let name = json!([{"op": "replace", "path": "displayName", "value": "Renamed"}]);
+    app.scim.patch(&format!("/Groups/{left}"), patch(name)).expect(200);
+    assert_eq!(app.events(&app.directory).len(), before + 1);
+    while step(app, key) {}
+    let consumer = Consumer::of(&app.events(&app.directory));
+    assert!(consumer.groups.is_empty() && consumer.members.is_empty());
+    assert_eq!(consumer.users.len(), 30);
 }

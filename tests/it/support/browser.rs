@@ -59,7 +59,7 @@ impl Browser {
         self.send("POST", path, &[&[kind], headers].concat(), Some(form))
     }
 
-    /// Any request; what the answer sets is kept. Of several cookies the first is seen.
+    /// Any request; what the answer sets is kept, and what it takes away goes.
     #[track_caller]
     pub fn send(
         &self,
@@ -74,9 +74,13 @@ impl Browser {
             headers.push(("Cookie", &cookies));
         }
         let answer = self.client.send(method, path, &headers, body);
-        if let Some((pair, _)) = answer.header("set-cookie").and_then(|set| set.split_once(';')) {
+        for line in &answer.cookies {
+            let (pair, attributes) = line.split_once(';').expect("attributes");
             let (name, value) = pair.split_once('=').expect("a cookie");
-            self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
+            match attributes.contains("Max-Age=0") {
+                true => self.cookies.borrow_mut().remove(name),
+                false => self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned()),
+            };
         }
         answer
     }

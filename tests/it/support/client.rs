@@ -32,6 +32,8 @@ fn agent(deadline: Option<Duration>) -> ureq::Agent {
 pub struct Answer {
     pub status: u16,
     pub headers: HashMap<String, String>,
+    /// Every `Set-Cookie`.
+    pub cookies: Vec<String>,
     pub text: String,
     pub body: Value,
 }
@@ -131,11 +133,13 @@ impl Client {
             // Of several lines the first, which is the one that simple clients read.
             headers.entry(name.to_string()).or_insert_with(|| value.to_owned());
         }
+        let cookies = response.headers().get_all("set-cookie").iter();
+        let cookies = cookies.filter_map(|line| Some(line.to_str().ok()?.to_owned())).collect();
         let status = response.status().as_u16();
         let text =
             response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string().ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Some(Answer { status, headers, text, body })
+        Some(Answer { status, headers, cookies, text, body })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use rollbook::clock::Clock;
@@ -51,6 +51,28 @@ impl Database {
         if self.postgres.is_some() {
             let mut conn = PgConnection::establish(&self.url()).expect("the database");
             conn.batch_execute("ANALYZE").expect("statistics");
+        }
+    }
+
+    /// Runs `work` while nobody else can write: on PostgreSQL to any directory.
+    pub fn without_writers<T>(&self, work: impl FnOnce() -> T) -> T {
+        fn held<T>(conn: &mut impl SimpleConnection, begin: &str, work: impl FnOnce() -> T) -> T {
+            conn.batch_execute(begin).expect("nobody writes");
+            let done = work();
+            conn.batch_execute("ROLLBACK").expect("writers go on");
+            done
+        }
+        match &self.postgres {
+            Some(_) => {
+                let mut conn = PgConnection::establish(&self.url()).expect("the database");
+                held(&mut conn, "BEGIN; SELECT 1 FROM directory FOR UPDATE", work)
+            }
+            None => {
+                let url = self.url();
+                let file = url.strip_prefix("sqlite://").expect("a file");
+                let mut conn = SqliteConnection::establish(file).expect("the file opens");
+                held(&mut conn, "BEGIN IMMEDIATE", work)
+            }
         }
     }
 

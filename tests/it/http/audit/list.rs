@@ -98,10 +98,25 @@ fn limited_keys_see_their_organizations(app: &TestApp) {
     let two = key(&ids[..2]);
     assert_eq!(names(&two, ""), ["Two", "One"]);
     assert_eq!(names(&two, "limit=1"), ["Two"]);
-    assert_eq!(names(&two, "q=one"), ["One"]);
+    // However many rows each organization has, a page is the newest of all of them.
+    for name in ["One more", "Two more", "Three more"] {
+        let number = ["One", "Two", "Three"].iter().position(|start| name.starts_with(start));
+        let id = &ids[number.expect("one of three")];
+        app.api.patch(&format!("/api/v1/organizations/{id}"), json!({"name": name})).expect(200);
+    }
+    let twice = key(&[&ids[..2], &ids[..2]].concat());
+    let newest = twice.get("/api/v1/audit?limit=3").expect(200).body;
+    assert_eq!(names(&twice, "limit=3"), ["Two more", "One more", "Two"]);
+    let after = newest["list_metadata"]["after"].as_str().expect("a cursor");
+    assert_eq!(names(&twice, &format!("limit=3&after={after}")), ["One"]);
+    let last = twice.get(&format!("/api/v1/audit?limit=3&after={after}")).expect(200).body;
+    let before = last["list_metadata"]["before"].as_str().expect("a cursor");
+    assert_eq!(names(&twice, &format!("limit=3&before={before}")), names(&twice, "limit=3"));
+    assert_eq!(names(&twice, "action=organization.updated&limit=1"), ["Two more"]);
+    assert_eq!(names(&two, "q=one"), ["One more", "One"]);
     assert_eq!(names(&two, &format!("organization_id={}", ids[2])), [""; 0]);
     let lines = two.get("/api/v1/audit?format=jsonl").expect(200).text;
-    assert_eq!(lines.lines().count(), 2);
+    assert_eq!(lines.lines().count(), 4);
 }
 
 fn export_has_every_row(app: &TestApp) {

@@ -14,10 +14,12 @@ on_both_databases![
     invitation_ends_and_is_replaced,
     last_owner_stays,
     two_owners_who_go_at_once_leave_one,
+    two_owners_who_are_demoted_at_once_leave_one,
     another_role_signs_out,
     wishes_are_checked,
     sessions_are_listed_and_ended,
     limited_keys_manage_no_administrators,
+    keys_need_a_scope_of_its_own_for_administrators,
     pages_manage_accounts_and_keys,
 ];
 
@@ -93,6 +95,14 @@ fn invitation_ends_and_is_replaced(app: &TestApp) {
     page(Browser::new(&app.url).get(path(app, &other)), 404);
     let service = app.service().clone();
     app.wait(async move { service.prune_console().await }).expect("pruned");
+    // Whoever gets another role was invited to something else.
+    let again = app.api.post(&format!("/api/v1/admins/{id}/invitation"), json!({})).expect(201);
+    let last = again.body["invitation_url"].as_str().expect("a link").to_owned();
+    let one = format!("/api/v1/admins/{id}");
+    app.api.patch(&one, json!({"name": "Ada", "role": "viewer"})).expect(200);
+    page(Browser::new(&app.url).get(path(app, &last)), 200);
+    app.api.patch(&one, json!({"role": "operator"})).expect(200);
+    page(Browser::new(&app.url).get(path(app, &last)), 404);
 }
 
 fn last_owner_stays(app: &TestApp) {
@@ -136,6 +146,27 @@ fn two_owners_who_go_at_once_leave_one(app: &TestApp) {
         });
         statuses.sort_unstable();
         assert_eq!(statuses, [204, 409]);
+    }
+}
+
+fn two_owners_who_are_demoted_at_once_leave_one(app: &TestApp) {
+    let new = |name: &str| {
+        let body = json!({"email": format!("{name}@example.com"), "name": name, "role": "owner"});
+        format!("/api/v1/admins/{}", app.api.post("/api/v1/admins", body).expect(201).id())
+    };
+    let paths = [new("first"), new("second")];
+    for _ in 0..5 {
+        let mut statuses = std::thread::scope(|scope| {
+            let demoted = paths
+                .each_ref()
+                .map(|path| scope.spawn(|| app.api.patch(path, json!({"role": "viewer"})).status));
+            demoted.map(|one| one.join().expect("an answer"))
+        });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409]);
+        for path in &paths {
+            app.api.patch(path, json!({"role": "owner"})).expect(200);
+        }
     }
 }
 
@@ -198,14 +229,34 @@ fn sessions_are_listed_and_ended(app: &TestApp) {
 }
 
 fn limited_keys_manage_no_administrators(app: &TestApp) {
-    let body = json!({"name": "k", "scopes": ["manage"],
+    let body = json!({"name": "k", "scopes": ["admins"],
         "organization_ids": [app.directory.organization_id]});
     let made = app.api.post("/api/v1/api_keys", body).expect(201);
-    let secret = made.body["secret"].as_str().expect("a secret");
-    let limited = Client::new(&app.url, secret, "application/json");
+    let limited = app.api.with_bearer(made.body["secret"].as_str());
     api_error(&limited.get("/api/v1/admins"), 403, "forbidden");
     let body = json!({"email": "ada@example.com", "name": "Ada", "role": "owner"});
     api_error(&limited.post("/api/v1/admins", body), 403, "forbidden");
+}
+
+fn keys_need_a_scope_of_its_own_for_administrators(app: &TestApp) {
+    let key = |client: &Client, scopes: &[&str]| {
+        client.post("/api/v1/api_keys", json!({"name": "k", "scopes": scopes}))
+    };
+    let manages = key(&app.api, &["manage"]).expect(201);
+    let manages = app.api.with_bearer(manages.body["secret"].as_str());
+    let owner = json!({"email": "ada@example.com", "name": "Ada", "role": "owner"});
+    let refused = manages.post("/api/v1/admins", owner.clone());
+    let message = api_error(&refused, 403, "forbidden");
+    assert_eq!(message, "This API key lacks the scope \"admins\".");
+    api_error(&manages.get("/api/v1/admins"), 403, "forbidden");
+    // Nor does it give itself what it has not.
+    let message = api_error(&key(&manages, &["read", "admins"]), 403, "forbidden");
+    assert!(message.contains("cannot give it"), "{message}");
+    key(&manages, &["read", "manage"]).expect(201);
+    let keeps = key(&app.api, &["admins"]).expect(201);
+    let keeps = app.api.with_bearer(keeps.body["secret"].as_str());
+    keeps.post("/api/v1/admins", owner).expect(201);
+    api_error(&keeps.get("/api/v1/organizations"), 403, "forbidden");
 }
 
 fn pages_manage_accounts_and_keys(app: &TestApp) {

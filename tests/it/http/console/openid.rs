@@ -30,6 +30,10 @@ with_a_provider![
     tokens_that_do_not_fit_are_refused None,
     account_belongs_to_the_subject None,
     claim_gives_a_role Some("groups:owners=owner,staff=viewer"),
+    sign_in_leaves_what_it_has_changed Some("groups:owners=owner,staff=viewer"),
+    sign_in_ends_invitations None,
+    provider_that_is_down_is_asked_once_in_a_while None,
+    owners_who_are_demoted_at_once_leave_one Some("groups:owners=owner,staff=viewer"),
 ];
 
 const NOW: i64 = 1_750_000_000;
@@ -69,9 +73,17 @@ impl World {
         Self { app, provider, key, token }
     }
 
-    fn invite(&self, email: &str, role: &str) {
+    /// Invites somebody; gives the answer.
+    fn invite(&self, email: &str, role: &str) -> Value {
         let body = json!({"email": email, "name": "Ada", "role": role});
-        self.app.api.post("/api/v1/admins", body).expect(201);
+        self.app.api.post("/api/v1/admins", body).expect(201).body
+    }
+
+    /// The rows of the audit log about administrators by themselves, oldest first.
+    fn rows(&self) -> Vec<Value> {
+        let page = self.app.api.get("/api/v1/audit?limit=500").expect(200).body;
+        let rows = page["data"].as_array().expect("a list").iter().rev();
+        rows.filter(|row| row["actor"]["type"] == "administrator").cloned().collect()
     }
 
     /// Goes to the provider, which answers with these claims, and comes back.
@@ -139,6 +151,9 @@ fn tokens_that_do_not_fit_are_refused(world: &World) {
         json!({"email_verified": false}),
         json!({"email_verified": null}),
         json!({"email": null}),
+        json!({"sub": ""}),
+        json!({"sub": "x".repeat(256)}),
+        json!({"sub": "subject\u{0}one"}),
     ] {
         let browser = Browser::new(&world.app.url);
         page(world.sign_in(&browser, &more), 403);
@@ -188,4 +203,103 @@ fn claim_gives_a_role(world: &World) {
     let text =
         page(world.sign_in(&Browser::new(&world.app.url), &json!({"groups": "others"})), 403);
     assert!(text.contains("gives you no role"), "{text}");
+}
+
+fn sign_in_leaves_what_it_has_changed(world: &World) {
+    page(world.sign_in(&Browser::new(&world.app.url), &json!({"groups": "owners"})), 200);
+    let owner = json!({"email": "b@example.com", "name": "B", "role": "owner"});
+    world.app.api.post("/api/v1/admins", owner).expect(201);
+    for _ in 0..2 {
+        page(world.sign_in(&Browser::new(&world.app.url), &json!({"groups": "staff"})), 200);
+    }
+    let rows = world.rows();
+    let actions: Vec<&str> = rows.iter().filter_map(|row| row["action"].as_str()).collect();
+    let signed_in = "administrator.signed_in";
+    let expected =
+        ["administrator.created", signed_in, "administrator.updated", signed_in, signed_in];
+    assert_eq!(actions, expected);
+    assert!(rows.iter().all(|row| row["actor"]["id"] == row["target"]["id"]), "{rows:?}");
+    let subject = format!("{} subject one", world.provider.url);
+    let made = json!({"email": "ada@example.com", "name": "Ada Lane", "role": "owner",
+        "openid_subject": subject});
+    assert_eq!((&rows[0]["before"], &rows[0]["after"]), (&Value::Null, &made));
+    let roles = (json!({"role": "owner"}), json!({"role": "viewer"}));
+    assert_eq!((&rows[2]["before"], &rows[2]["after"]), (&roles.0, &roles.1));
+}
+
+fn sign_in_ends_invitations(world: &World) {
+    let link = |answer: &Value| answer["invitation_url"].as_str().expect("a link").to_owned();
+    let opens = |link: &str, status: u16| {
+        let path = link.strip_prefix(&world.app.url).expect("a link of this server");
+        page(Browser::new(&world.app.url).get(path), status);
+    };
+    let invited = world.invite("ada@example.com", "viewer");
+    let (first, id) = (link(&invited), invited["id"].as_str().expect("an id"));
+    opens(&first, 200);
+    page(world.sign_in(&Browser::new(&world.app.url), &json!({})), 200);
+    opens(&first, 404);
+    let claimed = world.rows();
+    assert_eq!(claimed[0]["action"], "administrator.updated");
+    assert_eq!(claimed[0]["before"], json!({"openid_subject": null}));
+    // Made again afterwards, it ends with the next sign-in.
+    let again = world.app.api.post(&format!("/api/v1/admins/{id}/invitation"), json!({}));
+    let second = link(&again.expect(201).body);
+    opens(&second, 200);
+    page(world.sign_in(&Browser::new(&world.app.url), &json!({})), 200);
+    opens(&second, 404);
+}
+
+fn provider_that_is_down_is_asked_once_in_a_while(world: &World) {
+    world.provider.answer(|_| Told::status(503, "", "{}"));
+    let begin = || page(Browser::new(&world.app.url).get("/console/sign-in/openid"), 503);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(begin);
+        }
+    });
+    assert_eq!(world.provider.asked().len(), 1);
+    world.app.clock.advance(Duration::from_secs(9));
+    begin();
+    assert_eq!(world.provider.asked().len(), 0);
+    world.app.clock.advance(Duration::from_secs(1));
+    begin();
+    assert_eq!(world.provider.asked().len(), 1);
+}
+
+fn owners_who_are_demoted_at_once_leave_one(world: &World) {
+    let named = |n: usize, groups: &str| {
+        json!({"sub": format!("subject {n}"), "email": format!("owner{n}@example.com"),
+            "groups": groups})
+    };
+    let owners = || {
+        let list = world.app.api.get("/api/v1/admins").expect(200).body;
+        let list = list["data"].as_array().expect("a list").iter();
+        let owners = list.filter(|admin| admin["role"] == "owner");
+        owners.map(|admin| admin["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    for round in 0..5 {
+        for n in 0..2 {
+            page(world.sign_in(&Browser::new(&world.app.url), &named(n, "owners")), 200);
+        }
+        let both = owners();
+        assert_eq!(both.len(), 2, "round {round}");
+        let demote = |id: &String| {
+            let path = format!("/api/v1/admins/{id}");
+            world.app.api.patch(&path, json!({"role": "viewer"})).status
+        };
+        // By the provider, one of them, and by the API, the other one.
+        let mut statuses = std::thread::scope(|scope| {
+            let by_provider = scope.spawn(|| {
+                world.sign_in(&Browser::new(&world.app.url), &named(round % 2, "staff")).status
+            });
+            let by_hand: Vec<_> = both.iter().map(|id| scope.spawn(|| demote(id))).collect();
+            let statuses = by_hand.into_iter().map(|one| one.join().expect("an answer"));
+            let statuses = statuses.collect::<Vec<_>>();
+            assert_eq!(by_provider.join().expect("an answer"), 200);
+            statuses
+        });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "round {round}");
+        assert_eq!(owners().len(), 1, "round {round}");
+    }
 }

@@ -61,6 +61,12 @@ fn health_shows_no_secret(app: &TestApp) {
     let text = page(owner.get("/console/health"), 200);
     assert!(text.contains("answered in") && text.contains("<code>rate_limit</code>"), "{text}");
     assert!(!text.contains("sk_test_") && !text.contains("postgres://"), "{text}");
+    // What is not known to be harmless only says whether it is set.
+    for (name, value) in [("api_key", "set"), ("database_url", "set"), ("tls_key", "not set")] {
+        let (_, row) = text.split_once(&format!("<code>{name}</code>")).expect(name);
+        let row = row.split("</tr>").next().expect("its end");
+        assert!(row.contains(&format!(">{value}<")), "{name}: {row}");
+    }
     owner.submit("/console/health/secret-key/rotate", &[]).expect(303);
     page(owner.get("/console/health?said=rotating"), 200);
 }

@@ -13,6 +13,7 @@ on_both_databases![
     password_opens_the_console,
     unknown_account_and_wrong_password_look_alike,
     too_many_attempts_wait_before_anything_is_hashed,
+    wrong_passwords_of_a_stranger_keep_nobody_out,
     only_forms_of_the_page_sign_in,
     one_is_led_back_to_own_pages_only,
     session_ends_by_itself,
@@ -70,11 +71,45 @@ fn too_many_attempts_wait_before_anything_is_hashed(app: &TestApp) {
             browser.sign_in(email, "wrong horse battery").expect(403);
         }
         let answer = browser.sign_in(email, PASSWORD).expect(429);
-        assert_eq!(answer.header("retry-after"), Some("60"));
+        assert_eq!(answer.header("retry-after"), Some("300"));
         page(answer, 429);
     }
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_secs(300));
     browser.sign_in("ada@example.com", PASSWORD).expect(303);
+}
+
+fn wrong_passwords_of_a_stranger_keep_nobody_out(app: &TestApp) {
+    account(app, "ada@example.com", "viewer");
+    account(app, "ben@example.com", "viewer");
+    let known = Browser::new(&app.url);
+    let answer = known.sign_in("ada@example.com", PASSWORD).expect(303);
+    let mark = answer.cookies.iter().find(|line| line.starts_with("rollbook_console_known="));
+    let mark = mark.expect("a mark of the browser");
+    assert!(mark.ends_with("; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000"), "{mark}");
+    known.submit("/console/sign-out", &[]).expect(303);
+    // From the same network, without the mark, and with one of another account.
+    let stranger = Browser::new(&app.url);
+    for _ in 0..10 {
+        stranger.sign_in("ada@example.com", "wrong horse battery").expect(403);
+    }
+    stranger.sign_in("ada@example.com", PASSWORD).expect(429);
+    let other = Browser::new(&app.url);
+    other.sign_in("ben@example.com", PASSWORD).expect(303);
+    other.sign_in("ada@example.com", PASSWORD).expect(429);
+    for _ in 0..9 {
+        known.sign_in("ada@example.com", "wrong horse battery").expect(403);
+    }
+    known.sign_in("ada@example.com", PASSWORD).expect(303);
+    let change =
+        |before| [("before", before), ("password", "another horse"), ("again", "another horse")];
+    // Who has signed in before may not guess without end either, and a session is counted like a mark.
+    for _ in 0..10 {
+        page(known.submit("/console/account/password", &change("wrong horse battery")), 422);
+    }
+    let fields = change(PASSWORD);
+    known.submit("/console/account/password", &fields).expect(429);
+    app.clock.advance(Duration::from_secs(60));
+    known.submit("/console/account/password", &fields).expect(303);
 }
 
 fn only_forms_of_the_page_sign_in(app: &TestApp) {

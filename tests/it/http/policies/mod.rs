@@ -3,6 +3,7 @@
 mod delete;
 mod filter;
 mod groupless;
+mod hidden_groups;
 mod interactions;
 mod revive;
 mod rows;

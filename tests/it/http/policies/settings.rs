@@ -80,14 +80,15 @@ fn preview_says_what_would_happen_and_stores_nothing(app: &TestApp) {
     delete(app, &cy);
     let mut ear = Ear::of(app);
     let none = json!({"dsync.user.created": 0, "dsync.user.updated": 0, "dsync.user.deleted": 0,
-        "dsync.group.user_added": 0, "dsync.group.user_removed": 0});
+        "dsync.group.created": 0, "dsync.group.deleted": 0, "dsync.group.user_added": 0,
+        "dsync.group.user_removed": 0});
     let same = preview(app, json!({"delete": "deactivate"}));
-    assert_eq!(same, json!({"users": 0, "events": none, "examples": []}));
+    assert_eq!(same, json!({"users": 0, "groups": 0, "events": none, "examples": []}));
     let hidden = json!({"inactive_users": "delete"});
     let mut events = none.clone();
     events["dsync.user.deleted"] = 2.into();
     events["dsync.group.user_removed"] = 2.into();
-    let expected = json!({"users": 2, "events": events, "examples": [
+    let expected = json!({"users": 2, "groups": 0, "events": events, "examples": [
         {"user_id": cy, "username": "cy", "from": "inactive", "to": "deleted",
          "memberships": 0, "reason": "scim_delete"},
         {"user_id": ada, "username": "Ada", "from": "inactive", "to": "deleted",
@@ -106,7 +107,7 @@ fn preview_says_what_would_happen_and_stores_nothing(app: &TestApp) {
     let mut events = none;
     events["dsync.user.created"] = 1.into();
     events["dsync.group.user_added"] = 2.into();
-    let expected = json!({"users": 1, "events": events, "examples": [
+    let expected = json!({"users": 1, "groups": 0, "events": events, "examples": [
         {"user_id": ada, "username": "Ada", "from": "deleted", "to": "inactive",
          "memberships": 2, "reason": null},
     ]});

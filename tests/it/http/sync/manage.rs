@@ -95,12 +95,9 @@ fn nobody_pushes_into_a_directory_that_is_read(app: &TestApp) {
         let answer = app.api.post(&format!("{pushed}/{part}"), json!({}));
         api_error(&answer, 409, "not_pullable");
     }
-    for (name, value) in [
-        ("schedule", json!("off")),
-        ("guard", json!("off")),
-        ("group_scope", json!(["Staff"])),
-        ("disable_group_sync", json!(true)),
-    ] {
+    for (name, value) in
+        [("schedule", json!("off")), ("guard", json!("off")), ("group_scope", json!(["Staff"]))]
+    {
         let answer = app.api.patch(&pushed, json!({"settings": {(name): value}}));
         assert_invalid(&answer, &format!("settings.{name}"));
     }
