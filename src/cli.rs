@@ -126,18 +126,23 @@ enum Command {
 
 #[derive(Subcommand, Debug)]
 enum Organization {
+    /// Make an organization, which has the directories of one customer
     Create {
         name: String,
         /// Your own id of the customer
         #[arg(long)]
         external_id: Option<String>,
     },
+    /// The newest 50
     List,
+    /// Show one
     Get {
+        /// org_…
         id: String,
     },
     /// Remove an organization that has no directory
     Delete {
+        /// org_…
         id: String,
     },
 }
@@ -155,12 +160,16 @@ enum Token {
         #[arg(long, default_value = "write")]
         scope: String,
     },
+    /// Tokens without their secrets
     List {
+        /// Id of the directory
         directory: String,
     },
     /// Make a successor; the token itself ends after the overlap
     Rotate {
+        /// Id of the directory
         directory: String,
+        /// Id of the token: directory_token_…
         token: String,
         /// Seconds that both are valid; a day by default
         #[arg(long)]
@@ -169,8 +178,11 @@ enum Token {
         #[arg(long)]
         expires_at: Option<String>,
     },
+    /// End a token at once
     Revoke {
+        /// Id of the directory
         directory: String,
+        /// Id of the token: directory_token_…
         token: String,
     },
 }
@@ -181,6 +193,7 @@ enum OAuthClient {
     Create {
         /// Id of the directory
         directory: String,
+        /// What you call it
         #[arg(long)]
         name: Option<String>,
         /// File with the public keys of a client that signs (JWKS); without it a secret is made
@@ -193,12 +206,16 @@ enum OAuthClient {
         #[arg(long)]
         expires_at: Option<String>,
     },
+    /// Clients without their secrets
     List {
+        /// Id of the directory
         directory: String,
     },
     /// Remove the client; its access tokens die with it
     Delete {
+        /// Id of the directory
         directory: String,
+        /// Id of the client: oauth_client_…
         client: String,
     },
 }

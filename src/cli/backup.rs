@@ -374,6 +374,6 @@ fn with_progress<T>(file: &Path, expected: u64, work: impl FnOnce() -> T) -> T {
 }
 
 /// A remark for the person at the terminal, beside the answer.
-fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -8,23 +8,26 @@ use super::{Call, json_file, portal};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Directory {
-    /// Make a directory and its first token
+    /// Make a directory, and its first token where an identity provider pushes into it
     Create {
         name: String,
         /// Id of the organization
         #[arg(long)]
         organization: String,
-        /// scim.generic, scim.okta, scim.entra, … or pull.csv, pull.scim, …
+        /// scim.okta, scim.entra, … for one that is pushed; pull.csv, pull.ldap, … for one that is read:
+        /// "rollbook sync kinds" lists those
         #[arg(long, default_value = "scim.generic")]
         kind: String,
         /// File with the configuration of a directory that is read (JSON)
         #[arg(long, value_name = "FILE", value_parser = json_file)]
         config: Option<Value>,
     },
+    /// The newest 50
     List {
+        /// Id of an organization
         #[arg(long)]
         organization: Option<String>,
-        /// linked, paused, …
+        /// linked, paused, disabled, validating, invalid_credentials, error, …
         #[arg(long)]
         state: Option<String>,
         /// scim.okta, pull.csv, …
@@ -34,32 +37,41 @@ pub(super) enum Directory {
         #[arg(long)]
         search: Option<String>,
     },
+    /// Show one
     Get {
+        /// directory_…
         id: String,
     },
+    /// Give it another name
     Rename {
+        /// directory_…
         id: String,
         name: String,
     },
     /// Change the configuration of a directory that is read
     Configure {
+        /// directory_…
         id: String,
         /// File with the members that change (JSON); null takes one away
         #[arg(value_name = "FILE", value_parser = json_file)]
         config: Value,
     },
-    /// List the users, also those of whom the app is told nothing
+    /// List the newest 500 users, also those of whom the app is told nothing
     Users {
+        /// directory_…
         id: String,
     },
     /// List members of groups that have not arrived yet
     PendingMembers {
+        /// directory_…
         id: String,
     },
     /// Put settings in place of the ones before
     Settings {
+        /// directory_…
         id: String,
-        /// A JSON object: {"inactive_users": "delete"}
+        /// A JSON object, which is taken as a whole: what it leaves out has its default. For example
+        /// {"inactive_users": "delete"}, or {"schedule": {"every": "1h"}}
         settings: String,
         /// Only show what the app would be told
         #[arg(long)]
@@ -67,6 +79,7 @@ pub(super) enum Directory {
     },
     /// Show what counts in its profile and where it comes from, and override flags
     Profile {
+        /// directory_…
         id: String,
         /// Override a flag of the provider's profile, such as boolean_text=false
         #[arg(long, value_name = "FLAG=VALUE", value_parser = flag_and_value)]
@@ -77,6 +90,7 @@ pub(super) enum Directory {
     },
     /// Show or put what the app sees as custom attributes
     AttributeMap {
+        /// directory_…
         id: String,
         /// File with a JSON object of attributes: {"badge": {"expression": "raw.badge"}}
         #[arg(long, value_name = "FILE", value_parser = json_file)]
@@ -87,10 +101,12 @@ pub(super) enum Directory {
     },
     /// List users with an attribute that is required and missing, or whose expression has failed
     AttributeFaults {
+        /// directory_…
         id: String,
     },
     /// Show or put which groups and values give which roles
     RoleMap {
+        /// directory_…
         id: String,
         /// File with a JSON object: {"rules": [{"role": "admin", "group": "directory_group_…"}]}
         #[arg(long, value_name = "FILE", value_parser = json_file)]
@@ -101,17 +117,22 @@ pub(super) enum Directory {
     },
     /// Answer requests with 503 until it is resumed
     Pause {
+        /// directory_…
         id: String,
     },
     /// Answer requests with 403 until it is resumed
     Disable {
+        /// directory_…
         id: String,
     },
+    /// Go on after a pause
     Resume {
+        /// directory_…
         id: String,
     },
     /// End the connection: freeze it, or take access away from everybody and delete it
     Disconnect {
+        /// directory_…
         id: String,
         mode: portal::Disconnection,
         /// Only show what would happen
@@ -120,6 +141,7 @@ pub(super) enum Directory {
     },
     /// Delete the directory and everything in it
     Delete {
+        /// directory_…
         id: String,
     },
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 
 use super::Call;
+use super::backup::tell;
 use crate::app::{self, App, LocalAccess, StartError};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -23,7 +24,12 @@ pub(super) fn perform(config: &Config, call: &Call) -> Result<Value, StartError>
     actix_web::rt::System::new().block_on(async {
         let app = App::start(&config, Clock::system()).await?;
         if let Some(first) = &app.first_start {
-            app::keep_first_start(first, &config.data_dir)?;
+            let path = app::keep_first_start(first, &config.data_dir)?;
+            // Whoever is in another folder than the server's would take it for that one.
+            let path = path.display();
+            tell(&format!(
+                "A new installation was made; base URL, token and API key are in {path}."
+            ));
         }
         let access = app.local.clone();
         let handle = app.server.handle();
@@ -105,7 +111,14 @@ pub(super) fn understood(status: StatusCode, text: &str) -> Result<Value, StartE
     }
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let message = answer.get("message").and_then(Value::as_str).unwrap_or(text);
-    Err(StartError(format!("{} ({status})", message.trim_end_matches('.'))))
+    let mut refusal = format!("{} ({status})", message.trim_end_matches('.'));
+    // The message is about the first fault alone.
+    let errors = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
+    for error in errors.skip(1) {
+        let said = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+        refusal.push_str(&format!("\n  {}: {}", said("field"), said("message")));
+    }
+    Err(StartError(refusal))
 }
 
 /// A client for a server on this machine, whose certificate is for another name.

@@ -26,42 +26,77 @@ pub(super) enum Sync {
         /// pull.csv, pull.scim, …
         kind: Option<String>,
     },
-    /// Whether the source can be reached
-    Test { directory: String },
-    /// Hand in a file that the directory is read from
+    /// Whether the source can be reached; ends with 1 where it cannot
+    Test {
+        /// Id of the directory
+        directory: String,
+    },
+    /// Hand in a file that the directory is read from; "sync run" reads it
     Upload {
+        /// Id of the directory
         directory: String,
         /// users.csv or memberships.csv: its name says which it is
         file: PathBuf,
-        /// Which file it is, whatever its name
+        /// Which file it is, whatever its name: users or memberships
         #[arg(long)]
         name: Option<String>,
     },
     /// Files that the directory is read from
-    Files { directory: String },
+    Files {
+        /// Id of the directory
+        directory: String,
+    },
     /// Remove such a file
-    RemoveFile { directory: String, name: String },
-    /// Read the source now, and wait for the end
+    RemoveFile {
+        /// Id of the directory
+        directory: String,
+        /// users or memberships
+        name: String,
+    },
+    /// Read the source now, and wait for the end; ends with 1 when the run has failed
     Run {
+        /// Id of the directory
         directory: String,
         /// Only show what would change
         #[arg(long)]
         dry_run: bool,
-        /// full or incremental
+        /// full or incremental; without it, changes alone where the source can tell them
         #[arg(long)]
         mode: Option<String>,
-        /// A JSON object with settings that the dry run goes by in place of those in force
+        /// A JSON object with settings that the dry run goes by in place of those in force, such as
+        /// {"group_scope": ["Staff"]}
         #[arg(long, requires = "dry_run")]
         settings: Option<String>,
     },
     /// Runs of a directory, newest first
-    Runs { directory: String },
+    Runs {
+        /// Id of the directory
+        directory: String,
+    },
     /// A run with what it has done, would do or waits to do
-    Show { directory: String, run: String },
+    ///
+    /// A line for each change: "+" comes, "~" changes, "-" goes, "!" could not be done. Runs that are no
+    /// dry runs keep what went and what failed.
+    Show {
+        /// Id of the directory
+        directory: String,
+        /// Id of the run: sync_…
+        run: String,
+    },
     /// Let a held run take away what it waits to take away
-    Approve { directory: String, run: String },
-    /// Drop what a held run waits to take away
-    Reject { directory: String, run: String },
+    Approve {
+        /// Id of the directory
+        directory: String,
+        /// Id of the run: sync_…
+        run: String,
+    },
+    /// Drop what a held run waits to take away; the next read finds it again
+    Reject {
+        /// Id of the directory
+        directory: String,
+        /// Id of the run: sync_…
+        run: String,
+    },
 }
 
 /// A member of an answer; null where there is none.
@@ -250,7 +285,7 @@ fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartE
         let number = |name: &str| held.get(name).and_then(Value::as_u64).unwrap_or(0);
         let would = if member(run, "dry_run") == true { "would be held" } else { "held" };
         print_line(format_args!(
-            "{would}: it takes away {} of {} active users and {} of {} memberships",
+            "{would}: it takes something from {} of {} active users and ends {} of {} memberships",
             number("users"),
             number("of_active_users"),
             number("memberships"),

@@ -88,7 +88,7 @@ fn check_media_type(request: &HttpRequest) -> Result<(), ScimError> {
     Err(ScimError::new(
         415,
         format!(
-            "The media type \"{}\" is not supported; send application/scim+json.",
+            "The media type \"{}\" is not supported; send application/json or application/scim+json.",
             essence.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
         ),
     ))

@@ -21,7 +21,7 @@ const TRIES: u32 = 8;
 
 /// Longest time that a read waits for a busy source without getting on, all pauses and requests in vain
 /// together, in milliseconds.
-const PATIENCE_MS: i64 = 5 * 60 * 1_000;
+pub const PATIENCE_MS: i64 = 5 * 60 * 1_000;
 
 /// How much patience every good answer gives back, in milliseconds: a long read meets many short limits.
 const REFILL_MS: i64 = 30 * 1_000;
@@ -223,10 +223,10 @@ impl Client {
         Self {
             session: surroundings.outbound.session(surroundings.request_timeout),
             origin: base.origin(),
+            patience_ms: surroundings.patience_ms,
             surroundings,
             headers,
             secrets: secrets.into_iter().filter(|secret| !secret.is_empty()).collect(),
-            patience_ms: PATIENCE_MS,
             judge: |_| None,
         }
     }

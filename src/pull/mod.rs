@@ -358,6 +358,9 @@ pub struct Surroundings {
     pub request_timeout: Duration,
     /// The first pause after a source that did not answer, in milliseconds.
     pub first_retry_ms: i64,
+    /// Longest time that is waited for a source that is busy, or not to be reached, without getting on, in
+    /// milliseconds.
+    pub patience_ms: i64,
     /// Files that were handed in, by name.
     pub files: Arc<BTreeMap<String, Vec<u8>>>,
     /// Set when the read is to end.

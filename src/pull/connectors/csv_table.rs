@@ -1,6 +1,8 @@
 //! Bytes of a file as a table (RFC 4180, and what people's programs make of it): encodings, delimiters,
 //! quoted line breaks, spreadsheet formulas around numbers.
 
+use std::io::Read;
+
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -14,6 +16,10 @@ const MAX_COLUMNS: usize = 500;
 const MAX_CELL: usize = 8 * 1024;
 
 const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
+
+/// Stands in a line of its own behind the last one. A quotation mark that is never closed takes it, and all
+/// the rows before it, into its cell.
+const END: &str = "\u{4}";
 
 /// How the file is written; `None` where it is to be found out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +67,9 @@ pub(super) struct Row {
 impl Table {
     /// Reads a file; the sentence says what is wrong with the whole of it.
     pub(super) fn read(bytes: &[u8], form: Form) -> Result<Self, String> {
+        if bytes.starts_with(b"PK\x03\x04") {
+            return Err("it is a spreadsheet or an archive; save it as CSV".to_owned());
+        }
         let text = decoded(bytes, form.encoding)?.replace("\r\n", "\n").replace('\r', "\n");
         let (text, skipped, named) = without_separator_line(&text);
         let delimiter = form.delimiter.or(named).unwrap_or_else(|| delimiter_of(text));
@@ -68,11 +77,12 @@ impl Table {
             .delimiter(u8::try_from(delimiter).unwrap_or(b','))
             .has_headers(false)
             .flexible(true)
-            .from_reader(text.as_bytes());
+            .from_reader(text.as_bytes().chain(&b"\n"[..]).chain(END.as_bytes()));
         let mut lines = Lines { text, byte: 0, line: 1 + skipped };
         let mut record = ByteRecord::new();
         let mut headers: Option<Vec<String>> = None;
         let mut rows = Vec::new();
+        let mut is_closed = false;
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
@@ -81,7 +91,8 @@ impl Table {
             }
             let line = lines.at(record.position().map_or(0, csv::Position::byte));
             let cells: Vec<String> = record.iter().map(cell).collect();
-            if cells.iter().all(String::is_empty) {
+            is_closed = cells == [END];
+            if is_closed || cells.iter().all(String::is_empty) {
                 continue;
             }
             let Some(headers) = &headers else {
@@ -94,6 +105,13 @@ impl Table {
             rows.push(Row { line, cells: fitted(cells, headers) });
         }
         let headers = headers.ok_or("it has no header line")?;
+        if !is_closed {
+            let unclosed = "a quotation mark is opened in it and never closed";
+            match rows.last_mut() {
+                Some(row) => row.cells = Err(format!("{unclosed}.")),
+                None => return Err(format!("the header line: {unclosed}")),
+            }
+        }
         Ok(Self { headers, rows })
     }
 }
@@ -187,11 +205,22 @@ fn guessed(bytes: &[u8]) -> &'static Encoding {
         UTF_16LE
     } else if even > odd && even > many {
         UTF_16BE
-    } else if std::str::from_utf8(bytes).is_ok() {
+    } else if is_utf8_mostly(bytes) {
         UTF_8
     } else {
         WINDOWS_1252
     }
+}
+
+/// Whether what is not ASCII is UTF-8, or most of it: a few bytes that are not are damage, and no reason to
+/// take all letters for others.
+fn is_utf8_mostly(bytes: &[u8]) -> bool {
+    let (mut letters, mut faults) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        letters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        faults += usize::from(!chunk.invalid().is_empty());
+    }
+    letters >= faults
 }
 
 /// Spreadsheets are told the delimiter by a first line `sep=;`: the rest, how many lines that was, and the
@@ -284,11 +313,20 @@ mod tests {
             ("", "no header line"),
             ("\n\n", "no header line"),
             ("Mail,mail\n", "two columns"),
+            ("name,\"mail\nx,y\n", "never closed"),
+            ("PK\u{3}\u{4}\u{14}", "save it as CSV"),
             (&"x,".repeat(600), "columns"),
         ] {
             let error = Table::read(file.as_bytes(), Form::default()).expect_err("refused");
             assert!(error.contains(message), "{error}");
         }
+        let (_, rows) = table(b"name,mail\na,1\nb,\"2\nc,3\n");
+        assert_eq!(rows[0], (2, vec!["a".to_owned(), "1".to_owned()]));
+        assert_eq!(rows[1].0, 3);
+        assert!(rows[1].1[0].contains("never closed"), "{rows:?}");
+        assert_eq!(rows.len(), 2);
+        let damaged = Table::read(b"name\nZo\xc3\xab\nRen\xe9\n", Form::default());
+        assert!(damaged.expect_err("refused").contains("UTF-8"));
         let form = Form::of("utf-8", "auto");
         let error = Table::read(b"na\xefve\nx\n", form).expect_err("refused");
         assert!(error.contains("UTF-8"), "{error}");

@@ -35,6 +35,7 @@ fn connector(config: Value, files: &[(&str, &str)]) -> Box<dyn Connector> {
         clock: Clock::fixed(0),
         request_timeout: Duration::from_secs(1),
         first_retry_ms: 1,
+        patience_ms: 0,
         files: Arc::new(files.collect()),
         stop: Arc::new(AtomicBool::new(false)),
         wants_groups: true,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::name;
+use crate::pull::client::PATIENCE_MS;
 use crate::pull::field::with_defaults;
 use crate::pull::guard::Reason as Held;
 use crate::pull::plan::{Extent, Groups, Known, Plan, Rules, Source, Stored, plan};
@@ -266,12 +267,7 @@ impl Service {
         }
         let is_held = held.is_some() && !job.run.dry_run;
         let faults = counts.failed();
-        let error = (faults > 0).then(|| {
-            SourceError::failed(format!(
-                "{faults} objects of the source could not be used; {spared} that it does not list stay \
-                 until all can"
-            ))
-        });
+        let error = (faults > 0).then(|| SourceError::failed(unusable(faults, spared)));
         Ok(Outcome {
             status: if is_held { status::HELD } else { status::COMPLETED },
             held: held.map(|reason| held_view(reason, &toll)),
@@ -394,6 +390,7 @@ impl Service {
             clock: self.clock.clone(),
             request_timeout: self.syncs.request_timeout,
             first_retry_ms: self.syncs.first_retry_ms,
+            patience_ms: PATIENCE_MS,
             files: self.source_files(&job.row).await?,
             stop: Arc::clone(&lease.stop),
             wants_groups: job.settings.wants_groups(),
@@ -523,6 +520,17 @@ fn rules(job: &Job, capabilities: &Capabilities, finished: &Finished, extent: Ex
     }
 }
 
+/// What a run says of objects that could not be used, and of those whom they keep from being removed.
+fn unusable(faults: usize, spared: usize) -> String {
+    let objects = if faults == 1 { "object" } else { "objects" };
+    let unusable = format!("{faults} {objects} of the source could not be used");
+    match spared {
+        0 => unusable,
+        1 => format!("{unusable}; 1 that it does not list stays until all can"),
+        spared => format!("{unusable}; {spared} that it does not list stay until all can"),
+    }
+}
+
 /// A read with more faults than the source may have: nothing of it counts.
 fn refused(plan: &Plan) -> Outcome {
     let mut counts = Counts::default();
@@ -531,8 +539,10 @@ fn refused(plan: &Plan) -> Outcome {
     let first = plan.faults.first();
     // The sentence of a fault may hold what the row holds: it stands sealed in the diff.
     let first = first.map(|fault| fault.place.as_str()).unwrap_or_default();
-    let message =
-        format!("nothing was applied, because of {} faults; the first is {first}", changes.len());
+    let message = match changes.len() {
+        1 => format!("nothing was applied, because of a fault: {first}"),
+        faults => format!("nothing was applied, because of {faults} faults; the first is {first}"),
+    };
     Outcome { counts, changes, ..Outcome::failed(SourceError::failed(message)) }
 }
 

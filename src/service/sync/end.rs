@@ -126,10 +126,12 @@ impl Service {
         fill_random(&mut random);
         let every = job.settings.every_ms;
         let pause = every.map(|every| pause(every, ended, u32::from_le_bytes(random)));
-        // After a decision, what had to wait for it comes at once.
+        // After a decision, what had to wait for it comes at once, also where nothing is read by itself:
+        // who could not come in because of those who went would be left without access.
         let is_decided = job.run.held.is_some();
+        let has_waited = every.is_some() || outcome.counts.failed() > 0;
         let next_at = match is_decided {
-            true => Some(now).filter(|_| every.is_some()),
+            true => Some(now).filter(|_| has_waited),
             false => pause.map(|pause| now.saturating_add(pause)),
         };
         // What could not be used, or waits for a decision, is to be read again.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::alarm::outdate;
 use super::drive::Ask;
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
@@ -128,6 +129,7 @@ impl Service {
             kept.push((FileRow { name, bytes, uploaded: now }, parts));
         }
         let rows: Vec<FileRow> = kept.iter().map(|(file, _)| file.clone()).collect();
+        let ids = self.clock.ids();
         let stored: Result<(), ServiceError> = self
             .store
             .write("sync_file_put", move |tx: &mut Tx<'_>| {
@@ -142,6 +144,8 @@ impl Service {
                         audit.write(tx, target, Value::Null, shown(file))?;
                     }
                 }
+                // What waits for a decision was found in the files before.
+                outdate(tx, &mut ids.clone(), now, &directory)?;
                 match &why {
                     Why::Laid(ask) => Ok(tx.run_insert(key, &ask.row)?),
                     Why::Sent(_) => Ok(()),

@@ -29,6 +29,10 @@ use crate::store::sync_run::RunRow;
 /// Longest time that a test of a connection may take.
 const TEST_TIME: Duration = Duration::from_secs(30);
 
+/// How long a test waits for a source that cannot be reached, in milliseconds: far below [`TEST_TIME`], so
+/// that the reason is told.
+const TEST_PATIENCE_MS: i64 = 5_000;
+
 /// Longest time that a look at a run waits for its end, in seconds.
 const MAX_WAIT: u64 = 30;
 
@@ -104,6 +108,7 @@ impl Service {
             clock: self.clock.clone(),
             request_timeout: self.syncs.request_timeout,
             first_retry_ms: self.syncs.first_retry_ms,
+            patience_ms: TEST_PATIENCE_MS,
             files: self.source_files(&row).await?,
             stop: Arc::clone(&stop),
             wants_groups,

@@ -128,6 +128,9 @@ fn commands_reach_the_running_server() {
 fn reader_that_has_seen_enough_ends_a_command_quietly() {
     use std::process::Stdio;
     let folder = tempfile::tempdir().expect("a folder");
+    // The first command makes the installation, and says so.
+    let first = run(folder.path(), &["organization", "list"]);
+    assert!(String::from_utf8_lossy(&first.stderr).contains("first-start.txt"), "{first:?}");
     let mut command = rollbook(folder.path());
     command.args(["organization", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");

@@ -15,6 +15,7 @@ on_both_databases![
     columns_beside_are_for_maps_and_empty_cells_clear,
     filter_and_scope_decide_who_comes_in,
     file_in_the_folder_is_taken_once,
+    file_ends_what_waits_by_the_one_before,
     wrong_files_are_refused,
 ];
 
@@ -275,6 +276,18 @@ fn file_in_the_folder_is_taken_once(app: &TestApp) {
     assert!(folder.join("users.csv.done").exists() && !folder.join("users.csv").exists());
     look();
     assert_eq!(runs().as_array().map(Vec::len), Some(1));
+}
+
+fn file_ends_what_waits_by_the_one_before(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=40));
+    let half = source.sync_users(&numbered(1..=20));
+    assert_eq!(half["status"], "held", "{half}");
+    // The file was cut off; nobody may approve what was found in it any more.
+    source.upload("users", &numbered(1..=40));
+    assert_eq!(source.ended(half["id"].as_str().expect("an id"))["status"], "cancelled");
+    api_error(&source.decide(&half, "approve"), 409, "not_held");
+    assert_eq!(source.users().len(), 40);
 }
 
 fn wrong_files_are_refused(app: &TestApp) {

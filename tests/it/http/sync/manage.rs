@@ -128,7 +128,7 @@ fn stopped_directory_is_not_read(app: &TestApp) {
 }
 
 /// Waits for that many runs, and for the end of the last: the server looks every second for what is due.
-fn next_run(app: &TestApp, source: &Source<'_>, number: usize) -> Value {
+pub(super) fn next_run(app: &TestApp, source: &Source<'_>, number: usize) -> Value {
     loop {
         let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
         let runs = runs["data"].as_array().expect("a list").clone();
