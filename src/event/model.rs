@@ -39,33 +39,32 @@ impl UserView<'_> {
             self.doc.get("name").and_then(|n| n.get(part)).cloned().unwrap_or(Value::Null)
         };
         let emails = self.doc.get("emails").cloned().unwrap_or_else(|| json!([]));
-        let mut view = json!({
-            "object": "directory_user",
-            "id": self.id,
-            "directory_id": subject.directory_id,
-            "organization_id": subject.organization_id,
-            "idp_id": idp_id(self.doc, self.id),
-            "email": self.email(subject),
-            "first_name": name("givenName"),
-            "last_name": name("familyName"),
-            "name": self.full_name(),
-            "emails": emails,
-            "job_title": self.job_title(),
-            "username": text("userName"),
-            "state": if self.active { "active" } else { "inactive" },
-            "raw_attributes": raw_attributes(self.doc, self.extra),
-            "custom_attributes": self.custom_attributes.cloned().unwrap_or_default(),
-        });
-        let Some(members) = view.as_object_mut() else { return view };
+        // Not with `json!`, which copies a value that it is given.
+        let mut view = Object::with_capacity(20);
+        let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
+        put("object", "directory_user".into());
+        put("id", self.id.into());
+        put("directory_id", subject.directory_id.into());
+        put("organization_id", subject.organization_id.into());
+        put("idp_id", idp_id(self.doc, self.id));
+        put("email", self.email(subject));
+        put("first_name", name("givenName"));
+        put("last_name", name("familyName"));
+        put("name", self.full_name());
+        put("emails", emails);
+        put("job_title", self.job_title());
+        put("username", text("userName"));
+        put("state", if self.active { "active" } else { "inactive" }.into());
+        put("raw_attributes", raw_attributes(self.doc, self.extra).into());
+        put("custom_attributes", self.custom_attributes.cloned().unwrap_or_default().into());
         // Both are left out when there is none.
         if let Some(highest) = self.roles.first() {
-            members.insert("role".to_owned(), json!({"slug": highest}));
-            let roles: Vec<Value> = self.roles.iter().map(|slug| json!({"slug": slug})).collect();
-            members.insert("roles".to_owned(), roles.into());
+            put("role", json!({"slug": highest}));
+            put("roles", self.roles.iter().map(|slug| json!({"slug": slug})).collect());
         }
-        members.insert("created_at".to_owned(), instant_text(self.created).into());
-        members.insert("updated_at".to_owned(), instant_text(self.modified).into());
-        view
+        put("created_at", instant_text(self.created).into());
+        put("updated_at", instant_text(self.modified).into());
+        Value::Object(view)
     }
 
     /// The title; clients that have none in the core schema send one beside the enterprise extension.

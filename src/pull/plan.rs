@@ -364,15 +364,24 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
             plan.updates.push(Update { known: known.clone(), record });
         }
     }
-    let arriving: Vec<bool> = source.records.iter().map(arrives).collect();
-    for (record, _) in source.records.into_iter().zip(arriving).filter(|(_, arrives)| *arrives) {
+    let mut arriving: Vec<bool> = source.records.iter().map(arrives).collect();
+    // What tells where a record stands goes before there are more of them.
+    let records = source.records;
+    drop((source.by_id, source.joined, source.left));
+    let mut arriving = arriving.drain(..);
+    let new = records.into_iter().filter_map(|record| {
+        if !arriving.next()? {
+            return None;
+        }
         match (stored.get(record.kind, &record.source_id), &record.attributes) {
+            (None, _) => return Some(record),
             (Some(_), None) if record.kind == Kind::Account => plan.unchanged_users += 1,
             (Some(_), None) => plan.unchanged_groups += 1,
             (Some(known), Some(_)) => plan.updates.push(Update { known: known.clone(), record }),
-            (None, _) => plan.creates.push(record),
         }
-    }
+        None
+    });
+    plan.creates = new.collect();
     plan.late = late(&plan, stored, &gone);
     plan.toll = Toll { emptied, groups_emptied, ..toll(&plan, stored, &gone) };
     plan

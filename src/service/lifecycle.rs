@@ -55,7 +55,7 @@ pub(super) fn tell(
         (false, true) => {
             // The app is not told that the user is in these.
             emptied(tx, recorder, new.key)?;
-            recorder.created(tx, new, None)?;
+            recorder.created(tx, &[(new, None)])?;
             let groups = group_rows(tx, recorder, groups)?;
             recorder.entered(tx, new, &groups)
         }

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::identity::{self, Facts, Ledger, Scope};
 use super::policy::InForce;
+use super::side_by_side::side_by_side;
 use super::unit::Site;
 use crate::clock::Ids;
 use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
@@ -127,7 +130,7 @@ impl Told {
         let data = seen.view(&site.directory).filter(|_| state.is_visible());
         let is_linked = resource_type.is_user() && site.directory.identities.is_some();
         let facts = data.as_ref().filter(|_| is_linked).map(Facts::of);
-        Self { state, data: data.map(|data| data.to_string()), facts }
+        Self { state, data: data.as_ref().map(text), facts }
     }
 }
 
@@ -182,19 +185,43 @@ impl Recorder<'_> {
         NewEvent { id, event, resource_id: resource_id.to_owned(), data, reason, created: self.now }
     }
 
+    /// The same for several events, in their order.
+    fn write_all(
+        &mut self,
+        tx: &mut Tx<'_>,
+        new: Vec<(NewEvent, Undoable)>,
+    ) -> Result<(), StoreError> {
+        let key = self.directory.key;
+        if !tx.holds(key) {
+            return tx.events_write(key, new.iter().map(|(event, _)| event));
+        }
+        for (event, undoable) in new {
+            self.write(tx, &event, |_| undoable)?;
+        }
+        Ok(())
+    }
+
+    /// New resources, or some that the app sees again, with what was rendered of them before.
     pub(super) fn created(
         &mut self,
         tx: &mut Tx<'_>,
-        row: &ResourceRow,
-        told: Option<&Told>,
+        new: &[(&ResourceRow, Option<&Told>)],
     ) -> Result<(), StoreError> {
-        let Some(new) = self.creation(row, told) else { return Ok(()) };
-        self.write(tx, &new, |_| Undoable::default())?;
-        let told = told.filter(|told| told.state == row.app_state);
-        match told.and_then(|told| told.facts.as_ref()) {
-            Some(facts) => self.account_is(tx, &row.id, facts),
-            None => self.account_seen(tx, row),
+        let (mut events, mut known) = (Vec::with_capacity(new.len()), Vec::new());
+        for (row, told) in new {
+            if let Some(event) = self.creation(row, *told) {
+                events.push((event, Undoable::default()));
+                known.push((row, told.filter(|told| told.state == row.app_state)));
+            }
         }
+        self.write_all(tx, events)?;
+        for (row, told) in known {
+            match told.and_then(|told| told.facts.as_ref()) {
+                Some(facts) => self.account_is(tx, &row.id, facts)?,
+                None => self.account_seen(tx, row)?,
+            }
+        }
+        Ok(())
     }
 
     /// What identities of the directory's users do is written there, if there are some.
@@ -306,7 +333,7 @@ impl Recorder<'_> {
         let rendered = told.filter(|told| told.state == row.app_state);
         let data = match rendered.and_then(|told| told.data.clone()) {
             Some(data) => data,
-            None => self.view(row)?.to_string(),
+            None => text(&self.view(row)?),
         };
         Some(self.event(event, &row.id, data, None))
     }
@@ -391,7 +418,7 @@ impl Recorder<'_> {
         if member_keys.is_empty() {
             return Ok(named);
         }
-        let Some(group_view) = self.view(group) else {
+        let Some(told) = GroupTold::of(self.directory, group) else {
             named.count = member_keys.len();
             return Ok(named);
         };
@@ -401,12 +428,11 @@ impl Recorder<'_> {
             let by_key: HashMap<i64, ResourceRow> =
                 rows.into_iter().map(|row| (row.key, row)).collect();
             named.count += keys.len().saturating_sub(by_key.len());
-            for row in keys.iter().filter_map(|key| by_key.get(key)) {
-                named.push(&row.id, MAX_NAMED);
-                if row.app_state.is_visible() && row.key <= audible {
-                    self.member(tx, event, &group_view, row, None)?;
-                }
-            }
+            let rows: Vec<&ResourceRow> = keys.iter().filter_map(|key| by_key.get(key)).collect();
+            rows.iter().for_each(|row| named.push(&row.id, MAX_NAMED));
+            let seen = |row: &&ResourceRow| row.app_state.is_visible() && row.key <= audible;
+            let pairs: Vec<_> = rows.into_iter().filter(seen).map(|user| (user, &told)).collect();
+            self.memberships(tx, event, &pairs, None)?;
         }
         Ok(named)
     }
@@ -419,7 +445,7 @@ impl Recorder<'_> {
         groups: &[ResourceRow],
         reason: Reason,
     ) -> Result<(), StoreError> {
-        self.member_of_all(tx, name::GROUP_USER_REMOVED, user, groups, Some(reason))
+        self.with_groups(tx, name::GROUP_USER_REMOVED, user, groups, Some(reason))
     }
 
     /// The user is in every one of the groups.
@@ -429,10 +455,10 @@ impl Recorder<'_> {
         user: &ResourceRow,
         groups: &[ResourceRow],
     ) -> Result<(), StoreError> {
-        self.member_of_all(tx, name::GROUP_USER_ADDED, user, groups, None)
+        self.with_groups(tx, name::GROUP_USER_ADDED, user, groups, None)
     }
 
-    fn member_of_all(
+    fn with_groups(
         &mut self,
         tx: &mut Tx<'_>,
         event: &'static str,
@@ -440,37 +466,66 @@ impl Recorder<'_> {
         groups: &[ResourceRow],
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
+        let mut told = Vec::with_capacity(groups.len());
         for group in groups {
-            if user.key <= self.audible(tx, group)?
-                && let Some(view) = self.view(group)
-            {
-                self.member(tx, event, &view, user, reason)?;
+            if user.key <= self.audible(tx, group)? {
+                told.extend(GroupTold::of(self.directory, group));
             }
         }
-        Ok(())
+        let pairs: Vec<_> = told.iter().map(|group| (user, group)).collect();
+        self.memberships(tx, event, &pairs, reason)
     }
 
-    fn member(
+    /// One event for each user and group; those of many are rendered on several threads, as everybody else
+    /// who writes waits.
+    fn memberships(
         &mut self,
         tx: &mut Tx<'_>,
         event: &'static str,
-        group_view: &Value,
-        member: &ResourceRow,
+        pairs: &[(&ResourceRow, &GroupTold<'_>)],
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
-        if member.resource_type != "User" {
-            return Ok(());
+        let directory = self.directory;
+        let rendered = side_by_side(pairs, |(user, group)| group.with(directory, user));
+        let mut events = Vec::with_capacity(pairs.len());
+        for ((user, group), data) in pairs.iter().zip(rendered) {
+            if let Some(data) = data {
+                let undoable = Undoable { before: None, member: Some(user.id.clone()) };
+                events.push((self.event(event, group.id, data, reason), undoable));
+            }
         }
-        let Some(user) = self.view(member) else { return Ok(()) };
-        let group_id = group_view.get("id").and_then(Value::as_str).unwrap_or_default();
-        let data = json!({
-            "directory_id": self.directory.id,
-            "user": user,
-            "group": group_view,
-        });
-        let of = |_: &Self| Undoable { before: None, member: Some(member.id.clone()) };
-        self.append(tx, event, group_id, data.to_string(), reason, of)
+        self.write_all(tx, events)
     }
+}
+
+/// A group as the events of its members carry it, rendered once for all of them.
+struct GroupTold<'g> {
+    id: &'g str,
+    view: Box<RawValue>,
+}
+
+impl<'g> GroupTold<'g> {
+    fn of(directory: &Directory, row: &'g ResourceRow) -> Option<Self> {
+        let view = serde_json::value::to_raw_value(&app_view(directory, row)?).ok()?;
+        Some(Self { id: &row.id, view })
+    }
+
+    /// The data of an event about the group and a member; `None` where the member is no user.
+    fn with(&self, directory: &Directory, member: &ResourceRow) -> Option<String> {
+        #[derive(Serialize)]
+        struct Membership<'m> {
+            directory_id: &'m str,
+            user: Value,
+            group: &'m RawValue,
+        }
+        let user = (member.resource_type == "User").then(|| app_view(directory, member))??;
+        Some(text(&Membership { directory_id: &directory.id, user, group: &self.view }))
+    }
+}
+
+/// What can be rendered always, as JSON.
+fn text(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
 }
 
 /// A resource as the app sees it, in events and in the read API; `None` for types that it does not

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::ServiceError;
 pub(super) use super::content::{EXTERNAL_ID, GROUP_NAME, claim, columns, content, mapped};
 use super::context::{Directory, State};
+pub(super) use super::creation::Creation;
 use super::exchange::{Changed, Listed, Trace};
 use super::identity::Scope;
 use super::mapping::{Gate, follow};
-use super::membership::{Group, Plan, guard_of};
-use super::policy::{Fate, InForce, Revive};
+use super::membership::{Group, guard_of};
+use super::policy::{Fate, InForce};
 pub(super) use super::prepared::Prepared;
-use super::record::{Recorder, Told};
+use super::record::Recorder;
 use super::{lifecycle, membership};
 use crate::event::Reason;
 use crate::scim::patch::MemberStep;
@@ -25,7 +26,7 @@ use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::brake::Brake;
 use crate::store::pending::Guard;
 use crate::store::resource::{AppSide, AppState, ResourceContent, ResourceRow};
-use crate::store::{StoreError, Tx, UniqueRule};
+use crate::store::{StoreError, Tx};
 
 /// Where a change happens.
 #[derive(Clone)]
@@ -62,100 +63,6 @@ pub(super) struct Edit {
     pub(super) members: Vec<MemberStep>,
 }
 
-/// A new resource.
-pub(super) struct Creation {
-    pub(super) site: Site,
-    pub(super) content: ResourceContent,
-    pub(super) members: Vec<MemberStep>,
-    pub(super) told: Told,
-    /// Makes of an inactive user who has the name what a PUT would make, where the directory brings
-    /// such users back.
-    pub(super) revive: Option<Arc<Editor>>,
-    /// Who joins, if that was worked out before the unit.
-    pub(super) plan: Option<Plan>,
-}
-
-impl Creation {
-    pub(super) fn run(&self, tx: &mut Tx<'_>) -> Result<Stored, ServiceError> {
-        let mut recorder = self.site.open(tx, guard_of(&self.members))?;
-        if let Some(stored) = self.revived(tx, &mut recorder)? {
-            return Ok(stored);
-        }
-        let row = self.site.insert(tx, &self.content, &self.told, &mut recorder)?;
-        let unfinished = self.join(tx, &row, &mut recorder)?;
-        Ok(Stored { row, unfinished })
-    }
-
-    /// The inactive user with that name and that externalId, brought back. Anybody else keeps the
-    /// name: a namesake must never inherit a leaver's access.
-    fn revived(
-        &self,
-        tx: &mut Tx<'_>,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<Option<Stored>, ServiceError> {
-        let wanted = recorder.in_force.policies.revive_on_create == Revive::SameExternalId;
-        let name = self.content.columns.user_name_key.as_deref();
-        let (true, Some(edit), Some(name)) = (wanted, &self.revive, name) else { return Ok(None) };
-        let Some(holder) = tx.user_by_name(self.site.directory.key, name)? else {
-            return Ok(None);
-        };
-        let site = Site { id: holder.id, ..self.site.clone() };
-        // By the policies that are stored now: a suspension may be left of those before.
-        let (policies, edit) = (recorder.in_force.policies, Arc::clone(edit));
-        let edit = move |row: &ResourceRow| match policies.state(row.active, row.suspended, false) {
-            AppState::Active => Err(StoreError::Unique(UniqueRule::UserName).into()),
-            AppState::Inactive | AppState::Hidden => edit(row),
-        };
-        let revision = Revision { site, condition: None, edit: Arc::new(edit) };
-        revision.apply(tx, None, recorder)
-    }
-
-    /// Several new resources that refer to each other: all or none. The error names the one that
-    /// failed.
-    pub(super) fn run_circle(
-        tx: &mut Tx<'_>,
-        creations: &[&Self],
-    ) -> Result<Vec<Stored>, (usize, ServiceError)> {
-        let mut made = Vec::with_capacity(creations.len());
-        for (index, creation) in creations.iter().enumerate() {
-            let open = creation.site.open(tx, guard_of(&creation.members));
-            let mut recorder = open.map_err(|error| (index, error))?;
-            let row = creation.site.insert(tx, &creation.content, &creation.told, &mut recorder);
-            let row = row.map_err(|error| (index, error))?;
-            made.push((creation, row, recorder));
-        }
-        let mut rows = Vec::with_capacity(made.len());
-        for (index, (creation, row, mut recorder)) in made.into_iter().enumerate() {
-            let joined = creation.join(tx, &row, &mut recorder);
-            let unfinished = joined.map_err(|error| (index, error))?;
-            rows.push(Stored { row, unfinished });
-        }
-        Ok(rows)
-    }
-
-    /// Takes the members in; true when there are more of them than go into this unit.
-    fn join(
-        &self,
-        tx: &mut Tx<'_>,
-        row: &ResourceRow,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<bool, ServiceError> {
-        let site = &self.site;
-        let group = site.group(row.key, site.now);
-        let members = membership::apply(tx, group, &self.members, self.plan.as_ref())?;
-        let [_, joined] = lifecycle::moved(tx, recorder, row, &[], &members.added)?;
-        let unfinished = members.planned.is_some();
-        site.trace.changed(|| Changed {
-            after: Some(row.doc.clone()),
-            joined: members.all_joined(joined),
-            waiting: members.waiting,
-            event_ids: recorder.event_ids.clone(),
-            ..site.unchanged("members")
-        });
-        Ok(unfinished)
-    }
-}
-
 /// A locked resource, and the groups that have it if they were locked before it.
 type Locked = (ResourceRow, Option<Vec<i64>>);
 
@@ -183,7 +90,7 @@ impl Revision {
     }
 
     /// `None` when there is no such resource.
-    fn apply(
+    pub(super) fn apply(
         &self,
         tx: &mut Tx<'_>,
         prepared: Option<&Prepared>,
@@ -335,40 +242,6 @@ impl Site {
         Changed { resource_type, id: self.id.clone(), relation, ..Changed::default() }
     }
 
-    /// The resource without its members, which need not exist yet.
-    fn insert(
-        &self,
-        tx: &mut Tx<'_>,
-        content: &ResourceContent,
-        told: &Told,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<ResourceRow, ServiceError> {
-        let directory_key = self.directory.key;
-        let rt = &self.resource_type;
-        let excluded = self.directory.excludes_new(rt, &content.mapped);
-        let active = content.columns.active;
-        let policies = &recorder.in_force.policies;
-        let app_state = self.directory.state_of_new(policies, rt, active, excluded);
-        let key =
-            tx.resource_insert(directory_key, &rt.name, &self.id, content, app_state, self.now)?;
-        if excluded {
-            tx.user_exclude(directory_key, key)?;
-        }
-        claim(tx, directory_key, key, &[], &content.columns.claims)?;
-        tx.attribute_keys_change(directory_key, key, &[], &content.columns.attributes)?;
-        let row = self.new_row(key, content, app_state);
-        recorder.note_new(tx, &row)?;
-        if let Some(name) = &content.columns.user_name_key {
-            lifecycle::take_name(tx, recorder, name)?;
-        }
-        if app_state.is_visible() {
-            recorder.created(tx, &row, Some(told))?;
-        }
-        tx.count_add(directory_key, &rt.name, row.active, 1)?;
-        self.arrive(tx, &row, None, content, recorder)?;
-        Ok(row)
-    }
-
     pub(super) fn new_row(
         &self,
         key: i64,
@@ -395,7 +268,7 @@ impl Site {
     }
 
     /// Groups that wait for the externalId that the resource has now take it in.
-    fn arrive(
+    pub(super) fn arrive(
         &self,
         tx: &mut Tx<'_>,
         row: &ResourceRow,

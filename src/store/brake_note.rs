@@ -4,7 +4,7 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
-use super::resource::{AppState, ResourceContent, key_list};
+use super::resource::{AppState, NewRow, ResourceContent, key_list};
 use super::sql::{Bind, Tx};
 
 /// What is to be put back of a resource.
@@ -407,14 +407,10 @@ impl Tx<'_> {
         app_state: AppState,
         now: i64,
     ) -> Result<i64, StoreError> {
-        let key = self.resource_insert(
-            directory_key,
-            &note.resource_type,
-            &note.id,
-            content,
-            app_state,
-            now,
-        )?;
+        let (resource_type, id) = (note.resource_type.as_str(), note.id.as_str());
+        let new = NewRow { resource_type, id, content, app_state, now };
+        let keys = self.resources_insert(directory_key, &[new])?;
+        let key = keys.first().copied().ok_or(StoreError::MissingReference)?;
         self.execute(
             "UPDATE resource SET version = ?, created = ?, suspended = ?, groupless_since = ? \
              WHERE directory_key = ? AND key = ?",

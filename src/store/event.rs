@@ -4,7 +4,7 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::StoreError;
-use super::sql::{Bind, Tx};
+use super::sql::{Bind, Insert, Tx};
 use crate::event::Reason;
 
 /// An event to append.
@@ -58,10 +58,22 @@ impl Tx<'_> {
 
     /// Appends the event ahead of those that wait, as [`Tx::event_append`] does where none wait.
     pub fn event_write(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO event (directory_key, id, event, resource_id, data, created, \
-             reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            &[
+        self.events_write(directory_key, std::iter::once(new))
+    }
+
+    /// The same for several events, in their order.
+    pub fn events_write<'e>(
+        &mut self,
+        directory_key: i64,
+        new: impl Iterator<Item = &'e NewEvent>,
+    ) -> Result<(), StoreError> {
+        let insert = Insert {
+            into: "INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)",
+            row: "(?, ?, ?, ?, ?, ?, ?)",
+            then: "",
+        };
+        let binds = new.flat_map(|new| {
+            [
                 Bind::Int(directory_key),
                 Bind::Text(&new.id),
                 Bind::Text(new.event),
@@ -69,9 +81,9 @@ impl Tx<'_> {
                 Bind::Text(&new.data),
                 Bind::Int(new.created),
                 Bind::OptText(new.reason.map(Reason::as_str)),
-            ],
-        )?;
-        Ok(())
+            ]
+        });
+        self.insert(insert, &binds.collect::<Vec<_>>())
     }
 
     /// Events of a directory by key, oldest first.

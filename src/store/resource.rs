@@ -1,12 +1,12 @@
 //! Resources: one row each, with its keys, its index entries and the running totals.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
-use super::sql::{Bind, Tx};
+use super::sql::{Bind, Insert, Tx};
 use crate::scim::resource::{AttributeKey, Columns};
 
 /// What the app has been told of a user. Resources of other types are always active.
@@ -124,6 +124,17 @@ pub struct AppSide<'s> {
     pub excluded: bool,
 }
 
+/// A new row.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRow<'n> {
+    pub resource_type: &'n str,
+    pub id: &'n str,
+    pub content: &'n ResourceContent,
+    pub app_state: AppState,
+    /// When it is created, in milliseconds since 1970.
+    pub now: i64,
+}
+
 impl Tx<'_> {
     pub fn resource_get(
         &mut self,
@@ -174,26 +185,26 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Inserts the row and answers its key. A taken userName is [`StoreError::Unique`].
-    pub fn resource_insert(
+    /// Inserts the rows and answers their keys, in the same order. A taken userName is
+    /// [`StoreError::Unique`].
+    pub fn resources_insert(
         &mut self,
         directory_key: i64,
-        resource_type: &str,
-        id: &str,
-        content: &ResourceContent,
-        app_state: AppState,
-        now: i64,
-    ) -> Result<i64, StoreError> {
-        let columns = &content.columns;
-        let key = self.row::<BigInt, i64>(
-            "INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \
-             display, external_id, active, doc, extra, version, created, modified, app_state, \
-             custom_attributes, attribute_faults, roles) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?) RETURNING key",
-            &[
+        new: &[NewRow<'_>],
+    ) -> Result<Vec<i64>, StoreError> {
+        let insert = Insert {
+            into: "INSERT INTO resource (directory_key, id, resource_type, user_name_key, \
+                   display_key, display, external_id, active, doc, extra, version, created, \
+                   modified, app_state, custom_attributes, attribute_faults, roles)",
+            row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
+            then: "RETURNING key, id",
+        };
+        let binds = new.iter().flat_map(|row| {
+            let (content, columns) = (row.content, &row.content.columns);
+            [
                 Bind::Int(directory_key),
-                Bind::Text(id),
-                Bind::Text(resource_type),
+                Bind::Text(row.id),
+                Bind::Text(row.resource_type),
                 Bind::OptText(columns.user_name_key.as_deref()),
                 Bind::OptText(columns.display_key.as_deref()),
                 Bind::OptText(content.display.as_deref()),
@@ -201,15 +212,19 @@ impl Tx<'_> {
                 Bind::Bool(columns.active),
                 Bind::Text(&content.doc),
                 Bind::OptText(content.extra.as_deref()),
-                Bind::Int(now),
-                Bind::Int(now),
-                Bind::Text(app_state.as_str()),
+                Bind::Int(row.now),
+                Bind::Int(row.now),
+                Bind::Text(row.app_state.as_str()),
                 Bind::OptText(content.mapped.custom_attributes.as_deref()),
                 Bind::OptText(content.mapped.faults.as_deref()),
                 Bind::OptText(content.mapped.roles.as_deref()),
-            ],
-        )?;
-        key.ok_or(StoreError::MissingReference)
+            ]
+        });
+        let binds: Vec<Bind<'_>> = binds.collect();
+        let inserted = self.insert_returning::<(BigInt, Text), (i64, String)>(insert, &binds)?;
+        let by_id: HashMap<&str, i64> = inserted.iter().map(|(key, id)| (&**id, *key)).collect();
+        let keys = new.iter().map(|row| by_id.get(row.id).copied());
+        keys.collect::<Option<Vec<i64>>>().ok_or(StoreError::MissingReference)
     }
 
     /// Writes new content if the row still has the version that it was computed from; false if not.
@@ -318,32 +333,46 @@ impl Tx<'_> {
         old: &[AttributeKey],
         new: &[AttributeKey],
     ) -> Result<(), StoreError> {
-        let binds = |entry: &AttributeKey| {
-            [
-                Bind::Int(directory_key),
-                Bind::Small(entry.path_id),
-                Bind::Owned(entry.key.clone()),
-                Bind::Int(resource_key),
-                Bind::Small(entry.ordinal),
-            ]
-        };
         let (before, after): (HashSet<_>, HashSet<_>) =
             (old.iter().collect(), new.iter().collect());
         for gone in old.iter().filter(|entry| !after.contains(entry)) {
             self.execute(
                 "DELETE FROM resource_attr WHERE directory_key = ? AND path_id = ? AND key = ? \
                  AND resource_key = ? AND ordinal = ?",
-                &binds(gone),
+                &[
+                    Bind::Int(directory_key),
+                    Bind::Small(gone.path_id),
+                    Bind::Text(&gone.key),
+                    Bind::Int(resource_key),
+                    Bind::Small(gone.ordinal),
+                ],
             )?;
         }
-        for added in new.iter().filter(|entry| !before.contains(entry)) {
-            self.execute(
-                "INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal) \
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                &binds(added),
-            )?;
-        }
-        Ok(())
+        let added = new.iter().filter(|entry| !before.contains(entry));
+        self.attribute_keys_add(directory_key, added.map(|entry| (resource_key, entry)))
+    }
+
+    /// Adds index entries, each of the resource with that key.
+    pub fn attribute_keys_add<'e>(
+        &mut self,
+        directory_key: i64,
+        entries: impl Iterator<Item = (i64, &'e AttributeKey)>,
+    ) -> Result<(), StoreError> {
+        let insert = Insert {
+            into: "INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)",
+            row: "(?, ?, ?, ?, ?)",
+            then: "ON CONFLICT DO NOTHING",
+        };
+        let binds = entries.flat_map(|(resource_key, entry)| {
+            [
+                Bind::Int(directory_key),
+                Bind::Small(entry.path_id),
+                Bind::Text(&entry.key),
+                Bind::Int(resource_key),
+                Bind::Small(entry.ordinal),
+            ]
+        });
+        self.insert(insert, &binds.collect::<Vec<_>>())
     }
 
     /// Keys of the resources that have exactly that index entry.

@@ -118,6 +118,43 @@ impl<'q, Out, Q> Answers<'q, Out> for Q where
 {
 }
 
+/// A statement that inserts rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Insert<'t> {
+    /// Up to VALUES.
+    pub(super) into: &'t str,
+    /// The values of one row, in brackets.
+    pub(super) row: &'t str,
+    /// What follows the rows.
+    pub(super) then: &'t str,
+}
+
+impl Insert<'_> {
+    /// Rows that go into one statement where there are as many: what a statement costs beside its rows,
+    /// such as keeping the pages that it changes until it is done, is then paid once for all of them. Fewer
+    /// go one by one, so that each connection prepares two forms and no more.
+    const ROWS: usize = 100;
+
+    fn text(&self, rows: usize) -> String {
+        let Self { into, row, then } = self;
+        let rows = vec![*row; rows].join(", ");
+        let space = if then.is_empty() { "" } else { " " };
+        format!("{into} VALUES {rows}{space}{then}")
+    }
+
+    /// The statements for all rows, each with its values.
+    fn statements<'v, 'b>(
+        &self,
+        binds: &'v [Bind<'b>],
+    ) -> impl Iterator<Item = (String, &'v [Bind<'b>])> {
+        let values = self.row.matches('?').count().max(1);
+        let together = binds.chunks_exact(values * Self::ROWS);
+        let alone = together.remainder().chunks_exact(values);
+        let together = together.map(|binds| (self.text(Self::ROWS), binds));
+        together.chain(alone.map(|binds| (self.text(1), binds)))
+    }
+}
+
 /// Since when, and for how long, queries may be asked.
 struct Span {
     since: Stopwatch,
@@ -296,5 +333,33 @@ impl<'c> Tx<'c> {
     pub(super) fn execute(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<usize, StoreError> {
         let statement = Statement { text, binds, keep: Keep::Prepared, row: PhantomData::<()> };
         Ok(dialect::execute(self.conn, statement)?)
+    }
+
+    /// Inserts rows, whose values stand one after another.
+    pub(super) fn insert(
+        &mut self,
+        insert: Insert<'_>,
+        binds: &[Bind<'_>],
+    ) -> Result<(), StoreError> {
+        for (text, binds) in insert.statements(binds) {
+            self.execute(&text, binds)?;
+        }
+        Ok(())
+    }
+
+    /// Inserts rows and answers what the statement returns of them, in no order.
+    pub(super) fn insert_returning<Sql, Out>(
+        &mut self,
+        insert: Insert<'_>,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<Out>, StoreError>
+    where
+        for<'q> Statement<'q, Sql>: Answers<'q, Out>,
+    {
+        let mut returned = Vec::new();
+        for (text, binds) in insert.statements(binds) {
+            returned.extend(self.rows::<Sql, Out>(&text, binds)?);
+        }
+        Ok(returned)
     }
 }

@@ -3,6 +3,7 @@
 
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use serde::Serialize;
 
 use super::StoreError;
 use super::resource::key_list;
@@ -59,7 +60,6 @@ const DUE: &str = "s.directory_key IN (SELECT n.directory_key FROM sync_director
 pub struct KnownRow {
     pub key: i64,
     pub id: String,
-    pub resource_type: String,
     pub external_id: String,
     /// A user's name as a comparison key, or what lists show.
     pub name: Option<String>,
@@ -274,21 +274,27 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Users and groups that came from the source, by key.
+    /// Resources of a type that came from the source, by key.
     pub fn sync_known(
         &mut self,
         directory_key: i64,
+        resource_type: &str,
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<KnownRow>, StoreError> {
-        self.rows::<(BigInt, Text, Text, Text, Nullable<Text>, Bool, BigInt, Nullable<Text>), _>(
-            "SELECT r.key, r.id, r.resource_type, r.external_id, \
+        self.rows::<(BigInt, Text, Text, Nullable<Text>, Bool, BigInt, Nullable<Text>), _>(
+            "SELECT r.key, r.id, r.external_id, \
              COALESCE(r.user_name_key, r.display), r.active, r.version, g.digest \
              FROM resource r LEFT JOIN sync_digest g \
              ON g.directory_key = r.directory_key AND g.resource_key = r.key \
-             WHERE r.directory_key = ? AND r.key > ? AND r.resource_type IN ('User', 'Group') \
+             WHERE r.directory_key = ? AND r.resource_type = ? AND r.key > ? \
              AND r.external_id IS NOT NULL AND r.external_id <> '' ORDER BY r.key LIMIT ?",
-            &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],
+            &[
+                Bind::Int(directory_key),
+                Bind::Text(resource_type),
+                Bind::Int(after_key),
+                Bind::Int(limit),
+            ],
         )
     }
 
@@ -315,7 +321,7 @@ impl Tx<'_> {
     pub fn sync_digests_put(
         &mut self,
         directory_key: i64,
-        digests: &[(i64, String)],
+        digests: &[(i64, impl Serialize)],
     ) -> Result<(), StoreError> {
         let text = self.dialect.pick(
             "INSERT INTO sync_digest (directory_key, resource_key, digest) \

@@ -117,7 +117,7 @@ impl<'r> Reader<'r> {
 
     fn note_name(&mut self, entry: &Entry, id: &Arc<str>) -> Result<(), SourceError> {
         self.keep.take(entry.dn.len() + id.len())?;
-        self.names.insert(&entry.dn, id);
+        self.names.insert(&entry.dn, Arc::clone(id));
         Ok(())
     }
 

@@ -7,6 +7,18 @@ use std::sync::Arc;
 /// A name as a key: types and values in lower case, no escapes but where they are needed, parts of an RDN
 /// with several in order. `None` for what is no name.
 pub fn key(dn: &str) -> Option<String> {
+    if is_plain(dn) { Some(dn.to_ascii_lowercase()) } else { prepared(dn) }
+}
+
+/// Whether a name is one as most are, of which nothing has to be changed but letter case.
+fn is_plain(dn: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"=,.-_@".contains(&byte);
+    let has_type = |part: &str| part.find('=').is_some_and(|at| at > 0);
+    dn.bytes().all(is_plain) && dn.split(',').all(has_type)
+}
+
+/// [`key`] of any name.
+fn prepared(dn: &str) -> Option<String> {
     let mut parts = Parts { rest: dn.chars().peekable() };
     let mut key = String::with_capacity(dn.len());
     if dn.trim().is_empty() {
@@ -126,9 +138,9 @@ pub struct Names {
 }
 
 impl Names {
-    pub fn insert(&mut self, dn: &str, id: &str) {
+    pub fn insert(&mut self, dn: &str, id: Arc<str>) {
         if let Some(key) = key(dn) {
-            self.ids.insert(key.into(), id.into());
+            self.ids.insert(key.into(), id);
         }
     }
 
@@ -201,6 +213,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_names_have_the_key_of_any_name(dn in "[A-Za-c=,.@ -]{0,12}(,[a-c]{0,2}=?[A-Za-c.]{0,3}){0,2}") {
+            if is_plain(&dn) {
+                prop_assert_eq!(prepared(&dn), Some(dn.to_ascii_lowercase()), "{}", dn);
+            }
+        }
+
         #[test]
         fn a_key_is_its_own_key(dn in "(?:[a-z]{1,3}=[ -~ë]{1,8},){0,3}cn=[ -~ß]{1,8}") {
             if let Some(once) = key(&dn) {

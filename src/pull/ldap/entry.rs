@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::ber::{Malformed, OCTET_STRING, Reader, SEQUENCE};
+use super::ber::{Malformed, OCTET_STRING, Reader, SEQUENCE, SET};
 use super::wire::{Control, attribute};
 use crate::scim::Object;
 
@@ -30,6 +30,10 @@ impl<'e> Iterator for Values<'e> {
     }
 }
 
+fn values_of(mut set: Reader<'_>) -> Option<Values<'_>> {
+    set.expect(SET).ok().map(|values| Values(Reader(values)))
+}
+
 impl Entry {
     /// Reads the content of a SearchResultEntry (RFC 4511 §4.5.2).
     pub fn parse(content: &[u8], controls: Vec<Control>) -> Result<Self, Malformed> {
@@ -38,7 +42,9 @@ impl Entry {
         let attributes = reader.expect(SEQUENCE)?;
         let (mut rest, mut values_count) = (Reader(attributes), 0);
         while !rest.is_empty() {
-            let (_, mut values) = attribute(&mut rest)?;
+            let (name, mut set) = attribute(&mut rest)?;
+            std::str::from_utf8(name).map_err(|_| Malformed)?;
+            let mut values = Reader(set.expect(SET)?);
             while !values.is_empty() {
                 values.expect(OCTET_STRING)?;
                 values_count += 1;
@@ -56,22 +62,25 @@ impl Entry {
 
     /// Every attribute by the name that the server gives it, with options (`member;range=0-1499`).
     pub fn attributes(&self) -> impl Iterator<Item = (&str, Values<'_>)> {
+        let named = |(name, set)| Some((std::str::from_utf8(name).ok()?, values_of(set)?));
+        self.sets().filter_map(named)
+    }
+
+    /// Names and sets of values, as they stand there.
+    fn sets(&self) -> impl Iterator<Item = (&[u8], Reader<'_>)> {
         let mut rest = Reader(&self.attributes);
-        std::iter::from_fn(move || {
-            let (name, values) = attribute(&mut rest).ok()?;
-            Some((name, Values(values)))
-        })
+        std::iter::from_fn(move || attribute(&mut rest).ok())
     }
 
     /// The values of an attribute, by its name in any letter case.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let is_meant = move |(found, _): &(&str, _)| found.eq_ignore_ascii_case(name);
-        self.attributes().find(is_meant).map(|(_, values)| values).into_iter().flatten()
+        let set = self.sets().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+        set.and_then(|(_, set)| values_of(set)).into_iter().flatten()
     }
 
     /// Whether the attribute is there, with or without values.
     pub fn has(&self, name: &str) -> bool {
-        self.attributes().any(|(found, _)| found.eq_ignore_ascii_case(name))
+        self.sets().any(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// The first value, of any bytes.
@@ -121,7 +130,7 @@ impl Entry {
 pub(in crate::pull) mod tests {
     use serde_json::json;
 
-    use super::super::ber::{SET, element, octets, sequence};
+    use super::super::ber::{element, octets, sequence};
     use super::*;
 
     /// An entry as a server would send it.

@@ -34,6 +34,9 @@ const PAGE_SIZES: [i64; 3] = [500, 200, 100];
 /// Longest time of all pages of a list, in times of one page.
 const LIST_TIMES: u32 = 120;
 
+/// Most bytes of a page that are kept until the next page is asked for.
+const MAX_AHEAD: usize = 4 * 1024 * 1024;
+
 /// Most pages without an entry, one after another.
 const MAX_EMPTY_PAGES: usize = 100;
 
@@ -220,6 +223,12 @@ impl Session {
         search: &Search,
         take: &mut dyn FnMut(Item) -> Result<(), SourceError>,
     ) -> Result<Outcome, SourceError> {
+        let id = self.ask(search)?;
+        self.answers(id, take)
+    }
+
+    /// Sends a search; its number, for [`Session::answers`].
+    fn ask(&mut self, search: &Search) -> Result<i64, SourceError> {
         let filter = encoded(&search.filter).map_err(|message| {
             SourceError::failed(format!("the filter {}: {message}", search.filter))
         })?;
@@ -235,6 +244,15 @@ impl Session {
         };
         let id = self.next_id();
         self.send(&wire::search(id, &request, &search.controls))?;
+        Ok(id)
+    }
+
+    /// What a search gives, to its end.
+    fn answers(
+        &mut self,
+        id: i64,
+        take: &mut dyn FnMut(Item) -> Result<(), SourceError>,
+    ) -> Result<Outcome, SourceError> {
         loop {
             match self.receive(id)? {
                 Answer::Entry(entry) => take(Item::Entry(entry))?,
@@ -245,14 +263,16 @@ impl Session {
         }
     }
 
-    /// Every entry of a search, page by page. Anything but a complete list is an error.
+    /// Every entry of a search, page by page. Anything but a complete list is an error. The next page is
+    /// asked for before the entries of a page are taken: the server makes it meanwhile.
     pub fn list(
         &mut self,
         search: &Search,
         take: &mut dyn FnMut(Entry) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
         let (watch, time) = (Stopwatch::start(), self.timeout.saturating_mul(LIST_TIMES));
-        let (mut cookie, mut heads, mut empty) = (Vec::new(), HashSet::new(), 0);
+        let (mut heads, mut empty) = (HashSet::new(), 0);
+        let (mut id, mut is_first) = (self.ask_page(search, &[])?, true);
         loop {
             if watch.elapsed() > time {
                 let seconds = time.as_secs();
@@ -260,41 +280,60 @@ impl Session {
                     "the server has not come to the end of a list within {seconds} seconds"
                 )));
             }
-            let value = sequence(&[number(INTEGER, self.page_size), octets(&cookie)]);
-            let page = search.clone().with(Control::new(PAGED_RESULTS, true, Some(value)));
-            let mut taken = 0_usize;
-            let outcome = self.search(&page, &mut |item| {
+            // Taking the entries of the page before has had its time.
+            self.stream.begin();
+            let (mut page, mut size, mut taken) = (Vec::new(), 0, 0_usize);
+            let outcome = self.answers(id, &mut |item| {
                 let Item::Entry(entry) = item else { return Ok(()) };
                 taken += 1;
                 // The cookie may be the same for all pages; what they begin with is not.
                 if taken == 1 && !heads.insert(hash_of(&entry.dn)) {
                     return Err(SourceError::failed("the server lists the same page again"));
                 }
-                take(entry)
+                size += entry.size();
+                page.push(entry);
+                match size > MAX_AHEAD {
+                    true => {
+                        size = 0;
+                        page.drain(..).try_for_each(&mut *take)
+                    }
+                    false => Ok(()),
+                }
             })?;
             match outcome.code {
                 0 => {}
                 // A server that gives no pages of that size (OpenLDAP: size.pr).
-                11 if cookie.is_empty() && taken == 0 => {
+                11 if is_first && taken == 0 => {
                     let smaller = PAGE_SIZES.iter().find(|size| **size < self.page_size);
                     match smaller {
                         Some(smaller) => self.page_size = *smaller,
                         None => return Err(self.refused(search, &outcome)),
                     }
+                    id = self.ask_page(search, &[])?;
                     continue;
                 }
                 _ => return Err(self.refused(search, &outcome)),
             }
             let next = control(&outcome.controls, PAGED_RESULTS).map(page_cookie).transpose()?;
-            cookie = next.unwrap_or_default();
-            if cookie.is_empty() {
-                return Ok(());
-            }
+            let next = next.filter(|cookie| !cookie.is_empty());
             empty = if taken == 0 { empty + 1 } else { 0 };
             if empty > MAX_EMPTY_PAGES {
                 return Err(SourceError::failed("the server gives one empty page after another"));
             }
+            if let Some(cookie) = &next {
+                (id, is_first) = (self.ask_page(search, cookie)?, false);
+            }
+            page.into_iter().try_for_each(&mut *take)?;
+            if next.is_none() {
+                return Ok(());
+            }
         }
+    }
+
+    /// Asks for the page of a list that begins at the cookie.
+    fn ask_page(&mut self, search: &Search, cookie: &[u8]) -> Result<i64, SourceError> {
+        let value = sequence(&[number(INTEGER, self.page_size), octets(cookie)]);
+        self.ask(&search.clone().with(Control::new(PAGED_RESULTS, true, Some(value))))
     }
 
     /// The entry of that name; `None` where there is none, or none that may be seen.

@@ -1,7 +1,7 @@
 //! Messages of LDAP (RFC 4511 §4): what is asked, as bytes, and what a server answers.
 
 use super::ber::{
-    BOOLEAN, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, SEQUENCE, SET, boolean, element,
+    BOOLEAN, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, SEQUENCE, boolean, element,
     number, octets, sequence,
 };
 use super::entry::Entry;
@@ -212,11 +212,11 @@ fn outcome(content: &[u8], controls: Vec<Control>) -> Result<Outcome, Malformed>
     Ok(Outcome { code, text, controls })
 }
 
-/// The name and attributes of an entry: each attribute is a name and a set of values (§4.5.2).
-pub fn attribute<'b>(reader: &mut Reader<'b>) -> Result<(&'b str, Reader<'b>), Malformed> {
+/// The next of the attributes of an entry: its name, and its set of values (§4.5.2), which is not read yet.
+pub fn attribute<'b>(reader: &mut Reader<'b>) -> Result<(&'b [u8], Reader<'b>), Malformed> {
     let mut attribute = Reader(reader.expect(SEQUENCE)?);
-    let name = attribute.text()?;
-    Ok((name, Reader(attribute.expect(SET)?)))
+    let name = attribute.expect(OCTET_STRING)?;
+    Ok((name, attribute))
 }
 
 #[cfg(test)]

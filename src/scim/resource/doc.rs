@@ -49,7 +49,7 @@ impl Document {
 
     /// The stored text.
     pub fn to_json(&self) -> String {
-        Value::Object(self.0.clone()).to_string()
+        serde_json::to_string(&self.0).unwrap_or_default()
     }
 
     /// Brings an edited object into canonical form and checks what only the whole document shows:

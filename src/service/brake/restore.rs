@@ -123,7 +123,7 @@ impl Restorer<'_> {
             ..self.site(resource_type, &note.id, recorder).new_row(row_key, &content, state)
         };
         match (row.app_state.is_visible(), kept) {
-            (true, None) => recorder.created(tx, &row, None)?,
+            (true, None) => recorder.created(tx, &[(&row, None)])?,
             // The app goes on seeing it; the fold compares with what it was told before.
             (true, Some(kept)) => recorder.told_as(tx, name::USER_UPDATED, &kept, &row)?,
             (false, Some(kept)) => recorder.deleted(tx, &kept, &row, None)?,

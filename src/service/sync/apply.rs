@@ -4,7 +4,7 @@
 //! First everybody who is new or changed, then groups, then memberships, then whoever goes. Nobody who is
 //! not listed goes when anything before has failed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -51,8 +51,14 @@ pub(super) struct Applied {
 
 /// A new or changed account or group.
 pub(super) enum Item {
-    New { record: Record, id: String },
-    Changed { update: Update },
+    New {
+        record: Record,
+        id: String,
+    },
+    /// In a box: there are as many new ones as the source has.
+    Changed {
+        update: Box<Update>,
+    },
 }
 
 impl Item {
@@ -84,7 +90,7 @@ impl Done {
 }
 
 pub(super) struct Apply<'a> {
-    pub(super) service: &'a Service,
+    pub(super) service: &'a Arc<Service>,
     pub(super) job: &'a Job,
     pub(super) lease: &'a Lease,
     pub(super) stored: Arc<Stored>,
@@ -92,7 +98,7 @@ pub(super) struct Apply<'a> {
     pub(super) whole: bool,
     /// What takes away waits.
     pub(super) held: bool,
-    access: RwLock<Access>,
+    pub(super) access: RwLock<Access>,
     /// Ids of new accounts and groups, as far as they were made.
     pub(super) new_ids: HashMap<(Kind, String), String>,
     digests: Vec<(i64, String)>,
@@ -103,7 +109,7 @@ pub(super) struct Apply<'a> {
 
 impl<'a> Apply<'a> {
     pub(super) fn new(
-        service: &'a Service,
+        service: &'a Arc<Service>,
         job: &'a Job,
         lease: &'a Lease,
         stored: Arc<Stored>,
@@ -137,6 +143,8 @@ impl<'a> Apply<'a> {
         self.lease.progress.planned.store(total, Ordering::Relaxed);
 
         let (mut users, mut groups, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        users.reserve(creates.len());
+        self.new_ids.reserve(creates.len());
         for record in creates {
             let prefix = match record.kind {
                 Kind::Account => "directory_user",
@@ -151,7 +159,7 @@ impl<'a> Apply<'a> {
             if item.record().kind == Kind::Account { to.push(item) } else { groups.push(item) }
         }
         for update in updates {
-            let item = Item::Changed { update };
+            let item = Item::Changed { update: Box::new(update) };
             let to =
                 if late.contains(&item.record().source_id) { &mut waiting } else { &mut users };
             if item.record().kind == Kind::Account { to.push(item) } else { groups.push(item) }
@@ -163,19 +171,7 @@ impl<'a> Apply<'a> {
         self.items(users).await?;
         self.items(groups).await?;
         // Who comes only after somebody has gone joins only then.
-        let joins = |change: &MemberChange, is_late: bool| MemberChange {
-            group: change.group.clone(),
-            add: change
-                .add
-                .iter()
-                .filter(|(_, id)| late.contains(id) == is_late)
-                .cloned()
-                .collect(),
-            remove: if is_late { Vec::new() } else { change.remove.clone() },
-            told: change.told.clone(),
-        };
-        let later: Vec<MemberChange> = members.iter().map(|change| joins(change, true)).collect();
-        let now = members.iter().map(|change| joins(change, false)).collect();
+        let (now, later) = members.into_iter().map(|change| parted(change, &late)).unzip();
         self.members(now).await?;
         self.removals(removals).await?;
         if self.held {
@@ -215,7 +211,8 @@ impl<'a> Apply<'a> {
     pub(super) async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
         let mut left = Vec::new();
         for Round { alone, circles } in rounds(items) {
-            for batch in batches(alone) {
+            let alone = self.bundles(alone).await;
+            for batch in batches(alone, BATCH) {
                 if !self.goes_on() {
                     return Ok(());
                 }
@@ -238,7 +235,7 @@ impl<'a> Apply<'a> {
         while !left.is_empty() {
             let before = left.len();
             let mut taken = Vec::new();
-            for batch in batches(left) {
+            for batch in batches(left, BATCH) {
                 if !self.goes_on() {
                     return Ok(());
                 }
@@ -257,14 +254,13 @@ impl<'a> Apply<'a> {
 
     /// Writes some at the same time; answers those whose name somebody else has.
     async fn batch(&mut self, batch: Vec<Item>) -> Result<Vec<(Item, String)>, ServiceError> {
-        let (mut written, batch) = self.bundles(batch).await;
         let this = &*self;
         let alone = futures_util::stream::iter(batch.into_iter().map(|item| async move {
             let done = this.item(&item).await;
             this.lease.progress.done.fetch_add(1, Ordering::Relaxed);
             (item, done)
         }));
-        written.extend(alone.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
+        let written = alone.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
         self.wrote(written).await
     }
 
@@ -350,7 +346,7 @@ impl<'a> Apply<'a> {
     }
 
     /// By the ids of this run: the manager may have come with it.
-    fn digest_of(&self, record: &Record) -> String {
+    pub(super) fn digest_of(&self, record: &Record) -> String {
         let manager = record.manager.as_deref().and_then(|id| self.id_of(Kind::Account, id));
         match (manager, &record.attributes) {
             (Some(manager), Some(text)) => digest(text, manager),
@@ -519,11 +515,18 @@ impl<'a> Apply<'a> {
     }
 }
 
-/// So many as are written between two looks whether the run goes on.
-fn batches(items: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
+/// What changes in the members of a group, without those who come late, and those alone.
+fn parted(change: MemberChange, late: &HashSet<String>) -> (MemberChange, MemberChange) {
+    let (later, now) = change.add.into_iter().partition(|(_, id)| late.contains(id));
+    let group = change.group.clone();
+    (MemberChange { add: now, ..change }, MemberChange { group, add: later, ..Default::default() })
+}
+
+/// So many at a time.
+pub(super) fn batches(items: Vec<Item>, size: usize) -> impl Iterator<Item = Vec<Item>> {
     let mut items = items.into_iter();
     std::iter::from_fn(move || {
-        let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
+        let batch: Vec<Item> = items.by_ref().take(size).collect();
         (!batch.is_empty()).then_some(batch)
     })
 }

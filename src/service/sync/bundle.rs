@@ -1,76 +1,119 @@
-//! New accounts and groups of an embedded database, many in one unit: what a unit costs beside its
-//! statements is paid once for all of them.
+//! New accounts and groups of an embedded database, many in one unit: what a unit and a statement cost
+//! beside their rows is paid once for all of them. They are made on other threads while those before them
+//! are written.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 
-use super::apply::{Apply, Done, Item, type_of};
-use crate::service::{Access, ServiceError};
+use super::apply::{Apply, Item, batches, type_of};
+use crate::pull::Kind;
+use crate::service::mapping::work::computed;
+use crate::service::unit::Creation;
+use crate::service::{ServiceError, on_behalf_of};
 use crate::store::Tx;
 
 /// Most of them in one unit, which the others who write wait for.
-const BUNDLE: usize = 250;
+const BUNDLE: usize = 500;
 
-/// Units under way at the same time: one is written while the next is made.
-const UNITS: usize = 3;
+/// Bundles that are made at the same time, or are made and wait for the one that is written.
+const MADE: usize = 3;
 
-type Written = Vec<(Item, Result<Done, ServiceError>)>;
+/// Units under way at the same time: the writer finds the next one when it has written one.
+const WRITTEN: usize = 2;
+
+/// Some of one kind who are new.
+struct Bundle {
+    kind: Kind,
+    new: Vec<Item>,
+    /// As they are written; `None` where one of them cannot be.
+    creations: Option<Vec<Creation>>,
+    /// What each was made of.
+    digests: Vec<String>,
+    /// Who is left to be written alone.
+    alone: Vec<Item>,
+}
 
 impl Apply<'_> {
-    /// Writes those who are new, and answers what became of them and who is left to be written alone: all
-    /// others, and those who were refused together, of whom it is not known which one was meant.
-    pub(super) async fn bundles(&self, items: Vec<Item>) -> (Written, Vec<Item>) {
+    /// Writes those who are new, and answers who is left to be written alone: all others, and those who
+    /// were refused together, of whom it is not known which one was meant.
+    pub(super) async fn bundles(&mut self, items: Vec<Item>) -> Vec<Item> {
         // A database elsewhere takes a create in one statement, many of them at the same time; maps take
         // their time beside everything else.
         let has_maps = self.job.access.directory.mapping.attributes.is_some();
         if self.service.store.has_singles() || has_maps {
-            return (Vec::new(), items);
+            return items;
         }
-        let (new, mut alone): (Vec<Item>, Vec<Item>) =
-            items.into_iter().partition(|item| matches!(item, Item::New { .. }));
-        let (mut written, mut bundles, mut new) = (Vec::new(), Vec::new(), new.into_iter());
-        loop {
-            let bundle: Vec<Item> = new.by_ref().take(BUNDLE).collect();
-            if bundle.is_empty() {
-                break;
-            }
-            bundles.push(bundle);
+        let this = &*self;
+        let made = batches(items, BUNDLE).map(|items| this.made(items));
+        let made = futures_util::stream::iter(made).buffered(MADE);
+        let mut written = made.map(|bundle| this.written(bundle)).buffered(WRITTEN);
+        let (mut alone, mut created) = (Vec::new(), Vec::new());
+        while let Some((kind, count, left)) = written.next().await {
+            created.push((kind, count));
+            alone.extend(left);
         }
-        let bundles = futures_util::stream::iter(bundles.into_iter().map(|bundle| async move {
-            let made = self.bundle(&bundle).await;
-            (bundle, made)
-        }));
-        for (bundle, made) in bundles.buffer_unordered(UNITS).collect::<Vec<_>>().await {
-            match made {
-                Ok(keys) => {
-                    let count = bundle.len();
-                    let created = keys.into_iter().map(|key| Ok(Done::Created(key)));
-                    written.extend(bundle.into_iter().zip(created));
-                    self.lease.progress.done.fetch_add(count, Ordering::Relaxed);
-                }
-                Err(_) => alone.extend(bundle),
-            }
+        drop(written);
+        for (kind, count) in created {
+            self.tally(kind).created += count;
         }
-        (written, alone)
+        alone
     }
 
-    /// All of them or none; their keys.
-    async fn bundle(&self, items: &[Item]) -> Result<Vec<i64>, ServiceError> {
-        self.tried(None, |access: Access| async move {
-            let mut creations = Vec::with_capacity(items.len());
-            for item in items {
-                let Item::New { record, id } = item else { continue };
-                let resource_type = type_of(&access, record.kind)?;
-                let body = self.body(record);
-                creations.push(self.service.creation(&access, &resource_type, id.clone(), body)?);
+    /// Works out what is written of the new ones.
+    async fn made(&self, items: Vec<Item>) -> Bundle {
+        let is_new = |item: &&Item| matches!(item, Item::New { .. });
+        let first = items.iter().find(is_new);
+        let kind = first.map_or(Kind::Account, |item| item.record().kind);
+        let (new, alone): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| is_new(&item) && item.record().kind == kind);
+        let digests = new.iter().map(|item| self.digest_of(item.record())).collect();
+        let creations = self.creations(kind, &new).await.ok();
+        Bundle { kind, new, creations, digests, alone }
+    }
+
+    async fn creations(&self, kind: Kind, new: &[Item]) -> Result<Vec<Creation>, ServiceError> {
+        let access = self.access.read().await.clone();
+        let resource_type = type_of(&access, kind)?;
+        let drafts = new.iter().filter_map(|item| match item {
+            Item::New { record, id } => Some((id.clone(), self.body(record))),
+            Item::Changed { .. } => None,
+        });
+        let drafts: Vec<_> = drafts.collect();
+        let service = Arc::clone(self.service);
+        let made = move || {
+            let mut creations = Vec::with_capacity(drafts.len());
+            for (id, body) in drafts {
+                creations.push(service.creation(&access, &resource_type, id, body)?);
             }
-            let work = move |tx: &mut Tx<'_>| {
-                let made = creations.iter().map(|creation| Ok(creation.run(tx)?.row.key));
-                made.collect::<Result<Vec<i64>, ServiceError>>()
-            };
-            self.service.store.write("sync_create", work).await
-        })
-        .await
+            Ok(creations)
+        };
+        computed(made).await?
+    }
+
+    /// Writes a bundle, all of it or nothing: of which kind how many were written, and who was not.
+    async fn written(&self, bundle: Bundle) -> (Kind, usize, Vec<Item>) {
+        let Bundle { kind, new, creations, digests, mut alone } = bundle;
+        let directory_key = self.job.row.key;
+        let is_written = match creations.filter(|new| !new.is_empty() && !self.lease.is_lost()) {
+            None => false,
+            Some(creations) => {
+                let work = move |tx: &mut Tx<'_>| -> Result<(), ServiceError> {
+                    let keys = Creation::run_all(tx, &creations)?;
+                    let digests = digests.iter().map(String::as_str);
+                    let digests: Vec<(i64, &str)> = keys.into_iter().zip(digests).collect();
+                    Ok(tx.sync_digests_put(directory_key, &digests)?)
+                };
+                let written = self.service.store.write("sync_create", work);
+                on_behalf_of(directory_key, written).await.is_ok()
+            }
+        };
+        if !is_written {
+            alone.extend(new);
+            return (kind, 0, alone);
+        }
+        self.lease.progress.done.fetch_add(new.len(), Ordering::Relaxed);
+        (kind, new.len(), alone)
     }
 }

@@ -15,11 +15,11 @@ use crate::service::administer::activated;
 use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, Settings, State};
 use crate::service::{Access, Service, ServiceError};
-use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
 use crate::store::sync::SyncRow;
 use crate::store::sync_run::RunRow;
+use crate::store::{StoreError, Tx};
 
 use super::apply::{Applied, Apply};
 use super::change::{About, Act, Change, Standing};
@@ -334,24 +334,26 @@ impl Service {
     async fn stored_of(&self, job: &Job) -> Result<Stored, ServiceError> {
         let key = job.row.key;
         let mut stored = Stored::default();
-        let mut after = 0;
-        loop {
-            let page: Result<_, StoreError> =
-                self.store.read("sync_known", move |tx| tx.sync_known(key, after, PAGE)).await;
-            let page = page?;
-            let Some(last) = page.last() else { break };
-            after = last.key;
-            for row in page {
-                stored.add(Known {
-                    key: row.key,
-                    kind: if row.resource_type == "User" { Kind::Account } else { Kind::Group },
-                    id: row.id,
-                    source_id: row.external_id,
-                    name: row.name.unwrap_or_default(),
-                    active: row.active,
-                    version: row.version,
-                    digest: row.digest,
-                });
+        for (kind, resource_type) in [(Kind::Account, "User"), (Kind::Group, "Group")] {
+            let mut after = 0;
+            loop {
+                let known = move |tx: &mut Tx<'_>| tx.sync_known(key, resource_type, after, PAGE);
+                let page: Result<_, StoreError> = self.store.read("sync_known", known).await;
+                let page = page?;
+                let Some(last) = page.last() else { break };
+                after = last.key;
+                for row in page {
+                    stored.add(Known {
+                        key: row.key,
+                        kind,
+                        id: row.id,
+                        source_id: row.external_id,
+                        name: row.name.unwrap_or_default(),
+                        active: row.active,
+                        version: row.version,
+                        digest: row.digest,
+                    });
+                }
             }
         }
         let mut beyond = (0, 0);

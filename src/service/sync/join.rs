@@ -71,19 +71,16 @@ impl Apply<'_> {
         add: &[String],
         remove: &[&Known],
     ) -> Result<(), ServiceError> {
-        let values = |ids: &mut dyn Iterator<Item = &str>| -> Value {
-            ids.map(|id| json!({"value": id})).collect()
+        let operation = |op: &str, ids: &mut dyn Iterator<Item = &str>| -> Value {
+            let value: Value = ids.map(|id| json!({"value": id})).collect();
+            json!({"op": op, "path": "members", "value": value})
         };
-        let mut operations = Vec::new();
-        for ids in remove.chunks(MEMBERS) {
-            let value = values(&mut ids.iter().map(|known| known.id.as_str()));
-            operations.push(json!({"op": "remove", "path": "members", "value": value}));
-        }
-        for ids in add.chunks(MEMBERS) {
-            let value = values(&mut ids.iter().map(String::as_str));
-            operations.push(json!({"op": "add", "path": "members", "value": value}));
-        }
-        for operation in operations {
+        let removing = remove
+            .chunks(MEMBERS)
+            .map(|known| operation("remove", &mut known.iter().map(|known| known.id.as_str())));
+        let adding =
+            add.chunks(MEMBERS).map(|ids| operation("add", &mut ids.iter().map(String::as_str)));
+        for operation in removing.chain(adding) {
             let body = patch(vec![operation]);
             self.tried(None, |access| {
                 let body = body.clone();

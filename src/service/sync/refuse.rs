@@ -35,6 +35,7 @@ impl Apply<'_> {
     /// Writes of those who were refused that they are inactive, where they are.
     pub(super) async fn endings(&mut self) -> Result<(), ServiceError> {
         let endings = std::mem::take(&mut self.endings);
-        self.items(endings.into_iter().map(|update| Item::Changed { update }).collect()).await
+        let endings = endings.into_iter().map(|update| Item::Changed { update: Box::new(update) });
+        self.items(endings.collect()).await
     }
 }

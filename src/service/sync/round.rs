@@ -47,7 +47,7 @@ pub(super) fn rounds(items: Vec<Item>) -> Vec<Round> {
     for turn in turns {
         let alone = turn.alone.into_iter().filter_map(&mut take).collect();
         let update = |item| match item {
-            Item::Changed { update } => Some(update),
+            Item::Changed { update } => Some(*update),
             // Whoever is new has no name that another one could want.
             Item::New { .. } => None,
         };
@@ -81,7 +81,7 @@ impl Apply<'_> {
         };
         let judged = circle.into_iter().enumerate().map(|(place, update)| {
             let done = done(place, &update);
-            (Item::Changed { update }, Ok(done))
+            (Item::Changed { update: Box::new(update) }, Ok(done))
         });
         self.wrote(judged.collect()).await.map(drop)
     }

@@ -12,7 +12,7 @@ INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_k
 VALUES (:directory_key, :id, :resource_type, :user_name_key, :display_key, :display,
     :external_id, :active, :doc, :extra, 1, :now, :now, :app_state,
     :custom_attributes, :attribute_faults, :roles)
-RETURNING key;
+RETURNING key, id;
 
 INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
 VALUES (:directory_key, :path_id_1, :attribute_1, :key, :ordinal_1)
