@@ -167,12 +167,17 @@ impl Mac {
         format!("{text}{}", mark(&self.first, context, text))
     }
 
-    /// True for what [`Mac::marked`] has made in that context. Compares in constant time.
-    pub fn is_marked(&self, context: &str, marked: &str) -> bool {
-        let split = marked.len().checked_sub(MARK_CHARS).and_then(|at| marked.split_at_checked(at));
-        let Some((text, found)) = split else { return false };
+    /// The text of what [`Mac::marked`] has made in that context. Compares in constant time.
+    pub fn unmarked<'m>(&self, context: &str, marked: &'m str) -> Option<&'m str> {
+        let at = marked.len().checked_sub(MARK_CHARS)?;
+        let (text, found) = marked.split_at_checked(at)?;
         let is_of = |key| bool::from(found.as_bytes().ct_eq(mark(key, context, text).as_bytes()));
-        self.keys().any(is_of)
+        self.keys().any(is_of).then_some(text)
+    }
+
+    /// True for what [`Mac::marked`] has made in that context.
+    pub fn is_marked(&self, context: &str, marked: &str) -> bool {
+        self.unmarked(context, marked).is_some()
     }
 }
 

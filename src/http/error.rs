@@ -184,6 +184,7 @@ impl ResponseError for HttpError {
                     ServiceError::SchemasChange
                         | ServiceError::MembersChange
                         | ServiceError::UndoRuns
+                        | ServiceError::Admin(AdminError { status: 503, .. })
                 )
                 | Problem::Auth(AuthError::KeysUnavailable)
         ) || status == StatusCode::NOT_IMPLEMENTED;

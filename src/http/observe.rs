@@ -9,6 +9,7 @@ use actix_web::{Error, HttpMessage, web};
 
 use super::error::Unexpected;
 use super::web::browser::Site;
+use super::web::look::Look;
 use super::web::page::Failure;
 use super::{State, limit};
 use crate::clock::Stopwatch;
@@ -82,7 +83,8 @@ fn with_page<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceRespons
     let request = response.request();
     let state = request.app_data::<web::Data<State>>();
     let base = state.map(|state| Site::of(request, state).base).unwrap_or_default();
-    let body = failure.body(response.status(), &base, request.path());
+    let look = request.extensions().get::<Look>().cloned();
+    let body = failure.body(response.status(), &base, request.path(), look.as_ref());
     let (name, value) = Failure::content_type();
     response.headers_mut().insert(name, value);
     response.map_body(|_, _| EitherBody::right(body))

@@ -62,6 +62,9 @@ const MAX_TEXTS: usize = 500;
 /// Media type of certificates and keys in PEM. None is registered for both; this is the customary one.
 pub const PEM: &str = "application/x-pem-file";
 
+/// Media type of lists with one entry a line.
+pub const TEXT: &str = "text/plain";
+
 /// What stands for a secret when it is shown.
 const MASK: &str = "********";
 

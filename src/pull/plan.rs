@@ -149,6 +149,15 @@ impl Source {
         }
     }
 
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |record| record.kind == kind)
+    }
+
+    /// How many members of a group were listed.
+    pub fn joined_to(&self, group: &str) -> usize {
+        self.joined.get(group).map_or(0, BTreeSet::len)
+    }
+
     pub fn put_member(&mut self, group: String, member: String) {
         if let Some(left) = self.left.get_mut(&group) {
             left.remove(&member);

@@ -52,6 +52,7 @@ pub mod secret_keys;
 mod side_by_side;
 pub mod ssf;
 pub mod sync;
+mod turns;
 mod unit;
 mod unit_single;
 pub mod webhook;

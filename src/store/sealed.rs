@@ -49,7 +49,7 @@ use KeyColumn::{Number, Text as Words};
 const ROWS: i64 = 200;
 
 /// Every column that holds sealed texts.
-pub const SEALED_COLUMNS: [SealedColumn; 13] = [
+pub const SEALED_COLUMNS: [SealedColumn; 14] = [
     SealedColumn {
         what: "webhook secrets",
         is_record: false,
@@ -137,6 +137,17 @@ pub const SEALED_COLUMNS: [SealedColumn; 13] = [
         context: &["directory"],
         between: "",
         page: ROWS,
+    },
+    SealedColumn {
+        what: "what sources have",
+        is_record: false,
+        table: "sync_directory",
+        column: "found",
+        key: &[Number("directory_key")],
+        purpose: "source of a directory",
+        context: &["directory"],
+        between: "",
+        page: 20,
     },
     SealedColumn {
         what: "changes of runs",

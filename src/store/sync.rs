@@ -110,6 +110,22 @@ impl Tx<'_> {
         self.rows::<Sql, _>(&text, &[Bind::Owned(key_list(directory_keys))])
     }
 
+    /// What the last read of everything has found, sealed.
+    pub fn sync_found(&mut self, directory_key: i64) -> Result<Option<String>, StoreError> {
+        let text = "SELECT found FROM sync_directory WHERE directory_key = ?";
+        let found =
+            self.row::<Nullable<Text>, Option<String>>(text, &[Bind::Int(directory_key)])?;
+        Ok(found.flatten())
+    }
+
+    pub fn sync_found_set(&mut self, directory_key: i64, found: &str) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE sync_directory SET found = ? WHERE directory_key = ?",
+            &[Bind::Text(found), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
     /// Another configuration: what was read by the one before says nothing.
     pub fn sync_config_set(
         &mut self,

@@ -4,17 +4,20 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
 use super::page::{self, Frame, Shown, said};
-use super::{pull, push};
+use super::pull::{self, Handed};
+use super::push;
 use crate::auth::secret;
 use crate::http::body::Query;
 use crate::http::error::{HttpError, Problem, Surface};
 use crate::http::observe::RouteName;
 use crate::http::web::browser::{Cookie, Form, Site};
+use crate::http::web::look::Look;
 use crate::http::web::page::{lead_to, put_cookie};
 use crate::http::{State, limit};
 use crate::scim::key::instant_text;
+use crate::service::ServiceError;
 use crate::service::error::{AdminError, no_session};
-use crate::service::portal::{SecretOf, Visit};
+use crate::service::portal::{Issued, SecretOf, Visit};
 
 pub(super) type Answer = Result<HttpResponse, HttpError>;
 
@@ -31,11 +34,11 @@ pub(super) async fn landing(
     request.extensions_mut().insert(RouteName("setup"));
     let site = Site::of(&request, &state);
     let Some(issued) = state.service.portal_issued(SecretOf::Link, &link) else {
-        return closed(&state, site).await;
+        return closed(&state, site, None).await;
     };
     limit::visitor(&request, &state, &issued)?;
     let found = state.service.portal_landing(&issued).await.map_err(failed)?;
-    let Some(landing) = found else { return closed(&state, site).await };
+    let Some(landing) = found else { return closed(&state, site, Some(&issued)).await };
     let kept = site.cookie(&request, Cookie::Start).filter(|text| secret::is_random_text(text));
     let browser = kept.unwrap_or_else(secret::random_text);
     let proof = state.service.portal_start_secret(&browser);
@@ -57,7 +60,7 @@ pub(super) async fn exchange(request: HttpRequest, payload: Payload, state: Data
         limit::visitor(&request, &state, link)?;
     }
     let session = state.service.portal_exchange(link.as_ref(), &browser).await.map_err(failed)?;
-    let Some(session) = session else { return closed(&state, site).await };
+    let Some(session) = session else { return closed(&state, site, link.as_ref()).await };
     let mut answer = lead_to(&format!("{}/setup", site.base));
     let seconds = state.service.portal_session_seconds();
     put_cookie(&mut answer, &site.set(Cookie::Session, session.text(), Some(seconds)));
@@ -65,9 +68,13 @@ pub(super) async fn exchange(request: HttpRequest, payload: Payload, state: Data
     Ok(answer)
 }
 
-/// The same for links that were used, have ended, were revoked or never were.
-async fn closed(state: &State, site: Site) -> Answer {
-    let look = state.service.branding().await.map_err(failed)?.into();
+/// The same for links that were used, have ended, were revoked or never were. For one that was made up nothing
+/// is looked up, not even how pages look.
+async fn closed(state: &State, site: Site, link: Option<&Issued>) -> Answer {
+    let look = match link {
+        Some(_) => state.service.branding().await.map_err(failed)?.into(),
+        None => Look::default(),
+    };
     Ok(page::closed(&site.base, look))
 }
 
@@ -93,7 +100,7 @@ pub(super) async fn directory(
 ) -> Answer {
     let (visit, frame, shown) = opened(&request, &state, &id).await?;
     match shown.is_read {
-        true => pull::overview(&state, &visit, &frame, shown).await,
+        true => pull::overview(&state, &visit, &frame, shown, Handed::default()).await,
         false => push::overview(&state, &visit, &frame, shown).await,
     }
 }
@@ -131,6 +138,9 @@ pub(super) async fn enter(
     let session = state.service.portal_issued(SecretOf::Session, &cookie);
     let session = session.ok_or_else(|| failed(no_session()))?;
     limit::visitor(request, state, &session)?;
+    let look: Look = state.service.branding().await.map_err(failed)?.into();
+    // What fails from here on is shown as other pages are.
+    request.extensions_mut().insert(look.clone());
     let visit = state.service.portal_visit(&session).await.map_err(failed)?;
     let visit = visit.ok_or_else(|| failed(no_session()))?;
     // No id contains U+0000, and PostgreSQL would not even look.
@@ -140,7 +150,7 @@ pub(super) async fn enter(
     let query = Query::parse(request.query_string()).map_err(failed)?;
     let frame = Frame {
         base: site.base,
-        look: state.service.branding().await.map_err(failed)?.into(),
+        look,
         said: query.get("said").and_then(said),
         public_url: site.public_url,
         organization: visit.organization.clone(),
@@ -162,4 +172,28 @@ pub(super) async fn submitted(
     let (visit, frame) = enter(request, state).await?;
     form.check(request, &visit.form_secret)?;
     Ok((visit, frame, form))
+}
+
+/// The same for a form of one of the organization's directories.
+pub(super) async fn sent(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &State,
+    id: &str,
+) -> Result<(Visit, Frame, Shown, Form), HttpError> {
+    let (visit, frame, form) = submitted(request, payload, state).await?;
+    let directory = state.service.portal_directory(&visit, id).await.map_err(failed)?;
+    Ok((visit, frame, Shown::of(directory), form))
+}
+
+/// What came of a form: done, or refused for what its fields hold, which its page can show. Other failures
+/// have a page of their own.
+pub(super) fn settled<T>(
+    done: Result<T, ServiceError>,
+) -> Result<Result<T, AdminError>, HttpError> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(ServiceError::Admin(refusal)) if refusal.status == 422 => Ok(Err(refusal)),
+        Err(other) => Err(failed(other)),
+    }
 }

@@ -8,29 +8,6 @@ use super::handlers::{Answer, failed};
 use crate::http::State;
 use crate::http::observe::RouteName;
 use crate::service::error::AdminError;
-use crate::service::portal::Branding;
-
-/// What every page of the portal shows.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Look {
-    pub(super) name: String,
-    /// Paths behind that of the public URL; empty where there is none.
-    pub(super) logo: String,
-    pub(super) stylesheet: String,
-}
-
-impl From<Branding> for Look {
-    fn from(branding: Branding) -> Self {
-        let path = |digest: Option<&String>, file: &str| {
-            digest.map(|digest| format!("/setup/brand/{digest}/{file}")).unwrap_or_default()
-        };
-        Self {
-            logo: path(branding.logo_digest.as_ref(), "logo"),
-            stylesheet: path(branding.stylesheet_digest().as_ref(), "colors.css"),
-            name: branding.name.unwrap_or_default(),
-        }
-    }
-}
 
 pub(super) async fn file(
     request: HttpRequest,

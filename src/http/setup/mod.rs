@@ -6,20 +6,25 @@
 //!
 //! - [`handlers`]: links, the session, the first page
 //! - [`push`]: a directory that is pushed: base URL, tokens, steps, what arrives
-//! - [`pull`]: a directory that is read: its source, what comes in, when; [`run`]: runs
-//! - [`maps`]: attributes and roles
+//! - [`source`]: the source of a directory that is read; [`scope`]: what comes in; [`pull`]: the rest of it;
+//!   [`run`]: runs
+//! - [`attributes`] and [`roles`], which are [`tried`] before they are put
 //! - [`stop`]: pause, disconnect, what the brake has stopped
 //! - [`look`]: the operator's logo and colours
 
+mod attributes;
 mod handlers;
 mod live;
 mod look;
-mod maps;
 mod page;
 mod pull;
 mod push;
+mod roles;
 mod run;
+mod scope;
+mod source;
 mod stop;
+mod tried;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -37,8 +42,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(only("/setup/directories", "POST").route(post().to(h::choose)))
         .service(
             only("/setup/sources/{kind}", "GET, POST")
-                .route(get().to(pull::ask))
-                .route(post().to(pull::create)),
+                .route(get().to(source::ask))
+                .route(post().to(source::create)),
         )
         .service(only("/setup/directories/{id}", "GET").route(get().to(h::directory)))
         .service(only("/setup/directories/{id}/tokens", "POST").route(post().to(push::token)))
@@ -49,15 +54,17 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(only("/setup/directories/{id}/status", "GET").route(get().to(push::status)))
         .service(
             only("/setup/directories/{id}/source", "GET, POST")
-                .route(get().to(pull::source))
-                .route(post().to(pull::change)),
+                .route(get().to(source::show))
+                .route(post().to(source::change)),
         )
-        .service(only("/setup/directories/{id}/files/{name}", "POST").route(post().to(pull::file)))
-        .service(only("/setup/directories/{id}/test", "POST").route(post().to(pull::test)))
+        .service(
+            only("/setup/directories/{id}/files/{name}", "POST").route(post().to(source::file)),
+        )
+        .service(only("/setup/directories/{id}/test", "POST").route(post().to(source::test)))
         .service(
             only("/setup/directories/{id}/scope", "GET, POST")
-                .route(get().to(pull::scope))
-                .route(post().to(pull::scope_put)),
+                .route(get().to(scope::show))
+                .route(post().to(scope::put)),
         )
         .service(only("/setup/directories/{id}/schedule", "POST").route(post().to(pull::schedule)))
         .service(only("/setup/directories/{id}/sync", "POST").route(post().to(run::begin)))
@@ -67,13 +74,13 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         )
         .service(
             only("/setup/directories/{id}/attributes", "GET, POST")
-                .route(get().to(maps::attributes))
-                .route(post().to(maps::attributes_put)),
+                .route(get().to(attributes::show))
+                .route(post().to(attributes::put)),
         )
         .service(
             only("/setup/directories/{id}/roles", "GET, POST")
-                .route(get().to(maps::roles))
-                .route(post().to(maps::roles_put)),
+                .route(get().to(roles::show))
+                .route(post().to(roles::put)),
         )
         .service(only("/setup/directories/{id}/stop", "GET").route(get().to(stop::page)))
         .service(only("/setup/directories/{id}/state", "POST").route(post().to(stop::state)))

@@ -6,7 +6,7 @@ use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::look::Look;
+use crate::http::web::look::Look;
 use crate::http::web::page::respond;
 use crate::http::web::text as filters;
 use crate::scim::Object;
@@ -149,7 +149,6 @@ struct ClosedPage<'p> {
 #[template(path = "setup/home.html")]
 struct HomePage<'p> {
     frame: &'p Frame,
-    newest: String,
     directories: Vec<Shown>,
     pushed: Vec<Offer>,
     read: Vec<Offer>,
@@ -179,9 +178,8 @@ pub(super) fn closed(base: &str, look: Look) -> HttpResponse {
 }
 
 pub(super) fn home(frame: &Frame, directories: Vec<Shown>) -> HttpResponse {
-    let newest = directories.first().map(|newest| newest.id.clone()).unwrap_or_default();
     let (pushed, read) = (Offer::pushed(), Offer::read());
-    respond(StatusCode::OK, &HomePage { frame, newest, directories, pushed, read })
+    respond(StatusCode::OK, &HomePage { frame, directories, pushed, read })
 }
 
 pub(super) fn finished(frame: &Frame, onward: Option<&str>) -> HttpResponse {
@@ -236,7 +234,6 @@ mod tests {
             ClosedPage { frame: outside() }.render(),
             HomePage {
                 frame: &frame,
-                newest: text(),
                 directories: vec![directory],
                 pushed: Vec::new(),
                 read: Vec::new(),

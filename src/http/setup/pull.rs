@@ -1,30 +1,28 @@
-//! A directory that is read: its source, a test of it, what comes in, and when.
+//! A directory that is read: how it stands, its files and runs, and when it is read.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use askama::Template;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::handlers::{Answer, enter, failed, opened, submitted};
+use super::handlers::{Answer, failed, sent};
 use super::page::{Frame, Shown};
-use super::run::Run;
+use super::run::{self, Run};
 use crate::http::State;
-use crate::http::body::Query;
-use crate::http::web::browser::Form;
+use crate::http::web::form::Fault;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
-use crate::scim::Object;
-use crate::service::ServiceError;
-use crate::service::administer::{DirectoryChange, ListParameters};
+use crate::service::administer::ListParameters;
 use crate::service::error::AdminError;
 use crate::service::portal::Visit;
-use crate::service::portal::form::{self, Control, Question};
 use crate::service::sync::{NewRun, Reading};
 
 /// Runs that are shown.
 const RUNS: i64 = 10;
+
+/// Lines that cannot be used of a file, as many as are shown.
+const UNUSABLE: usize = 100;
 
 /// How often a source may be read, as the form offers it: the value, and how people say it.
 const OFTEN: [(&str, &str); 7] = [
@@ -49,6 +47,7 @@ struct ReadPage<'p> {
     runs: Vec<Run>,
     often: &'static [(&'static str, &'static str)],
     schedule: String,
+    handed: Handed,
 }
 
 impl ReadPage<'_> {
@@ -68,6 +67,39 @@ impl ReadPage<'_> {
     }
 }
 
+/// What came of a file that was handed in; nothing where all is well.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Handed {
+    /// Why it was not taken.
+    pub(super) faults: Vec<Fault>,
+    /// What cannot be used of what was taken: `line 3 of users` (empty for all of it), and why.
+    pub(super) unusable: Vec<(String, String)>,
+}
+
+impl Handed {
+    pub(super) fn refused(name: &str, refusal: AdminError) -> Self {
+        let fault = |(_, sentence): (String, String)| Fault {
+            id: format!("file-{name}"),
+            label: format!("File {name}"),
+            sentence,
+        };
+        Self { faults: refusal.errors.into_iter().map(fault).collect(), unusable: Vec::new() }
+    }
+
+    /// Those that are shown, and how many more there are.
+    fn shown(&self) -> (&[(String, String)], usize) {
+        let (shown, rest) = self.unusable.split_at(self.unusable.len().min(UNUSABLE));
+        (shown, rest.len())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.faults.is_empty() {
+            true => StatusCode::OK,
+            false => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
 /// A file that a source takes.
 struct File {
     name: &'static str,
@@ -75,77 +107,12 @@ struct File {
     uploaded_at: Option<String>,
 }
 
-#[derive(Template)]
-#[template(path = "setup/source.html")]
-struct SourcePage<'p> {
-    frame: &'p Frame,
-    tab: &'static str,
-    /// None before it is made.
-    directory: Option<Shown>,
-    title: &'p str,
-    description: &'p str,
-    action: String,
-    newest: &'p str,
-    questions: Vec<Question>,
-    /// What is wrong beside the single answers.
-    fault: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "setup/tested.html")]
-struct TestedPage<'p> {
-    frame: &'p Frame,
-    tab: &'static str,
-    directory: Shown,
-    tested: Tested,
-}
-
-/// What a test of the connection came to.
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Tested {
-    ok: bool,
-    users: Option<u64>,
-    groups: Option<u64>,
-    warnings: Vec<String>,
-    error: Option<String>,
-    code: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "setup/scope.html")]
-struct ScopePage<'p> {
-    frame: &'p Frame,
-    tab: &'static str,
-    directory: Shown,
-    filter: String,
-    groups: bool,
-    scope: String,
-    faults: Vec<(String, String)>,
-}
-
-impl ScopePage<'_> {
-    fn fault(&self, field: &str) -> Option<&str> {
-        let place = format!("settings.{field}");
-        let found = self.faults.iter().find(|(known, _)| known.starts_with(&place));
-        found.map(|(_, fault)| fault.as_str())
-    }
-}
-
-/// A refusal whose fields a form can show.
-pub(super) fn faults(error: ServiceError) -> Result<AdminError, ServiceError> {
-    match error {
-        ServiceError::Admin(error) if error.status == 422 => Ok(error),
-        other => Err(other),
-    }
-}
-
 pub(super) async fn overview(
     state: &Data<State>,
     visit: &Visit,
     frame: &Frame,
     directory: Shown,
+    handed: Handed,
 ) -> Answer {
     let (service, id) = (&state.service, &directory.id);
     let newest = ListParameters { limit: Some(RUNS), ..ListParameters::default() };
@@ -178,215 +145,9 @@ pub(super) async fn overview(
             None => String::new(),
         },
         directory,
+        handed,
     };
-    Ok(respond(StatusCode::OK, &page))
-}
-
-/// The form of a source that is to be connected.
-pub(super) async fn ask(request: HttpRequest, kind: Path<String>, state: Data<State>) -> Answer {
-    let (_, frame) = enter(&request, &state).await?;
-    let kind = state.service.portal_source(&kind).map_err(failed)?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let page = SourcePage {
-        frame: &frame,
-        tab: "source",
-        directory: None,
-        title: kind.title,
-        description: kind.description,
-        action: format!("{}/setup/sources/{}", frame.base, kind.name),
-        newest: query.get("newest").unwrap_or_default(),
-        questions: form::questions(kind, &Object::new()),
-        fault: None,
-    };
-    Ok(respond(StatusCode::OK, &page))
-}
-
-/// Makes the directory of a source; nothing is read yet.
-pub(super) async fn create(
-    request: HttpRequest,
-    kind: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let kind = state.service.portal_source(&kind).map_err(failed)?;
-    let given = answers_of(&form);
-    let config = form::answers(kind, None, &given);
-    let made = state.service.portal_source_create(&visit, kind, &config, form.get("newest")).await;
-    let error = match made {
-        Ok(id) => return Ok(lead_to(&frame.of(&id, ""))),
-        Err(error) => faults(error).map_err(failed)?,
-    };
-    let page = SourcePage {
-        frame: &frame,
-        tab: "source",
-        directory: None,
-        title: kind.title,
-        description: kind.description,
-        action: format!("{}/setup/sources/{}", frame.base, kind.name),
-        newest: form.get("newest"),
-        questions: form::questioned(kind, &Object::new(), &given, &error),
-        fault: Some(error.message),
-    };
-    Ok(respond(StatusCode::UNPROCESSABLE_ENTITY, &page))
-}
-
-/// The answers of a form, by the names of the questions.
-fn answers_of<'f>(form: &'f Form) -> impl Fn(&str) -> &'f str {
-    |name| form.get(&format!("config.{name}"))
-}
-
-/// The form of a source that is there.
-pub(super) async fn source(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (_, frame, directory) = opened(&request, &state, &id).await?;
-    let kind = state.service.portal_source(&directory.kind).map_err(failed)?;
-    let page = SourcePage {
-        frame: &frame,
-        tab: "source",
-        title: kind.title,
-        description: kind.description,
-        action: frame.of(&id, "source"),
-        newest: "",
-        questions: form::questions(kind, &directory.config),
-        directory: Some(directory),
-        fault: None,
-    };
-    Ok(respond(StatusCode::OK, &page))
-}
-
-pub(super) async fn change(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let service = &state.service;
-    let directory = service.portal_directory(&visit, &id).await.map_err(failed)?;
-    let directory = Shown::of(directory);
-    let kind = service.portal_source(&directory.kind).map_err(failed)?;
-    let given = answers_of(&form);
-    let config = form::answers(kind, Some(&directory.config), &given);
-    let change =
-        DirectoryChange { config: Some(Value::Object(config)), ..DirectoryChange::default() };
-    let changed = service.directory_update(&visit.access, &id, change);
-    let error = match service.portal_do(&visit, &id, changed).await {
-        Ok(_) => return Ok(lead_to(&(frame.of(&id, "source") + "?said=saved"))),
-        Err(error) => faults(error).map_err(failed)?,
-    };
-    let page = SourcePage {
-        frame: &frame,
-        tab: "source",
-        title: kind.title,
-        description: kind.description,
-        action: frame.of(&id, "source"),
-        newest: "",
-        questions: form::questioned(kind, &directory.config, &given, &error),
-        directory: Some(directory),
-        fault: Some(error.message),
-    };
-    Ok(respond(StatusCode::UNPROCESSABLE_ENTITY, &page))
-}
-
-/// Keeps a file whose content was pasted.
-pub(super) async fn file(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let ((id, name), service) = (path.into_inner(), &state.service);
-    let content = form.get("content").as_bytes().to_vec();
-    let kept = service.source_file_put(&visit.access, &id, &name, content);
-    service.portal_do(&visit, &id, kept).await.map_err(failed)?;
-    Ok(lead_to(&(frame.of(&id, "") + "?said=kept")))
-}
-
-/// Tries the connection and says what came of it. It changes nothing, so the page is the answer.
-pub(super) async fn test(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (visit, frame, _) = submitted(&request, payload, &state).await?;
-    let service = &state.service;
-    let directory = service.portal_directory(&visit, &id).await.map_err(failed)?;
-    let tested = service.source_test(&visit.access, &id);
-    let tested = service.portal_see(&visit, &id, tested).await.map_err(failed)?;
-    let page = TestedPage {
-        frame: &frame,
-        tab: "",
-        directory: Shown::of(directory),
-        tested: serde_json::from_value(tested).unwrap_or_default(),
-    };
-    Ok(respond(StatusCode::OK, &page))
-}
-
-/// What of the source comes in.
-pub(super) async fn scope(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (_, frame, directory) = opened(&request, &state, &id).await?;
-    state.service.portal_source(&directory.kind).map_err(failed)?;
-    let settings = &directory.settings;
-    let names = settings.get("group_scope").and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
-    let page = ScopePage {
-        frame: &frame,
-        tab: "scope",
-        filter: settings.get("filter").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        groups: settings.get("disable_group_sync") != Some(&Value::Bool(true)),
-        scope: names.join("\n"),
-        faults: Vec::new(),
-        directory,
-    };
-    Ok(respond(StatusCode::OK, &page))
-}
-
-/// Shows what other settings would do, by a dry run, or puts them.
-pub(super) async fn scope_put(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let service = &state.service;
-    let names = form.get("scope").lines().map(str::trim).filter(|name| !name.is_empty());
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    let reading = Reading {
-        filter: Some(form.filled("filter").map(str::to_owned)),
-        disable_group_sync: Some(form.get("groups").is_empty()),
-        group_scope: Some(Some(names).filter(|names| !names.is_empty())),
-        schedule: None,
-    };
-    let directory = service.portal_directory(&visit, &id).await.map_err(failed)?;
-    let done = if form.get("do") == "save" {
-        let put = service.reading_put(&visit.access, &id, reading);
-        service.portal_do(&visit, &id, put).await.map(|_| frame.of(&id, "scope") + "?said=saved")
-    } else {
-        let settings = Some(reading.merged(&directory.settings));
-        let wanted = NewRun { dry_run: true, mode: None, settings };
-        let asked = service.sync_request(&visit.access, &id, wanted);
-        service.portal_do(&visit, &id, asked).await.map(|run| {
-            let run = run.get("id").and_then(Value::as_str).unwrap_or_default();
-            frame.of(&id, &format!("runs/{run}"))
-        })
-    };
-    let error = match done {
-        Ok(path) => return Ok(lead_to(&path)),
-        Err(error) => faults(error).map_err(failed)?,
-    };
-    let page = ScopePage {
-        frame: &frame,
-        tab: "scope",
-        directory: Shown::of(directory),
-        filter: form.get("filter").to_owned(),
-        groups: !form.get("groups").is_empty(),
-        scope: form.get("scope").to_owned(),
-        faults: error.errors,
-    };
-    Ok(respond(StatusCode::UNPROCESSABLE_ENTITY, &page))
+    Ok(respond(page.handed.status(), &page))
 }
 
 /// Says when the source is read, and begins.
@@ -396,9 +157,8 @@ pub(super) async fn schedule(
     payload: Payload,
     state: Data<State>,
 ) -> Answer {
-    let (visit, frame, form) = submitted(&request, payload, &state).await?;
+    let (visit, frame, directory, form) = sent(&request, payload, &state, &id).await?;
     let (service, every) = (&state.service, form.get("every"));
-    let directory = service.portal_directory(&visit, &id).await.map_err(failed)?;
     let mut stored = directory.settings.get("schedule").cloned().unwrap_or_default();
     let is_stored = stored.get("every").and_then(Value::as_str) == Some(every);
     if !is_stored && !OFTEN.iter().any(|(known, _)| *known == every) {
@@ -420,8 +180,6 @@ pub(super) async fn schedule(
     if form.get("start").is_empty() {
         return Ok(lead_to(&(frame.of(&id, "") + "?said=saved")));
     }
-    let asked = service.sync_request(&visit.access, &id, NewRun::default());
-    let run = service.portal_do(&visit, &id, asked).await.map_err(failed)?;
-    let run = run.get("id").and_then(Value::as_str).unwrap_or_default();
-    Ok(lead_to(&frame.of(&id, &format!("runs/{run}"))))
+    let run = run::asked(&state, &visit, &frame, &id, NewRun::default()).await;
+    Ok(lead_to(&run.map_err(failed)?))
 }

@@ -13,7 +13,9 @@ use crate::http::State;
 use crate::http::body::Query;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
+use crate::service::ServiceError;
 use crate::service::error::AdminError;
+use crate::service::portal::Visit;
 use crate::service::sync::{DiffParameters, NewRun, Reading};
 
 /// Changes on one page.
@@ -174,10 +176,22 @@ pub(super) async fn begin(
 ) -> Answer {
     let (visit, frame, form) = submitted(&request, payload, &state).await?;
     let wanted = NewRun { dry_run: !form.get("dry_run").is_empty(), ..NewRun::default() };
-    let asked = state.service.sync_request(&visit.access, &id, wanted);
-    let run = state.service.portal_do(&visit, &id, asked).await.map_err(failed)?;
+    let run = asked(&state, &visit, &frame, &id, wanted).await.map_err(failed)?;
+    Ok(lead_to(&run))
+}
+
+/// Asks for a run; answers the path of its page.
+pub(super) async fn asked(
+    state: &State,
+    visit: &Visit,
+    frame: &Frame,
+    id: &str,
+    wanted: NewRun,
+) -> Result<String, ServiceError> {
+    let asked = state.service.sync_request(&visit.access, id, wanted);
+    let run = state.service.portal_do(visit, id, asked).await?;
     let run = run.get("id").and_then(Value::as_str).unwrap_or_default();
-    Ok(lead_to(&frame.of(&id, &format!("runs/{run}"))))
+    Ok(frame.of(id, &format!("runs/{run}")))
 }
 
 pub(super) async fn show(

@@ -1,6 +1,7 @@
 //! Forms made from a JSON Schema, such as that of a connector's configuration: what a page shows of it, and
-//! the object that a sent form means.
+//! the object that a sent form means. The portal and the console ask by the same forms.
 
+use askama::Template;
 use serde_json::{Map, Value};
 
 use crate::scim::Object;
@@ -9,13 +10,33 @@ use crate::scim::Object;
 const CONFIG: &str = "config";
 
 /// Words that are written in capitals.
-const CAPITALS: [&str; 10] = ["api", "ca", "csv", "dn", "id", "json", "ldap", "scim", "tls", "url"];
+const CAPITALS: [&str; 14] = [
+    "api", "arn", "aws", "ca", "csv", "dn", "id", "json", "ldap", "pem", "scim", "tls", "url",
+    "uuid",
+];
 
-/// The fields of a form, in the order of the schema: what has to be filled in first.
+/// The fields of a form, in the order of the schema: what has to be filled in first. A page shows them as
+/// `{{ fields|safe }}`, with a summary of what is wrong above them.
+#[derive(Template)]
+#[template(path = "web/fields.html")]
 pub(in crate::http) struct Fields {
     pub(in crate::http) all: Vec<Field>,
-    /// Faults that belong to none of the fields.
-    pub(in crate::http) faults: Vec<String>,
+    faults: Vec<Fault>,
+}
+
+/// Something that is wrong with a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) struct Fault {
+    /// Id of the field on the page; empty for what is about none.
+    pub(in crate::http) id: String,
+    /// What the field is called.
+    pub(in crate::http) label: String,
+    pub(in crate::http) sentence: String,
+}
+
+/// What is wrong with the field of that id.
+pub(in crate::http) fn fault_of<'f>(faults: &'f [Fault], id: &str) -> Option<&'f str> {
+    faults.iter().find(|fault| fault.id == id).map(|fault| fault.sentence.as_str())
 }
 
 /// A field as a page shows it.
@@ -37,6 +58,7 @@ pub(in crate::http) struct Field {
 /// How a field is filled in.
 pub(in crate::http) enum Control {
     Text,
+    Address,
     /// Text of several lines, such as a certificate.
     LongText,
     /// A secret; left empty, the one that is stored stays.
@@ -63,7 +85,7 @@ pub(in crate::http) enum Control {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Purpose {
     New,
-    /// A field that was emptied is null: it is taken away.
+    /// A field that was emptied is null: what was stored is taken away.
     Change,
 }
 
@@ -73,8 +95,10 @@ pub(in crate::http) fn again(schema: &Value, stored: &Object, sent: Object) -> O
     let mut values = stored.clone();
     for (name, value) in sent {
         let property = schema.pointer(&format!("/properties/{name}"));
-        if property.is_some_and(|property| !is_set(property, "writeOnly")) {
-            values.insert(name, value);
+        match property.filter(|property| !is_set(property, "writeOnly")) {
+            Some(_) if value.is_null() => drop(values.shift_remove(&name)),
+            Some(_) => drop(values.insert(name, value)),
+            None => {}
         }
     }
     values
@@ -120,23 +144,39 @@ impl Fields {
         };
         let mut all: Vec<Field> = properties(schema).map(field).collect();
         all.sort_by_key(|field| !field.required);
-        let is_known = |name: &str| all.iter().any(|field| field.name == name);
-        let others = errors.iter().filter(|(field, _)| !is_known(field));
-        let faults = others.map(|(field, sentence)| format!("{field}: {sentence}")).collect();
-        Self { all, faults }
+        let of_field = |(name, sentence): &(String, String)| {
+            let field = all.iter().find(|field| field.name == *name);
+            Fault {
+                id: field.map(|field| field.id.clone()).unwrap_or_default(),
+                label: field.map_or_else(|| name.clone(), |field| field.label.clone()),
+                sentence: sentence.clone(),
+            }
+        };
+        Self { faults: errors.iter().map(of_field).collect(), all }
     }
 
-    /// The configuration that a form means. What does not fit its type stays text: the service says what
-    /// is wrong with it. A secret that was left empty is left out.
+    /// The configuration that a form means: what is as usual is left out, so that it may change for those who
+    /// did not set it. What does not fit its type stays text: the service says what is wrong with it. A secret
+    /// that was left empty is left out.
     pub(in crate::http) fn read<'f>(
         schema: &Value,
         get: impl Fn(&str) -> &'f str,
         purpose: Purpose,
     ) -> Object {
-        Self::read_under(CONFIG, schema, get, purpose)
+        let mut config = Self::read_under(CONFIG, schema, get, purpose);
+        let usual = |name: &str| schema.get("properties")?.get(name)?.get("default");
+        for (name, value) in &mut config {
+            if usual(name) == Some(&*value) {
+                *value = Value::Null;
+            }
+        }
+        if purpose == Purpose::New {
+            config.retain(|_, value| !value.is_null());
+        }
+        config
     }
 
-    /// The same of an object that has another name in errors.
+    /// All of an object that has another name in errors.
     pub(in crate::http) fn read_under<'f>(
         place: &str,
         schema: &Value,
@@ -145,19 +185,10 @@ impl Fields {
     ) -> Object {
         let mut config = Object::new();
         for (name, property) in properties(schema) {
-            let sent = get(&format!("{place}.{name}")).trim_end_matches(['\r', '\n']);
-            let value = match text(property, "type") {
-                "boolean" => Value::Bool(sent == "on"),
-                _ if sent.is_empty()
-                    && (purpose == Purpose::New || is_set(property, "writeOnly")) =>
-                {
-                    continue;
-                }
-                _ if sent.trim().is_empty() => Value::Null,
-                "integer" => sent.trim().parse::<i64>().map_or_else(|_| sent.into(), Value::from),
-                "object" => pairs(sent),
-                _ if text(property, "format") == "uri" => sent.trim().into(),
-                _ => sent.into(),
+            let value = match (meant(property, get(&format!("{place}.{name}"))), purpose) {
+                (Some(value), _) => value,
+                (None, Purpose::Change) if !is_set(property, "writeOnly") => Value::Null,
+                (None, _) => continue,
             };
             config.insert(name.clone(), value);
         }
@@ -165,9 +196,28 @@ impl Fields {
     }
 }
 
+/// What stands in a field that was sent; `None` for nothing. A secret is taken as it is: it may begin or end
+/// with a blank.
+fn meant(property: &Value, sent: &str) -> Option<Value> {
+    // Text areas send CRLF.
+    let sent = sent.replace("\r\n", "\n");
+    let trimmed = match (is_set(property, "writeOnly"), is_long(property)) {
+        (true, true) => sent.trim_end_matches('\n'),
+        (true, false) => &sent,
+        (false, _) => sent.trim(),
+    };
+    match text(property, "type") {
+        "boolean" => Some(Value::Bool(trimmed == "on")),
+        _ if trimmed.is_empty() => None,
+        "integer" => Some(trimmed.parse::<i64>().map_or_else(|_| trimmed.into(), Value::from)),
+        "object" => Some(pairs(trimmed)),
+        _ => Some(trimmed.into()),
+    }
+}
+
 impl Control {
     fn of(property: &Value, given: Option<&Value>) -> Self {
-        let is_long = property.get("contentMediaType").is_some();
+        let is_long = is_long(property);
         if is_set(property, "writeOnly") {
             let stored = given.is_some();
             return if is_long { Self::LongSecret { stored } } else { Self::Secret { stored } };
@@ -187,6 +237,7 @@ impl Control {
             }
             ("object", _) => Self::Pairs,
             _ if is_long => Self::LongText,
+            _ if text(property, "format") == "uri" => Self::Address,
             _ => Self::Text,
         }
     }
@@ -198,6 +249,11 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether the text has several lines.
+fn is_long(property: &Value) -> bool {
+    property.get("contentMediaType").is_some()
 }
 
 fn is_set(property: &Value, name: &str) -> bool {
@@ -299,7 +355,18 @@ mod tests {
         assert!(matches!(fields.all[0].control, Control::Secret { stored: true }));
         assert_eq!(fields.all[1].error.as_deref(), Some("it is 70; allowed is 1 to 10."));
         assert_eq!(fields.all[2].id, "config-base-url");
-        assert_eq!(fields.faults, ["name: it must not be empty."]);
+        let faults: Vec<(&str, &str)> =
+            fields.faults.iter().map(|fault| (fault.id.as_str(), fault.label.as_str())).collect();
+        assert_eq!(faults, [("config-pages", "Pages"), ("", "name")]);
+        let page = fields.to_string();
+        for part in [
+            "<a href=\"#config-pages\">Pages</a>: it is 70; allowed is 1 to 10.",
+            "aria-describedby=\"config-pages-hint config-pages-fault\" aria-invalid=\"true\"",
+            "name: it must not be empty.",
+        ] {
+            assert!(page.contains(part), "{page}");
+        }
+        assert!(!page.contains("abcd"), "{page}");
     }
 
     #[test]
@@ -318,10 +385,34 @@ mod tests {
         assert_eq!(read(&sent, Purpose::New), new);
         // A secret that was left empty stays; whatever else was emptied goes.
         let changed = json!({
-            "pages": null, "base_url": null, "columns": null, "paging": null, "wide": false,
+            "pages": null, "base_url": null, "columns": null, "paging": null, "wide": null,
         });
         assert_eq!(read(&[], Purpose::Change), changed);
         let wrong = read(&[("config.pages", "many"), ("config.columns", "x")], Purpose::New);
-        assert_eq!(wrong, json!({"pages": "many", "columns": "x", "wide": false}));
+        assert_eq!(wrong, json!({"pages": "many", "columns": "x"}));
+        // What is as usual is not stored, so that it may change for those who did not set it.
+        let usual = [("config.pages", "5"), ("config.paging", "auto")];
+        assert_eq!(read(&usual, Purpose::New), json!({}));
+    }
+
+    #[test]
+    fn secrets_are_taken_as_they_are() {
+        assert_eq!(read(&[("config.token", " a b\t ")], Purpose::New), json!({"token": " a b\t "}));
+        let key = json!({"properties": {"key": {
+            "type": "string", "writeOnly": true, "contentMediaType": "application/x-pem-file",
+        }}});
+        let sent = "-----BEGIN X-----\r\nabc\r\n-----END X-----\r\n";
+        let read = Fields::read(&key, |_| sent, Purpose::New);
+        assert_eq!(read["key"], "-----BEGIN X-----\nabc\n-----END X-----");
+    }
+
+    #[test]
+    fn refused_form_shows_what_was_sent_over_what_is_stored() {
+        let values = json!({"token": "********", "pages": 7, "base_url": "https://a.example"});
+        let Value::Object(stored) = values else { panic!("an object") };
+        let sent = json!({"token": "new", "pages": null, "base_url": "b"});
+        let Value::Object(sent) = sent else { panic!("an object") };
+        let shown = again(&schema(), &stored, sent);
+        assert_eq!(Value::Object(shown), json!({"token": "********", "base_url": "b"}));
     }
 }

@@ -6,6 +6,7 @@ pub(super) mod browser;
 pub(super) mod chart;
 pub(super) mod form;
 pub(super) mod live;
+pub(super) mod look;
 pub(super) mod page;
 #[expect(unreachable_pub, reason = "what `filter_fn` makes is public")]
 pub(super) mod text;

@@ -10,6 +10,8 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 
+use super::look::Look;
+
 /// Everything comes from this server, nothing stands in the page itself: neither script nor style.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       img-src 'self' data:; connect-src 'self'; form-action 'self'; \
@@ -64,6 +66,8 @@ pub(in crate::http) struct Failure {
 #[template(path = "web/failure.html")]
 struct FailurePage<'p> {
     base: &'p str,
+    /// Where it is known who is shown the failure.
+    look: Option<&'p Look>,
     heading: &'p str,
     sentence: &'p str,
     /// Path and words of a link to where one can go on.
@@ -79,7 +83,13 @@ impl Failure {
     }
 
     /// The page of a failure that was answered with that status at a path.
-    pub(in crate::http) fn body(&self, status: StatusCode, base: &str, path: &str) -> BoxBody {
+    pub(in crate::http) fn body(
+        &self,
+        status: StatusCode,
+        base: &str,
+        path: &str,
+        look: Option<&Look>,
+    ) -> BoxBody {
         let heading = match (status.as_u16(), self.code) {
             (403, Some("no_session")) => "There is no session for this",
             (403, Some("role_too_small")) => "Your role does not allow this",
@@ -97,7 +107,8 @@ impl Failure {
             _ if path.starts_with("/setup") => Some(("/setup", "All directories")),
             _ => Some(("/console", "To the console")),
         };
-        BoxBody::new(text(&FailurePage { base, heading, sentence: &self.sentence, onward }))
+        let sentence = &self.sentence;
+        BoxBody::new(text(&FailurePage { base, look, heading, sentence, onward }))
     }
 
     pub(in crate::http) fn content_type() -> (actix_web::http::header::HeaderName, HeaderValue) {

@@ -9,7 +9,7 @@ use crate::auth::jwt::Algorithm;
 use crate::auth::private_key::PrivateKey;
 use crate::outbound::Outbound;
 use crate::pull::SourceError;
-use crate::pull::field::{Field, Shape};
+use crate::pull::field::{Field, Shape, TEXT};
 use crate::pull::oauth::Assertion;
 use crate::scim::Object;
 
@@ -44,13 +44,15 @@ pub(super) const FIELDS: &[Field] = &[
         "",
         "Only users in or below these organizational units: paths such as /Staff, one on a line or divided \
          by semicolons.",
-    ),
+    )
+    .holding(TEXT),
     Field::optional(
         "org_units_excluded",
         Shape::Text,
         "",
         "No users in or below these organizational units, also where they are below others that are named.",
-    ),
+    )
+    .holding(TEXT),
     Field::optional(
         "user_query",
         Shape::Text,
@@ -64,7 +66,8 @@ pub(super) const FIELDS: &[Field] = &[
         Shape::Text,
         "",
         "Only groups with these addresses, one on a line or divided by semicolons; * stands for anything.",
-    ),
+    )
+    .holding(TEXT),
     Field::optional(
         "suspended_users",
         Shape::Word(&["read", "leave_out"]),

@@ -205,6 +205,11 @@ pub(super) struct Draft {
     now: i64,
 }
 
+/// What a directory is called in the addresses that identity providers are given.
+fn external_key(id: &str) -> String {
+    id.rsplit('_').next().unwrap_or_default().to_owned()
+}
+
 impl Draft {
     /// With a token that is made by that API key, if it is one.
     pub(super) fn new(
@@ -236,11 +241,16 @@ impl Draft {
         Self { state: State::Validating, ..Self::bare(clock, name, kind, settings) }
     }
 
+    /// The same with an id that was made before.
+    pub(super) fn under(self, id: String) -> Self {
+        Self { external_key: external_key(&id), id, ..self }
+    }
+
     /// Without a token.
     pub(super) fn bare(clock: &Clock, name: String, kind: String, settings: String) -> Self {
         let (id, now) = (clock.id("directory"), clock.now_ms());
         Self {
-            external_key: id.rsplit('_').next().unwrap_or_default().to_owned(),
+            external_key: external_key(&id),
             id,
             name,
             kind,

@@ -19,7 +19,7 @@ use crate::service::sync::config::refuse_push;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::token::TokenRow;
-use crate::store::{IdRange, ListRange, RangeFrom, StoreError, Tx, Walk};
+use crate::store::{ListRange, RangeFrom, StoreError, Tx};
 
 /// Directories of one organization that visitors may bring it to.
 const MOST_DIRECTORIES: usize = 20;
@@ -56,43 +56,39 @@ impl Service {
             .await
     }
 
-    /// The id of a directory that is read, made with that configuration; nothing is read before somebody
-    /// says when. `newest` is the id of the newest directory that the visitor was shown: when one of that kind
-    /// was made since, the form was sent twice and that one is meant.
+    /// Makes the directory with that id, which is read with that configuration once somebody says when.
+    /// Where it is there already, the form was sent twice at the same time and nothing is made.
     pub async fn source_for_setup(
         &self,
         access: &ApiAccess,
         organization_id: &str,
+        id: &str,
         kind: &'static SourceKind,
-        config: &Object,
-        newest: &str,
-    ) -> Result<String, ServiceError> {
-        let config = Value::Object(config.clone());
+        config: Object,
+    ) -> Result<(), ServiceError> {
+        let config = Value::Object(config);
         let source = self.source_checked(access, kind.name, Some(&config))?.ok_or_else(missing)?;
         let settings = json!({"schedule": "off"}).to_string();
         let draft = Draft::read(&self.clock, kind.title.into(), kind.name.into(), settings);
-        let (organization_id, newest) = (organization_id.to_owned(), newest.to_owned());
+        let draft = draft.under(id.to_owned());
+        let (organization_id, id) = (organization_id.to_owned(), id.to_owned());
         let audit = self.audit(access, action::DIRECTORY_CREATED);
         let (syncs, now) = (Arc::clone(&self.syncs), self.clock.now_ms());
         self.store
             .write("source_for_setup", move |tx| {
                 let organization =
                     tx.organization_lock(&organization_id)?.ok_or_else(organization::missing)?;
-                let last = tx
-                    .directory_range(Some(std::slice::from_ref(&organization_id)), &newest_one())?
-                    .pop();
-                if let Some(row) = last.filter(|row| {
-                    row.id != newest
-                        && row.kind == kind.name
-                        && row.state != State::Deleting.as_str()
-                }) {
-                    return Ok(row.id);
+                match tx.directory_get(&id)? {
+                    Some(row) if row.state != State::Deleting.as_str() => return Ok(()),
+                    // The form has made it once, and it was deleted since.
+                    Some(_) => return Err(missing()),
+                    None if tx.directory_past_get(&id)?.is_some() => return Err(missing()),
+                    None => {}
                 }
                 may_add_directory(tx, organization.key)?;
                 let row = draft.store(tx, organization.key)?;
                 source.store(tx, &row, &syncs, now)?;
-                audit.write(tx, Target::directory(&row), Value::Null, made(&row))?;
-                Ok(row.id)
+                Ok(audit.write(tx, Target::directory(&row), Value::Null, made(&row))?)
             })
             .await
     }
@@ -149,10 +145,6 @@ impl Service {
 /// What the audit log shows of a new directory.
 fn made(row: &DirectoryRow) -> Value {
     json!({"id": row.id, "name": row.name, "kind": row.kind})
-}
-
-fn newest_one() -> IdRange {
-    IdRange { walk: Walk::Down, beyond: None, limit: 1 }
 }
 
 fn may_add_directory(tx: &mut Tx<'_>, organization_key: i64) -> Result<(), ServiceError> {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attributes::{AttributeMap, AttributeRule, AttributeRules, standard};
 use super::raw;
 use super::work::computed;
-use crate::scim::Object;
+use crate::scim::{Object, Registry};
 use crate::service::record::object;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::resource::ResourceRow;
@@ -28,7 +28,7 @@ const PLAIN: [&str; 8] =
     ["schemas", "id", "meta", "externalId", "userName", "active", "groups", "password"];
 
 /// An attribute that could be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suggestion {
     pub name: String,
     /// None for one of the standard ones.
@@ -40,13 +40,15 @@ pub struct Suggestion {
 }
 
 impl Service {
-    /// What the newest users of a directory have that could be a custom attribute, what most have first.
+    /// What the newest users of a directory have that could be a custom attribute, what most have first. As
+    /// long as there are none, what the users of its source have, once it was read or tried.
     pub async fn attribute_suggestions(
         &self,
         access: &ApiAccess,
         id: &str,
     ) -> Result<Vec<Suggestion>, ServiceError> {
         let row = self.directory_row(access, id).await?;
+        let found = self.source_found(&row).await?;
         let directory = self.directory_of(row).await?;
         let key = directory.key;
         let users: Result<Vec<ResourceRow>, StoreError> = self
@@ -57,6 +59,9 @@ impl Service {
             })
             .await;
         let users = users?;
+        if users.is_empty() {
+            return Ok(found.suggestions);
+        }
         let place = std::sync::Arc::clone(&self.previews).acquire_owned().await;
         computed(move || {
             let _place = place;
@@ -68,6 +73,18 @@ impl Service {
         })
         .await?
     }
+}
+
+/// The same of users who are not stored, of whom the first are looked at.
+pub(in crate::service) fn suggested_by(
+    registry: &Registry,
+    users: impl Iterator<Item = Object>,
+) -> Vec<Suggestion> {
+    let Some(user) = registry.by_name("User") else { return Vec::new() };
+    let looked_at = usize::try_from(LOOKED_AT).unwrap_or(usize::MAX);
+    let users: Vec<Object> =
+        users.take(looked_at).map(|attributes| raw(user, &attributes, None)).collect();
+    suggested(&users).unwrap_or_default()
 }
 
 fn suggested(users: &[Object]) -> Result<Vec<Suggestion>, ServiceError> {

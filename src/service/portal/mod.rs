@@ -8,19 +8,19 @@
 //! - [`link`]: links are made, revoked and forgotten
 //! - [`session`]: a link becomes a session; forms are told from forged ones
 //! - [`setup`]: what a visitor does; most of it is what the management API does, in the session
-//! - [`form`]: a source's questions and answers
+//! - [`source`]: the form of a source, and the directory that it makes
 //! - [`status`]: what has arrived; [`log`]: each request as a sentence
 //! - [`brand`]: how the pages look
 //! - [`guide`]: the steps of each provider, as `docs/providers` has them
 
 mod brand;
-pub mod form;
 pub mod guide;
 mod link;
 mod log;
 mod origin;
 mod session;
 mod setup;
+mod source;
 mod status;
 
 pub use brand::{Branding, BrandingChange};
@@ -29,6 +29,7 @@ pub use log::{Entry, Log, LogQuery, Piece};
 pub use origin::Origin;
 pub use session::{Issued, Landing, SecretOf, Visit, is_same_secret};
 pub use setup::Offer;
+pub use source::SourceForm;
 pub use status::Arrived;
 
 use prometheus_client::encoding::EncodeLabelSet;

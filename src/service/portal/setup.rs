@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::guide::Guide;
 use super::session::Visit;
 use crate::pull::{SourceKind, connectors};
-use crate::scim::Object;
 use crate::service::administer::{DirectoryView, ListParameters, TokenView, missing};
 use crate::service::context::Settings;
 use crate::service::error::AdminError;
@@ -191,27 +190,6 @@ impl Service {
         Ok(directory)
     }
 
-    /// The source of that name, whose form is to be filled in.
-    pub fn portal_source(&self, name: &str) -> Result<&'static SourceKind, ServiceError> {
-        SourceKind::named(name).ok_or_else(|| AdminError::not_found("This page").into())
-    }
-
-    /// The id of a directory that is read from that source, once somebody says when. `newest` is the id of
-    /// the newest directory on the page that led to the form.
-    pub async fn portal_source_create(
-        &self,
-        visit: &Visit,
-        kind: &'static SourceKind,
-        config: &Object,
-        newest: &str,
-    ) -> Result<String, ServiceError> {
-        let made =
-            self.source_for_setup(&visit.access, &visit.organization_id, kind, config, newest);
-        let directory = visit.acting(visit.in_turn(made)).await?;
-        told(visit, &directory, "a visitor connected a source");
-        Ok(directory)
-    }
-
     /// Makes a token beside those that there are; its secret is in the answer alone. `newest` is the id
     /// of the newest one on the page of the form.
     pub async fn portal_token(
@@ -233,7 +211,7 @@ impl Service {
 }
 
 /// A line in the log of the server.
-fn told(visit: &Visit, directory: &str, what: &'static str) {
+pub(super) fn told(visit: &Visit, directory: &str, what: &'static str) {
     let (link, organization) = (&visit.link_id, &visit.organization_id);
     tracing::info!(link, organization, directory, what);
 }

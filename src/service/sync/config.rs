@@ -124,6 +124,21 @@ impl Service {
         self.checked(kind, new).map(Some)
     }
 
+    /// Whether a change leaves the configuration of a directory as it is.
+    ///
+    /// # Errors
+    /// 409 `not_pullable` for a directory that is pushed.
+    pub(in crate::service) async fn source_is(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        change: &Object,
+    ) -> Result<bool, ServiceError> {
+        let (row, sync, kind) = self.source_of(access, id).await?;
+        let old = self.syncs.open_config(&row, &sync).unwrap_or_default();
+        Ok(field::merged(&old, change, kind.fields) == old)
+    }
+
     fn checked(&self, kind: &'static SourceKind, config: Object) -> Result<Checked, AdminError> {
         let mut faults = field::check(&config, kind.fields).into_iter();
         if let Some((place, message)) = faults.next() {

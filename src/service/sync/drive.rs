@@ -23,6 +23,7 @@ use crate::store::{StoreError, Tx};
 
 use super::apply::{Applied, Apply};
 use super::change::{About, Act, Change, Standing};
+use super::found::Found;
 use super::run::Lease;
 use super::settings::ReadSettings;
 use super::stage::Stage;
@@ -103,6 +104,8 @@ pub(super) struct Outcome {
     pub(super) spared: usize,
     /// A new cursor, and whether everything was read.
     pub(super) finished: Option<(Finished, Extent)>,
+    /// What the source has, where everything was read.
+    pub(super) found: Option<Found>,
 }
 
 impl Outcome {
@@ -115,6 +118,7 @@ impl Outcome {
             held: None,
             spared: 0,
             finished: None,
+            found: None,
         }
     }
 }
@@ -240,10 +244,18 @@ impl Service {
         lease.progress.enter("planning");
         let Read { source, finished, capabilities, extent, listed } = read;
         let rules = rules(job, &capabilities, &finished, listed);
-        let plan = {
-            let stored = Arc::clone(&stored);
-            let planned = tokio::task::spawn_blocking(move || plan(source, &stored, &rules)).await;
-            planned.map_err(|_| StoreError::Panicked("sync_plan"))?
+        let (found, plan) = {
+            let (stored, directory) = (Arc::clone(&stored), Arc::clone(&job.access.directory));
+            let groups = finished.groups;
+            let planned = tokio::task::spawn_blocking(move || {
+                let is_first = stored.of_kind(Kind::Account).next().is_none();
+                // A source that says nothing of groups has those that were found before.
+                let is_told =
+                    extent == Extent::Everything && (is_first || groups == GroupsGiven::Yes);
+                let found = is_told.then(|| Found::of(&source, &directory.registry, is_first));
+                (found, plan(source, &stored, &rules))
+            });
+            planned.await.map_err(|_| StoreError::Panicked("sync_plan"))?
         };
         let beyond = match capabilities.faults {
             Faults::Refuse { beyond } if plan.faults.len() > beyond => true,
@@ -276,6 +288,7 @@ impl Service {
             error,
             spared,
             finished: Some((finished, extent)),
+            found,
         })
     }
 
@@ -302,6 +315,7 @@ impl Service {
             spared: 0,
             held: job.run.held.as_deref().and_then(|held| serde_json::from_str(held).ok()),
             finished: None,
+            found: None,
         })
     }
 

@@ -78,6 +78,7 @@ impl Service {
         let alarms = RunAlarms::of(&job.row, &outcome, failures);
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
+        let found = outcome.found.as_ref().map(|found| self.syncs.seal_found(&job.row.id, found));
         let ended: Result<(), StoreError> = self
             .store
             .write("sync_end", move |tx: &mut Tx<'_>| {
@@ -86,6 +87,9 @@ impl Service {
                     return Ok(());
                 }
                 tx.run_update(key, &run)?;
+                if let Some(found) = &found {
+                    tx.sync_found_set(key, found)?;
+                }
                 if let Some(next) = &next
                     && !tx.sync_end(key, generation, next)?
                 {

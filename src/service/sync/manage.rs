@@ -1,8 +1,6 @@
-//! What an operator asks of directories that are read: a test, a run, what runs did, and decisions about
+//! What an operator asks of directories that are read: a run, what runs did, and decisions about
 //! those that are held.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,26 +10,17 @@ use super::alarm;
 use super::change::Standing;
 use super::drive::Ask;
 use super::reading;
-use super::settings::ReadSettings;
 use super::view::{is_over, shown, status};
-use crate::pull::field::with_defaults;
-use crate::pull::{SourceError, SourceKind, Surroundings};
+use crate::pull::SourceKind;
 use crate::service::administer::{ListPage, ListParameters};
 use crate::service::audit::{Target, action};
-use crate::service::context::{Settings, State};
+use crate::service::context::State;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;
 use crate::store::sync::SyncRow;
 use crate::store::sync_run::RunRow;
-
-/// Longest time that a test of a connection may take.
-const TEST_TIME: Duration = Duration::from_secs(30);
-
-/// How long a test waits for a source that cannot be reached, in milliseconds: far below [`TEST_TIME`], so
-/// that the reason is told.
-const TEST_PATIENCE_MS: i64 = 5_000;
 
 /// Longest time that a look at a run waits for its end, in seconds.
 const MAX_WAIT: u64 = 30;
@@ -93,55 +82,6 @@ impl Service {
         let sync: Result<Option<SyncRow>, StoreError> =
             self.store.get("sync_get", move |tx| tx.sync_get(key)).await;
         Ok((row, sync?.ok_or_else(refused)?, kind))
-    }
-
-    /// Whether the source can be reached: `{ok, users?, groups?, warnings, error?}`. Changes nothing.
-    pub async fn source_test(&self, access: &ApiAccess, id: &str) -> Result<Value, ServiceError> {
-        let (row, sync, kind) = self.source_of(access, id).await?;
-        let config = self.syncs.open_config(&row, &sync).unwrap_or_default();
-        let config = with_defaults(&config, kind.fields);
-        let wants_groups = ReadSettings::of(&Settings::stored(&row.settings), kind)
-            .map_or(true, |settings| settings.wants_groups());
-        let stop = Arc::new(AtomicBool::new(false));
-        let surroundings = Surroundings {
-            outbound: self.syncs.outbound.clone(),
-            clock: self.clock.clone(),
-            request_timeout: self.syncs.request_timeout,
-            first_retry_ms: self.syncs.first_retry_ms,
-            patience_ms: TEST_PATIENCE_MS,
-            files: self.source_files(&row).await?,
-            stop: Arc::clone(&stop),
-            wants_groups,
-            last: None,
-        };
-        let probed =
-            tokio::task::spawn_blocking(move || (kind.open)(&config, surroundings)?.probe());
-        let probed = match tokio::time::timeout(TEST_TIME, probed).await {
-            Ok(Ok(probed)) => probed,
-            Ok(Err(_)) => Err(SourceError::failed("the test has stopped")),
-            Err(_) => {
-                stop.store(true, Ordering::Relaxed);
-                let seconds = TEST_TIME.as_secs();
-                let message = format!("the source did not answer within {seconds} seconds");
-                Err(SourceError::failed(message))
-            }
-        };
-        Ok(match probed {
-            Ok(probe) => json!({
-                "ok": true,
-                "users": probe.users,
-                "groups": probe.groups,
-                "warnings": probe.warnings,
-            }),
-            Err(error) => json!({
-                "ok": false,
-                "error": error.message(),
-                "code": match error {
-                    SourceError::Credentials(_) => "invalid_credentials",
-                    _ => "failed",
-                },
-            }),
-        })
     }
 
     /// Asks for a run; it is done as soon as somebody is free for it.

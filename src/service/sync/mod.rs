@@ -8,7 +8,8 @@
 //! connector reads, [`apply`] writes by the same use cases as SCIM does. One run at a time reads a
 //! directory, under a lease; a run that was cut off is done again from its beginning, where everything that
 //! it has applied is found unchanged. [`manage`] is what an operator sees and asks for, [`config`] what
-//! is stored of the source, [`files`] what was handed in.
+//! is stored of the source, [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it
+//! beside its runs.
 
 mod alarm;
 mod apply;
@@ -19,8 +20,10 @@ mod decide;
 mod drive;
 mod end;
 mod files;
+mod found;
 mod join;
 mod manage;
+mod probe;
 mod reading;
 mod refuse;
 mod round;
@@ -43,12 +46,14 @@ use tokio::sync::{Notify, Semaphore};
 
 pub(in crate::service) use alarm::outdate;
 pub use files::MAX_FILE_BYTES;
+pub use found::{Found, FoundGroup};
 pub use manage::{DiffParameters, NewRun};
 pub use reading::Reading;
 pub use settings::Schedule;
 
 use crate::auth::{Seal, SecretKey};
 use crate::outbound::Outbound;
+use crate::service::turns::Turns;
 
 /// Directories that a process reads at the same time.
 const READERS: usize = 4;
@@ -69,6 +74,8 @@ pub struct Syncs {
     first_retry_ms: i64,
     request_timeout: Duration,
     readers: Arc<Semaphore>,
+    /// Tests of connections.
+    tests: Arc<Turns>,
     /// Somebody has asked for a run.
     wanted: Notify,
     /// A run has ended.
@@ -85,6 +92,7 @@ impl Syncs {
             first_retry_ms: SOURCE_RETRY_MS,
             request_timeout: SOURCE_TIMEOUT,
             readers: Arc::new(Semaphore::new(READERS)),
+            tests: Arc::default(),
             wanted: Notify::new(),
             ended: Notify::new(),
             metrics: SyncMetrics::default(),
@@ -106,6 +114,7 @@ impl Syncs {
             first_retry_ms,
             request_timeout,
             readers: Arc::clone(&self.readers),
+            tests: Arc::clone(&self.tests),
             wanted: Notify::new(),
             ended: Notify::new(),
             metrics: self.metrics.clone(),

@@ -23,18 +23,6 @@ pub struct DeliveryQuery {
     pub list: ListParameters,
 }
 
-/// An endpoint that is tested, as long as this lives.
-struct Tested {
-    service: Arc<Service>,
-    id: String,
-}
-
-impl Drop for Tested {
-    fn drop(&mut self) {
-        self.service.webhooks.tested().remove(&self.id);
-    }
-}
-
 impl Service {
     fn delivery_view(&self, endpoint_id: &str, row: AttemptRow) -> DeliveryView {
         let detail = self.attempt_detail(endpoint_id, &row);
@@ -110,27 +98,15 @@ impl Service {
         id: &str,
     ) -> Result<DeliveryView, ServiceError> {
         let row = self.webhook_row(access, id).await?;
-        let place = Arc::clone(&self.webhooks.tests).try_acquire_owned();
-        let busy = |status, code, message: &'static str| {
-            ServiceError::from(AdminError::new(status, code, message))
-        };
-        let place = place.map_err(|_| {
-            let message = "As many endpoints are tested as this process does at a time; try again.";
-            busy(503, "too_many_tests", message)
-        })?;
-        if !self.webhooks.tested().insert(row.id.clone()) {
-            let message = "This endpoint is being tested already; wait for the answer.";
-            return Err(busy(409, "test_in_progress", message));
-        }
-        let tested = Tested { service: Arc::clone(self), id: row.id.clone() };
+        let turn = self.webhooks.tests.begin(&row.id)?;
         let service = Arc::clone(self);
         let test = tokio::spawn(async move {
-            // Both are let go when the test has ended, however it does.
-            let (_place, _tested) = (place, tested);
+            let _until_it_ends = turn;
             service.test_endpoint(row).await
         });
-        test.await
-            .unwrap_or_else(|_| Err(busy(500, "internal_error", "The test was not finished.")))
+        test.await.unwrap_or_else(|_| {
+            Err(AdminError::new(500, "internal_error", "The test was not finished.").into())
+        })
     }
 
     async fn test_endpoint(&self, row: EndpointRow) -> Result<DeliveryView, ServiceError> {

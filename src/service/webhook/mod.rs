@@ -28,7 +28,7 @@ pub use metrics::WebhookMetrics;
 pub use replay::ReplayRequest;
 pub use view::{DeliveryView, EndpointView, HookView, ParkedPage, ParkedView, ReplayView};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::news::News;
 use super::error::AdminError;
+use super::turns::Turns;
 use super::{ApiAccess, ServiceError};
 use crate::auth::{Seal, SecretKey};
 use crate::event::sign::SigningSecret;
@@ -44,10 +45,6 @@ use crate::store::webhook::EndpointRow;
 
 /// Endpoints that one process serves at the same time.
 const LANES: usize = 64;
-
-/// Tests of endpoints that one process makes at the same time. Each takes a thread from those that check
-/// secrets.
-const TESTS: usize = 8;
 
 /// How long a receiver has for its answer unless the operator says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,9 +66,7 @@ pub struct Webhooks {
     news: Arc<Mutex<News>>,
     /// Up to where the news are known.
     seen: watch::Sender<i64>,
-    tests: Arc<Semaphore>,
-    /// Endpoints that are tested at the moment.
-    tested: Mutex<BTreeSet<String>>,
+    tests: Arc<Turns>,
     pub metrics: WebhookMetrics,
 }
 
@@ -87,8 +82,7 @@ impl Webhooks {
             changed: watch::Sender::new(()),
             news: Arc::default(),
             seen: watch::Sender::new(0),
-            tests: Arc::new(Semaphore::new(TESTS)),
-            tested: Mutex::default(),
+            tests: Arc::default(),
             metrics: WebhookMetrics::default(),
         }
     }
@@ -109,10 +103,6 @@ impl Webhooks {
 
     fn news(&self) -> MutexGuard<'_, News> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tested(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.tested.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells this process that an operator has changed something.

@@ -59,6 +59,25 @@ impl Browser {
         self.send("POST", path, &[&[kind], headers].concat(), Some(form))
     }
 
+    /// Sends a form with these fields and a file of that name; an empty name for none that was chosen.
+    #[track_caller]
+    pub fn upload(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        (name, content): (&str, &str),
+    ) -> Answer {
+        let part = |name: &str, more: &str, value: &str| {
+            format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{value}\r\n"
+            )
+        };
+        let fields = fields.iter().map(|(name, value)| part(name, "", value)).collect::<String>();
+        let file = part("file", &format!("; filename=\"{name}\""), content);
+        let kind = [("Content-Type", "multipart/form-data; boundary=b")];
+        self.send("POST", path, &kind, Some(format!("{fields}{file}--b--\r\n")))
+    }
+
     /// Any request; what the answer sets is kept, and what it takes away goes.
     #[track_caller]
     pub fn send(

@@ -10,7 +10,7 @@ use super::{Answer, Shown, failed, faults, filled, link, query, said, stretch, v
 use crate::http::State;
 use crate::http::console::{Frame, enter, submitted};
 use crate::http::error::HttpError;
-use crate::http::web::form::{self, Control, Fields, Purpose};
+use crate::http::web::form::{self, Fields, Purpose};
 use crate::http::web::{page, text as filters};
 use crate::profile::PROVIDERS;
 use crate::scim::Object;

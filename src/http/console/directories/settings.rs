@@ -13,7 +13,7 @@ use super::{Answer, Shown, Top, back, document, failed, faults, found, is_read, 
 use crate::http::console::{Frame, enter, submitted};
 use crate::http::error::HttpError;
 use crate::http::web::browser::Form;
-use crate::http::web::form::{self, Control, Fields, Purpose};
+use crate::http::web::form::{self, Fields, Purpose};
 use crate::http::web::{page, text as filters};
 use crate::http::{State, after};
 use crate::scim::Object;

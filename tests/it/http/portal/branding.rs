@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::api_error;
-use super::{enter, link, page, path};
+use super::{link, page, path};
 use crate::on_both_databases;
 use crate::support::{Browser, TestApp};
 
@@ -21,8 +21,18 @@ fn name_logo_and_colours_are_shown(app: &TestApp) {
     assert_eq!((&put["color"], &put["logo_type"]), (&json!("#7a1fa2"), &json!("image/png")));
     let link = link(app, json!({}));
     let landing = page(Browser::new(&app.url).get(path(app, &link)), 200);
-    let (browser, _) = enter(app);
-    for text in [landing, page(browser.get("/setup"), 200), page(browser.get("/setup/none"), 404)] {
+    let browser = Browser::entered(&app.url, &link);
+    let (used, missing) = (path(app, &link), "/setup/directories/none");
+    // Whoever has made a link up learns nothing of the operator, not even that there is one.
+    for neutral in [browser.get("/setup/none"), Browser::new(&app.url).get(missing)] {
+        assert!(matches!(neutral.status, 403 | 404) && !neutral.text.contains("/setup/brand/"));
+    }
+    for text in [
+        landing,
+        page(browser.get("/setup"), 200),
+        page(browser.get(used), 404),
+        page(browser.get(missing), 404),
+    ] {
         let digest = put["logo_digest"].as_str().expect("a digest");
         let logo = format!("/setup/brand/{digest}/logo");
         assert!(text.contains(&format!("src=\"{logo}\" alt=\"Acme &#60;b&#62;\"")), "{text}");

@@ -1,6 +1,7 @@
 //! The set-up portal: links, the session that comes of one, and what is done in it.
 
 mod branding;
+mod groups;
 mod links;
 mod maps;
 mod session;
@@ -10,7 +11,7 @@ mod stop;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Browser, TestApp};
+use crate::support::{Answer, Browser, TestApp, form_field};
 
 /// A link to the set-up pages of the test's organization, with these members besides.
 #[track_caller]
@@ -82,4 +83,35 @@ fn led(browser: &Browser, proof: &str, path: &str, fields: &[(&str, &str)]) -> S
     let answer = browser.post(path, &fields).expect(303);
     let location = answer.header("location").expect("a place");
     location.split('?').next().expect("its path").to_owned()
+}
+
+/// Opens the form of a kind of source; gives the path of the form and what names the directory that it makes.
+#[track_caller]
+fn source_form(browser: &Browser, kind: &str) -> (String, String) {
+    let answer = browser.get(&format!("/setup/sources/{kind}")).expect(303);
+    let path = answer.header("location").expect("the form").to_owned();
+    let draft = form_field(&browser.get(&path).expect(200), "draft");
+    (path, draft)
+}
+
+/// Connects a source and gives the path of its directory.
+#[track_caller]
+fn connected(browser: &Browser, proof: &str, kind: &str, fields: &[(&str, &str)]) -> String {
+    let (_, draft) = source_form(browser, kind);
+    let fields = [&[("draft", &*draft)], fields].concat();
+    led(browser, proof, &format!("/setup/sources/{kind}"), &fields)
+}
+
+/// Hands in a file of users.
+#[track_caller]
+fn hand_in(browser: &Browser, proof: &str, at: &str, users: &str) -> Answer {
+    browser.upload(&format!("{at}/files/users"), &[("proof", proof)], ("users.csv", users))
+}
+
+/// The page of a run once it is over.
+#[track_caller]
+fn ended(app: &TestApp, browser: &Browser, place: &str) -> String {
+    let run = place.replace("/setup/", "/api/v1/").replace("/runs/", "/syncs/");
+    app.api.get(&format!("{run}?wait=30")).expect(200);
+    page(browser.get(place), 200)
 }

@@ -19,6 +19,7 @@ on_both_databases![
     token_is_shown_once_and_breaks_none_before_it,
     steps_are_those_of_the_provider,
     what_arrives_is_shown,
+    page_that_waits_reads_itself_again_without_scripts,
     directories_of_others_are_not_there,
     state_of_the_directory_is_said,
     visitors_bring_an_organization_to_twenty_directories,
@@ -164,6 +165,15 @@ fn steps_are_those_of_the_provider(app: &TestApp) {
         assert!(text.contains(words), "{provider}: {text}");
         assert!(!text.contains("**") && !text.contains("rollbook directory"), "{text}");
     }
+}
+
+fn page_that_waits_reads_itself_again_without_scripts(app: &TestApp) {
+    let (browser, _) = enter(app);
+    let at = format!("/setup/directories/{}", app.directory.id);
+    let refresh = "<noscript><meta http-equiv=\"refresh\"";
+    assert!(page(browser.get(&at), 200).contains(refresh));
+    app.scim.post("/Users", user("ada@example.com")).expect(201);
+    assert!(!page(browser.get(&at), 200).contains(refresh), "nobody waits any more");
 }
 
 fn what_arrives_is_shown(app: &TestApp) {

@@ -24,6 +24,7 @@ mod replicas;
 mod scim;
 mod scim_access;
 mod states;
+mod tested;
 
 use std::collections::BTreeMap;
 

@@ -29,17 +29,8 @@ fn made(app: &TestApp, kind: &str, config: Value) -> String {
 fn hand_in(browser: &Browser, path: &str, proof: Option<&str>, content: &str) -> Answer {
     let own = || form_field(&browser.get("/console/account").expect(200), "proof");
     let proof = proof.map_or_else(own, str::to_owned);
-    let part = |name: &str, more: &str, value: &str| {
-        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{value}\r\n")
-    };
-    let body = [
-        part("proof", "", &proof),
-        part("name", "", "users"),
-        part("file", "; filename=\"users.csv\"", content),
-        "--b--\r\n".to_owned(),
-    ];
-    let kind = [("Content-Type", "multipart/form-data; boundary=b")];
-    browser.send("POST", &format!("{path}/files"), &kind, Some(body.concat()))
+    let fields = [("proof", &*proof), ("name", "users")];
+    browser.upload(&format!("{path}/files"), &fields, ("users.csv", content))
 }
 
 /// Asks for a run and opens its page once it is over.

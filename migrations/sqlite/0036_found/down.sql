@@ -1,0 +1,1 @@
+ALTER TABLE sync_directory DROP COLUMN found;
