@@ -46,7 +46,7 @@
 //!   pages share is in `src/http/web/`, what browsers load in `web/`.
 //! - What a customer's administrator sees: `src/service/portal/`; its routes in `src/http/setup/`, its
 //!   pages in `templates/setup/`.
-//! - The end of a connection: `src/service/disconnect.rs`.
+//! - The end of a connection: `src/service/disconnect/`.
 //! - A source that is read: a file in `src/pull/connectors/` and a line in its list; a page in
 //!   `docs/sources/`. Runs: `src/service/sync/`.
 //! - A table: a pair of migrations of the same name in `migrations/`.

@@ -130,15 +130,22 @@ pub(super) enum Directory {
         /// directory_…
         id: String,
     },
-    /// End the connection: freeze it, or take access away from everybody and delete it
+    /// End the connection: freeze it, take access away from everybody and delete it, or hand everybody over
     Disconnect {
         /// directory_…
         id: String,
         mode: portal::Disconnection,
+        /// Of a hand over: id of the directory that takes the users over
+        #[arg(long, required_if_eq("mode", "hand-over"))]
+        to: Option<String>,
         /// Only show what would happen
         #[arg(long)]
         dry_run: bool,
     },
+    /// Show how far the disconnection is, and what stands in its way
+    Disconnection { id: String },
+    /// Call the disconnection off: what is done stays so, the directory stays disabled
+    CallOff { id: String },
     /// Delete the directory and everything in it
     Delete {
         /// directory_…
@@ -200,9 +207,11 @@ pub(super) fn call(command: Directory) -> Call {
         Directory::Pause { id } => state(id, "paused"),
         Directory::Disable { id } => state(id, "disabled"),
         Directory::Resume { id } => state(id, "linked"),
-        Directory::Disconnect { id, mode, dry_run } => {
-            portal::disconnect(&format!("{PATH}/{id}/disconnect"), mode, dry_run)
+        Directory::Disconnect { id, mode, to, dry_run } => {
+            portal::disconnect(&format!("{PATH}/{id}/disconnect"), mode, to, dry_run)
         }
+        Directory::Disconnection { id } => Call::get(format!("{PATH}/{id}/disconnect")),
+        Directory::CallOff { id } => Call::delete(format!("{PATH}/{id}/disconnect")),
         Directory::Delete { id } => Call::delete(format!("{PATH}/{id}")),
     }
 }

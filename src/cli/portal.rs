@@ -66,14 +66,22 @@ pub(super) enum Disconnection {
     Freeze,
     /// Everybody loses access, then the directory is deleted
     Deprovision,
+    /// Everybody goes to another directory of the organization, then this one is deleted
+    HandOver,
 }
 
-pub(super) fn disconnect(path: &str, mode: Disconnection, dry_run: bool) -> Call {
+pub(super) fn disconnect(
+    path: &str,
+    mode: Disconnection,
+    to: Option<String>,
+    dry_run: bool,
+) -> Call {
     let mode = match mode {
         Disconnection::Freeze => "freeze",
         Disconnection::Deprovision => "deprovision",
+        Disconnection::HandOver => "hand_over",
     };
-    Call::post(path, json!({"mode": mode, "dry_run": dry_run}))
+    Call::post(path, json!({"mode": mode, "to": to, "dry_run": dry_run}))
 }
 
 #[derive(Subcommand, Debug)]

@@ -25,6 +25,9 @@ pub enum Reason {
     /// that a read is about.
     OutOfScope,
     DirectoryDeleted,
+    /// A copy of somebody who was handed over from another directory: the person keeps the access under the id
+    /// of before.
+    HandedOver,
 }
 
 impl Reason {
@@ -37,6 +40,7 @@ impl Reason {
             Self::FilterExcluded,
             Self::OutOfScope,
             Self::DirectoryDeleted,
+            Self::HandedOver,
         ];
         known.into_iter().find(|reason| reason.as_str() == text)
     }
@@ -50,6 +54,7 @@ impl Reason {
             Self::FilterExcluded => "filter_excluded",
             Self::OutOfScope => "out_of_scope",
             Self::DirectoryDeleted => "directory_deleted",
+            Self::HandedOver => "handed_over",
         }
     }
 }

@@ -183,6 +183,8 @@ fn seconds(ms: i64) -> i64 {
 fn following(happened: &Happened<'_>) -> Vec<&'static str> {
     match happened.event {
         name::USER_CREATED => vec![CREATE_NOTICE, CREATE_FULL],
+        // The person goes on under another id; only the resource is gone.
+        name::USER_DELETED if happened.reason == Some(Reason::HandedOver.as_str()) => vec![DELETE],
         name::USER_DELETED => vec![SESSION_REVOKED, ACCOUNT_PURGED, DELETE],
         name::USER_UPDATED => {
             let mut uris = Vec::new();

@@ -8,6 +8,7 @@
 //! What a source says itself needs no more than that: a tombstone, `active: false`, a filter that an
 //! object no longer meets.
 
+mod handed_over;
 mod scope;
 mod toll;
 
@@ -41,6 +42,8 @@ pub struct Stored {
     things: Vec<Known>,
     by_source: HashMap<(Kind, String), usize>,
     by_key: HashMap<i64, usize>,
+    /// Places of those that another directory has handed over.
+    handed_over: Vec<usize>,
     /// Direct members of a group, by keys.
     members: HashMap<i64, Vec<i64>>,
     /// Keys of groups that give a role.

@@ -351,9 +351,46 @@ impl Recorder<'_> {
         }
         let event =
             if new.resource_type == "User" { name::USER_UPDATED } else { name::GROUP_UPDATED };
-        let (Some(before), Some(mut data)) = (self.view(old), self.view(new)) else {
+        let (Some(before), Some(data)) = (self.view(old), self.view(new)) else { return Ok(()) };
+        self.changed(tx, event, new, (before, data), reason)
+    }
+
+    /// A user or group of another directory is one of this: the app is told what it sees differently, the
+    /// directory above all.
+    pub(super) fn handed_over(
+        &mut self,
+        tx: &mut Tx<'_>,
+        from: &Directory,
+        old: &ResourceRow,
+        new: &ResourceRow,
+        facts: fn(Facts) -> Facts,
+    ) -> Result<(), StoreError> {
+        let (Some(before), Some(data)) = (app_view(from, old), self.view(new)) else {
             return Ok(());
         };
+        let is_user = new.resource_type == "User";
+        let (directory, id) = (self.directory, &new.id);
+        if is_user && let Some(mut ledger) = self.ledger() {
+            let facts = facts(Facts::of(&data));
+            identity::account_handed_over(tx, &mut ledger, (from.key, &directory.id), id, &facts)?;
+        }
+        let event = if is_user { name::USER_UPDATED } else { name::GROUP_UPDATED };
+        match (old.app_state.is_visible(), new.app_state.is_visible()) {
+            (false, false) => Ok(()),
+            (true, true) => self.changed(tx, event, new, (before, data), None),
+            (false, true) => self.created(tx, new, None),
+            (true, false) => self.deleted(tx, new, new, self.removal),
+        }
+    }
+
+    fn changed(
+        &mut self,
+        tx: &mut Tx<'_>,
+        event: &'static str,
+        new: &ResourceRow,
+        (before, mut data): (Value, Value),
+        reason: Option<Reason>,
+    ) -> Result<(), StoreError> {
         let Some(mut previous) = previous_attributes(&before, &data) else { return Ok(()) };
         stable::stabilise(&mut previous);
         let facts = (self.identities.is_some() && new.resource_type == "User")

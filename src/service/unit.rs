@@ -200,6 +200,10 @@ impl Site {
             Some(shared) if shared.state == State::Deleting.as_str() => {
                 Err(ScimError::new(403, "This directory is being deleted.").into())
             }
+            // The app goes on seeing everybody as they were.
+            Some(shared) if shared.state == State::Disabled.as_str() => {
+                Err(ScimError::new(403, "This directory is disabled by its operator.").into())
+            }
             Some(shared) if shared.brake.as_deref() == Some(Brake::Undoing.as_str()) => {
                 Err(ServiceError::UndoRuns)
             }

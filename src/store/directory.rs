@@ -318,10 +318,11 @@ impl Tx<'_> {
     /// Removes up to `limit` rows of a directory that is being deleted; answers how many were
     /// removed. Zero means that only the directory itself is left.
     pub fn directory_purge(&mut self, key: i64, limit: i64) -> Result<usize, StoreError> {
-        const TABLES: [(&str, &str); 34] = [
+        const TABLES: [(&str, &str); 35] = [
             ("sync_change", "run_id, number"),
             ("sync_file", "name, part"),
             ("sync_digest", "resource_key"),
+            ("handed_over", "resource_key"),
             ("sync_run", "id"),
             ("sync_directory", "directory_key"),
             ("identity_walk", "directory_key"),

@@ -192,8 +192,9 @@ impl Tx<'_> {
     /// Changes that began at `until` or before and are not done, oldest first, as (directory, group).
     pub fn intent_list(&mut self, until: i64) -> Result<Vec<(i64, i64)>, StoreError> {
         self.rows::<(BigInt, BigInt), _>(
-            "SELECT directory_key, group_key FROM member_intent WHERE created <= ? \
-             ORDER BY created, group_key",
+            "SELECT i.directory_key, i.group_key FROM member_intent i JOIN directory d \
+             ON d.key = i.directory_key WHERE i.created <= ? AND d.state <> 'disabled' \
+             ORDER BY i.created, i.group_key",
             &[Bind::Int(until)],
         )
     }

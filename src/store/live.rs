@@ -44,14 +44,15 @@ impl Tx<'_> {
         )
     }
 
-    /// A directory: its state, changes, last request, brake, and the end of its last run.
+    /// A directory: its state, changes, last request, brake, the end of its last run, and how far its disconnection is.
     pub fn live_directory(&mut self, directory_key: i64) -> Result<Option<String>, StoreError> {
         self.row::<Text, String>(
             "SELECT d.state || ' ' || CAST(d.modified AS TEXT) \
              || ' ' || COALESCE(CAST(d.last_request AS TEXT), '') \
              || ' ' || COALESCE(d.brake, '') || ' ' || COALESCE(CAST(s.last_sync AS TEXT), '') \
              || ' ' || COALESCE(s.last_error, '') \
-             FROM directory d LEFT JOIN sync_directory s ON s.directory_key = d.key \
+             || ' ' || COALESCE((SELECT x.state || ' ' || CAST(x.done AS TEXT) FROM disconnection x \
+             WHERE x.directory_key = d.key), '') FROM directory d LEFT JOIN sync_directory s ON s.directory_key = d.key \
              WHERE d.key = ?",
             &[Bind::Int(directory_key)],
         )

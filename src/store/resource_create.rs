@@ -34,7 +34,8 @@ pub struct NewResource<'n> {
 /// The directory is taken as by `directory_share`, and has to be as it was. The event selects from the
 /// row that was inserted: its key is drawn while the unit holds the resource.
 const CREATE: &str = "WITH d AS ( \
-         SELECT key FROM directory WHERE key = ? AND state <> 'deleting' AND NOT converting \
+         SELECT key FROM directory WHERE key = ? AND state NOT IN ('disabled', 'deleting') \
+         AND NOT converting \
          AND schema_version = ? AND settings = ? AND policy_cursor IS NULL AND brake IS NULL \
          AND pg_advisory_xact_lock_shared(hashtext('directory'), \
          CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE), \

@@ -123,7 +123,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             )
             .service(methods("/directories/{id}/brake/release", "POST").post(alarms::brake_release))
             .service(methods("/directories/{id}/brake/undo", "POST").post(alarms::brake_undo))
-            .service(methods("/directories/{id}/disconnect", "POST").post(portal::disconnect))
+            .service(
+                methods("/directories/{id}/disconnect", "GET, POST, DELETE")
+                    .get(portal::disconnection)
+                    .post(portal::disconnect)
+                    .delete(portal::call_off),
+            )
             .service(
                 methods("/branding", "GET, PUT")
                     .get(portal::branding_get)

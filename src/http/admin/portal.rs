@@ -31,3 +31,18 @@ pub(super) async fn disconnect(
     let wanted = json(&request, payload).await?;
     state.service.directory_disconnect(&access, &id, wanted).await.map(ok).map_err(failed)
 }
+
+/// How the disconnection stands.
+pub(super) async fn disconnection(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<State>,
+) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.disconnection_get(&access, &id).await.map(ok).map_err(failed)
+}
+
+pub(super) async fn call_off(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    state.service.disconnection_call_off(&access, &id).await.map(ok).map_err(failed)
+}

@@ -50,6 +50,7 @@ pub(super) fn said(key: &str) -> Option<&'static str> {
         "paused" => "The directory is paused.",
         "resumed" => "The directory works again.",
         "frozen" => "The directory is frozen.",
+        "called_off" => "The disconnection was called off.",
         "disconnecting" => "The directory is being disconnected.",
         "kept" => "The file was taken.",
         "approved" => "What was held goes ahead.",

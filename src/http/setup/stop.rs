@@ -10,11 +10,15 @@ use serde_json::Value;
 use super::handlers::{Answer, failed, opened, submitted};
 use super::page::{Frame, Shown};
 use crate::http::State;
+use crate::http::body::Query;
+use crate::http::web::disconnect::Act;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
 use crate::service::administer::DirectoryChange;
 use crate::service::brake::UndoRequest;
-use crate::service::disconnect::{DisconnectReport, DisconnectRequest, Disconnection};
+use crate::service::disconnect::{
+    DisconnectReport, DisconnectRequest, Disconnection, DisconnectionView, HandOverReport,
+};
 use crate::service::error::AdminError;
 
 #[derive(Template)]
@@ -26,6 +30,23 @@ struct StopPage<'p> {
     /// A visitor has stopped it, and may start it again.
     may_start: bool,
     about: DisconnectReport,
+    under_way: Option<DisconnectionView>,
+    /// Id and name of directories that may take everybody over.
+    targets: Vec<(String, String)>,
+    /// What a hand over to one of them would do, or why it cannot be done.
+    chosen: Option<HandOverReport>,
+    problem: Option<String>,
+}
+
+impl StopPage<'_> {
+    /// What the operator has stopped no visitor changes.
+    fn may_act(&self) -> bool {
+        self.may_start || !self.directory.is_stopped()
+    }
+
+    fn is_in_part(&self) -> bool {
+        self.under_way.as_ref().is_some_and(DisconnectionView::is_in_part)
+    }
 }
 
 #[derive(Template)]
@@ -74,11 +95,36 @@ struct Restored {
 
 pub(super) async fn page(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
     let (visit, frame, directory) = opened(&request, &state, &id).await?;
-    let wanted = DisconnectRequest { mode: Disconnection::Deprovision, dry_run: true };
-    let about = state.service.directory_disconnect(&visit.access, &id, wanted);
-    let about = state.service.portal_see(&visit, &id, about).await.map_err(failed)?;
-    let may_start = state.service.portal_may_start(&visit, &id).await.map_err(failed)?;
-    let page = StopPage { frame: &frame, tab: "stop", directory, may_start, about };
+    let (service, access) = (&state.service, &visit.access);
+    let wanted = DisconnectRequest::preview(Disconnection::Deprovision);
+    let about = service.directory_disconnect(access, &id, wanted);
+    let about = service.portal_see(&visit, &id, about).await.map_err(failed)?;
+    let may_start = service.portal_may_start(&visit, &id).await.map_err(failed)?;
+    let under_way = service.disconnection_find(access, &id);
+    let under_way = service.portal_see(&visit, &id, under_way).await.map_err(failed)?;
+    let others = service.portal_directories(&visit).await.map_err(failed)?;
+    let others = others.into_iter().filter(|other| other.id != directory.id);
+    let targets = others.filter(|other| other.state != "disabled");
+    let targets = targets.map(|other| (other.id, other.name)).collect();
+    let query = Query::parse(request.query_string()).map_err(failed)?;
+    let (chosen, problem) = match query.get("to").filter(|to| !to.is_empty()) {
+        None => (None, None),
+        Some(to) => {
+            let asked = service.hand_over_look(access, &id, to);
+            service.portal_see(&visit, &id, asked).await.map_err(failed)?
+        }
+    };
+    let page = StopPage {
+        frame: &frame,
+        tab: "stop",
+        directory,
+        may_start,
+        about,
+        under_way,
+        targets,
+        chosen,
+        problem,
+    };
     Ok(respond(StatusCode::OK, &page))
 }
 
@@ -104,7 +150,7 @@ pub(super) async fn state(
     Ok(lead_to(&format!("{}?said={said}", frame.of(&id, "stop"))))
 }
 
-/// Freezes the directory, or takes access away from everybody in it.
+/// Freezes the directory, takes access away from everybody in it, hands them over, or calls that off.
 pub(super) async fn disconnect(
     request: HttpRequest,
     id: Path<String>,
@@ -112,27 +158,27 @@ pub(super) async fn disconnect(
     state: Data<State>,
 ) -> Answer {
     let (visit, frame, form) = submitted(&request, payload, &state).await?;
-    let (mode, said) = match form.get("mode") {
-        "freeze" => (Disconnection::Freeze, "frozen"),
-        "deprovision" => (Disconnection::Deprovision, "disconnecting"),
-        _ => {
-            let message = "it is none of those that the page offers.";
-            return Err(failed(AdminError::invalid("mode", message)));
+    let (act, service) = (Act::read(&form).map_err(failed)?, &state.service);
+    let there = format!("{}?said={}", frame.of(&id, "stop"), act.said());
+    match act {
+        Act::CallOff => {
+            let called_off = service.disconnection_call_off(&visit.access, &id);
+            service.portal_do(&visit, &id, called_off).await.map_err(failed)?;
+            Ok(lead_to(&there))
         }
-    };
-    let wanted = DisconnectRequest { mode, dry_run: false };
-    let done = state.service.directory_disconnect(&visit.access, &id, wanted);
-    match mode {
-        Disconnection::Freeze => state.service.portal_do(&visit, &id, done).await,
-        // Otherwise it would be a way around what the operator decides about.
-        Disconnection::Deprovision => state.service.portal_let_go(&visit, &id, done).await,
+        Act::Disconnect(wanted) if wanted.mode == Disconnection::Freeze => {
+            let frozen = service.directory_disconnect(&visit.access, &id, wanted);
+            service.portal_do(&visit, &id, frozen).await.map_err(failed)?;
+            Ok(lead_to(&there))
+        }
+        Act::Disconnect(wanted) => {
+            let begun = service.directory_disconnect(&visit.access, &id, wanted);
+            // Otherwise it would be a way around what the operator decides about.
+            service.portal_let_go(&visit, &id, begun).await.map_err(failed)?;
+            // It may be gone as soon as the page is read.
+            Ok(lead_to(&format!("{}/setup?said=disconnecting", frame.base)))
+        }
     }
-    .map_err(failed)?;
-    Ok(lead_to(&match mode {
-        Disconnection::Freeze => format!("{}?said={said}", frame.of(&id, "stop")),
-        // It may be gone as soon as the page is read.
-        Disconnection::Deprovision => format!("{}/setup?said={said}", frame.base),
-    }))
 }
 
 /// What waits because too much was taken away, and what an undo would put back.

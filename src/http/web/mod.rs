@@ -4,6 +4,7 @@
 pub(super) mod assets;
 pub(super) mod browser;
 pub(super) mod chart;
+pub(super) mod disconnect;
 pub(super) mod form;
 pub(super) mod live;
 pub(super) mod look;

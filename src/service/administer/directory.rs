@@ -15,7 +15,7 @@ use crate::clock::{Clock, Ids};
 use crate::event::{Reason, name};
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
-use crate::service::audit::{Target, action};
+use crate::service::audit::{Entry, Target, action};
 use crate::service::authenticate::TokenScope;
 use crate::service::brake;
 use crate::service::client::ClientView;
@@ -522,42 +522,57 @@ impl Service {
     /// Begins the deletion: tokens die and the one event is written at once; the rows go later, see
     /// [`Service::purge_deleted_directories`].
     pub async fn directory_delete(&self, access: &ApiAccess, id: &str) -> Result<(), ServiceError> {
-        let row = self.directory_row(access, id).await?;
-        let (now, ids) = (self.clock.now_ms(), self.clock.ids());
-        let (syncs, audit) =
-            (Arc::clone(&self.syncs), self.audit(access, action::DIRECTORY_DELETED));
+        let key = self.directory_row(access, id).await?.key;
+        let ending = self.directory_ending(self.audit(access, action::DIRECTORY_DELETED));
         self.store
             .write("directory_deleting", move |tx| {
-                let state = tx.directory_lock_exclusive(row.key)?.ok_or_else(missing)?;
-                if state == State::Deleting.as_str() {
-                    return Ok(());
+                match tx.directory_lock_exclusive(key)?.ok_or_else(missing)?.as_str() {
+                    "deleting" => Ok(()),
+                    _ => ending.begin(tx, key),
                 }
-                let row = tx.directory_by_key(row.key)?.ok_or_else(missing)?;
-                // Nobody makes it the primary one behind this look: that takes the directory as well.
-                refuse_unready(tx, &row)?;
-                let before = audited(tx, &syncs, &row)?;
-                audit.write(tx, Target::directory(&row), before, Value::Null)?;
-                let mut ids = ids.clone();
-                brake::let_go(tx, row.key, &mut ids, now)?;
-                let deleting = State::Deleting.as_str();
-                tx.directory_update(row.key, &row.name, deleting, &row.settings, &row.config, now)?;
-                tx.token_delete_all(row.key)?;
-                tx.event_append(
-                    row.key,
-                    &NewEvent {
-                        id: ids.next("event"),
-                        event: name::DELETED,
-                        resource_id: row.id.clone(),
-                        data: deleted(&row).to_string(),
-                        reason: Some(Reason::DirectoryDeleted),
-                        created: now,
-                    },
-                )?;
-                Ok::<_, ServiceError>(())
             })
             .await?;
         self.forget_access();
         Ok(())
+    }
+
+    /// A deletion that is begun in a unit of somebody's own.
+    pub(in crate::service) fn directory_ending(&self, audit: Entry) -> Ending {
+        let (ids, now) = (self.clock.ids(), self.clock.now_ms());
+        Ending { syncs: Arc::clone(&self.syncs), audit, ids, now }
+    }
+}
+
+/// The end of a directory, as far as one unit goes.
+pub(in crate::service) struct Ending {
+    syncs: Arc<sync::Syncs>,
+    audit: Entry,
+    ids: Ids,
+    now: i64,
+}
+
+impl Ending {
+    /// Begins it in a unit that has the directory for itself.
+    pub(in crate::service) fn begin(&self, tx: &mut Tx<'_>, key: i64) -> Result<(), ServiceError> {
+        let (mut ids, now) = (self.ids.clone(), self.now);
+        let row = tx.directory_by_key(key)?.ok_or_else(missing)?;
+        // Nobody makes it the primary one behind this look: that takes the directory as well.
+        refuse_unready(tx, &row)?;
+        let before = audited(tx, &self.syncs, &row)?;
+        self.audit.write(tx, Target::directory(&row), before, Value::Null)?;
+        brake::let_go(tx, key, &mut ids, now)?;
+        let deleting = State::Deleting.as_str();
+        tx.directory_update(key, &row.name, deleting, &row.settings, &row.config, now)?;
+        tx.token_delete_all(key)?;
+        let event = NewEvent {
+            id: ids.next("event"),
+            event: name::DELETED,
+            resource_id: row.id.clone(),
+            data: deleted(&row).to_string(),
+            reason: Some(Reason::DirectoryDeleted),
+            created: now,
+        };
+        Ok(tx.event_append(key, &event)?)
     }
 }
 

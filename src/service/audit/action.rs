@@ -18,6 +18,7 @@ actions! {
     DIRECTORY_UPDATED = "directory.updated",
     DIRECTORY_DELETED = "directory.deleted",
     DIRECTORY_DISCONNECTED = "directory.disconnected",
+    DISCONNECTION_CALLED_OFF = "directory.disconnection_called_off",
     PROFILE_CHANGED = "profile.changed",
     SCHEMAS_CHANGED = "schemas.changed",
     ROLES_CHANGED = "roles.changed",

@@ -175,6 +175,30 @@ pub(in crate::service) fn account_changed(
     Ok(true)
 }
 
+/// A user of another directory is one of the ledger's, and the same account of the same identity.
+pub(in crate::service) fn account_handed_over(
+    tx: &mut Tx<'_>,
+    ledger: &mut Ledger<'_>,
+    (from_key, directory_id): (i64, &str),
+    user_id: &str,
+    facts: &Facts,
+) -> Result<(), StoreError> {
+    let directory_key = ledger.directory_key;
+    let Some(known) = tx.identity_account_get(from_key, user_id)? else { return Ok(()) };
+    let before = load(tx, ledger.scope, known.identity_key)?;
+    tx.hand_over_account((from_key, directory_key), user_id)?;
+    let directory_id = directory_id.to_owned();
+    let moved = AccountRow { directory_key, directory_id, ..known.clone() };
+    let with_account = |new: &AccountRow| -> Vec<AccountRow> {
+        let is_it = |account: &AccountRow| *account == known;
+        let accounts = before.accounts.iter();
+        accounts.map(|account| if is_it(account) { new.clone() } else { account.clone() }).collect()
+    };
+    let after = Person { accounts: with_account(&with(&moved, facts)), ..before.clone() };
+    let stored = with_account(&moved);
+    update(tx, ledger, &before, after, &stored)
+}
+
 /// A user is gone for the app and in SCIM.
 pub(in crate::service) fn account_gone(
     tx: &mut Tx<'_>,

@@ -31,7 +31,7 @@ mod work;
 pub use alias::NewAlias;
 pub use decide::Decision;
 pub(super) use facts::Facts;
-pub(super) use link::{Ledger, account_changed, account_gone, account_seen};
+pub(super) use link::{Ledger, account_changed, account_gone, account_handed_over, account_seen};
 pub use primary::PrimaryChange;
 pub use read::IdentityQuery;
 pub use work::IdentityMetrics;

@@ -48,6 +48,12 @@ pub struct RoleRules {
     pub default_role: Option<String>,
 }
 
+/// Whether two stored role maps say the same.
+pub(in crate::service) fn same_roles(one: Option<&str>, other: Option<&str>) -> bool {
+    let rules = |text| RoleMap::stored(text).map(|map| map.rules).unwrap_or_default();
+    rules(one) == rules(other)
+}
+
 /// A role map, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct RoleMap {

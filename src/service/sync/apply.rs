@@ -453,6 +453,10 @@ impl<'a> Apply<'a> {
                 ServiceError::Store(error) => !matches!(error, StoreError::Unique(_)),
                 ServiceError::Scim(_) | ServiceError::Admin(_) => false,
             };
+            if matches!(&error, ServiceError::Scim(error) if error.status == 403) {
+                // Frozen, or being deleted: nobody is tried any more, and the run goes on if it is started again.
+                self.lease.stop.store(true, Ordering::Relaxed);
+            }
             tries += 1;
             if !is_passing || tries >= TRIES {
                 return Err(error);

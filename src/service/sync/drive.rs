@@ -24,13 +24,11 @@ use crate::store::{StoreError, Tx};
 use super::apply::{Applied, Apply};
 use super::change::{About, Act, Change, Standing};
 use super::found::Found;
+use super::known::PAGE;
 use super::run::Lease;
 use super::settings::ReadSettings;
 use super::stage::Stage;
 use super::view::{Counts, status};
-
-/// Rows read at a time.
-const PAGE: i64 = 5_000;
 
 /// A run that is asked for.
 pub(super) struct Ask {
@@ -169,7 +167,9 @@ impl Service {
                 }
                 let Some(row) = tx.directory_by_key(key)? else { return Ok(None) };
                 let Some(sync) = tx.sync_get(key)? else { return Ok(None) };
-                let stops = matches!(row.state.as_str(), "paused" | "disabled" | "deleting");
+                // Whoever is handed over to it must not come a second time.
+                let stops = matches!(row.state.as_str(), "paused" | "disabled" | "deleting")
+                    || tx.disconnection_goes_into(key)?;
                 let run = match tx.run_open(key)?.into_iter().next() {
                     _ if stops => None,
                     Some(open) => Some(open),
@@ -243,6 +243,10 @@ impl Service {
         };
         lease.progress.enter("planning");
         let Read { source, finished, capabilities, extent, listed } = read;
+        let stored = match stored.has_handed_over() {
+            true => Arc::new(stored.recognising(&source)),
+            false => stored,
+        };
         let rules = rules(job, &capabilities, &finished, listed);
         let (found, plan) = {
             let (stored, directory) = (Arc::clone(&stored), Arc::clone(&job.access.directory));
@@ -342,50 +346,6 @@ impl Service {
                 page.iter().filter_map(|(_, data)| self.syncs.open_change(&job.run.id, data)),
             );
         }
-    }
-
-    /// What is stored of a directory, without its documents.
-    async fn stored_of(&self, job: &Job) -> Result<Stored, ServiceError> {
-        let key = job.row.key;
-        let mut stored = Stored::default();
-        for (kind, resource_type) in [(Kind::Account, "User"), (Kind::Group, "Group")] {
-            let mut after = 0;
-            loop {
-                let known = move |tx: &mut Tx<'_>| tx.sync_known(key, resource_type, after, PAGE);
-                let page: Result<_, StoreError> = self.store.read("sync_known", known).await;
-                let page = page?;
-                let Some(last) = page.last() else { break };
-                after = last.key;
-                for row in page {
-                    stored.add(Known {
-                        key: row.key,
-                        kind,
-                        id: row.id,
-                        source_id: row.external_id,
-                        name: row.name.unwrap_or_default(),
-                        active: row.active,
-                        version: row.version,
-                        digest: row.digest,
-                    });
-                }
-            }
-        }
-        let mut beyond = (0, 0);
-        loop {
-            let page: Result<_, StoreError> =
-                self.store.read("sync_members", move |tx| tx.sync_members(key, beyond, PAGE)).await;
-            let page = page?;
-            let Some(last) = page.last() else { break };
-            beyond = *last;
-            page.iter().for_each(|(group, member)| stored.add_member(*group, *member));
-        }
-        let directory = &job.access.directory;
-        if let Some(roles) = directory.mapping.group_roles() {
-            let gives = |known: &&Known| roles.groups().contains(&known.id);
-            stored.role_groups =
-                stored.of_kind(Kind::Group).filter(gives).map(|known| known.key).collect();
-        }
-        Ok(stored)
     }
 
     /// Reads the source; what has changed, where that can be read and is enough.

@@ -74,6 +74,7 @@ impl Service {
         let replaces = !job.run.dry_run
             && matches!(outcome.finished, Some((_, Extent::Everything)))
             && !is_decided;
+        let is_whole = replaces && outcome.counts.failed() == 0;
         let failures = next.as_ref().map_or(0, |next| next.failures);
         let alarms = RunAlarms::of(&job.row, &outcome, failures);
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
@@ -101,6 +102,9 @@ impl Service {
                     let reason = format!("the run {} has looked again since", run.id);
                     tx.run_supersede(key, &run.id, &reason)?;
                     tx.sync_digests_prune(key)?;
+                }
+                if is_whole {
+                    tx.handed_over_clear(key)?;
                 }
                 if next.is_some() {
                     tx.sync_state_set(key, state.as_str(), now)?;

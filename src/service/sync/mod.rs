@@ -22,6 +22,7 @@ mod end;
 mod files;
 mod found;
 mod join;
+mod known;
 mod manage;
 mod probe;
 mod reading;
@@ -77,7 +78,7 @@ pub struct Syncs {
     /// Tests of connections.
     tests: Arc<Turns>,
     /// Somebody has asked for a run.
-    wanted: Notify,
+    pub(super) wanted: Notify,
     /// A run has ended.
     ended: Notify,
     pub metrics: SyncMetrics,

@@ -356,6 +356,20 @@ fn brakes() -> Vec<Attack> {
             404,
         )
         .body(json!({"mode": "deprovision"})),
+        operator(
+            "/directories/{id}/disconnect",
+            "POST",
+            "/directories/{a_directory}/disconnect",
+            422,
+        )
+        .body(json!({"mode": "hand_over", "to": "{directory}"})),
+        operator("/directories/{id}/disconnect", "GET", "/directories/{directory}/disconnect", 404),
+        operator(
+            "/directories/{id}/disconnect",
+            "DELETE",
+            "/directories/{directory}/disconnect",
+            404,
+        ),
         operator("/branding", "GET", "/branding", 403),
         operator("/branding", "PUT", "/branding", 403).body(json!({"name": "Mine"})),
         operator("/alarms", "GET", "/alarms?state=all&limit=500", 200),

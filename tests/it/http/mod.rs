@@ -12,6 +12,7 @@ mod console;
 mod cursor;
 mod detected_client;
 mod device;
+mod disconnect;
 mod discovery;
 mod entra_token;
 mod errors;

@@ -6,6 +6,7 @@ mod backup;
 mod bench_report;
 mod brake;
 mod cli;
+mod disconnect;
 mod events;
 mod large_group;
 mod members;

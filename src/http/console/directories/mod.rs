@@ -2,6 +2,7 @@
 //! calls what the management API calls.
 
 mod brake;
+mod disconnect;
 mod files;
 mod list;
 mod mapping;
@@ -61,6 +62,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             only("/console/directories/{id}/brake/undo", "GET, POST")
                 .route(get().to(brake::before_undo))
                 .route(post().to(brake::undo)),
+        )
+        .service(
+            only("/console/directories/{id}/disconnect", "GET, POST")
+                .route(get().to(disconnect::show))
+                .route(post().to(disconnect::act)),
         )
         .service(
             only("/console/directories/{id}/profile", "GET, POST")
@@ -142,6 +148,9 @@ fn said(key: &str) -> Option<&'static str> {
         "revoked" => "The token is revoked.",
         "client_deleted" => "The OAuth client is deleted, and its access tokens with it.",
         "brake" => "The brake is set.",
+        "frozen" => "The directory is frozen.",
+        "disconnecting" => "The directory is being disconnected.",
+        "called_off" => "The disconnection was called off.",
         "released" => "The events are told now.",
         "undone" => "What was taken away is being put back.",
         "asked" => "The run was asked for; it begins as soon as somebody is free for it.",
@@ -200,6 +209,7 @@ impl<'p> Top<'p> {
             ("profile", "/profile", "Profile"),
             ("brake", "/brake", "Brake"),
             ("settings", "/settings", "Settings"),
+            ("disconnect", "/disconnect", "Disconnect"),
         ];
         let others = if self.is_read() {
             ["requests", "tokens", "profile", "brake"].as_slice()

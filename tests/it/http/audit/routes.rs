@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::newest;
 use crate::on_both_databases;
-use crate::support::{Answer, TestApp, group, user};
+use crate::support::{Answer, Client, TestApp, group, user};
 
 on_both_databases![each_change_leaves_a_row];
 
@@ -107,6 +107,32 @@ fn each_change_leaves_a_row(app: &TestApp) {
     assert_eq!(done, changing_routes());
 }
 
+/// A hand over of two groups of one name to a directory that has each name once stops, and is called off.
+fn disconnection_called_off(walk: &Walk<'_>, organization: &str) {
+    let make = |unique: bool| {
+        let settings = json!({"profile": {"group_display_name_unique": unique}});
+        let body = json!({"organization_id": organization, "name": "Left", "kind": "scim.generic",
+            "settings": settings});
+        walk.app.api.post("/api/v1/directories", body).expect(201).body
+    };
+    let (old, new) = (make(false), make(true));
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let scim = Client::new(
+        &text(&old["scim"]["base_url"]),
+        &text(&old["token"]["secret"]),
+        "application/scim+json",
+    );
+    for _ in 0..2 {
+        scim.post("/Groups", group("Twins", &[])).expect(201);
+    }
+    let path = format!("/directories/{}/disconnect", text(&old["id"]));
+    let body = json!({"mode": "hand_over", "to": new["id"]});
+    walk.app.api.post(&format!("/api/v1{path}"), body).expect(200);
+    app_has_finished(walk.app);
+    let route = "DELETE /directories/{id}/disconnect";
+    walk.act(route, &path, json!({}), "directory.disconnection_called_off");
+}
+
 /// What a disconnection leaves to be done is done, so that the next row is the next one's.
 fn app_has_finished(app: &TestApp) {
     let service = app.service().clone();
@@ -133,7 +159,7 @@ fn organizations(walk: &Walk<'_>) {
     let made = walk.app.api.post("/api/v1/directories", made).expect(201);
     let base = made.body["scim"]["base_url"].as_str().expect("a URL").to_owned();
     let token = made.body["token"]["secret"].as_str().expect("a secret").to_owned();
-    let scim = crate::support::Client::new(&base, &token, "application/scim+json");
+    let scim = Client::new(&base, &token, "application/scim+json");
     scim.post("/Users", user("ada@example.com")).expect(201);
     let list = walk.app.api.get(&format!("/api/v1{path}/identities")).expect(200).body;
     let identity = list["data"][0]["id"].as_str().expect("an identity").to_owned();
@@ -183,6 +209,7 @@ fn directories(walk: &Walk<'_>) {
     assert_eq!(rows["data"][0]["after"], json!({"state": "disabled"}));
     walk.done.borrow_mut().insert(disconnect.to_owned());
     app_has_finished(walk.app);
+    disconnection_called_off(walk, organization);
     walk.act("PUT /branding", "/branding", json!({"name": "Acme"}), "branding.changed");
     let map = json!({"attributes": {"title": {"from": "title"}}});
     let map = match walk.app.api.put(&format!("/api/v1{path}/attribute_map"), map.clone()).status {

@@ -1,5 +1,6 @@
 //! The pages of directories: the list, and one of each kind.
 
+mod disconnect;
 mod list;
 mod pushed;
 mod read;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{enter, led, page};
 use crate::on_both_databases;
-use crate::support::{TestApp, user};
+use crate::support::{TestApp, group, user};
 
 on_both_databases![
     visitor_pauses_and_starts_again_but_not_what_the_operator_stopped,
@@ -12,6 +12,8 @@ on_both_databases![
     frozen_directory_refuses_and_tells_nothing,
     revoked_session_stops_nothing,
     disconnection_that_is_called_off_leaves_the_rest,
+    visitor_hands_over_to_the_directory_of_the_new_provider,
+    stopped_hand_over_says_why_and_is_called_off,
 ];
 
 fn state(app: &TestApp) -> Value {
@@ -91,6 +93,55 @@ fn revoked_session_stops_nothing(app: &TestApp) {
     app.api.post("/portal/revoke_link", organization);
     let path = format!("/setup/directories/{}/disconnect", app.directory.id);
     page(browser.post(&path, &[("proof", &proof), ("mode", "deprovision")]), 403);
+    assert_eq!(state(app), "linked");
+}
+
+/// Another directory of the organization, whose groups have names of their own.
+fn neighbour(app: &TestApp) -> String {
+    let body = json!({"organization_id": app.directory.organization_id, "name": "New provider",
+        "kind": "scim.generic", "settings": {"profile": {"group_display_name_unique": true}}});
+    app.api.post("/api/v1/directories", body).expect(201).id()
+}
+
+fn visitor_hands_over_to_the_directory_of_the_new_provider(app: &TestApp) {
+    let ada = app.scim.post("/Users", user("ada@example.com")).expect(201).id();
+    let (browser, proof) = enter(app);
+    let at = format!("/setup/directories/{}", app.directory.id);
+    let text = page(browser.get(&format!("{at}/stop")), 200);
+    assert!(text.contains("There is no other directory"), "{text}");
+    let new = neighbour(app);
+    let text = page(browser.get(&format!("{at}/stop?to={new}")), 200);
+    assert!(text.contains("1 user and 0 groups go along"), "{text}");
+    assert!(text.contains("Hand everybody over"), "{text}");
+    assert_eq!(state(app), "linked");
+    let fields = [("mode", "hand_over"), ("to", &*new)];
+    assert_eq!(led(&browser, &proof, &format!("{at}/disconnect"), &fields), "/setup");
+    app.wait(app.service().finish_disconnects()).expect("done");
+    let seen = app.api.get(&format!("/directory_users/{ada}")).expect(200).body;
+    assert_eq!((&seen["directory_id"], &seen["state"]), (&json!(new), &json!("active")));
+    page(browser.get(&at), 404);
+}
+
+fn stopped_hand_over_says_why_and_is_called_off(app: &TestApp) {
+    app.settings(&app.directory, json!({"profile": {"group_display_name_unique": false}}));
+    for _ in 0..2 {
+        app.scim.post("/Groups", group("Twins", &[])).expect(201);
+    }
+    let new = neighbour(app);
+    let (browser, proof) = enter(app);
+    let at = format!("/setup/directories/{}", app.directory.id);
+    let text = page(browser.get(&format!("{at}/stop?to=directory_1")), 200);
+    assert!(text.contains("no directory of the same organization"), "{text}");
+    let fields = [("mode", "hand_over"), ("to", &*new)];
+    led(&browser, &proof, &format!("{at}/disconnect"), &fields);
+    app.wait(app.service().finish_disconnects()).expect("stopped");
+    let text = page(browser.get(&format!("{at}/stop")), 200);
+    assert!(text.contains("The disconnection is stopped") && text.contains("twins"), "{text}");
+    let fields = [("mode", "call_off")];
+    led(&browser, &proof, &format!("{at}/disconnect"), &fields);
+    let text = page(browser.get(&format!("{at}/stop")), 200);
+    assert!(text.contains("was called off when 0 of 2 were done"), "{text}");
+    led(&browser, &proof, &format!("{at}/state"), &[("state", "linked")]);
     assert_eq!(state(app), "linked");
 }
 

@@ -11,9 +11,10 @@ on_both_databases![
 ];
 
 /// Everything that is done with a form.
-const FORMS: [&str; 13] = [
+const FORMS: [&str; 14] = [
     "/state",
     "/delete",
+    "/disconnect",
     "/brake",
     "/brake/release",
     "/brake/undo",
@@ -30,9 +31,17 @@ const FORMS: [&str; 13] = [
 fn viewers_look_and_do_not_act(app: &TestApp) {
     let browser = app.signed_in("viewer");
     let before = app.api.get(&format!("/api/v1/directories/{}", app.directory.id)).body;
-    for page in
-        ["", "/profile", "/mapping", "/tokens", "/requests", "/members", "/settings", "/brake"]
-    {
+    for page in [
+        "",
+        "/profile",
+        "/mapping",
+        "/tokens",
+        "/requests",
+        "/members",
+        "/settings",
+        "/brake",
+        "/disconnect",
+    ] {
         let page = browser.get(&format!("{}{page}", path(app))).expect(200);
         let (_, main) = page.text.split_once("<main").expect("the content");
         assert!(!main.contains("method=\"post\""), "{main}");
