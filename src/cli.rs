@@ -7,12 +7,14 @@ mod api_key;
 mod audit;
 mod backup;
 mod brake;
+mod call;
 mod check;
 mod directory;
 mod events;
 mod identities;
 mod keys;
 mod local;
+mod organization;
 mod people;
 mod portal;
 mod requests;
@@ -25,9 +27,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use self::call::Call;
 use self::local::{perform, send};
 use crate::app::{self, App, StartError};
 use crate::clock::Clock;
@@ -57,7 +59,7 @@ enum Command {
     Restore(backup::Restore),
     /// Customers
     #[command(subcommand)]
-    Organization(Organization),
+    Organization(organization::Organization),
     /// Persons of an organization across its directories
     #[command(subcommand)]
     Identity(identities::Identity),
@@ -122,29 +124,6 @@ enum Command {
     /// Keys that sign Security Event Tokens
     #[command(subcommand)]
     SigningKey(stream::SigningKey),
-}
-
-#[derive(Subcommand, Debug)]
-enum Organization {
-    /// Make an organization, which has the directories of one customer
-    Create {
-        name: String,
-        /// Your own id of the customer
-        #[arg(long)]
-        external_id: Option<String>,
-    },
-    /// The newest 50
-    List,
-    /// Show one
-    Get {
-        /// org_…
-        id: String,
-    },
-    /// Remove an organization that has no directory
-    Delete {
-        /// org_…
-        id: String,
-    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -226,35 +205,6 @@ fn json_file(path: &str) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("it is not JSON: {error}"))
 }
 
-/// A call of the management API.
-struct Call {
-    method: &'static str,
-    path: String,
-    body: Option<Value>,
-}
-
-impl Call {
-    fn get(path: impl Into<String>) -> Self {
-        Self { method: "GET", path: path.into(), body: None }
-    }
-
-    fn delete(path: impl Into<String>) -> Self {
-        Self { method: "DELETE", path: path.into(), body: None }
-    }
-
-    fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: "POST", path: path.into(), body: Some(body) }
-    }
-
-    fn put(path: impl Into<String>, body: Value) -> Self {
-        Self { method: "PUT", path: path.into(), body: Some(body) }
-    }
-
-    fn patch(path: impl Into<String>, body: Value) -> Self {
-        Self { method: "PATCH", path: path.into(), body: Some(body) }
-    }
-}
-
 /// Runs the command of this process.
 pub fn run() -> Result<ExitCode, StartError> {
     let cli = Cli::parse();
@@ -310,7 +260,7 @@ async fn serve(config: &Config) -> Result<(), StartError> {
 
 fn call(command: Command) -> Call {
     match command {
-        Command::Organization(command) => organization(command),
+        Command::Organization(command) => organization::call(command),
         Command::Identity(command) => identities::call(command),
         Command::Directory(command) => directory::call(command),
         Command::Token(command) => token(command),
@@ -318,10 +268,7 @@ fn call(command: Command) -> Call {
         Command::ApiKey(command) => api_key::call(command),
         Command::Brake(command) => brake::brake(command),
         Command::Alarms(wanted) => brake::alarms(wanted),
-        Command::Overview { span } => {
-            let span = utf8_percent_encode(&span, NON_ALPHANUMERIC);
-            Call::get(format!("/api/v1/overview?span={span}"))
-        }
+        Command::Overview { span } => Call::find("/api/v1/overview", &[("span", Some(span))]),
         Command::People(command) => people::people(command),
         Command::Portal(command) => portal::call(command),
         Command::Branding(command) => portal::branding(command),
@@ -341,18 +288,6 @@ fn call(command: Command) -> Call {
         | Command::Audit(_)
         | Command::Admin(_)
         | Command::Events(_) => Call::get("/health/live"),
-    }
-}
-
-fn organization(command: Organization) -> Call {
-    const PATH: &str = "/api/v1/organizations";
-    match command {
-        Organization::Create { name, external_id } => {
-            Call::post(PATH, json!({"name": name, "external_id": external_id}))
-        }
-        Organization::List => Call::get(PATH),
-        Organization::Get { id } => Call::get(format!("{PATH}/{id}")),
-        Organization::Delete { id } => Call::delete(format!("{PATH}/{id}")),
     }
 }
 

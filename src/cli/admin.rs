@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 use console::Term;
 use serde_json::json;
 
-use super::Call;
+use super::call::Call;
 use crate::app::StartError;
 
 #[derive(Subcommand, Debug)]

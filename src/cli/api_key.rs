@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Call;
+use super::call::Call;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ApiKey {

@@ -1,10 +1,10 @@
 //! `rollbook audit`: what was done through the management interfaces, and by whom.
 
 use clap::{Args, Subcommand, ValueEnum};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::call::Call;
 use super::local::{copy, perform, server};
-use super::{Call, print};
+use super::print;
 use crate::app::StartError;
 use crate::config::Config;
 
@@ -66,7 +66,7 @@ pub(super) struct Filter {
 
 impl Filter {
     fn call(self, rest: [(&'static str, Option<String>); 2]) -> Call {
-        let pairs = [
+        let own = [
             ("organization_id", self.organization),
             ("directory_id", self.directory),
             ("actor", self.actor),
@@ -76,10 +76,7 @@ impl Filter {
             ("to", self.to),
             ("q", self.q),
         ];
-        let encoded = pairs.into_iter().chain(rest).filter_map(|(name, value)| {
-            Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
-        });
-        Call::get(format!("/api/v1/audit?{}", encoded.collect::<Vec<_>>().join("&")))
+        Call::find("/api/v1/audit", &own.into_iter().chain(rest).collect::<Vec<_>>())
     }
 }
 

@@ -1,10 +1,9 @@
 //! `rollbook brake` and `rollbook alarms`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::Call;
+use super::call::{Call, encoded};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Mode {
@@ -57,9 +56,7 @@ fn object(text: &str) -> Result<serde_json::Value, String> {
 }
 
 pub(super) fn brake(command: Brake) -> Call {
-    let path = |directory: &str| {
-        format!("/api/v1/directories/{}/brake", utf8_percent_encode(directory, NON_ALPHANUMERIC))
-    };
+    let path = |directory: &str| format!("/api/v1/directories/{}/brake", encoded(directory));
     match command {
         Brake::Show { directory } => Call::get(path(&directory)),
         Brake::Set { directory, mode, limits } => {
@@ -68,8 +65,7 @@ pub(super) fn brake(command: Brake) -> Call {
                 Mode::Alarm => "alarm",
                 Mode::Hold => "hold",
             };
-            let body = Some(json!({"mode": mode, "limits": limits}));
-            Call { method: "PUT", path: path(&directory), body }
+            Call::put(path(&directory), json!({"mode": mode, "limits": limits}))
         }
         Brake::Release { directory } => {
             Call::post(format!("{}/release", path(&directory)), json!({}))
@@ -87,8 +83,5 @@ pub(super) fn alarms(wanted: Alarms) -> Call {
         ("kind", wanted.kind),
         ("directory_id", wanted.directory),
     ];
-    let encoded = pairs.into_iter().filter_map(|(name, value)| {
-        Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
-    });
-    Call::get(format!("/api/v1/alarms?{}", encoded.collect::<Vec<_>>().join("&")))
+    Call::find("/api/v1/alarms", &pairs)
 }

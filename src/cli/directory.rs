@@ -1,10 +1,10 @@
 //! `rollbook directory`: directories and what belongs to each.
 
 use clap::Subcommand;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::{Call, json_file, portal};
+use super::call::{Call, Page};
+use super::{json_file, portal};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Directory {
@@ -22,7 +22,7 @@ pub(super) enum Directory {
         #[arg(long, value_name = "FILE", value_parser = json_file)]
         config: Option<Value>,
     },
-    /// The newest 50
+    /// Newest first, 50 at a time
     List {
         /// Id of an organization
         #[arg(long)]
@@ -36,6 +36,8 @@ pub(super) enum Directory {
         /// What the name contains, in any letter case
         #[arg(long)]
         search: Option<String>,
+        #[command(flatten)]
+        page: Page,
     },
     /// Show one
     Get {
@@ -56,10 +58,12 @@ pub(super) enum Directory {
         #[arg(value_name = "FILE", value_parser = json_file)]
         config: Value,
     },
-    /// List the newest 500 users, also those of whom the app is told nothing
+    /// List the users, also those of whom the app is told nothing, 50 at a time
     Users {
         /// directory_…
         id: String,
+        #[command(flatten)]
+        page: Page,
     },
     /// List members of groups that have not arrived yet
     PendingMembers {
@@ -162,18 +166,14 @@ pub(super) fn call(command: Directory) -> Call {
             PATH,
             json!({"organization_id": organization, "name": name, "kind": kind, "config": config}),
         ),
-        Directory::List { organization, state, kind, search } => {
-            let given = [
+        Directory::List { organization, state, kind, search, page } => {
+            let wanted = [
                 ("organization_id", organization),
                 ("state", state),
                 ("kind", kind),
                 ("search", search),
             ];
-            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
-            let pairs = given.map(|(name, value)| {
-                format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
-            });
-            Call::get(format!("{PATH}?{}", pairs.collect::<Vec<String>>().join("&")))
+            Call::find(PATH, &[&wanted[..], &page.parameters()].concat())
         }
         Directory::Get { id } => Call::get(format!("{PATH}/{id}")),
         Directory::Rename { id, name } => {
@@ -182,7 +182,9 @@ pub(super) fn call(command: Directory) -> Call {
         Directory::Configure { id, config } => {
             Call::patch(format!("{PATH}/{id}"), json!({"config": config}))
         }
-        Directory::Users { id } => Call::get(format!("{PATH}/{id}/users?limit=500")),
+        Directory::Users { id, page } => {
+            Call::find(format!("{PATH}/{id}/users"), &page.parameters())
+        }
         Directory::PendingMembers { id } => Call::get(format!("{PATH}/{id}/pending_members")),
         Directory::Settings { id, settings, preview } => {
             // What is no JSON is refused by the server, as text.
@@ -208,7 +210,7 @@ pub(super) fn call(command: Directory) -> Call {
         Directory::Disable { id } => state(id, "disabled"),
         Directory::Resume { id } => state(id, "linked"),
         Directory::Disconnect { id, mode, to, dry_run } => {
-            portal::disconnect(&format!("{PATH}/{id}/disconnect"), mode, to, dry_run)
+            portal::disconnect(&format!("{PATH}/{id}/disconnect"), mode, to.as_deref(), dry_run)
         }
         Directory::Disconnection { id } => Call::get(format!("{PATH}/{id}/disconnect")),
         Directory::CallOff { id } => Call::delete(format!("{PATH}/{id}/disconnect")),
@@ -230,7 +232,7 @@ fn map(path: String, set: Option<Value>, preview: bool) -> Call {
     match set {
         None => Call::get(path),
         Some(body) if preview => Call::post(format!("{path}/preview"), body),
-        Some(body) => Call { method: "PUT", path, body: Some(body) },
+        Some(body) => Call::put(path, body),
     }
 }
 

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use ureq::http::StatusCode;
 
+use super::call::{Call, encoded};
 use super::local::{exchange, perform, understood};
-use super::{Call, print, print_line};
+use super::{print, print_line};
 use crate::app::{self, StartError};
 use crate::config::Config;
+
+const PATH: &str = "/api/v1/events";
 
 /// Events asked for at a time: a command without a running server starts one for each page.
 const PAGE: &str = "1000";
@@ -40,6 +42,30 @@ pub(super) enum Events {
         #[command(flatten)]
         filter: Filter,
     },
+    /// The newest events, newest first
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// Id of the user, group or other thing that an event is about
+        #[arg(long)]
+        resource: Option<String>,
+        /// 2031-01-01T00:00:00Z
+        #[arg(long)]
+        from: Option<String>,
+        #[arg(long)]
+        to: Option<String>,
+        /// 1 to 500
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+        /// Older than this position: "before" of the page before
+        #[arg(long)]
+        before: Option<i64>,
+    },
+    /// One event
+    Show {
+        /// event_…
+        id: String,
+    },
     /// How far named consumers have got
     Consumers,
     /// Set the checkpoint of a consumer
@@ -66,20 +92,21 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn call(&self, after: &str, wait: &str) -> Call {
+    /// Events that pass, with more parameters.
+    fn find(&self, more: &[(&'static str, Option<String>)]) -> Call {
         let events = (!self.events.is_empty()).then(|| self.events.join(","));
-        let pairs = [
-            ("after", Some(after.to_owned())),
-            ("limit", Some(PAGE.to_owned())),
-            ("wait", Some(wait.to_owned())),
+        let own = [
             ("events", events),
             ("organization_id", self.organization.clone()),
             ("directory_id", self.directory.clone()),
         ];
-        let encoded = pairs.into_iter().filter_map(|(name, value)| {
-            Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
-        });
-        Call::get(format!("/api/v1/events?{}", encoded.collect::<Vec<_>>().join("&")))
+        Call::find(PATH, &[more, &own].concat())
+    }
+
+    /// The next ones behind a place.
+    fn call(&self, after: &str, wait: &str) -> Call {
+        let some = |text: &str| Some(text.to_owned());
+        self.find(&[("after", some(after)), ("limit", some(PAGE)), ("wait", some(wait))])
     }
 }
 
@@ -104,14 +131,28 @@ pub(super) fn run(config: &Config, command: Events) -> Result<(), StartError> {
                 }
             }
         }
+        Events::List { filter, resource, from, to, limit, before } => {
+            let call = filter.find(&[
+                ("order", Some("desc".to_owned())),
+                ("resource_id", resource),
+                ("range_start", from),
+                ("range_end", to),
+                ("limit", Some(limit.to_string())),
+                ("before", before.map(|before| before.to_string())),
+            ]);
+            print(&perform(config, &call)?);
+            Ok(())
+        }
+        Events::Show { id } => {
+            print(&perform(config, &Call::get(format!("{PATH}/{}", encoded(&id))))?);
+            Ok(())
+        }
         Events::Consumers => {
             print(&perform(config, &Call::get("/api/v1/consumers"))?);
             Ok(())
         }
         Events::Checkpoint { name, position } => {
-            let path = consumer(&name);
-            let body = Some(json!({"position": position}));
-            print(&perform(config, &Call { method: "PUT", path, body })?);
+            print(&perform(config, &Call::put(consumer(&name), json!({"position": position})))?);
             Ok(())
         }
         Events::Forget { name } => perform(config, &Call::delete(consumer(&name))).map(|_| ()),
@@ -144,7 +185,7 @@ fn follow(config: &Config, call: &Call, tries: u32) -> Result<Value, StartError>
 }
 
 fn consumer(name: &str) -> String {
-    format!("/api/v1/consumers/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+    format!("/api/v1/consumers/{}", encoded(name))
 }
 
 /// Prints the events of a page and answers where the next one begins.

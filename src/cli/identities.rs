@@ -1,13 +1,9 @@
 //! `rollbook identity …`: persons of an organization, and which of its directories is the primary one.
 
 use clap::Subcommand;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::Call;
-
-/// What stands in a path as it is.
-const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+use super::call::{Call, encoded};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Identity {
@@ -102,15 +98,15 @@ pub(super) enum Identity {
 
 pub(super) fn call(command: Identity) -> Call {
     let path = |organization: &str, rest: &str| {
-        format!("/api/v1/organizations/{}/{rest}", encode(organization))
+        format!("/api/v1/organizations/{}/{rest}", encoded(organization))
     };
     let decide = |organization: &str, suggestion: &str, decision: &str| {
-        let suggestion = encode(suggestion);
+        let suggestion = encoded(suggestion);
         let rest = format!("identity_suggestions/{suggestion}/{decision}");
         Call::post(path(organization, &rest), json!({}))
     };
     let aliases =
-        |identity: &str, rest: &str| format!("identities/{}/aliases{rest}", encode(identity));
+        |identity: &str, rest: &str| format!("identities/{}/aliases{rest}", encoded(identity));
     match command {
         Identity::Primary { organization, set: None, none: false, .. } => {
             Call::get(path(&organization, "primary_directory"))
@@ -121,14 +117,14 @@ pub(super) fn call(command: Identity) -> Call {
         ),
         Identity::List { organization, state, email, user, after } => {
             let values = [("state", state), ("email", email), ("user_id", user), ("after", after)];
-            Call::get(with_query(path(&organization, "identities"), &values))
+            Call::find(path(&organization, "identities"), &values)
         }
         Identity::Get { organization, identity } => {
-            Call::get(path(&organization, &format!("identities/{}", encode(&identity))))
+            Call::get(path(&organization, &format!("identities/{}", encoded(&identity))))
         }
         Identity::Suggestions { organization, state, after } => {
             let values = [("state", state), ("after", after)];
-            Call::get(with_query(path(&organization, "identity_suggestions"), &values))
+            Call::find(path(&organization, "identity_suggestions"), &values)
         }
         Identity::Accept { organization, suggestion } => {
             decide(&organization, &suggestion, "accept")
@@ -138,7 +134,7 @@ pub(super) fn call(command: Identity) -> Call {
         }
         Identity::Undo { organization, suggestion } => decide(&organization, &suggestion, "undo"),
         Identity::Unlink { organization, identity, user } => {
-            let (identity, user) = (encode(&identity), encode(&user));
+            let (identity, user) = (encoded(&identity), encoded(&user));
             let rest = format!("identities/{identity}/accounts/{user}/unlink");
             Call::post(path(&organization, &rest), json!({}))
         }
@@ -149,26 +145,11 @@ pub(super) fn call(command: Identity) -> Call {
             Call::post(path(&organization, &aliases(&identity, "")), json!({"email": email}))
         }
         Identity::RemoveAlias { organization, identity, email } => {
-            let rest = format!("/{}", encode(&email));
+            let rest = format!("/{}", encoded(&email));
             Call::delete(path(&organization, &aliases(&identity, &rest)))
         }
         Identity::Orphaned { organization, after } => {
-            Call::get(with_query(path(&organization, "orphaned_access"), &[("after", after)]))
+            Call::find(path(&organization, "orphaned_access"), &[("after", after)])
         }
     }
-}
-
-/// The path with those values that are there.
-fn with_query(path: String, values: &[(&str, Option<String>)]) -> String {
-    let given = values.iter().filter_map(|(name, value)| {
-        value.as_deref().map(|value| format!("{name}={}", encode(value)))
-    });
-    match given.collect::<Vec<String>>() {
-        all if all.is_empty() => path,
-        all => format!("{path}?{}", all.join("&")),
-    }
-}
-
-fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ID).to_string()
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::local::{perform, send, server};
-use super::{Call, print, print_line};
+use super::{print, print_line};
 use crate::app::{self, SECRET_KEY_FILE, StartError};
 use crate::auth::{SecretKey, key_id};
 use crate::config::Config;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use ureq::http::StatusCode;
 
-use super::Call;
 use super::backup::tell;
+use super::call::Call;
 use crate::app::{self, App, LocalAccess, StartError};
 use crate::clock::Clock;
 use crate::config::Config;

@@ -1,13 +1,12 @@
 //! `rollbook people`: who is who, in all directories.
 
 use clap::Subcommand;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Call;
+use super::call::{Call, encoded};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum People {
-    /// Users whose user name, address or external id begins so
+    /// Users whose user name, address, external id or name begins so
     Search {
         text: String,
         /// Groups instead, whose name or external id begins so
@@ -34,27 +33,32 @@ pub(super) enum People {
         #[arg(long)]
         after: Option<String>,
     },
+    /// One group with the users whom it has directly
+    Group {
+        /// Id of the group
+        group: String,
+        /// 1 to 500
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+        /// Members behind this one
+        #[arg(long)]
+        after: Option<String>,
+    },
 }
 
 pub(super) fn people(command: People) -> Call {
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let (path, pairs) = match command {
+    let page = |limit: i64, after| [("limit", Some(limit.to_string())), ("after", after)];
+    match command {
         People::Search { text, groups, organization, limit, after } => {
             let path = if groups { "/api/v1/groups" } else { "/api/v1/people" };
-            let pairs = vec![
-                ("q", Some(text)),
-                ("organization_id", organization),
-                ("limit", Some(limit.to_string())),
-                ("after", after),
-            ];
-            (path.to_owned(), pairs)
+            let wanted = [("q", Some(text)), ("organization_id", organization)];
+            Call::find(path, &[wanted, page(limit, after)].concat())
         }
         People::Story { user, limit, after } => {
-            let path = format!("/api/v1/people/{}/story", encoded(&user));
-            (path, vec![("limit", Some(limit.to_string())), ("after", after)])
+            Call::find(format!("/api/v1/people/{}/story", encoded(&user)), &page(limit, after))
         }
-    };
-    let pairs = pairs.into_iter();
-    let pairs = pairs.filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
-    Call::get(format!("{path}?{}", pairs.collect::<Vec<_>>().join("&")))
+        People::Group { group, limit, after } => {
+            Call::find(format!("/api/v1/groups/{}", encoded(&group)), &page(limit, after))
+        }
+    }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::Call;
+use super::call::Call;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Portal {
@@ -70,12 +70,7 @@ pub(super) enum Disconnection {
     HandOver,
 }
 
-pub(super) fn disconnect(
-    path: &str,
-    mode: Disconnection,
-    to: Option<String>,
-    dry_run: bool,
-) -> Call {
+pub(super) fn disconnect(path: &str, mode: Disconnection, to: Option<&str>, dry_run: bool) -> Call {
     let mode = match mode {
         Disconnection::Freeze => "freeze",
         Disconnection::Deprovision => "deprovision",

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::call::{Call, encoded};
 use super::local::{perform, send};
-use super::{Call, print};
+use super::print;
 use crate::app::{self, LocalAccess, StartError};
 use crate::config::Config;
 use crate::scim::key::{instant_ms, instant_text};
@@ -93,8 +93,8 @@ pub(super) struct Replay {
 }
 
 impl Search {
-    /// The query string, with more pairs.
-    fn query(&self, more: &[(&str, Option<String>)]) -> String {
+    /// Finds records of a directory, with more parameters.
+    fn call(&self, directory: &str, more: &[(&str, Option<String>)]) -> Call {
         let own = [
             ("status", &self.status),
             ("user", &self.user),
@@ -105,32 +105,24 @@ impl Search {
         ];
         let own = own.iter().map(|(name, value)| (*name, (*value).clone()));
         let replaced = |name: &str| more.iter().any(|(known, _)| *known == name);
-        let pairs = own.filter(|(name, _)| !replaced(name)).chain(more.iter().cloned());
-        let encoded = pairs.filter_map(|(name, value)| {
-            Some(format!("{name}={}", utf8_percent_encode(&value?, NON_ALPHANUMERIC)))
-        });
-        encoded.collect::<Vec<_>>().join("&")
+        let all = own.filter(|(name, _)| !replaced(name)).chain(more.iter().cloned());
+        Call::find(path(directory), &all.collect::<Vec<_>>())
     }
 }
 
 fn path(directory: &str) -> String {
-    let directory = utf8_percent_encode(directory, ID);
-    format!("/api/v1/directories/{directory}/requests")
+    format!("/api/v1/directories/{}/requests", encoded(directory))
 }
-
-/// What an id may not hold in a path.
-const ID: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
 pub(super) fn run(config: &Config, command: Requests) -> Result<(), StartError> {
     match command {
         Requests::List { directory, search, limit, after } => {
             let more = [("limit", Some(limit.to_string())), ("after", after)];
-            let call = Call::get(format!("{}?{}", path(&directory), search.query(&more)));
-            print(&perform(config, &call)?);
+            print(&perform(config, &search.call(&directory, &more))?);
             Ok(())
         }
         Requests::Show { directory, request } => {
-            let request = utf8_percent_encode(&request, ID);
+            let request = encoded(&request);
             print(&perform(config, &Call::get(format!("{}/{request}", path(&directory))))?);
             Ok(())
         }
@@ -147,7 +139,7 @@ pub(super) fn run(config: &Config, command: Requests) -> Result<(), StartError> 
 
 pub(super) fn replay(config: &Config, command: &Replay) -> Result<(), StartError> {
     let body = json!({"profile": command.profile});
-    let request = utf8_percent_encode(&command.request, ID).to_string();
+    let request = encoded(&command.request);
     let directory = match &command.directory {
         Some(directory) => directory.clone(),
         None => directory_of(config, &request)?,
@@ -216,8 +208,7 @@ impl Tail {
     }
 
     fn page(&self, more: &[(&str, Option<String>)]) -> Result<Value, StartError> {
-        let query = self.search.query(more);
-        send(&self.access, &Call::get(format!("{}?{query}", path(&self.directory))))
+        send(&self.access, &self.search.call(&self.directory, more))
     }
 
     /// Shows records, which come newest first, oldest first.
@@ -391,7 +382,8 @@ mod tests {
             until: None,
             text: None,
         };
-        let query = search.query(&[("since", Some("y".into())), ("after", None)]);
-        assert_eq!(query, "status=4xx&user=a%20b%26c&since=y");
+        let call = search.call("directory_1", &[("since", Some("y".into())), ("after", None)]);
+        let path = "/api/v1/directories/directory_1/requests?status=4xx&user=a%20b%26c&since=y";
+        assert_eq!(call.path, path);
     }
 }

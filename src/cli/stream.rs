@@ -1,10 +1,9 @@
 //! `rollbook stream`: streams of Security Event Tokens. `rollbook signing-key`: what signs them.
 
 use clap::Subcommand;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Call;
+use super::call::{Call, encoded, given};
 use crate::service::ssf::{STATUS_PATH, STREAMS_PATH, VERIFY_PATH};
 
 const KEYS_PATH: &str = "/api/v1/signing_keys";
@@ -181,11 +180,5 @@ fn status(id: String, status: &str, reason: Option<String>) -> Call {
 }
 
 fn one(path: &str, id: &str) -> String {
-    format!("{path}?stream_id={}", utf8_percent_encode(id, NON_ALPHANUMERIC))
-}
-
-/// The members that were given.
-fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(present.collect::<Map<_, _>>())
+    format!("{path}?stream_id={}", encoded(id))
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::call::{Call, encoded};
 use super::local::{exchange, local_agent, perform, send, server, understood};
-use super::{Call, print, print_line};
+use super::{print, print_line};
 use crate::app::{LocalAccess, StartError};
 use crate::config::Config;
 
@@ -102,10 +102,6 @@ pub(super) enum Sync {
 /// A member of an answer; null where there is none.
 fn member<'v>(value: &'v Value, name: &str) -> &'v Value {
     value.get(name).unwrap_or(&Value::Null)
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 fn path(directory: &str, rest: &str) -> String {

@@ -1,10 +1,9 @@
 //! `rollbook webhook`: endpoints that events are sent to, and what has become of the deliveries.
 
 use clap::{Args, Subcommand};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Call;
+use super::call::{Call, Page, encoded, given};
 
 const PATH: &str = "/api/v1/webhook_endpoints";
 
@@ -26,18 +25,25 @@ pub(super) enum Webhook {
         #[arg(long)]
         paused: bool,
     },
-    List,
+    /// Newest first, 50 at a time
+    List(Page),
     /// State, lag and failures of an endpoint
     Get {
         id: String,
     },
-    /// Change address or events
+    /// Change address, events or organizations
     Update {
         id: String,
         #[arg(long)]
         url: Option<String>,
         #[arg(long, value_delimiter = ',')]
         events: Option<Vec<String>>,
+        /// Only events of these organizations
+        #[arg(long, value_delimiter = ',')]
+        organizations: Option<Vec<String>>,
+        /// Events of all organizations
+        #[arg(long, conflicts_with = "organizations")]
+        all_organizations: bool,
     },
     /// Send nothing until it is resumed; what is new waits
     Pause {
@@ -45,6 +51,10 @@ pub(super) enum Webhook {
     },
     /// Go on where it stopped
     Resume {
+        id: String,
+    },
+    /// Send nothing, and do not count it among those that are behind
+    Disable {
         id: String,
     },
     Delete {
@@ -133,14 +143,25 @@ pub(super) fn call(command: Webhook) -> Call {
                 ("state", paused.then(|| "paused".into())),
             ]),
         ),
-        Webhook::List => Call::get(PATH),
+        Webhook::List(page) => Call::find(PATH, &page.parameters()),
         Webhook::Get { id } => Call::get(one(&id)),
-        Webhook::Update { id, url, events } => Call::patch(
+        Webhook::Update { id, url, events, organizations, all_organizations } => Call::patch(
             one(&id),
-            given([("endpoint_url", url.map(Value::from)), ("events", events.map(Value::from))]),
+            given([
+                ("endpoint_url", url.map(Value::from)),
+                ("events", events.map(Value::from)),
+                (
+                    "organization_ids",
+                    match all_organizations {
+                        true => Some(Value::Null),
+                        false => organizations.map(Value::from),
+                    },
+                ),
+            ]),
         ),
         Webhook::Pause { id } => state(&id, "paused"),
         Webhook::Resume { id } => state(&id, "enabled"),
+        Webhook::Disable { id } => state(&id, "disabled"),
         Webhook::Delete { id } => Call::delete(one(&id)),
         Webhook::Rotate { id, overlap } => Call::post(
             format!("{}/rotate", one(&id)),
@@ -148,14 +169,9 @@ pub(super) fn call(command: Webhook) -> Call {
         ),
         Webhook::Test { id } => Call::post(format!("{}/test", one(&id)), json!({})),
         Webhook::Deliveries { id, outcome, event, limit } => {
-            let outcome = outcome.unwrap_or_default();
-            let event = event.unwrap_or_default();
-            Call::get(format!(
-                "{}/deliveries?limit={limit}&outcome={}&event_id={}",
-                one(&id),
-                encoded(&outcome),
-                encoded(&event)
-            ))
+            let limit = Some(limit.to_string());
+            let wanted = [("limit", limit), ("outcome", outcome), ("event_id", event)];
+            Call::find(format!("{}/deliveries", one(&id)), &wanted)
         }
         Webhook::Parked { id, after, limit } => {
             Call::get(format!("{}/parked?after={after}&limit={limit}", one(&id)))
@@ -178,16 +194,6 @@ pub(super) fn call(command: Webhook) -> Call {
     }
 }
 
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
 fn one(id: &str) -> String {
     format!("{PATH}/{}", encoded(id))
-}
-
-/// The members that were given.
-fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(present.collect::<Map<_, _>>())
 }

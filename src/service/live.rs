@@ -37,15 +37,43 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// the next one.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// Watches of this process, and of one session.
-const MAX_WATCHES: usize = 1_000;
-const MAX_OF_SESSION: usize = 20;
+/// Watches of this process: of the console and, beside them, of the set-up portal; those of one
+/// organization's visitors; those of one session.
+const MOST_OF_CONSOLE: usize = 1_000;
+const MOST_OF_PORTAL: usize = 1_000;
+const MOST_OF_ORGANIZATION: usize = 100;
+const MOST_OF_SESSION: usize = 20;
 
 /// Topics of one watch.
 const MAX_TOPICS: usize = 8;
 
 /// Topics that are looked at in one unit.
 const CHUNK: usize = 50;
+
+/// Who watches. Whoever has a set-up link is a visitor: visitors take no place of the console, and those of
+/// one organization leave some to the others.
+#[derive(Clone, Copy, Debug)]
+pub enum Watcher<'w> {
+    Console { session: &'w str },
+    Visitor { session: &'w str, organization: &'w str },
+}
+
+impl Watcher<'_> {
+    /// What a watch counts towards, and how many watches that may have.
+    fn bounds(self) -> Vec<(String, usize)> {
+        match self {
+            Self::Console { session } => vec![
+                ("console".to_owned(), MOST_OF_CONSOLE),
+                (format!("console session {session}"), MOST_OF_SESSION),
+            ],
+            Self::Visitor { session, organization } => vec![
+                ("portal".to_owned(), MOST_OF_PORTAL),
+                (format!("portal organization {organization}"), MOST_OF_ORGANIZATION),
+                (format!("portal session {session}"), MOST_OF_SESSION),
+            ],
+        }
+    }
+}
 
 /// What a page shows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,8 +102,8 @@ struct Watched {
 #[derive(Default)]
 struct Board {
     topics: BTreeMap<Topic, Watched>,
-    /// Watches by session.
-    sessions: BTreeMap<String, usize>,
+    /// Watches by what they count towards.
+    counts: BTreeMap<String, usize>,
 }
 
 /// What this process watches.
@@ -123,6 +151,30 @@ impl Live {
 }
 
 impl Board {
+    /// Counts one more watch; answers what it counts towards, or `None` where something has as many as it
+    /// may.
+    fn admit(&mut self, watcher: Watcher<'_>) -> Option<Vec<String>> {
+        let bounds = watcher.bounds();
+        let count = |name: &String| self.counts.get(name).copied().unwrap_or_default();
+        if bounds.iter().any(|(name, most)| count(name) >= *most) {
+            return None;
+        }
+        let names: Vec<String> = bounds.into_iter().map(|(name, _)| name).collect();
+        for name in &names {
+            *self.counts.entry(name.clone()).or_default() += 1;
+        }
+        Some(names)
+    }
+
+    fn dismiss(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(count) = self.counts.get_mut(name) {
+                *count -= 1;
+            }
+        }
+        self.counts.retain(|_, count| *count > 0);
+    }
+
     /// Adds a watch of that topic; answers the changes that it knows of.
     fn begin(&mut self, topic: &Topic) -> u64 {
         let fresh = || Watched {
@@ -150,7 +202,8 @@ impl Board {
 /// Somebody who is told of changes. Dropping it ends the watch.
 pub struct Watch {
     service: Arc<Service>,
-    session: String,
+    /// What it counts towards.
+    counted: Vec<String>,
     /// Topics with the names that they are watched under, and the changes that were told.
     topics: Vec<(Topic, String, u64)>,
     round: watch::Receiver<u64>,
@@ -163,12 +216,7 @@ impl Drop for Watch {
         for (topic, ..) in &self.topics {
             board.end(topic);
         }
-        if let Some(watches) = board.sessions.get_mut(&self.session) {
-            *watches -= 1;
-            if *watches == 0 {
-                board.sessions.remove(&self.session);
-            }
-        }
+        board.dismiss(&self.counted);
     }
 }
 
@@ -221,13 +269,13 @@ impl Watch {
 }
 
 impl Service {
-    /// Begins to watch topics for a session: names with commas between them. Those of directories and runs
+    /// Begins to watch topics: names with commas between them. Those of directories and runs
     /// that the access does not reach are not found, nor is what belongs to everybody unless it reaches
     /// everybody.
     pub async fn watch(
         self: &Arc<Self>,
         access: &ApiAccess,
-        session: &str,
+        watcher: Watcher<'_>,
         names: &str,
     ) -> Result<Watch, ServiceError> {
         let names: Vec<&str> = names.split(',').collect();
@@ -240,13 +288,10 @@ impl Service {
             topics.push((self.topic(access, name).await?, name.to_owned(), 0));
         }
         let mut board = self.live.board();
-        let all: usize = board.sessions.values().sum();
-        let own = board.sessions.get(session).copied().unwrap_or(0);
-        if all >= MAX_WATCHES || own >= MAX_OF_SESSION {
+        let counted = board.admit(watcher).ok_or_else(|| {
             let message = "As many pages stay up to date as this process serves; try again later.";
-            return Err(AdminError::new(503, "too_many_watches", message).into());
-        }
-        board.sessions.insert(session.to_owned(), own + 1);
+            AdminError::new(503, "too_many_watches", message)
+        })?;
         for (topic, _, told) in &mut topics {
             *told = board.begin(topic);
         }
@@ -254,7 +299,7 @@ impl Service {
         self.live.begun.notify_one();
         Ok(Watch {
             service: Arc::clone(self),
-            session: session.to_owned(),
+            counted,
             topics,
             round: self.live.round.subscribe(),
             told: Stopwatch::start(),
@@ -378,6 +423,30 @@ mod tests {
         assert!(live.note(vec![(topic.clone(), 8)]));
         assert_eq!(live.board().topics[&topic].changes, 2);
         assert_eq!(live.board().begin(&topic), 1, "who begins now is told of it, too");
+    }
+
+    #[test]
+    fn visitors_of_the_portal_leave_places_to_each_other_and_to_the_console() {
+        let mut board = Board::default();
+        let mut admit = |session: usize, organization: usize| {
+            let (session, organization) = (session.to_string(), organization.to_string());
+            board.admit(Watcher::Visitor { session: &session, organization: &organization })
+        };
+        for watch in 0..MOST_OF_ORGANIZATION {
+            assert!(admit(watch / MOST_OF_SESSION, 0).is_some(), "{watch}");
+        }
+        assert!(admit(99, 0).is_none(), "the organization has all of its places");
+        let others = MOST_OF_PORTAL / MOST_OF_ORGANIZATION;
+        for watch in MOST_OF_ORGANIZATION..MOST_OF_PORTAL {
+            let session = watch / MOST_OF_SESSION;
+            assert!(admit(session, watch / MOST_OF_ORGANIZATION).is_some(), "{watch}");
+        }
+        assert!(admit(100, others).is_none(), "the portal has all of its places");
+        let console = Watcher::Console { session: "0" };
+        let taken: Vec<_> = (0..MOST_OF_SESSION).map(|_| board.admit(console)).collect();
+        assert!(taken.iter().all(Option::is_some) && board.admit(console).is_none());
+        board.dismiss(taken[0].as_ref().expect("a place"));
+        assert!(board.admit(console).is_some(), "what is left can be taken again");
     }
 
     #[test]

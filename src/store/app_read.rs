@@ -30,7 +30,8 @@ pub struct Located {
 }
 
 impl Tx<'_> {
-    /// Where a resource is: the one look-up that does not begin with a directory.
+    /// Where a resource is: the one look-up that does not begin with a directory. A group that is being handed
+    /// over is in two, and in one of them hidden.
     pub fn resource_locate(
         &mut self,
         resource_type: &str,
@@ -38,7 +39,7 @@ impl Tx<'_> {
     ) -> Result<Option<Located>, StoreError> {
         self.row::<(BigInt, BigInt, Text), _>(
             "SELECT directory_key, key, app_state FROM resource WHERE id = ? \
-             AND resource_type = ?",
+             AND resource_type = ? ORDER BY CASE app_state WHEN 'hidden' THEN 1 ELSE 0 END LIMIT 1",
             &[Bind::Text(id), Bind::Text(resource_type)],
         )
     }

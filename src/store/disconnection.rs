@@ -18,7 +18,7 @@ pub struct DisconnectionRow {
     pub state: String,
     /// The setup link or the API key.
     pub made_by: String,
-    /// What is being done: `groups`, `nested` or `users`.
+    /// What is being done: `groups`, `nested`, `users` or `rest`.
     pub step: String,
     /// Key of the last one that the step has looked at.
     pub reached: i64,

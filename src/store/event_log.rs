@@ -35,7 +35,6 @@ pub struct LogHead {
     pub position: i64,
     pub id: String,
     pub event: String,
-    pub resource_id: String,
     pub created: i64,
 }
 
@@ -53,6 +52,8 @@ pub struct Stretch {
     pub beyond: i64,
     /// Only of these directories.
     pub directories: Option<Vec<i64>>,
+    /// Only about the user, group or other thing with this id.
+    pub subject: Option<String>,
     pub limit: i64,
 }
 
@@ -102,35 +103,56 @@ impl Reading {
 type RowSql = (BigInt, BigInt, Text, Text, Text, BigInt, Nullable<Text>);
 
 const ROW: &str = "SELECT p.position, e.key, e.id, e.event, e.data, e.created, e.reason";
-const HEAD: &str = "SELECT p.position, e.id, e.event, e.resource_id, e.created";
+const HEAD: &str = "SELECT p.position, e.id, e.event, e.created";
 
 impl Stretch {
+    /// Events behind a position, oldest first, of these directories alone where some are named.
+    pub fn behind(beyond: i64, directories: Option<Vec<i64>>, limit: i64) -> Self {
+        Self { order: Order::OldestFirst, beyond, directories, subject: None, limit }
+    }
+
     /// The statement that reads these columns of the stretch, and its values.
     fn sql(&self, tx: &Tx<'_>, columns: &str) -> (String, Vec<Bind<'static>>) {
         let (than, order) = match self.order {
             Order::OldestFirst => (">", "ASC"),
             Order::NewestFirst => ("<", "DESC"),
         };
-        let positions = match &self.directories {
-            None => "position, directory_key, event_key FROM event_position WHERE position",
-            // Left to itself, SQLite looks at every event for those of a directory.
-            Some(_) => tx.dialect.pick(
-                "key AS position, directory_key, key AS event_key FROM event \
-                 INDEXED BY event_directory WHERE directory_key IN \
-                 (SELECT value FROM json_each(?)) AND key",
-                "position, directory_key, event_key FROM event_position WHERE directory_key IN \
-                 (SELECT CAST(value AS BIGINT) FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND position",
-            ),
+        let (position, event_key, table) = match tx.dialect {
+            Dialect::Sqlite => ("key", "key", "event"),
+            Dialect::Postgres => ("position", "event_key", "event_position"),
         };
+        // Left to itself, SQLite looks at every event.
+        let index = match (tx.dialect, &self.subject, &self.directories) {
+            (Dialect::Postgres, _, _) | (_, None, None) => "",
+            (Dialect::Sqlite, Some(_), _) => "INDEXED BY event_resource",
+            (Dialect::Sqlite, None, Some(_)) => "INDEXED BY event_directory",
+        };
+        let (mut conditions, mut binds) = (String::new(), Vec::new());
+        if let Some(id) = &self.subject {
+            conditions += tx.dialect.pick(
+                "n.resource_id = ? AND ",
+                "(n.directory_key, n.event_key) IN \
+                 (SELECT directory_key, key FROM event WHERE resource_id = ?) AND ",
+            );
+            binds.push(Bind::Owned(id.clone()));
+        }
+        if let Some(keys) = &self.directories {
+            conditions += tx.dialect.pick(
+                "n.directory_key IN (SELECT value FROM json_each(?)) AND ",
+                "n.directory_key IN (SELECT CAST(value AS BIGINT) FROM \
+                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND ",
+            );
+            binds.push(Bind::Owned(key_list(keys)));
+        }
+        binds.extend([Bind::Int(self.beyond), Bind::Int(self.limit)]);
         let text = format!(
-            "{columns} FROM (SELECT {positions} {than} ? ORDER BY position {order} LIMIT ?) p \
+            "{columns} FROM (SELECT n.{position} AS position, n.directory_key, \
+             n.{event_key} AS event_key FROM {table} n {index} WHERE {conditions} \
+             n.{position} {than} ? ORDER BY n.{position} {order} LIMIT ?) p \
              JOIN event e ON e.key = p.event_key AND e.directory_key = p.directory_key \
              ORDER BY p.position {order}"
         );
-        let directories = self.directories.iter().map(|keys| Bind::Owned(key_list(keys)));
-        let rest = [Bind::Int(self.beyond), Bind::Int(self.limit)];
-        (text, directories.chain(rest).collect())
+        (text, binds)
     }
 }
 
@@ -161,7 +183,7 @@ impl Tx<'_> {
     /// The same without what makes events large.
     pub fn log_heads(&mut self, stretch: &Stretch) -> Result<Vec<LogHead>, StoreError> {
         let (text, binds) = stretch.sql(self, HEAD);
-        self.rows::<(BigInt, Text, Text, Text, BigInt), _>(&text, &binds)
+        self.rows::<(BigInt, Text, Text, BigInt), _>(&text, &binds)
     }
 
     /// The events at these positions, which stand in that order, as many as go into a part of so many
@@ -311,7 +333,7 @@ impl Tx<'_> {
 
     /// Whether there is something to remove for [`Tx::log_prune`] or [`Tx::log_forget`].
     pub fn log_prunable(&mut self, until: i64) -> Result<bool, StoreError> {
-        let stretch = Stretch { order: Order::OldestFirst, beyond: 0, directories: None, limit: 1 };
+        let stretch = Stretch::behind(0, None, 1);
         let last = self.log_position()?;
         let oldest = self.log_heads(&stretch)?.pop();
         let is_old = oldest.is_some_and(|head| head.created < until && head.position < last);
@@ -339,7 +361,7 @@ impl Tx<'_> {
     /// and nothing behind one that stays. Answers how many.
     pub fn log_prune(&mut self, until: i64, limit: i64) -> Result<usize, StoreError> {
         let last = self.log_position()?;
-        let stretch = Stretch { order: Order::OldestFirst, beyond: 0, directories: None, limit };
+        let stretch = Stretch::behind(0, None, limit);
         let heads = self.log_heads(&stretch)?;
         let old = heads.iter().take_while(|head| head.created < until && head.position < last);
         let Some(through) = old.map(|head| head.position).last() else { return Ok(0) };
@@ -358,12 +380,7 @@ impl Tx<'_> {
     /// event. Answers how many rows went.
     pub fn log_forget(&mut self, limit: i64) -> Result<usize, StoreError> {
         let Some(directory_key) = self.log_ownerless()? else { return Ok(0) };
-        let stretch = Stretch {
-            order: Order::OldestFirst,
-            beyond: 0,
-            directories: Some(vec![directory_key]),
-            limit,
-        };
+        let stretch = Stretch::behind(0, Some(vec![directory_key]), limit);
         let last = self.log_position()?;
         let heads = self.log_heads(&stretch)?;
         if heads.is_empty() {

@@ -7,9 +7,10 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::dialect::Dialect;
-use super::resource::{RESOURCE_COLUMNS, ResourceRow, ResourceSql};
+use super::resource::ResourceRow;
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
+use crate::scim::resource::extract::PERSON_NAMES;
 
 /// What a search looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Known {
     Email,
     /// The displayName of a group.
     Name,
+    /// What people call a user ([`PERSON_NAMES`]).
+    PersonName,
     ExternalId,
 }
 
@@ -67,14 +70,14 @@ pub struct ToldRow {
 }
 
 /// Path of `emails.value` among the attributes that have an index.
-const EMAIL_PATH: i64 = 1;
+const EMAILS: i32 = 1;
 
 impl Known {
     /// Table, column of the value and column of the resource's key.
     fn columns(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::UserName => ("resource", "user_name_key", "key"),
-            Self::Email => ("resource_attr", "key", "resource_key"),
+            Self::Email | Self::PersonName => ("resource_attr", "key", "resource_key"),
             Self::Name => ("resource", "display_key", "key"),
             Self::ExternalId => ("resource", "external_id", "key"),
         }
@@ -101,8 +104,9 @@ impl Tx<'_> {
         let from = search.beyond.map_or(0, |beyond| beyond.directory_key);
         binds.push(Bind::Int(from));
         let kind = match search.known {
-            Known::Email => {
-                binds.push(Bind::Int(EMAIL_PATH));
+            Known::Email | Known::PersonName => {
+                let is_email = search.known == Known::Email;
+                binds.push(Bind::Small(if is_email { EMAILS } else { PERSON_NAMES }));
                 "path_id = ?".to_owned()
             }
             // Left to itself, SQLite reads every resource of the type for an externalId.
@@ -197,8 +201,7 @@ impl Tx<'_> {
         id: &str,
     ) -> Result<Option<(i64, ResourceRow)>, StoreError> {
         let Some(found) = self.resource_locate(resource_type, id)? else { return Ok(None) };
-        let text = format!("SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.id = ?");
-        let row = self.row::<ResourceSql, ResourceRow>(&text, &[Bind::Text(id)])?;
+        let row = self.resource_rows(found.directory_key, &[found.key])?.pop();
         Ok(row.map(|row| (found.directory_key, row)))
     }
 }

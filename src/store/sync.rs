@@ -134,7 +134,7 @@ impl Tx<'_> {
         next_at: Option<i64>,
     ) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE sync_directory SET config = ?, cursor = NULL, failures = 0, next_at = ?, \
+            "UPDATE sync_directory SET config = ?, cursor = NULL, found = NULL, failures = 0, next_at = ?, \
              generation = generation + 1 WHERE directory_key = ?",
             &[Bind::Text(config), Bind::OptInt(next_at), Bind::Int(directory_key)],
         )?;

@@ -68,6 +68,8 @@ test('a form that is sent when the session is gone changes nothing and says what
   await console.locator('#name').fill('Another name');
   await console.context().clearCookies();
   await console.getByRole('button', { name: 'Rename' }).click();
+  await console.getByText('You are signed out, so nothing was changed.').waitFor();
+  await console.getByRole('link', { name: 'To the overview' }).click();
   await console.getByRole('heading', { name: 'Sign in' }).waitFor();
   const { name } = await on.server.api('GET', `/api/v1/directories/${on.okta.id}`);
   assert.equal(name, 'Okta');

@@ -1,58 +1,55 @@
 // Who is let in to the console, and what is answered to others.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { check, launch, signIn, signOut, visitor } from './support/browser.mjs';
+import { test } from 'node:test';
+import { check, signIn, signOut, visitor } from './support/browser.mjs';
 import { PASSWORD, Server } from './support/server.mjs';
+import { stage } from './support/stage.mjs';
 
-let server, browser;
-before(async () => {
-  server = await Server.start();
+const on = stage(async () => {
+  const server = await Server.start();
   server.administrator('owner@example.com', 'owner');
   server.administrator('viewer@example.com', 'viewer');
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
+  return { server };
 });
 
 test('a wrong password and an unknown account get the same refusal', async () => {
-  const page = await visitor(browser);
-  await signIn(page, server, 'owner@example.com', 'not the password at all');
+  const page = await visitor(on.browser);
+  await signIn(page, on.server, 'owner@example.com', 'not the password at all');
   const wrong = await page.getByRole('alert').innerText();
   await check(page);
-  await signIn(page, server, 'nobody@example.com', 'not the password at all');
+  await signIn(page, on.server, 'nobody@example.com', 'not the password at all');
   assert.equal(await page.getByRole('alert').innerText(), wrong);
   const cookies = await page.context().cookies();
   assert.deepEqual(cookies.filter((cookie) => cookie.name.endsWith('rollbook_console')), []);
 });
 
 test('who signs in comes back to the page that was asked for, and is out after signing out', async () => {
-  const page = await visitor(browser);
-  await page.goto(`${server.url}/console/organizations`);
+  const page = await visitor(on.browser);
+  await page.goto(`${on.server.url}/console/organizations`);
   await page.getByLabel('E-mail').fill('owner@example.com');
   await page.getByLabel('Password').fill(PASSWORD);
   await page.keyboard.press('Enter');
   await page.waitForURL('**/console/organizations');
   await signOut(page);
-  await page.goto(`${server.url}/console/organizations`);
+  await page.goto(`${on.server.url}/console/organizations`);
   await page.waitForURL('**/console/sign-in**');
 });
 
 test('the cookie of a session opens no API', async () => {
-  const page = await visitor(browser);
-  await signIn(page, server, 'owner@example.com', PASSWORD);
+  const page = await visitor(on.browser);
+  await signIn(page, on.server, 'owner@example.com', PASSWORD);
   await page.waitForURL('**/console');
-  const answer = await page.request.get(`${server.url}/api/v1/organizations`);
+  const answer = await page.request.get(`${on.server.url}/api/v1/organizations`);
   assert.equal(answer.status(), 401);
 });
 
-test('a viewer sees no button that acts, and a form of theirs is refused', async () => {
-  const page = await visitor(browser);
-  await signIn(page, server, 'viewer@example.com', PASSWORD);
+test('a viewer is told which role a page needs', async () => {
+  const page = await visitor(on.browser);
+  await signIn(page, on.server, 'viewer@example.com', PASSWORD);
   await page.waitForURL('**/console');
-  const answer = await page.goto(`${server.url}/console/administrators`);
+  const answer = await page.goto(`${on.server.url}/console/administrators`);
   assert.equal(answer.status(), 403);
   await check(page);
+  await page.getByText('This needs the role owner; yours is viewer.').waitFor();
 });

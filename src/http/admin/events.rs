@@ -16,7 +16,9 @@ use crate::http::error::HttpError;
 use crate::http::json::{Answer, failed, json, let_in_any, ok, query};
 use crate::http::observe::RouteName;
 use crate::service::error::AdminError;
-use crate::service::events::{CheckpointPut, LogPage, LogQuery, Reconcile, Snapshot, Start};
+use crate::service::events::{
+    Browse, CheckpointPut, LogPage, LogQuery, Reconcile, Snapshot, Start,
+};
 use crate::service::{ApiAccess, ApiScope, Service, ServiceError};
 
 /// How often a stream without events shows that it lives.
@@ -55,9 +57,50 @@ fn wanted(query: &Query) -> Result<LogQuery, HttpError> {
     })
 }
 
+/// What stands for an order; those of the other one are refused.
+const OLDEST_FIRST: [&str; 3] = ["after", "consumer", "wait"];
+const NEWEST_FIRST: [&str; 4] = ["before", "resource_id", "range_start", "range_end"];
+
+/// Whether the newest events come first. Fails for parameters of the other order.
+fn is_newest_first(query: &Query) -> Result<bool, AdminError> {
+    let (is_newest_first, others, order) = match query.get("order").unwrap_or_default() {
+        "" | "asc" => (false, NEWEST_FIRST.as_slice(), "desc"),
+        "desc" => (true, OLDEST_FIRST.as_slice(), "asc"),
+        _ => return Err(AdminError::invalid("order", "it must be asc or desc.")),
+    };
+    match others.iter().find(|name| text(query, name).is_some()) {
+        None => Ok(is_newest_first),
+        Some(name) => {
+            Err(AdminError::invalid(name, format!("it is for the other order: order={order}.")))
+        }
+    }
+}
+
+/// What somebody looks for among the newest events.
+fn browsed(query: &Query) -> Result<Browse, AdminError> {
+    let number = |name: &str| {
+        let wrong = |_| AdminError::invalid(name, "it must be a whole number.");
+        text(query, name).map(|text| text.parse().map_err(wrong)).transpose()
+    };
+    Ok(Browse {
+        events: query.list("events"),
+        organization_id: text(query, "organization_id"),
+        directory_id: text(query, "directory_id"),
+        resource_id: text(query, "resource_id"),
+        range_start: text(query, "range_start"),
+        range_end: text(query, "range_end"),
+        before: number("before")?,
+        limit: number("limit")?,
+    })
+}
+
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
     let access = reader(&request, &state).await?;
     let query = query(&request)?;
+    if is_newest_first(&query).map_err(HttpError::api)? {
+        let wanted = browsed(&query).map_err(HttpError::api)?;
+        return state.service.log_browse(&access, &wanted).await.map(ok).map_err(failed);
+    }
     let wait = LogQuery::wait_of(query.get("wait")).map_err(HttpError::api)?;
     let page = state.service.log_wait(&access, &wanted(&query)?, wait).await.map_err(failed)?;
     if !wait.is_zero() {
@@ -66,6 +109,11 @@ pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
         state.service.still_open(bearer).await.map_err(failed)?;
     }
     Ok(ok(page))
+}
+
+pub(super) async fn get(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
+    let access = reader(&request, &state).await?;
+    state.service.log_get(&access, &id).await.map(ok).map_err(failed)
 }
 
 /// Server-sent events (WHATWG HTML §9.2). The id of each is its position.

@@ -139,6 +139,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/people", "GET").get(people::people))
             .service(methods("/people/{id}/story", "GET").get(people::story))
             .service(methods("/groups", "GET").get(people::groups))
+            .service(methods("/groups/{id}", "GET").get(people::group))
             .service(methods("/admins", "GET, POST").get(admins::list).post(admins::create))
             .service(
                 methods("/admins/{id}", "GET, PATCH, DELETE")
@@ -222,6 +223,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/directories/{id}/reconcile", "POST").post(events::reconcile))
             .service(methods("/events", "GET").get(events::list))
             .service(methods("/events/stream", "GET").get(events::stream))
+            .service(methods("/events/{id}", "GET").get(events::get))
             .service(methods("/consumers", "GET").get(events::consumer_list))
             .service(
                 methods("/consumers/{name}", "GET, PUT, DELETE")

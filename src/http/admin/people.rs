@@ -37,3 +37,9 @@ pub(super) async fn story(request: HttpRequest, id: Path<String>, state: Data<St
     let page = parameters(&query(&request)?)?;
     state.service.story(&access, &id, &page).await.map(ok).map_err(failed)
 }
+
+pub(super) async fn group(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
+    let access = manager(&request, &state).await?;
+    let page = parameters(&query(&request)?)?;
+    state.service.group(&access, &id, &page).await.map(ok).map_err(failed)
+}

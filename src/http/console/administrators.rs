@@ -1,15 +1,11 @@
 //! Who may sign in, with which role, and from where they are signed in. Owners only.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 
-use super::{Answer, Frame, enter, failed, page_parameters, submitted};
+use super::{Again, Answer, By, Frame, Owner, Sent, Visit, checked, html, html_with};
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
-use crate::http::{State, caller};
 use crate::service::administer::ListPage;
 use crate::service::console::{AdminChange, AdminView, NewAdmin, Role, SessionView};
 use crate::service::error::AdminError;
@@ -40,10 +36,11 @@ const ROLES: [(Role, &str); 3] = [
 
 #[derive(Template)]
 #[template(path = "console/administrators.html")]
-struct ListedPage {
+struct ListedPage<'p> {
     frame: Frame,
     admins: ListPage<AdminView>,
     roles: [(Role, &'static str); 3],
+    again: &'p Again<'p>,
 }
 
 #[derive(Template)]
@@ -71,85 +68,59 @@ fn said(key: &str) -> Option<&'static str> {
     }
 }
 
-fn role(word: &str) -> Result<Role, crate::http::error::HttpError> {
+fn role(word: &str) -> Result<Role, AdminError> {
     let message = "it must be viewer, operator or owner.";
-    Role::parse(word).ok_or_else(|| failed(AdminError::invalid("role", message)))
+    Role::parse(word).ok_or_else(|| AdminError::invalid("role", message))
 }
 
-async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Owner).await?;
-    let parameters = page_parameters(&request)?;
-    let admins = state.service.admin_list(&admin.access, &parameters).await.map_err(failed)?;
-    let page = ListedPage { frame: frame.saying(said), admins, roles: ROLES };
-    Ok(respond(StatusCode::OK, &page))
+async fn list(visit: By<Owner>) -> Answer {
+    listed(&visit, &Again::default()).await
+}
+
+async fn listed(visit: &Visit, again: &Again<'_>) -> Answer {
+    let admins = visit.service().admin_list(visit.access(), &visit.stretch()).await?;
+    let page = ListedPage { frame: visit.saying(said), admins, roles: ROLES, again };
+    html_with(&again.faults, &page)
 }
 
 /// The page with the link is the answer to the form: it is nowhere else.
-async fn invite(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Owner).await?;
+async fn invite(sent: Sent<Owner>) -> Answer {
     let new = NewAdmin {
-        email: form.get("email").to_owned(),
-        name: form.get("name").to_owned(),
-        role: role(form.get("role"))?,
+        email: sent.form.get("email").to_owned(),
+        name: sent.form.get("name").to_owned(),
+        role: role(sent.form.get("role"))?,
         password: None,
     };
-    let public_url = caller::public_url(&request, &state);
-    let made = state.service.admin_create(&admin.access, new, &public_url).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &InvitedPage { frame, admin: made }))
+    match checked(sent.service().admin_create(sent.access(), new, &sent.public_url()).await)? {
+        Ok(admin) => html(&InvitedPage { frame: sent.frame.clone(), admin }),
+        Err(faults) => listed(&sent, &Again::of(&sent, &faults)).await,
+    }
 }
 
-async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Owner).await?;
-    let shown = state.service.admin_get(&admin.access, &id).await.map_err(failed)?;
-    let sessions = state.service.admin_sessions(&admin.access, &id).await.map_err(failed)?;
-    let page = OnePage { frame: frame.saying(said), admin: shown, sessions, roles: ROLES };
-    Ok(respond(StatusCode::OK, &page))
+async fn one(visit: By<Owner>, id: Path<String>) -> Answer {
+    let admin = visit.service().admin_get(visit.access(), &id).await?;
+    let sessions = visit.service().admin_sessions(visit.access(), &id).await?;
+    html(&OnePage { frame: visit.saying(said), admin, sessions, roles: ROLES })
 }
 
-async fn set_role(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Owner).await?;
-    let change = AdminChange { role: Some(role(form.get("role"))?), ..AdminChange::default() };
-    state.service.admin_update(&admin.access, &id, change).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/administrators/{id}?said=role", frame.base)))
+async fn set_role(sent: Sent<Owner>, id: Path<String>) -> Answer {
+    let change = AdminChange { role: Some(role(sent.form.get("role"))?), ..AdminChange::default() };
+    sent.service().admin_update(sent.access(), &id, change).await?;
+    sent.back_to(&format!("administrators/{id}"), "role")
 }
 
-async fn invite_again(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Owner).await?;
-    let public_url = caller::public_url(&request, &state);
-    let made = state.service.admin_invite(&admin.access, &id, &public_url).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &InvitedPage { frame, admin: made }))
+async fn invite_again(sent: Sent<Owner>, id: Path<String>) -> Answer {
+    let admin = sent.service().admin_invite(sent.access(), &id, &sent.public_url()).await?;
+    html(&InvitedPage { frame: sent.frame.clone(), admin })
 }
 
-async fn sign_out(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Owner).await?;
-    let session = form.filled("session");
-    let ended = state.service.admin_session_end(&admin.access, &id, session).await;
-    ended.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/administrators/{id}?said=signed-out", frame.base)))
+async fn sign_out(sent: Sent<Owner>, id: Path<String>) -> Answer {
+    let session = sent.form.filled("session");
+    sent.service().admin_session_end(sent.access(), &id, session).await?;
+    sent.back_to(&format!("administrators/{id}"), "signed-out")
 }
 
-async fn delete(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Owner).await?;
-    state.service.admin_delete(&admin.access, &id).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/administrators?said=deleted", frame.base)))
+async fn delete(sent: Sent<Owner>, id: Path<String>) -> Answer {
+    sent.service().admin_delete(sent.access(), &id).await?;
+    sent.back_to("administrators", "deleted")
 }

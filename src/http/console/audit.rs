@@ -1,22 +1,15 @@
 //! The audit log: a search, and exports of what it selects.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{self, ServiceConfig};
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{Answer, Frame, enter, failed, page_parameters};
-use crate::http::State;
+use super::{Answer, By, Frame, Viewer, html, link};
 use crate::http::admin::audit::{export, wanted};
-use crate::http::body::Query;
 use crate::http::web::only;
-use crate::http::web::page::respond;
 use crate::http::web::text as filters;
 use crate::service::administer::ListPage;
 use crate::service::audit::{AuditQuery, AuditView, action};
-use crate::service::console::Role;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -31,7 +24,7 @@ struct AuditPage {
     entries: ListPage<AuditView>,
     wanted: AuditQuery,
     actions: &'static [&'static str],
-    /// The search as it stands in links, with a & at its end.
+    /// The search as it stands in links.
     search: String,
 }
 
@@ -65,10 +58,7 @@ fn search(wanted: &AuditQuery) -> String {
         ("from", &wanted.from),
         ("to", &wanted.to),
     ];
-    let encoded = pairs.into_iter().filter_map(|(name, value)| {
-        Some(format!("{name}={}&", utf8_percent_encode(value.as_deref()?, NON_ALPHANUMERIC)))
-    });
-    encoded.collect()
+    link("", &pairs.map(|(name, value)| (name, value.as_deref())))
 }
 
 /// A day of the form means its beginning in UTC.
@@ -79,21 +69,15 @@ fn instants(wanted: AuditQuery) -> AuditQuery {
     AuditQuery { from: instant(wanted.from.clone()), to: instant(wanted.to.clone()), ..wanted }
 }
 
-async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let asked = wanted(&query);
-    let mut selected = instants(asked.clone());
-    selected.page = page_parameters(&request)?;
-    let entries = state.service.audit_list(&admin.access, &selected).await.map_err(failed)?;
-    let (search, actions) = (search(&asked), action::ALL);
-    let page = AuditPage { frame, entries, wanted: asked, actions, search };
-    Ok(respond(StatusCode::OK, &page))
+async fn list(visit: By<Viewer>) -> Answer {
+    let wanted = wanted(&visit.query);
+    let selected = AuditQuery { page: visit.stretch(), ..instants(wanted.clone()) };
+    let entries = visit.service().audit_list(visit.access(), &selected).await?;
+    let (search, actions) = (search(&wanted), action::ALL);
+    html(&AuditPage { frame: visit.frame.clone(), entries, wanted, actions, search })
 }
 
-async fn download(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, _) = enter(&request, &state, Role::Viewer).await?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let format = query.get("format").unwrap_or("csv");
-    export(&state, &admin.access, &instants(wanted(&query)), format).map_err(failed)
+async fn download(visit: By<Viewer>) -> Answer {
+    let format = visit.query.get("format").unwrap_or("csv");
+    Ok(export(&visit.state, &visit.admin.access, &instants(wanted(&visit.query)), format)?)
 }

@@ -1,20 +1,14 @@
 //! The event log: what the app is told, newest first; one event; sending it once more.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{Answer, Frame, enter, failed, submitted};
-use crate::http::State;
+use super::{Answer, By, Frame, Operator, Sent, Viewer, html};
 use crate::http::body::Query;
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
 use crate::service::administer::ListParameters;
-use crate::service::console::Role;
 use crate::service::error::AdminError;
 use crate::service::events::{Browse, LogEvent, name};
 use crate::service::webhook::{EndpointView, ReplayRequest};
@@ -101,9 +95,8 @@ impl Asked {
             ("range_end", &self.range_end),
         ];
         let filled = fields.into_iter().filter(|(_, text)| !text.is_empty());
-        let mut pairs: Vec<String> = filled
-            .map(|(name, text)| format!("{name}={}", utf8_percent_encode(text, NON_ALPHANUMERIC)))
-            .collect();
+        let mut pairs: Vec<String> =
+            filled.map(|(name, text)| format!("{name}={}", filters::encoded(text))).collect();
         pairs.extend(before.map(|position| format!("before={position}")));
         let mark = if pairs.is_empty() { "" } else { "?" };
         format!("{base}/console/events{mark}{}", pairs.join("&"))
@@ -175,40 +168,29 @@ fn title(thing: &Value) -> String {
     found.unwrap_or_default().to_owned()
 }
 
-async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let asked = Asked::of(&query).map_err(failed)?;
-    let page = state.service.log_browse(&admin.access, &asked.browse()).await.map_err(failed)?;
+async fn list(visit: By<Viewer>) -> Answer {
+    let asked = Asked::of(&visit.query)?;
+    let page = visit.service().log_browse(visit.access(), &asked.browse()).await?;
     let events = page.data.iter().map(Shown::of).collect();
-    let older = page.before.map(|position| asked.address(&frame.base, Some(position)));
-    Ok(respond(StatusCode::OK, &EventsPage { frame, asked, events, older }))
+    let older = page.before.map(|position| asked.address(&visit.frame.base, Some(position)));
+    html(&EventsPage { frame: visit.frame.clone(), asked, events, older })
 }
 
-async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let event = state.service.log_get(&admin.access, &id).await.map_err(failed)?;
+async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
+    let event = visit.service().log_get(visit.access(), &id).await?;
     let list = ListParameters { limit: Some(ENDPOINTS), ..ListParameters::default() };
-    let endpoints = state.service.webhook_list(&admin.access, &list).await.map_err(failed)?.data;
+    let endpoints = visit.service().webhook_list(visit.access(), &list).await?.data;
     let json = serde_json::to_string_pretty(&event).unwrap_or_default();
     let event = Shown::of(&event);
-    Ok(respond(StatusCode::OK, &EventPage { frame, event, json, endpoints }))
+    html(&EventPage { frame: visit.frame.clone(), event, json, endpoints })
 }
 
 /// Sends an event to an endpoint once more; leads to the endpoint, which shows what comes of it.
-async fn replay(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let endpoint = form.get("endpoint_id");
+async fn replay(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let endpoint = sent.form.get("endpoint_id");
     let wanted = ReplayRequest { event_id: Some(id.into_inner()), ..ReplayRequest::default() };
-    let replay = state.service.webhook_replay(&admin.access, endpoint, wanted).await;
-    let replay = replay.map_err(failed)?;
-    let path = format!("{}/console/webhooks/{}?said=replay", frame.base, replay.endpoint_id);
-    Ok(lead_to(&path))
+    let replay = sent.service().webhook_replay(sent.access(), endpoint, wanted).await?;
+    sent.back_to(&format!("webhooks/{}", replay.endpoint_id), "replay")
 }
 
 #[cfg(test)]

@@ -1,17 +1,12 @@
 //! Groups of all directories: a search, and one with its members.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 
 use super::people::asked;
-use super::{Answer, Frame, enter, failed, page_parameters};
-use crate::http::State;
+use super::{Answer, By, Frame, Viewer, html};
 use crate::http::web::only;
-use crate::http::web::page::respond;
 use crate::http::web::text as filters;
-use crate::service::console::Role;
 use crate::service::people::{Found, GroupView, PeopleQuery};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -27,7 +22,7 @@ struct GroupsPage {
     wanted: PeopleQuery,
     /// `None` before anything was looked for.
     found: Option<Found>,
-    /// The search as it stands in links, with a & at its end.
+    /// The search as it stands in links.
     search: String,
 }
 
@@ -38,19 +33,16 @@ struct GroupPage {
     shown: GroupView,
 }
 
-async fn search(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let (wanted, search) = asked(&request)?;
+async fn search(visit: By<Viewer>) -> Answer {
+    let (wanted, search) = asked(&visit);
     let found = match wanted.q.is_empty() {
         true => None,
-        false => Some(state.service.groups(&admin.access, &wanted).await.map_err(failed)?),
+        false => Some(visit.service().groups(visit.access(), &wanted).await?),
     };
-    Ok(respond(StatusCode::OK, &GroupsPage { frame, wanted, found, search }))
+    html(&GroupsPage { frame: visit.frame.clone(), wanted, found, search })
 }
 
-async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let page = page_parameters(&request)?;
-    let shown = state.service.group(&admin.access, &id, &page).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &GroupPage { frame, shown }))
+async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
+    let shown = visit.service().group(visit.access(), &id, &visit.stretch()).await?;
+    html(&GroupPage { frame: visit.frame.clone(), shown })
 }

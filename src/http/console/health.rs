@@ -1,18 +1,14 @@
 //! The health of the server: database, queues, keys, settings.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::web::{self, ServiceConfig};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Frame, enter, failed, submitted};
+use super::{Answer, By, Frame, Owner, Sent, Viewer, html};
 use crate::clock::Stopwatch;
+use crate::http::Setting;
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
-use crate::http::{Setting, State};
-use crate::service::console::Role;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -78,25 +74,23 @@ fn said(key: &str) -> Option<&'static str> {
     (key == "rotating").then_some("Everything is being sealed again with the key that seals now.")
 }
 
-async fn show(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
+async fn show(visit: By<Viewer>) -> Answer {
     let watch = Stopwatch::start();
-    let answered = state.service.check_database().await.is_ok();
+    let answered = visit.service().check_database().await.is_ok();
     let database = answered.then(|| watch.elapsed().as_millis());
-    let status = state.service.secret_key_status(&admin.access).await.map_err(failed)?;
+    let status = visit.service().secret_key_status(visit.access()).await?;
     let page = HealthPage {
-        frame: frame.saying(said),
+        frame: visit.saying(said),
         version: env!("CARGO_PKG_VERSION"),
         database,
-        queues: state.service.queue_depths(),
+        queues: visit.service().queue_depths(),
         key: SecretKey::of(&status),
-        settings: &state.settings,
+        settings: &visit.state.settings,
     };
-    Ok(respond(StatusCode::OK, &page))
+    html(&page)
 }
 
-async fn rotate(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Owner).await?;
-    state.service.secret_key_rotate(&admin.access).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/health?said=rotating", frame.base)))
+async fn rotate(sent: Sent<Owner>) -> Answer {
+    sent.service().secret_key_rotate(sent.access()).await?;
+    sent.back_to("health", "rotating")
 }

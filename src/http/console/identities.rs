@@ -1,20 +1,14 @@
 //! Identities of an organization: persons with their accounts, and suggestions of who is the same.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Frame, enter, failed, page_parameters, submitted};
-use crate::http::State;
-use crate::http::body::Query;
+use super::{Answer, By, Frame, Operator, Sent, Viewer, html};
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
 use crate::service::ServiceError;
 use crate::service::administer::{ListPage, ListParameters, OrganizationView};
-use crate::service::console::Role;
 use crate::service::error::AdminError;
 use crate::service::identity::{Decision, IdentityQuery};
 
@@ -85,85 +79,62 @@ fn said(key: &str) -> Option<&'static str> {
         "accept" => Some("The two are one person now."),
         "reject" => Some("The two stay apart; it is not suggested again."),
         "undo" => Some("The decision is taken back; the suggestion is open again."),
+        "primary" => {
+            Some("The primary directory is chosen; what follows is done in the background.")
+        }
         "unlink" => Some("The account has an identity of its own now."),
         _ => None,
     }
 }
 
-async fn choose(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let page = page_parameters(&request)?;
-    let organizations =
-        state.service.organization_list(&admin.access, &page).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &ChoosePage { frame, organizations }))
+async fn choose(visit: By<Viewer>) -> Answer {
+    let service = visit.service();
+    let organizations = service.organization_list(visit.access(), &visit.stretch()).await?;
+    html(&ChoosePage { frame: visit.frame.clone(), organizations })
 }
 
-async fn list(request: HttpRequest, organization: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let (service, access) = (&state.service, &admin.access);
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let wanted = query.get("state").filter(|state| !state.is_empty()).unwrap_or("open");
-    let email = query.get("email").unwrap_or_default().trim().to_owned();
-    let found = service.organization_get(access, &organization).await.map_err(failed)?;
-    let selected = IdentityQuery {
-        email: Some(email.clone()).filter(|email| !email.is_empty()),
-        page: page_parameters(&request)?,
-        ..IdentityQuery::default()
-    };
+async fn list(visit: By<Viewer>, organization: Path<String>) -> Answer {
+    let (service, access) = (visit.service(), visit.access());
+    let state = visit.asked("state").unwrap_or_else(|| "open".to_owned());
+    let email = visit.asked("email");
+    let found = service.organization_get(access, &organization).await?;
+    let selected =
+        IdentityQuery { email: email.clone(), page: visit.stretch(), ..IdentityQuery::default() };
     let identities = match service.identity_list(access, &organization, selected).await {
         Err(ServiceError::Admin(error)) if error.code == "identities_off" => {
-            return Ok(respond(StatusCode::OK, &OffPage { frame, organization: found }));
+            return html(&OffPage { frame: visit.frame.clone(), organization: found });
         }
-        listed => listed.map_err(failed)?,
+        listed => listed?,
     };
     let first = ListParameters { limit: Some(100), ..ListParameters::default() };
-    let suggestions = service
-        .suggestion_list(access, &organization, Some(wanted), &first)
-        .await
-        .map_err(failed)?
-        .data;
-    let page = IdentitiesPage {
-        frame: frame.saying(said),
+    let suggestions = service.suggestion_list(access, &organization, Some(&state), &first).await?;
+    html(&IdentitiesPage {
+        frame: visit.saying(said),
         organization: found,
-        email,
+        email: email.unwrap_or_default(),
         identities,
-        state: wanted.to_owned(),
-        suggestions,
-    };
-    Ok(respond(StatusCode::OK, &page))
+        state,
+        suggestions: suggestions.data,
+    })
 }
 
-async fn decide(
-    request: HttpRequest,
-    path: Path<(String, String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn decide(sent: Sent<Operator>, path: Path<(String, String, String)>) -> Answer {
     let (organization, id, verb) = path.into_inner();
     let decision = match verb.as_str() {
         "accept" => Decision::Accept,
         "reject" => Decision::Reject,
         "undo" => Decision::Undo,
-        _ => return Err(failed(AdminError::not_found("This page"))),
+        _ => return Err(AdminError::not_found("This page").into()),
     };
-    let decided = state.service.suggestion_decide(&admin.access, &organization, &id, decision);
-    decided.await.map_err(failed)?;
-    let base = &frame.base;
-    Ok(lead_to(&format!("{base}/console/identities/{organization}?said={verb}")))
+    let service = sent.service();
+    service.suggestion_decide(sent.access(), &organization, &id, decision).await?;
+    sent.back_to(&format!("identities/{organization}"), &verb)
 }
 
-async fn unlink(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn unlink(sent: Sent<Operator>, path: Path<(String, String)>) -> Answer {
     let (organization, identity) = path.into_inner();
-    let user = form.get("user");
-    let service = &state.service;
-    service.account_unlink(&admin.access, &organization, &identity, user).await.map_err(failed)?;
-    let base = &frame.base;
-    Ok(lead_to(&format!("{base}/console/identities/{organization}?said=unlink")))
+    let user = sent.form.get("user");
+    let service = sent.service();
+    service.account_unlink(sent.access(), &organization, &identity, user).await?;
+    sent.back_to(&format!("identities/{organization}"), "unlink")
 }

@@ -1,28 +1,21 @@
 //! Organizations: the customers, their directories, links to the set-up portal, alarms.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Frame, enter, failed, page_parameters, submitted};
-use crate::http::body::Query;
+use super::{Again, Answer, By, Frame, Operator, Sent, Viewer, Visit, checked, html, html_with};
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
-use crate::http::{State, caller};
 use crate::service::administer::{
     DirectoryView, ListPage, NewOrganization, OrganizationChange, OrganizationView,
 };
-use crate::service::alarms::AlarmQuery;
-use crate::service::console::Role;
+use crate::service::alarms::{AlarmQuery, AlarmView};
 use crate::service::portal::{NewPortalLink, PortalRevocation};
 use crate::service::read::{Metadata, Order, OrganizationQuery, PageRequest, PageWords};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     let (get, post) = (web::get, web::post);
-    let form = |path: &str| only(path, "POST");
     config
         .service(
             only("/console/organizations", "GET, POST")
@@ -30,21 +23,22 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(post().to(create)),
         )
         .service(only("/console/organizations/{id}", "GET").route(get().to(one)))
-        .service(form("/console/organizations/{id}/change").route(post().to(change)))
-        .service(form("/console/organizations/{id}/delete").route(post().to(delete)))
-        .service(form("/console/organizations/{id}/links").route(post().to(link)))
-        .service(form("/console/organizations/{id}/links/revoke").route(post().to(revoke)));
+        .service(only("/console/organizations/{id}/change", "POST").route(post().to(change)))
+        .service(only("/console/organizations/{id}/delete", "POST").route(post().to(delete)))
+        .service(only("/console/organizations/{id}/links", "POST").route(post().to(link)))
+        .service(only("/console/organizations/{id}/links/revoke", "POST").route(post().to(revoke)));
 }
 
 #[derive(Template)]
 #[template(path = "console/organizations.html")]
 struct ListedPage<'p> {
     frame: Frame,
-    search: &'p str,
+    search: String,
     organizations: Vec<Listed>,
     metadata: Metadata,
     /// What the links to neighbouring pages begin with.
     path: String,
+    again: &'p Again<'p>,
 }
 
 /// An organization in the list.
@@ -77,18 +71,12 @@ impl Listed {
 
 #[derive(Template)]
 #[template(path = "console/organizations_one.html")]
-struct OnePage {
+struct OnePage<'p> {
     frame: Frame,
     organization: OrganizationView,
     directories: ListPage<DirectoryView>,
-    alarms: Vec<StandingAlarm>,
-}
-
-/// An alarm that stands.
-struct StandingAlarm {
-    kind: String,
-    message: String,
-    raised_at: String,
+    alarms: Vec<AlarmView>,
+    again: &'p Again<'p>,
 }
 
 #[derive(Template)]
@@ -110,134 +98,106 @@ fn said(key: &str) -> Option<&'static str> {
     }
 }
 
-async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let search = query.get("search").unwrap_or_default().trim();
+async fn list(visit: By<Viewer>) -> Answer {
+    listed(&visit, &Again::default()).await
+}
+
+async fn listed(visit: &Visit, again: &Again<'_>) -> Answer {
+    let search = visit.asked("search");
     let words = PageWords {
-        before: query.get("before"),
-        after: query.get("after"),
+        before: visit.query.get("before"),
+        after: visit.query.get("after"),
         ..PageWords::default()
     };
     let wanted = OrganizationQuery {
         domains: Vec::new(),
-        search: (!search.is_empty()).then(|| search.to_owned()),
-        page: PageRequest::parse(words, Order::Desc).map_err(failed)?,
+        search: search.clone(),
+        page: PageRequest::parse(words, Order::Desc)?,
     };
-    let found = state.service.read_organizations(&admin.access, wanted).await.map_err(failed)?;
-    let search_words = match search {
-        "" => String::new(),
-        text => format!("search={}&", crate::http::web::text::encoded(text)),
-    };
+    let found = visit.service().read_organizations(visit.access(), wanted).await?;
+    let search = search.unwrap_or_default();
     let page = ListedPage {
-        path: format!("{}/console/organizations?{search_words}", frame.base),
-        frame: frame.saying(said),
+        path: visit.address(&format!("organizations?search={}&", filters::encoded(&search))),
+        frame: visit.saying(said),
         search,
         organizations: found.data.iter().map(Listed::of).collect(),
         metadata: found.list_metadata,
+        again,
     };
-    Ok(respond(StatusCode::OK, &page))
+    html_with(&again.faults, &page)
 }
 
-async fn create(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn create(sent: Sent<Operator>) -> Answer {
     let new = NewOrganization {
-        name: form.get("name").trim().to_owned(),
-        external_id: form.filled("external_id").map(str::to_owned),
+        name: sent.form.get("name").trim().to_owned(),
+        external_id: sent.form.filled("external_id").map(str::to_owned),
     };
-    let made = state.service.organization_create(&admin.access, new).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/organizations/{}?said=created", frame.base, made.id)))
+    match checked(sent.service().organization_create(sent.access(), new).await)? {
+        Ok(made) => sent.back_to(&format!("organizations/{}", made.id), "created"),
+        Err(faults) => listed(&sent, &Again::of(&sent, &faults)).await,
+    }
 }
 
-async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let (service, parameters) = (&state.service, page_parameters(&request)?);
-    let organization = service.organization_get(&admin.access, &id).await.map_err(failed)?;
+async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, &Again::default()).await
+}
+
+async fn shown(visit: &Visit, id: &str, again: &Again<'_>) -> Answer {
+    let (service, access) = (visit.service(), visit.access());
+    let organization = service.organization_get(access, id).await?;
     let wanted = Some(organization.id.clone());
-    let directories = service.directory_list(&admin.access, wanted, &parameters).await;
+    let directories = service.directory_list(access, wanted, &visit.stretch()).await?;
     // Alarms of this organization alone.
-    let within = admin.within(&organization.id);
-    let alarms = service.alarm_list(&within, &AlarmQuery::default()).await.map_err(failed)?;
-    let alarms = alarms.data.iter().filter_map(|alarm| {
-        let alarm = serde_json::to_value(alarm).ok()?;
-        let text = |name: &str| alarm.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(StandingAlarm {
-            kind: text("kind")?,
-            message: text("message")?,
-            raised_at: text("raised_at")?,
-        })
-    });
+    let within = visit.admin.within(&organization.id);
+    let alarms = service.alarm_list(&within, &AlarmQuery::default()).await?;
     let page = OnePage {
-        frame: frame.saying(said),
+        frame: visit.saying(said),
         organization,
-        directories: directories.map_err(failed)?,
-        alarms: alarms.collect(),
+        directories,
+        alarms: alarms.data,
+        again,
     };
-    Ok(respond(StatusCode::OK, &page))
+    html_with(&again.faults, &page)
 }
 
-async fn change(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn change(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let change = OrganizationChange {
-        name: Some(form.get("name").trim().to_owned()),
-        external_id: Some(form.filled("external_id").map(str::to_owned)),
+        name: Some(sent.form.get("name").trim().to_owned()),
+        external_id: Some(sent.form.filled("external_id").map(str::to_owned)),
     };
-    state.service.organization_update(&admin.access, &id, change).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/organizations/{id}?said=changed", frame.base)))
+    match checked(sent.service().organization_update(sent.access(), &id, change).await)? {
+        Ok(_) => sent.back_to(&format!("organizations/{id}"), "changed"),
+        Err(faults) => shown(&sent, &id, &Again::of(&sent, &faults)).await,
+    }
 }
 
-async fn delete(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
-    state.service.organization_delete(&admin.access, &id).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/organizations?said=deleted", frame.base)))
+async fn delete(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    sent.service().organization_delete(sent.access(), &id).await?;
+    sent.back_to("organizations", "deleted")
 }
 
 /// How long a link of the console may wait to be used, in seconds.
 const LINK_SECONDS: i64 = 3 * 24 * 60 * 60;
 
 /// The page with the link is the answer to the form: it is nowhere else.
-async fn link(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let service = &state.service;
-    let organization = service.organization_get(&admin.access, &id).await.map_err(failed)?;
+async fn link(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let service = sent.service();
+    let organization = service.organization_get(sent.access(), &id).await?;
     let new = NewPortalLink {
         organization: organization.id.clone(),
         intent: None,
-        return_url: form.filled("return_url").map(str::to_owned),
+        return_url: sent.form.filled("return_url").map(str::to_owned),
         success_url: None,
-        external_user_id: form.filled("external_user_id").map(str::to_owned),
+        external_user_id: sent.form.filled("external_user_id").map(str::to_owned),
         expires_in: Some(LINK_SECONDS),
     };
     let expires_at = service.clock.now_ms() + LINK_SECONDS * 1_000;
-    let public_url = caller::public_url(&request, &state);
-    let made = service.portal_link(&admin.access, new, &public_url).await.map_err(failed)?;
-    let page = LinkPage { frame, organization, link: made.link, expires_at };
-    Ok(respond(StatusCode::OK, &page))
+    let link = service.portal_link(sent.access(), new, &sent.public_url()).await?.link;
+    html(&LinkPage { frame: sent.frame.clone(), organization, link, expires_at })
 }
 
-async fn revoke(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn revoke(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let which = PortalRevocation { organization: id.clone(), external_user_id: None };
-    state.service.portal_revoke(&admin.access, which).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/organizations/{id}?said=revoked", frame.base)))
+    sent.service().portal_revoke(sent.access(), which).await?;
+    sent.back_to(&format!("organizations/{id}"), "revoked")
 }

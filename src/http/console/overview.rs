@@ -1,18 +1,12 @@
 //! The overview: how everything is, at a glance.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{self, ServiceConfig};
 use askama::Template;
 
-use super::{Answer, Frame, enter, failed};
-use crate::http::State;
-use crate::http::body::Query;
+use super::{Answer, By, Frame, Viewer, html};
 use crate::http::web::chart::{Chart, Series, Shape};
 use crate::http::web::only;
-use crate::http::web::page::respond;
 use crate::http::web::text as filters;
-use crate::service::console::Role;
 use crate::service::overview::{Overview, SPANS, Step};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -150,13 +144,11 @@ fn duration(ms: i64) -> String {
     }
 }
 
-async fn show(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let span = query.get("span").filter(|span| !span.is_empty());
-    let overview = state.service.overview(&admin.access, span).await.map_err(failed)?;
+async fn show(visit: By<Viewer>) -> Answer {
+    let span = visit.asked("span");
+    let overview = visit.service().overview(visit.access(), span.as_deref()).await?;
     let (states, charts) = (states(&overview), charts(&overview));
-    Ok(respond(StatusCode::OK, &OverviewPage { frame, overview, states, charts }))
+    html(&OverviewPage { frame: visit.frame.clone(), overview, states, charts })
 }
 
 #[cfg(test)]

@@ -1,19 +1,12 @@
 //! People of all directories: a search, and the story of one.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{Answer, Frame, enter, failed, page_parameters};
-use crate::http::State;
-use crate::http::body::Query;
+use super::{Answer, By, Frame, Viewer, Visit, html, link};
 use crate::http::web::only;
-use crate::http::web::page::respond;
 use crate::http::web::text as filters;
-use crate::service::console::Role;
 use crate::service::people::{Found, PeopleQuery, Story};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -29,7 +22,7 @@ struct PeoplePage {
     wanted: PeopleQuery,
     /// `None` before anything was looked for.
     found: Option<Found>,
-    /// The search as it stands in links, with a & at its end.
+    /// The search as it stands in links.
     search: String,
 }
 
@@ -56,33 +49,25 @@ fn shown(value: &Option<Value>) -> String {
 }
 
 /// `q`, `organization_id` and the page of a search; and how they stand in links.
-pub(super) fn asked(request: &HttpRequest) -> Result<(PeopleQuery, String), super::HttpError> {
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let page = page_parameters(request)?;
-    let q = query.get("q").unwrap_or_default().trim().to_owned();
-    let organization_id =
-        query.get("organization_id").filter(|text| !text.is_empty()).map(str::to_owned);
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let mut search = format!("q={}&", encoded(&q));
-    if let Some(id) = &organization_id {
-        search.push_str(&format!("organization_id={}&", encoded(id)));
-    }
-    Ok((PeopleQuery { q, organization_id, limit: page.limit, after: page.after }, search))
+pub(super) fn asked(visit: &Visit) -> (PeopleQuery, String) {
+    let page = visit.stretch();
+    let (q, organization_id) =
+        (visit.asked("q").unwrap_or_default(), visit.asked("organization_id"));
+    let pairs = [("q", Some(q.as_str())), ("organization_id", organization_id.as_deref())];
+    let search = link("", &pairs);
+    (PeopleQuery { q, organization_id, limit: page.limit, after: page.after }, search)
 }
 
-async fn search(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let (wanted, search) = asked(&request)?;
+async fn search(visit: By<Viewer>) -> Answer {
+    let (wanted, search) = asked(&visit);
     let found = match wanted.q.is_empty() {
         true => None,
-        false => Some(state.service.people(&admin.access, &wanted).await.map_err(failed)?),
+        false => Some(visit.service().people(visit.access(), &wanted).await?),
     };
-    Ok(respond(StatusCode::OK, &PeoplePage { frame, wanted, found, search }))
+    html(&PeoplePage { frame: visit.frame.clone(), wanted, found, search })
 }
 
-async fn story(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let page = page_parameters(&request)?;
-    let story = state.service.story(&admin.access, &id, &page).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &StoryPage { frame, story }))
+async fn story(visit: By<Viewer>, id: Path<String>) -> Answer {
+    let story = visit.service().story(visit.access(), &id, &visit.stretch()).await?;
+    html(&StoryPage { frame: visit.frame.clone(), story })
 }

@@ -7,7 +7,7 @@ use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::{Answer, Frame, enter, failed, submitted};
+use super::{Answer, By, Frame, PageError, Sent, Viewer, failed, html};
 use crate::auth::{password, secret};
 use crate::http::body::Query;
 use crate::http::observe::RouteName;
@@ -16,7 +16,7 @@ use crate::http::web::only;
 use crate::http::web::page::{lead_to, put_cookie, respond, secure};
 use crate::http::web::text as filters;
 use crate::http::{State, caller};
-use crate::service::console::{Newcomer, Place, Role, SessionView, SignInError, SignedIn, Welcome};
+use crate::service::console::{Newcomer, Place, SessionView, SignInError, SignedIn, Welcome};
 use crate::service::error::AdminError;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -241,9 +241,7 @@ async fn openid_return(request: HttpRequest, state: Data<State>) -> Answer {
 }
 
 /// Status, sentence, and seconds to wait.
-fn refusal(
-    error: SignInError,
-) -> Result<(StatusCode, String, Option<u64>), crate::http::error::HttpError> {
+fn refusal(error: SignInError) -> Result<(StatusCode, String, Option<u64>), PageError> {
     match error {
         SignInError::Wrong => {
             let sentence = "The e-mail address or the password is wrong.";
@@ -264,11 +262,11 @@ fn put_wait(answer: &mut HttpResponse, wait: Option<u64>) {
     }
 }
 
-async fn sign_out(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Viewer).await?;
-    state.service.console_sign_out(&admin).await.map_err(failed)?;
-    let mut answer = lead_to(&format!("{}/console/sign-in", frame.base));
-    put_cookie(&mut answer, &Site::of(&request, &state).set(Cookie::Console, "", Some(0)));
+async fn sign_out(sent: Sent<Viewer>) -> Answer {
+    sent.service().console_sign_out(&sent.admin).await?;
+    let mut answer = lead_to(&sent.address("sign-in"));
+    let site = Site::of(&sent.request, &sent.state);
+    put_cookie(&mut answer, &site.set(Cookie::Console, "", Some(0)));
     Ok(answer)
 }
 
@@ -349,25 +347,24 @@ fn said(key: &str) -> Option<&'static str> {
     }
 }
 
-async fn account(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let sessions = state.service.admin_sessions(&admin.access, &admin.id).await.map_err(failed)?;
-    let (frame, least) = (frame.saying(said), password::MIN_CHARS);
-    Ok(respond(StatusCode::OK, &AccountPage { frame, sessions, least, fault: None }))
+async fn account(visit: By<Viewer>) -> Answer {
+    let sessions = visit.service().admin_sessions(visit.access(), &visit.admin.id).await?;
+    let (frame, least) = (visit.saying(said), password::MIN_CHARS);
+    html(&AccountPage { frame, sessions, least, fault: None })
 }
 
-async fn change_password(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Viewer).await?;
-    let (before, after) = (form.get("before"), form.get("password"));
-    let (place, service) = (place(&request, &state), &state.service);
-    let changed = match after == form.get("again") {
-        true => service.console_change_password(&admin, before, after, &place).await,
+async fn change_password(sent: Sent<Viewer>) -> Answer {
+    let (request, state, admin) = (&sent.request, &sent.state, &sent.admin);
+    let (before, after) = (sent.form.get("before"), sent.form.get("password"));
+    let (place, service) = (place(request, state), &state.service);
+    let changed = match after == sent.form.get("again") {
+        true => service.console_change_password(admin, before, after, &place).await,
         false => Err(SignInError::Service(unlike().into())),
     };
     let (status, fault, wait) = match changed {
         Ok(text) => {
-            let site = Site::of(&request, &state);
-            return Ok(inside(&site, &state, &text, "/console/account?said=password"));
+            let site = Site::of(request, state);
+            return Ok(inside(&site, state, &text, "/console/account?said=password"));
         }
         Err(SignInError::Wrong) => {
             let sentence = "The password that counts until now is another one.";
@@ -378,23 +375,17 @@ async fn change_password(request: HttpRequest, payload: Payload, state: Data<Sta
         }
         Err(error) => refusal(error)?,
     };
-    let sessions = service.admin_sessions(&admin.access, &admin.id).await.map_err(failed)?;
+    let sessions = service.admin_sessions(&admin.access, &admin.id).await?;
+    let frame = sent.frame.clone();
     let page = AccountPage { frame, sessions, least: password::MIN_CHARS, fault: Some(fault) };
     let mut answer = respond(status, &page);
     put_wait(&mut answer, wait);
     Ok(answer)
 }
 
-async fn end_session(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Viewer).await?;
-    let ended = state.service.admin_session_end(&admin.access, &admin.id, Some(&id)).await;
-    ended.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/account?said=ended", frame.base)))
+async fn end_session(sent: Sent<Viewer>, id: Path<String>) -> Answer {
+    sent.service().admin_session_end(sent.access(), &sent.admin.id, Some(&id)).await?;
+    sent.back_to("account", "ended")
 }
 
 #[cfg(test)]

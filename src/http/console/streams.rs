@@ -1,16 +1,11 @@
 //! Who else reads the log: receivers of Security Event Tokens, and consumers with a name.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 
-use super::{Answer, Frame, enter, failed, submitted};
-use crate::http::State;
+use super::{Answer, By, Frame, Operator, Sent, Viewer, html};
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
-use crate::service::console::Role;
 use crate::service::events::{Checkpoint, CheckpointPut, Place};
 use crate::service::ssf::{StatusRequest, StatusView, StreamView, VerificationRequest};
 
@@ -70,82 +65,47 @@ impl StreamPage {
     }
 }
 
-async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let streams = state.service.stream_statuses(&admin.access).await.map_err(failed)?;
-    let consumers = state.service.checkpoint_list(&admin.access).await.map_err(failed)?;
-    let frame = frame.saying(said);
-    Ok(respond(StatusCode::OK, &StreamsPage { frame, streams, consumers }))
+async fn list(visit: By<Viewer>) -> Answer {
+    let streams = visit.service().stream_statuses(visit.access()).await?;
+    let consumers = visit.service().checkpoint_list(visit.access()).await?;
+    html(&StreamsPage { frame: visit.saying(said), streams, consumers })
 }
 
-async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let stream = state.service.stream_get(&admin.access, &id).await.map_err(failed)?;
-    let status = state.service.stream_status(&admin.access, &id).await.map_err(failed)?;
-    let frame = frame.saying(said);
-    Ok(respond(StatusCode::OK, &StreamPage { frame, stream, status }))
+async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
+    let stream = visit.service().stream_get(visit.access(), &id).await?;
+    let status = visit.service().stream_status(visit.access(), &id).await?;
+    html(&StreamPage { frame: visit.saying(said), stream, status })
 }
 
-async fn set_status(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn set_status(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let wanted = StatusRequest {
         stream_id: id.into_inner(),
-        status: form.get("status").to_owned(),
-        reason: form.filled("reason").map(str::to_owned),
+        status: sent.form.get("status").to_owned(),
+        reason: sent.form.filled("reason").map(str::to_owned),
     };
-    let set = state.service.stream_status_set(&admin.access, wanted).await.map_err(failed)?;
-    let path = format!("{}/console/streams/{}", frame.base, set.stream_id);
-    Ok(lead_to(&format!("{path}?said={}", set.status)))
+    let set = sent.service().stream_status_set(sent.access(), wanted).await?;
+    sent.back_to(&format!("streams/{}", set.stream_id), &set.status)
 }
 
-async fn verify(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
+async fn verify(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let wanted = VerificationRequest { stream_id: id.clone(), state: None };
-    state.service.stream_verify(&admin.access, wanted).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/streams/{id}?said=verified", frame.base)))
+    sent.service().stream_verify(sent.access(), wanted).await?;
+    sent.back_to(&format!("streams/{id}"), "verified")
 }
 
-async fn delete(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
-    state.service.stream_delete(&admin.access, &id).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/streams?said=deleted", frame.base)))
+async fn delete(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    sent.service().stream_delete(sent.access(), &id).await?;
+    sent.back_to("streams", "deleted")
 }
 
-async fn consumer_move(
-    request: HttpRequest,
-    name: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let position = Place::Word(form.get("position").trim().to_owned());
+async fn consumer_move(sent: Sent<Operator>, name: Path<String>) -> Answer {
+    let position = Place::Word(sent.form.get("position").trim().to_owned());
     let put = CheckpointPut { position: Some(position), event_id: None, expected: None };
-    state.service.checkpoint_put(&admin.access, &name, &put).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/streams?said=moved", frame.base)))
+    sent.service().checkpoint_put(sent.access(), &name, &put).await?;
+    sent.back_to("streams", "moved")
 }
 
-async fn consumer_delete(
-    request: HttpRequest,
-    name: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
-    state.service.checkpoint_delete(&admin.access, &name).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/streams?said=forgotten", frame.base)))
+async fn consumer_delete(sent: Sent<Operator>, name: Path<String>) -> Answer {
+    sent.service().checkpoint_delete(sent.access(), &name).await?;
+    sent.back_to("streams", "forgotten")
 }

@@ -1,21 +1,17 @@
 //! Webhook endpoints: how far each is, what was sent to it, what it has refused, what is sent again.
 
-use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 
 use super::events::instant;
-use super::{Answer, Frame, enter, failed, submitted};
-use crate::http::State;
-use crate::http::body::Query;
-use crate::http::error::HttpError;
+use super::{
+    Again, Answer, By, Frame, Operator, Sent, Viewer, Visit, checked, html, html_with,
+    organizations,
+};
 use crate::http::web::browser::Form;
 use crate::http::web::only;
-use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
 use crate::service::administer::{ListMetadata, ListPage, ListParameters};
-use crate::service::console::{Admin, Role};
 use crate::service::error::AdminError;
 use crate::service::events::name;
 use crate::service::webhook::{
@@ -71,9 +67,10 @@ struct WebhooksPage {
 
 #[derive(Template)]
 #[template(path = "console/webhook_new.html")]
-struct NewPage {
+struct NewPage<'p> {
     frame: Frame,
     events: Vec<Choice>,
+    again: &'p Again<'p>,
 }
 
 #[derive(Template)]
@@ -86,13 +83,14 @@ struct SecretPage {
 
 #[derive(Template)]
 #[template(path = "console/webhook.html")]
-struct WebhookPage {
+struct WebhookPage<'p> {
     frame: Frame,
     endpoint: EndpointView,
     deliveries: Vec<DeliveryView>,
     parked: ParkedPage,
     replays: Vec<ReplayView>,
     events: Vec<Choice>,
+    again: &'p Again<'p>,
 }
 
 #[derive(Template)]
@@ -115,9 +113,15 @@ impl WebhooksPage {
     }
 }
 
-impl WebhookPage {
+impl WebhookPage<'_> {
     fn path(&self) -> String {
         format!("{}/console/webhooks/{}", self.frame.base, self.endpoint.id)
+    }
+
+    /// Ids of the organizations as the form has them.
+    fn organizations(&self) -> String {
+        let stored = self.endpoint.organization_ids.as_ref().map(|ids| ids.join(" "));
+        self.again.or("organization_ids", &stored.unwrap_or_default()).to_owned()
     }
 }
 
@@ -140,199 +144,135 @@ impl Choice {
     }
 }
 
-fn list_of(query: &Query) -> ListParameters {
-    let text = |name: &str| query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    ListParameters { limit: None, after: text("after"), before: text("before") }
-}
-
-/// The organizations in a field, with spaces, commas or lines between them; none means all.
-fn organizations(form: &Form) -> Option<Vec<String>> {
-    let ids = form.get("organization_ids").split([' ', ',', '\n', '\r', '\t']);
-    let ids: Vec<String> = ids.filter(|id| !id.is_empty()).map(str::to_owned).collect();
-    (!ids.is_empty()).then_some(ids)
-}
-
 fn chosen(form: &Form) -> Vec<String> {
     form.all("events").map(str::to_owned).collect()
 }
 
-async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let list = list_of(&Query::parse(request.query_string()).map_err(failed)?);
-    let page = state.service.webhook_list(&admin.access, &list).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &WebhooksPage { frame: frame.saying(said), page }))
+async fn list(visit: By<Viewer>) -> Answer {
+    let page = visit.service().webhook_list(visit.access(), &visit.stretch()).await?;
+    html(&WebhooksPage { frame: visit.saying(said), page })
 }
 
-async fn blank(request: HttpRequest, state: Data<State>) -> Answer {
-    let (_, frame) = enter(&request, &state, Role::Operator).await?;
+async fn blank(visit: By<Operator>) -> Answer {
     let users_and_groups = name::ALL.map(str::to_owned);
-    Ok(respond(StatusCode::OK, &NewPage { frame, events: Choice::all(&users_and_groups) }))
+    new(&visit, &users_and_groups, &Again::default())
+}
+
+fn new(visit: &Visit, events: &[String], again: &Again<'_>) -> Answer {
+    let page = NewPage { frame: visit.frame.clone(), events: Choice::all(events), again };
+    html_with(&again.faults, &page)
 }
 
 /// Makes an endpoint and shows its secret, once: the page is the answer to the form.
-async fn create(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let new = NewEndpoint {
-        endpoint_url: form.get("endpoint_url").trim().to_owned(),
-        events: chosen(&form),
-        organization_ids: organizations(&form),
+async fn create(sent: Sent<Operator>) -> Answer {
+    let wanted = NewEndpoint {
+        endpoint_url: sent.form.get("endpoint_url").trim().to_owned(),
+        events: chosen(&sent.form),
+        organization_ids: organizations(&sent.form, "organization_ids"),
         state: None,
-        after: (form.get("begin") == "oldest").then(|| Place::Word("oldest".to_owned())),
+        after: (sent.form.get("begin") == "oldest").then(|| Place::Word("oldest".to_owned())),
     };
-    let endpoint = state.service.webhook_create(&admin.access, new).await.map_err(failed)?;
-    Ok(respond(StatusCode::OK, &SecretPage { frame, endpoint, is_new: true }))
+    match checked(sent.service().webhook_create(sent.access(), wanted).await)? {
+        Ok(endpoint) => html(&SecretPage { frame: sent.frame.clone(), endpoint, is_new: true }),
+        Err(faults) => new(&sent, &chosen(&sent.form), &Again::of(&sent, &faults)),
+    }
 }
 
-async fn one(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let (service, access) = (&state.service, &admin.access);
-    let endpoint = service.webhook_get(access, &id).await.map_err(failed)?;
-    let query = DeliveryQuery {
-        list: ListParameters { limit: Some(SHOWN), ..ListParameters::default() },
-        ..DeliveryQuery::default()
-    };
-    let deliveries = service.webhook_deliveries(access, &id, query).await.map_err(failed)?.data;
-    let parked = service.webhook_parked(access, &id, 0, SHOWN).await.map_err(failed)?;
-    let replays = service.webhook_replays(access, &id).await.map_err(failed)?;
-    let events = Choice::all(&endpoint.event_names());
-    let frame = frame.saying(said);
-    let page = WebhookPage { frame, endpoint, deliveries, parked, replays, events };
-    Ok(respond(StatusCode::OK, &page))
+async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, &Again::default()).await
 }
 
-async fn deliveries(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = Query::parse(request.query_string()).map_err(failed)?;
-    let text = |name: &str| query.get(name).unwrap_or_default().trim().to_owned();
-    let (event_id, outcome) = (text("event_id"), text("outcome"));
+async fn shown(visit: &Visit, id: &str, again: &Again<'_>) -> Answer {
+    let (service, access) = (visit.service(), visit.access());
+    let endpoint = service.webhook_get(access, id).await?;
+    let chosen = again.form.map_or_else(|| endpoint.event_names(), chosen);
+    let list = ListParameters { limit: Some(SHOWN), ..ListParameters::default() };
+    let newest = DeliveryQuery { list, ..DeliveryQuery::default() };
+    let page = WebhookPage {
+        frame: visit.saying(said),
+        events: Choice::all(&chosen),
+        deliveries: service.webhook_deliveries(access, id, newest).await?.data,
+        parked: service.webhook_parked(access, id, 0, SHOWN).await?,
+        replays: service.webhook_replays(access, id).await?,
+        endpoint,
+        again,
+    };
+    html_with(&again.faults, &page)
+}
+
+async fn deliveries(visit: By<Viewer>, id: Path<String>) -> Answer {
+    let (event_id, outcome) = (visit.asked("event_id"), visit.asked("outcome"));
     let wanted = DeliveryQuery {
-        event_id: Some(event_id.clone()).filter(|id| !id.is_empty()),
-        outcome: Some(outcome.clone()),
-        list: list_of(&query),
+        event_id: event_id.clone(),
+        outcome: outcome.clone(),
+        list: visit.stretch(),
     };
-    let (service, access) = (&state.service, &admin.access);
-    let endpoint = service.webhook_get(access, &id).await.map_err(failed)?;
-    let page = service.webhook_deliveries(access, &id, wanted).await.map_err(failed)?;
-    let path = format!(
-        "{}/console/webhooks/{}/deliveries?event_id={}&outcome={outcome}&",
-        frame.base,
-        endpoint.id,
-        percent_encoding::utf8_percent_encode(&event_id, percent_encoding::NON_ALPHANUMERIC),
-    );
-    let page = DeliveriesPage {
-        frame,
+    let (service, access) = (visit.service(), visit.access());
+    let endpoint = service.webhook_get(access, &id).await?;
+    let page = service.webhook_deliveries(access, &id, wanted).await?;
+    let (event_id, outcome) = (event_id.unwrap_or_default(), outcome.unwrap_or_default());
+    let search = format!("event_id={}&outcome={outcome}", filters::encoded(&event_id));
+    html(&DeliveriesPage {
+        path: visit.address(&format!("webhooks/{}/deliveries?{search}&", endpoint.id)),
+        frame: visit.frame.clone(),
         endpoint,
         deliveries: page.data,
         metadata: page.list_metadata,
         event_id,
         outcome,
-        path,
-    };
-    Ok(respond(StatusCode::OK, &page))
+    })
 }
 
-/// A form about an endpoint.
-struct Sent {
-    admin: Admin,
-    frame: Frame,
-    form: Form,
-    id: String,
+/// Back to the endpoint's page, which says what was done.
+fn back(visit: &Visit, id: &str, said: &str) -> Answer {
+    visit.back_to(&format!("webhooks/{id}"), said)
 }
 
-impl Sent {
-    async fn read(
-        request: &HttpRequest,
-        id: Path<String>,
-        payload: Payload,
-        state: &State,
-    ) -> Result<Self, HttpError> {
-        let (admin, frame, form) = submitted(request, payload, state, Role::Operator).await?;
-        Ok(Self { admin, frame, form, id: id.into_inner() })
-    }
-
-    /// Back to the endpoint's page, which says what was done.
-    fn back(&self, said: &str) -> HttpResponse {
-        lead_to(&format!("{}/console/webhooks/{}?said={said}", self.frame.base, self.id))
-    }
-}
-
-async fn update(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
+async fn update(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let change = EndpointChange {
         endpoint_url: Some(sent.form.get("endpoint_url").trim().to_owned()),
         events: Some(chosen(&sent.form)),
-        organization_ids: Some(organizations(&sent.form)),
+        organization_ids: Some(organizations(&sent.form, "organization_ids")),
         state: None,
     };
-    let changed = state.service.webhook_update(&sent.admin.access, &sent.id, change).await;
-    changed.map_err(failed)?;
-    Ok(sent.back("changed"))
+    match checked(sent.service().webhook_update(sent.access(), &id, change).await)? {
+        Ok(_) => back(&sent, &id, "changed"),
+        Err(faults) => shown(&sent, &id, &Again::of(&sent, &faults)).await,
+    }
 }
 
-async fn set_state(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
+async fn set_state(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let (wanted, key) = match sent.form.get("state") {
         "enabled" => (EndpointState::Enabled, "enabled"),
         "paused" => (EndpointState::Paused, "paused"),
         "disabled" => (EndpointState::Disabled, "disabled"),
         _ => {
             let message = "allowed are enabled, paused and disabled.";
-            return Err(failed(AdminError::invalid("state", message)));
+            return Err(AdminError::invalid("state", message).into());
         }
     };
     let change = EndpointChange { state: Some(wanted), ..EndpointChange::default() };
-    let changed = state.service.webhook_update(&sent.admin.access, &sent.id, change).await;
-    changed.map_err(failed)?;
-    Ok(sent.back(key))
+    sent.service().webhook_update(sent.access(), &id, change).await?;
+    back(&sent, &id, key)
 }
 
-async fn test(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
-    let tried = state.service.webhook_test(&sent.admin.access, &sent.id).await.map_err(failed)?;
-    Ok(sent.back(if tried.outcome == "delivered" { "accepted" } else { "refused" }))
+async fn test(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let tried = sent.service().webhook_test(sent.access(), &id).await?;
+    back(&sent, &id, if tried.outcome == "delivered" { "accepted" } else { "refused" })
 }
 
 /// Makes another secret and shows it, once.
-async fn rotate(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
+async fn rotate(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let hours = sent.form.filled("hours").map(str::parse::<i64>).transpose();
-    let hours = hours
-        .map_err(|_| failed(AdminError::invalid("hours", "it must be a whole number of hours.")))?;
+    let hours =
+        hours.map_err(|_| AdminError::invalid("hours", "it must be a whole number of hours."))?;
     let rotation = SecretRotation { overlap: hours.map(|hours| hours.saturating_mul(3_600)) };
-    let endpoint = state.service.webhook_rotate(&sent.admin.access, &sent.id, rotation).await;
-    let endpoint = endpoint.map_err(failed)?;
-    let page = SecretPage { frame: sent.frame, endpoint, is_new: false };
-    Ok(respond(StatusCode::OK, &page))
+    let endpoint = sent.service().webhook_rotate(sent.access(), &id, rotation).await?;
+    html(&SecretPage { frame: sent.frame.clone(), endpoint, is_new: false })
 }
 
 /// Sends again what is parked, one event, or what was made within a time.
-async fn replay(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
+async fn replay(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let field = |name: &str| sent.form.filled(name).map(str::to_owned);
     let wanted = ReplayRequest {
         event_id: field("event_id"),
@@ -341,30 +281,17 @@ async fn replay(
         range_end: field("range_end").map(|text| instant(&text)),
         ..ReplayRequest::default()
     };
-    state.service.webhook_replay(&sent.admin.access, &sent.id, wanted).await.map_err(failed)?;
-    Ok(sent.back("replay"))
+    sent.service().webhook_replay(sent.access(), &id, wanted).await?;
+    back(&sent, &id, "replay")
 }
 
-async fn cancel(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
+async fn cancel(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let replay = sent.form.get("replay");
-    let cancelled = state.service.webhook_replay_cancel(&sent.admin.access, &sent.id, replay).await;
-    cancelled.map_err(failed)?;
-    Ok(sent.back("cancelled"))
+    sent.service().webhook_replay_cancel(sent.access(), &id, replay).await?;
+    back(&sent, &id, "cancelled")
 }
 
-async fn delete(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let sent = Sent::read(&request, id, payload, &state).await?;
-    state.service.webhook_delete(&sent.admin.access, &sent.id).await.map_err(failed)?;
-    Ok(lead_to(&format!("{}/console/webhooks?said=deleted", sent.frame.base)))
+async fn delete(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    sent.service().webhook_delete(sent.access(), &id).await?;
+    sent.back_to("webhooks", "deleted")
 }

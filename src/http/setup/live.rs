@@ -10,13 +10,16 @@ use crate::http::State;
 use crate::http::body::Query;
 use crate::http::web::browser::{Cookie, Site};
 use crate::http::web::live;
+use crate::service::live::Watcher;
 use crate::service::portal::SecretOf;
 
 pub(super) async fn tell(request: HttpRequest, state: Data<State>) -> Answer {
     let (visit, _) = enter(&request, &state).await?;
     let query = Query::parse(request.query_string()).map_err(failed)?;
     let topics = query.get("of").unwrap_or_default();
-    let watch = state.service.watch(&visit.access, &visit.link_id, topics).await;
+    let watcher =
+        Watcher::Visitor { session: &visit.link_id, organization: &visit.organization_id };
+    let watch = state.service.watch(&visit.access, watcher, topics).await;
     let cookie = Site::of(&request, &state).cookie(&request, Cookie::Session).unwrap_or_default();
     let service = Arc::clone(&state.service);
     Ok(live::tell(watch.map_err(failed)?, move || {

@@ -45,7 +45,7 @@ impl StopPage<'_> {
     }
 
     fn is_in_part(&self) -> bool {
-        self.under_way.as_ref().is_some_and(DisconnectionView::is_in_part)
+        self.under_way.as_ref().is_some_and(|under_way| under_way.is_in_part)
     }
 }
 

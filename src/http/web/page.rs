@@ -92,6 +92,7 @@ impl Failure {
     ) -> BoxBody {
         let heading = match (status.as_u16(), self.code) {
             (403, Some("no_session")) => "There is no session for this",
+            (403, Some("signed_out")) => "You are signed out",
             (403, Some("role_too_small")) => "Your role does not allow this",
             (403, _) => "This is not allowed",
             (404, _) => "There is nothing here",
@@ -105,7 +106,7 @@ impl Failure {
             // The first page is behind the same session.
             Some("no_session") => None,
             _ if path.starts_with("/setup") => Some(("/setup", "All directories")),
-            _ => Some(("/console", "To the console")),
+            _ => Some(("/console", "To the overview")),
         };
         let sentence = &self.sentence;
         BoxBody::new(text(&FailurePage { base, look, heading, sentence, onward }))

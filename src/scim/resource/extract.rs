@@ -1,9 +1,13 @@
 //! What the store indexes of a document: keys are made here, when a resource is written.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use super::Document;
 use super::doc::empty;
 use crate::scim::key::text_key;
-use crate::scim::schema::{Claim, Index};
+use crate::scim::schema::{Claim, Index, cut};
 use crate::scim::{Object, ResourceType, ScimError};
 
 /// The key columns of a resource.
@@ -36,6 +40,21 @@ pub struct AttributeKey {
 /// The index of the few users whose `active` was taken away.
 pub const ACTIVE_UNASSIGNED: i32 = 4;
 pub const ACTIVE_UNASSIGNED_KEY: &str = "-";
+
+/// The index of what people call a user. Searches for people use it, no filter does.
+pub const PERSON_NAMES: i32 = 5;
+
+/// Comparison keys of what people call a user, each once: the name that is shown, the given name with the
+/// family name behind it, the family name.
+pub fn person_names(user: &Object) -> BTreeSet<String> {
+    let part = |name: &str| user.get("name")?.get(name)?.as_str();
+    let (given, family) = (part("givenName"), part("familyName"));
+    let full = [given, family].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let shown = user.get("displayName").and_then(Value::as_str);
+    let all = [shown, Some(full.as_str()), family].into_iter().flatten();
+    let keys = all.map(|name| cut(&text_key(name.trim(), false)).to_owned());
+    keys.filter(|key| !key.is_empty()).collect()
+}
 
 /// The columns and index entries of a document.
 pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Columns, ScimError> {
@@ -76,6 +95,14 @@ fn attribute_keys(document: &Document, resource_type: &ResourceType) -> Vec<Attr
     if resource_type.is_user() && !object.contains_key("active") {
         let key = ACTIVE_UNASSIGNED_KEY.to_owned();
         keys.push(AttributeKey { path_id: ACTIVE_UNASSIGNED, key, ordinal: 0 });
+    }
+    if resource_type.is_user() {
+        let names = (0_i32..).zip(person_names(object));
+        keys.extend(names.map(|(ordinal, key)| AttributeKey {
+            path_id: PERSON_NAMES,
+            key,
+            ordinal,
+        }));
     }
     keys
 }

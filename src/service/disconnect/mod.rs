@@ -73,6 +73,8 @@ mod step {
     pub(super) const GROUPS: &str = "groups";
     pub(super) const NESTED: &str = "nested";
     pub(super) const USERS: &str = "users";
+    /// The users who are left of a directory that was handed over in part.
+    pub(super) const REST: &str = "rest";
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -180,7 +182,8 @@ pub(super) fn note_stop(
 
 /// Whether some of the directory are in another one by now.
 fn is_in_part(row: &DisconnectionRow) -> bool {
-    row.mode == Disconnection::HandOver.as_str() && row.done > 0
+    let is_hand_over = row.mode == Disconnection::HandOver.as_str();
+    (is_hand_over && row.done > 0) || row.step == step::REST
 }
 
 fn call_off(tx: &mut Tx<'_>, row: DisconnectionRow, now: i64) -> Result<(), StoreError> {
@@ -297,30 +300,33 @@ impl Service {
                 refuse_unready(tx, &row)?;
                 note_stop(tx, &made_by, &row, Some(State::Disabled.as_str()), now)?;
                 let before = tx.disconnection_get(key)?.filter(is_in_part);
-                let (mut after, mut total) = (json!({"state": State::Disabled.as_str()}), 0);
-                let mut moved = 0;
-                if let Some(into_key) = into_key {
-                    if before.as_ref().is_some_and(|before| before.into_key != Some(into_key)) {
-                        return Err(AdminError::new(409, "handed_over_in_part", IN_PART).into());
-                    }
-                    let target = hand_over::prepare(tx, &row, into_key, &mut ids.clone(), now)?;
-                    after["to"] = target.id.into();
-                    moved = before.map_or(0, |before| before.done);
-                    total = moved + tx.hand_over_groups_left(key)?;
-                }
                 let disabled = State::Disabled.as_str();
+                let (first, moved, groups, after) = match into_key {
+                    None => {
+                        let first = if before.is_some() { step::REST } else { step::USERS };
+                        (first, 0, 0, json!({"state": disabled}))
+                    }
+                    Some(into_key) => {
+                        if before.as_ref().is_some_and(|it| it.into_key != Some(into_key)) {
+                            return Err(AdminError::new(409, "handed_over_in_part", IN_PART).into());
+                        }
+                        let target = hand_over::prepare(tx, &row, into_key, &mut ids.clone(), now)?;
+                        let moved = before.map_or(0, |before| before.done);
+                        let groups = tx.hand_over_groups_left(key)?;
+                        (step::GROUPS, moved, groups, json!({"state": disabled, "to": target.id}))
+                    }
+                };
                 tx.directory_update(key, &row.name, disabled, &row.settings, &row.config, now)?;
                 audit.write(tx, Target::directory(&row), json!({"state": row.state}), after)?;
-                total += tx.count_total(key, "User")?;
                 tx.disconnection_put(&DisconnectionRow {
                     directory_key: key,
                     mode: mode.as_str().to_owned(),
                     into_key,
                     state: state::RUNNING.to_owned(),
                     made_by: made_by.clone(),
-                    step: if into_key.is_some() { step::GROUPS } else { step::USERS }.to_owned(),
+                    step: first.to_owned(),
                     reached: 0,
-                    total,
+                    total: moved + groups + tx.count_total(key, "User")?,
                     done: moved,
                     failed: 0,
                     faults: "[]".to_owned(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Disconnection, state};
+use super::{Disconnection, is_in_part, state};
 use crate::scim::key::instant_text;
 use crate::store::disconnection::DisconnectionRow;
 use crate::store::{StoreError, Tx};
@@ -39,6 +39,9 @@ pub struct DisconnectionView {
     pub faults: Vec<Fault>,
     /// Why it is stopped and what to do, in sentences.
     pub problem: Option<String>,
+    /// Some are in the other directory, so this one is not started again.
+    #[serde(skip)]
+    pub is_in_part: bool,
     pub started_at: String,
     pub updated_at: String,
 }
@@ -68,11 +71,6 @@ impl DisconnectionView {
     pub fn target(&self) -> &str {
         self.to_name.as_deref().unwrap_or("the other directory")
     }
-
-    /// Some are in the other directory, so this one is not started again.
-    pub fn is_in_part(&self) -> bool {
-        self.is_hand_over() && self.done > 0
-    }
 }
 
 /// Of a directory; `None` where nobody has begun one.
@@ -91,6 +89,7 @@ pub(super) fn of(tx: &mut Tx<'_>, key: i64) -> Result<Option<DisconnectionView>,
         to: to.as_ref().map(|to| to.id.clone()),
         to_name: to.map(|to| to.name),
         faults: faults(&row),
+        is_in_part: is_in_part(&row),
         mode: row.mode,
         state: row.state,
         total: row.total,

@@ -1,5 +1,7 @@
 //! The event log for people: newest first, by what an event is about.
 
+use serde::Serialize;
+
 use super::audience::{Audience, names};
 use super::look::{Filter, Found, SLACK_MS, organizations, read};
 use super::read::{INNER_BYTES, instant};
@@ -30,10 +32,10 @@ pub struct Browse {
 }
 
 /// Events, newest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct BrowsePage {
     pub data: Vec<LogEvent>,
-    /// Where to go on, if there may be more: older events than those that were looked at.
+    /// Where to go on, null at the end of the log: older events than those that were looked at.
     pub before: Option<i64>,
 }
 

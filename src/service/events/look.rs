@@ -36,13 +36,12 @@ pub(super) struct Filter {
 
 impl Filter {
     fn looks_at_heads(&self) -> bool {
-        self.names.is_some() || self.range.is_some() || self.subject.is_some()
+        self.names.is_some() || self.range.is_some()
     }
 
     fn passes(&self, head: &LogHead) -> bool {
         self.audience.sees(&head.event)
             && self.names.as_ref().is_none_or(|names| names.contains(&head.event))
-            && self.subject.as_ref().is_none_or(|id| *id == head.resource_id)
             && self.range.is_none_or(|(from, to)| (from..=to).contains(&head.created))
     }
 
@@ -94,7 +93,7 @@ pub(super) fn read(
 ) -> Result<Found, StoreError> {
     let end = tx.log_position()?;
     let directories = filter.directories(tx)?;
-    let stretch = Stretch { order, beyond, directories, limit };
+    let stretch = Stretch { order, beyond, directories, subject: filter.subject.clone(), limit };
     if !filter.looks_at_heads() {
         let LogPart { rows, full } = tx.log_rows(&stretch)?;
         // Where there are others among them, the heads tell which ones count.

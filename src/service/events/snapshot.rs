@@ -25,7 +25,7 @@ use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::record::app_view;
 use crate::service::{ApiAccess, Service, ServiceError};
-use crate::store::event_log::{LogPart, LogRow, Order, PART_BYTES, Stretch};
+use crate::store::event_log::{LogPart, LogRow, PART_BYTES, Stretch};
 use crate::store::snapshot::{Ids, LAST_ID};
 use crate::store::{StoreError, Tx};
 
@@ -248,12 +248,7 @@ impl Snapshot {
             .store
             .read("snapshot_end", move |tx| {
                 still_kept(tx, &known)?;
-                let stretch = Stretch {
-                    order: Order::OldestFirst,
-                    beyond: known.position,
-                    directories: Some(vec![key]),
-                    limit: EVENTS,
-                };
+                let stretch = Stretch::behind(known.position, Some(vec![key]), EVENTS);
                 let LogPart { rows, full } = tx.log_rows(&stretch)?;
                 let last = rows.last().map(|row| row.position).filter(|_| full);
                 // A page that ends before does not reach the end.
@@ -322,12 +317,7 @@ fn news(
 ) -> Result<(Vec<LogEvent>, Known, bool), ServiceError> {
     still_kept(tx, known)?;
     let end = tx.log_position()?;
-    let stretch = Stretch {
-        order: Order::OldestFirst,
-        beyond: known.position,
-        directories: Some(vec![directory.key]),
-        limit: EVENTS,
-    };
+    let stretch = Stretch::behind(known.position, Some(vec![directory.key]), EVENTS);
     let LogPart { mut rows, full } = tx.log_rows(&stretch)?;
     let after = match rows.last().filter(|_| full) {
         Some(last) => Known { position: last.position, ahead: known.ahead.clone() },

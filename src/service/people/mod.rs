@@ -1,8 +1,8 @@
 //! People and groups of all directories, as an operator looks for them: a search by what they are known
 //! by, and the story of one person.
 //!
-//! A search goes by the beginning of a user name, an address, an external id or, of groups, the name; never
-//! through all users. The names of users have no index, so nobody is found by them.
+//! A search goes by the beginning of a user name, an address, an external id or a name; never through all
+//! users.
 
 mod group;
 mod search;

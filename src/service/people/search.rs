@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::scim::Object;
 use crate::scim::key::{instant_text, text_key};
+use crate::scim::resource::extract::person_names;
 use crate::service::administer::ListMetadata;
 use crate::service::error::AdminError;
 use crate::service::record::object;
@@ -27,13 +28,13 @@ const MOST_READ: usize = 5_000;
 const LONGEST: usize = 256;
 
 /// What is looked at, in this order.
-const USERS: [Known; 3] = [Known::UserName, Known::Email, Known::ExternalId];
+const USERS: [Known; 4] = [Known::UserName, Known::Email, Known::ExternalId, Known::PersonName];
 const GROUPS: [Known; 2] = [Known::Name, Known::ExternalId];
 
 /// Who is looked for.
 #[derive(Clone, Debug, Default)]
 pub struct PeopleQuery {
-    /// What a user name, an address, an external id or a group's name begins with.
+    /// What a user name, an address, an external id or a name begins with.
     pub q: String,
     pub organization_id: Option<String>,
     pub limit: Option<i64>,
@@ -132,18 +133,20 @@ fn key_of(known: Known, text: &str) -> String {
 }
 
 /// The first way in which a document answers: what is looked at, and the least key that begins so.
-fn first_match(doc: &Object, text: &str, kinds: &[Known]) -> Option<(Known, String)> {
+fn first_match(doc: &Object, wanted: &str, kinds: &[Known]) -> Option<(Known, String)> {
     kinds.iter().find_map(|known| {
-        let prefix = key_of(*known, text);
-        let values: Vec<&str> = match known {
-            Known::UserName => doc.get("userName").and_then(Value::as_str).into_iter().collect(),
-            Known::Name => doc.get("displayName").and_then(Value::as_str).into_iter().collect(),
-            Known::ExternalId => {
-                doc.get("externalId").and_then(Value::as_str).into_iter().collect()
+        let prefix = key_of(*known, wanted);
+        let values: Vec<String> = match known {
+            Known::UserName => text(doc, "userName").into_iter().collect(),
+            Known::Name => text(doc, "displayName").into_iter().collect(),
+            Known::ExternalId => text(doc, "externalId").into_iter().collect(),
+            Known::Email => {
+                let values = emails(doc).filter_map(|email| email.get("value")?.as_str());
+                values.map(str::to_owned).collect()
             }
-            Known::Email => emails(doc).filter_map(|email| email.get("value")?.as_str()).collect(),
+            Known::PersonName => person_names(doc).into_iter().collect(),
         };
-        let keys = values.into_iter().map(|value| key_of(*known, value));
+        let keys = values.iter().map(|value| key_of(*known, value));
         keys.filter(|key| key.starts_with(&prefix)).min().map(|key| (*known, key))
     })
 }
@@ -196,9 +199,8 @@ impl Wanted {
         };
         let first = first_match(&object(&row.doc), &self.text, self.kinds());
         // Keys of addresses are cut at some length.
-        let is_first = first.is_none_or(|(first, key)| {
-            first == known && (known != Known::Email || key.starts_with(&found.value))
-        });
+        let is_first =
+            first.is_none_or(|(first, key)| first == known && key.starts_with(&found.value));
         Ok(is_first.then(|| PersonView::of(row, &found.organization_id, &found.directory_id)))
     }
 
@@ -225,7 +227,7 @@ fn place(cursor: &str) -> Result<(usize, Option<Beyond>), AdminError> {
 }
 
 impl Service {
-    /// Users whose user name, address or external id begins so.
+    /// Users whose user name, address, external id or name begins so.
     pub async fn people(
         &self,
         access: &ApiAccess,
@@ -257,8 +259,8 @@ impl Service {
         let text = query.q.trim();
         if text.is_empty() || text.len() > LONGEST || text.contains('\0') {
             let message = format!(
-                "it has {} bytes; allowed are 1 to {LONGEST}: how a user name, an address or an \
-                 external id begins.",
+                "it has {} bytes; allowed are 1 to {LONGEST}: how a user name, an address, an \
+                 external id or a name begins.",
                 text.len()
             );
             return Err(AdminError::invalid("q", message).into());

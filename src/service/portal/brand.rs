@@ -16,7 +16,7 @@ use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
 
 /// Largest logo, in bytes.
-const MAX_LOGO: usize = 256 * 1024;
+pub const MAX_LOGO_BYTES: usize = 256 * 1024;
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 80;
@@ -208,9 +208,9 @@ fn checked_logo(base64: &str) -> Result<Logo, AdminError> {
     let bytes = STANDARD
         .decode(base64.trim())
         .map_err(|_| wrong("it must be the file in base64.".to_owned()))?;
-    if bytes.len() > MAX_LOGO {
+    if bytes.len() > MAX_LOGO_BYTES {
         return Err(wrong(format!(
-            "it has {} bytes; at most {MAX_LOGO} are allowed.",
+            "it has {} bytes; at most {MAX_LOGO_BYTES} are allowed.",
             bytes.len()
         )));
     }

@@ -23,7 +23,7 @@ mod setup;
 mod source;
 mod status;
 
-pub use brand::{Branding, BrandingChange};
+pub use brand::{Branding, BrandingChange, MAX_LOGO_BYTES};
 pub use link::{NewPortalLink, PortalLinkView, PortalRevocation};
 pub use log::{Entry, Log, LogQuery, Piece};
 pub use origin::Origin;

@@ -6,7 +6,7 @@ use crate::event::name;
 use crate::pull::client::PATIENCE_MS;
 use crate::pull::field::with_defaults;
 use crate::pull::guard::Reason as Held;
-use crate::pull::plan::{Extent, Groups, Known, Plan, Rules, Source, Stored, plan};
+use crate::pull::plan::{Extent, Groups, Plan, Rules, Source, Stored, plan};
 use crate::pull::{
     Absence, Capabilities, Fault, Faults, Finished, GroupsGiven, Increment, Kind, SourceError,
     SourceKind, Surroundings,
@@ -15,11 +15,11 @@ use crate::service::administer::activated;
 use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, Settings, State};
 use crate::service::{Access, Service, ServiceError};
+use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
 use crate::store::sync::SyncRow;
 use crate::store::sync_run::RunRow;
-use crate::store::{StoreError, Tx};
 
 use super::apply::{Applied, Apply};
 use super::change::{About, Act, Change, Standing};

@@ -396,6 +396,7 @@ fn looks() -> Vec<Attack> {
         operator(story, "GET", "/people/{user}/story", 404),
         operator("/groups", "GET", "/groups?q=a&limit=200", 200),
         operator("/groups", "GET", "/groups?q=a&organization_id={organization}", 200),
+        operator("/groups/{id}", "GET", "/groups/{group}", 404),
     ]
 }
 
@@ -409,6 +410,11 @@ fn events() -> Vec<Attack> {
         operator(list, "GET", "/events?directory_id={directory}", 404),
         operator(list, "GET", "/events?after={event}", 400),
         operator(list, "GET", "/events?consumer={consumer}", 404),
+        operator(list, "GET", "/events?order=desc&limit=500", 200),
+        operator(list, "GET", "/events?order=desc&organization_id={organization}", 200),
+        operator(list, "GET", "/events?order=desc&directory_id={directory}", 404),
+        operator(list, "GET", "/events?order=desc&resource_id={user}", 200),
+        operator("/events/{id}", "GET", "/events/{event}", 404),
         operator(stream, "GET", "/events/stream?directory_id={directory}", 404),
         operator(stream, "GET", "/events/stream?after={event}", 400),
         operator(stream, "GET", "/events/stream?consumer={consumer}", 404),

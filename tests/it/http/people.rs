@@ -10,9 +10,11 @@ use rollbook::store::{StoreError, Tx};
 
 on_both_databases![
     people_are_found_by_what_they_are_known_by,
+    people_are_found_by_their_names_once,
     pages_have_everybody_once,
     limited_keys_find_their_own,
     groups_are_found_by_their_name,
+    group_is_shown_with_its_members,
     story_tells_changes_and_who_caused_them,
     deleted_user_has_a_story,
     searches_use_indexes,
@@ -53,6 +55,31 @@ fn people_are_found_by_what_they_are_known_by(app: &TestApp) {
     assert_invalid(&app.api.get("/api/v1/people?q=a&after=nonsense"), "after");
     // What LIKE would read is a character like others.
     assert_eq!(found(app, "q=%25"), [""; 0]);
+}
+
+fn people_are_found_by_their_names_once(app: &TestApp) {
+    let named = |user_name: &str, shown: Option<&str>, given: &str, family: &str| {
+        let mut body = user(user_name);
+        body["displayName"] = json!(shown);
+        body["name"] = json!({"givenName": given, "familyName": family});
+        app.scim.post("/Users", body).expect(201).id()
+    };
+    let ada = named("u1", Some("Countess Ada"), "Ada", "Lovelace");
+    named("u2", Some("Adam Ábel"), "Adam", "Ábel");
+    named("love", None, "Grace", "Hopper");
+    assert_eq!(found(app, "q=ada"), ["u1", "u2"]);
+    assert_eq!(found(app, "q=ada%20l"), ["u1"]);
+    assert_eq!(found(app, "q=countess"), ["u1"]);
+    assert_eq!(found(app, "q=LOVE"), ["love", "u1"], "a user name comes before a name");
+    assert_eq!(found(app, "q=hopper"), ["love"]);
+    assert_eq!(found(app, "q=%C3%81bel"), ["u2"]);
+    assert_eq!(found(app, "q=race"), [""; 0]);
+    let change = json!([{"op": "replace", "path": "name.familyName", "value": "King"}]);
+    app.scim.patch(&format!("/Users/{ada}"), patch(change)).expect(200);
+    assert_eq!(found(app, "q=lovelace"), [""; 0]);
+    assert_eq!(found(app, "q=king"), ["u1"]);
+    app.scim.delete(&format!("/Users/{ada}")).expect(204);
+    assert_eq!(found(app, "q=king"), [""; 0]);
 }
 
 fn pages_have_everybody_once(app: &TestApp) {
@@ -98,6 +125,26 @@ fn groups_are_found_by_their_name(app: &TestApp) {
     let page = app.api.get("/api/v1/groups?q=sa").expect(200).body;
     assert_eq!(page["data"][0]["name"], "Sales");
     assert_eq!(page["data"].as_array().expect("a list").len(), 1);
+}
+
+fn group_is_shown_with_its_members(app: &TestApp) {
+    let ids: Vec<String> =
+        ["a", "b", "c"].map(|name| app.scim.post("/Users", user(name)).expect(201).id()).into();
+    let members: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let team = app.scim.post("/Groups", group("Team", &members)).expect(201).id();
+    let path = format!("/api/v1/groups/{team}");
+    let first = app.api.get(&format!("{path}?limit=2")).expect(200).body;
+    assert_eq!((&first["group"]["name"], &first["group"]["id"]), (&json!("Team"), &json!(team)));
+    let after = first["after"].as_str().expect("there is more");
+    let rest = app.api.get(&format!("{path}?limit=2&after={after}")).expect(200).body;
+    let both = [&first, &rest].map(|page| page["members"].as_array().expect("a list").clone());
+    let mut found: Vec<Value> = both.concat().iter().map(|one| one["id"].clone()).collect();
+    found.sort_by_key(Value::to_string);
+    let mut ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
+    ids.sort_by_key(Value::to_string);
+    assert_eq!((found, &rest["after"]), (ids, &json!(null)));
+    app.api.get("/api/v1/groups/directory_group_1").expect(404);
+    assert_invalid(&app.api.get(&format!("{path}?limit=501")), "limit");
 }
 
 fn story_tells_changes_and_who_caused_them(app: &TestApp) {
@@ -154,7 +201,13 @@ fn searches_use_indexes(app: &TestApp) {
     let plans = app.wait(async move {
         let work = move |tx: &mut Tx<'_>| {
             tx.explained(|tx| {
-                for known in [Known::UserName, Known::Email, Known::ExternalId, Known::Name] {
+                for known in [
+                    Known::UserName,
+                    Known::Email,
+                    Known::ExternalId,
+                    Known::PersonName,
+                    Known::Name,
+                ] {
                     let resource_type = if known == Known::Name { "Group" } else { "User" };
                     let (prefix, organizations, beyond) = ("a", None, None);
                     let limit = 10;

@@ -36,4 +36,11 @@ impl Browser {
         let proof = form_field(&self.get("/console/account").expect(200), "proof");
         self.post(path, &[&[("proof", &*proof)], fields].concat())
     }
+
+    /// The same with a file (`multipart/form-data`).
+    #[track_caller]
+    pub fn submit_file(&self, path: &str, fields: &[(&str, &str)], file: &str) -> Answer {
+        let proof = form_field(&self.get("/console/account").expect(200), "proof");
+        self.upload(path, &[&[("proof", &*proof)], fields].concat(), ("a file", file))
+    }
 }

@@ -1,19 +1,16 @@
 //! The brake of a directory: what it does, what waits because of it, and the decision about that.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::{Value, json};
 
-use super::{Answer, Shown, Top, back, failed, faults, found, said, sentences, value};
-use crate::http::State;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::error::HttpError;
-use crate::http::web::{page, text as filters};
+use super::{
+    Answer, By, Fault, Frame, Operator, PageError, Sent, Shown, Top, Viewer, Visit, back, checked,
+    found, html, html_with, said, sentences, value,
+};
+use crate::http::web::text as filters;
 use crate::scim::Object;
 use crate::service::brake::{BrakeChange, UndoRequest};
-use crate::service::console::{Admin, Role};
 
 #[derive(Template)]
 #[template(path = "console/directories/brake.html")]
@@ -21,7 +18,7 @@ struct BrakePage<'p> {
     frame: &'p Frame,
     top: Top<'p>,
     brake: Shown<'p>,
-    faults: Vec<String>,
+    faults: &'p [String],
 }
 
 #[derive(Template)]
@@ -52,37 +49,21 @@ impl BrakePage<'_> {
     }
 }
 
-pub(super) async fn show(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    shown(&state, &admin, &frame.saying(said), &id, Vec::new()).await
+pub(super) async fn show(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, &[]).await
 }
 
-async fn shown(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
-    id: &str,
-    faults: Vec<String>,
-) -> Answer {
-    let directory = found(state, admin, id).await?;
-    let brake = value(state.service.brake_get(&admin.access, id).await.map_err(failed)?);
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+async fn shown(visit: &Visit, id: &str, faults: &[Fault]) -> Answer {
+    let directory = found(visit, id).await?;
+    let brake = value(visit.service().brake_get(visit.access(), id).await?);
+    let (frame, faults) = (&visit.saying(said), sentences(faults));
     let top = Top::new(frame, &directory, "brake");
-    Ok(page::respond(status, &BrakePage { frame, top, brake: Shown(&brake), faults }))
+    html_with(&faults, &BrakePage { frame, top, brake: Shown(&brake), faults: &faults })
 }
 
-pub(super) async fn set(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+pub(super) async fn set(sent: Sent<Operator>, id: Path<String>) -> Answer {
     let number = |name: &str| -> Value {
-        let text = form.get(name).trim();
+        let text = sent.form.get(name).trim();
         text.parse::<i64>().map_or_else(|_| text.into(), Value::from)
     };
     let mut limits = Object::new();
@@ -93,60 +74,40 @@ pub(super) async fn set(
         }
     }
     limits.insert("role_groups".to_owned(), number("role_groups"));
-    let change = BrakeChange { mode: form.get("mode").into(), limits: Some(limits.into()) };
-    match state.service.brake_put(&admin.access, &id, change).await {
-        Ok(_) => back(&frame, &id, "/brake", "brake"),
-        Err(error) => {
-            let faults = sentences(&faults(error)?);
-            shown(&state, &admin, &frame, &id, faults).await
-        }
+    let change = BrakeChange { mode: sent.form.get("mode").into(), limits: Some(limits.into()) };
+    match checked(sent.service().brake_put(sent.access(), &id, change).await)? {
+        Ok(_) => back(&sent, &id, "/brake", "brake"),
+        Err(faults) => shown(&sent, &id, &faults).await,
     }
 }
 
-pub(super) async fn release(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
-    state.service.brake_release(&admin.access, &id).await.map_err(failed)?;
-    back(&frame, &id, "/brake", "released")
+pub(super) async fn release(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    sent.service().brake_release(sent.access(), &id).await?;
+    back(&sent, &id, "/brake", "released")
 }
 
 /// What an undo would put back.
-pub(super) async fn before_undo(
-    request: HttpRequest,
-    id: Path<String>,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Operator).await?;
-    let directory = found(&state, &admin, &id).await?;
-    let report = undone(&state, &admin, &id, true).await?;
-    let top = Top::new(&frame, &directory, "brake");
-    let page = UndoPage { frame: &frame, top, report: Shown(&report) };
-    Ok(page::respond(StatusCode::OK, &page))
+pub(super) async fn before_undo(visit: By<Operator>, id: Path<String>) -> Answer {
+    let report = undone(&visit, &id, true).await?;
+    reported(&visit, &id, &report).await
 }
 
 /// Puts it back, and says what could not be.
-pub(super) async fn undo(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
-    let report = undone(&state, &admin, &id, false).await?;
+pub(super) async fn undo(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let report = undone(&sent, &id, false).await?;
     if !Shown(&report).has("not_restored") {
-        return back(&frame, &id, "/brake", "undone");
+        return back(&sent, &id, "/brake", "undone");
     }
-    let directory = found(&state, &admin, &id).await?;
-    let top = Top::new(&frame, &directory, "brake");
-    let page = UndoPage { frame: &frame, top, report: Shown(&report) };
-    Ok(page::respond(StatusCode::OK, &page))
+    reported(&sent, &id, &report).await
 }
 
-async fn undone(state: &State, admin: &Admin, id: &str, dry_run: bool) -> Result<Value, HttpError> {
-    let report = state.service.brake_undo(&admin.access, id, UndoRequest { dry_run }).await;
-    Ok(value(report.map_err(failed)?))
+async fn undone(visit: &Visit, id: &str, dry_run: bool) -> Result<Value, PageError> {
+    let wanted = UndoRequest { dry_run };
+    Ok(value(visit.service().brake_undo(visit.access(), id, wanted).await?))
+}
+
+async fn reported(visit: &Visit, id: &str, report: &Value) -> Answer {
+    let (frame, directory) = (&visit.frame, found(visit, id).await?);
+    let top = Top::new(frame, &directory, "brake");
+    html(&UndoPage { frame, top, report: Shown(report) })
 }

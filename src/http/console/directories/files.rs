@@ -1,44 +1,21 @@
 //! Files that a directory is read from: handed in and removed.
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Path, Payload};
 
-use super::{Answer, back, failed, faults, runs, sentences};
-use crate::http::State;
-use crate::http::console::{enter, submitted};
-use crate::http::web::upload::Upload;
-use crate::service::console::Role;
+use super::{Answer, By, Operator, Sent, back, checked, runs};
 use crate::service::sync::MAX_FILE_BYTES;
 
-pub(super) async fn upload(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    // Nobody who is not signed in has so much of theirs read.
-    enter(&request, &state, Role::Operator).await?;
-    let Upload { form, content } = Upload::read(&request, payload, MAX_FILE_BYTES).await?;
-    let (admin, frame) = enter(&request, &state, Role::Operator).await?;
-    form.check(&request, &admin.proof)?;
-    let name = form.get("name");
-    match state.service.source_file_put(&admin.access, &id, name, content).await {
-        Ok(_) => back(&frame, &id, "/runs", "uploaded"),
-        Err(error) => {
-            let faults = sentences(&faults(error)?);
-            runs::refused(&state, &admin, &frame, &id, faults).await
-        }
+pub(super) async fn upload(visit: By<Operator>, id: Path<String>, payload: Payload) -> Answer {
+    let (sent, content) = visit.uploaded(payload, MAX_FILE_BYTES).await?;
+    let name = sent.form.get("name");
+    match checked(sent.service().source_file_put(sent.access(), &id, name, content).await)? {
+        Ok(_) => back(&sent, &id, "/runs", "uploaded"),
+        Err(faults) => runs::shown(&sent, &id, None, &faults).await,
     }
 }
 
-pub(super) async fn delete(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
+pub(super) async fn delete(sent: Sent<Operator>, path: Path<(String, String)>) -> Answer {
     let (id, name) = path.into_inner();
-    state.service.source_file_delete(&admin.access, &id, &name).await.map_err(failed)?;
-    back(&frame, &id, "/runs", "file_deleted")
+    sent.service().source_file_delete(sent.access(), &id, &name).await?;
+    back(&sent, &id, "/runs", "file_deleted")
 }

@@ -1,21 +1,19 @@
 //! The list of directories, and a new one.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Shown, failed, faults, filled, link, query, said, stretch, value};
+use super::{
+    Answer, By, Faults, Frame, Operator, PageError, Sent, Shown, Viewer, Visit, checked, html,
+    html_with, link, said, sentences, value,
+};
 use crate::http::State;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::error::HttpError;
-use crate::http::web::form::{self, Fields, Purpose};
+use crate::http::web::form::{self, Control, Fields, Purpose};
 use crate::http::web::{page, text as filters};
 use crate::profile::PROVIDERS;
 use crate::scim::Object;
-use crate::service::administer::{DirectoryFilter, ListMetadata, NewDirectory};
-use crate::service::console::{Admin, Role};
+use crate::service::administer::{DirectoryFilter, ListMetadata, ListParameters, NewDirectory};
 
 /// The states that a directory can be looked for by.
 const STATES: [&str; 7] =
@@ -83,18 +81,15 @@ fn kinds(state: &State) -> Vec<Kind> {
     pushed.chain(read).collect()
 }
 
-pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = query(&request)?;
+pub(super) async fn show(visit: By<Viewer>) -> Answer {
     let filter = DirectoryFilter {
-        organization_id: filled(&query, "organization_id"),
-        state: filled(&query, "state"),
-        kind: filled(&query, "kind"),
-        search: filled(&query, "search"),
+        organization_id: visit.asked("organization_id"),
+        state: visit.asked("state"),
+        kind: visit.asked("kind"),
+        search: visit.asked("search"),
     };
-    let stretch = stretch(&query);
-    let list = state.service.directory_list(&admin.access, filter.clone(), &stretch);
-    let list = list.await.map_err(failed)?;
+    let (service, access) = (visit.service(), visit.access());
+    let list = service.directory_list(access, filter.clone(), &visit.stretch()).await?;
     let rows: Vec<Value> = list.data.iter().map(value).collect();
     let next = link(
         "",
@@ -105,15 +100,14 @@ pub(super) async fn show(request: HttpRequest, state: Data<State>) -> Answer {
             ("search", filter.search.as_deref()),
         ],
     );
-    let page = ListPage {
-        frame: &frame.saying(said),
+    html(&ListPage {
+        frame: &visit.saying(said),
         filter: &filter,
-        kinds: kinds(&state),
+        kinds: kinds(&visit.state),
         rows: rows.iter().map(Shown).collect(),
         metadata: &list.list_metadata,
         next,
-    };
-    Ok(page::respond(StatusCode::OK, &page))
+    })
 }
 
 /// What has been filled in of a form for a new directory.
@@ -122,42 +116,34 @@ struct Draft {
     kind: String,
     name: String,
     config: Object,
-    faults: Vec<(String, String)>,
+    faults: Faults,
 }
 
 /// Asks for the organization and the kind, then for what the kind needs.
-pub(super) async fn blank(request: HttpRequest, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Operator).await?;
-    let query = query(&request)?;
+pub(super) async fn blank(visit: By<Operator>) -> Answer {
     let draft = Draft {
-        organization_id: filled(&query, "organization_id").unwrap_or_default(),
-        kind: filled(&query, "kind").unwrap_or_default(),
+        organization_id: visit.asked("organization_id").unwrap_or_default(),
+        kind: visit.asked("kind").unwrap_or_default(),
         name: String::new(),
         config: Object::new(),
-        faults: Vec::new(),
+        faults: Faults::new(),
     };
-    asked(&state, &admin, &frame, &draft, StatusCode::OK).await
+    asked(&visit, &draft).await
 }
 
-async fn asked(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
-    draft: &Draft,
-    status: StatusCode,
-) -> Answer {
+async fn asked(visit: &Visit, draft: &Draft) -> Answer {
+    let (service, access) = (visit.service(), visit.access());
     let organization = match draft.organization_id.as_str() {
         "" => Value::Null,
-        id => {
-            let found = state.service.organization_get(&admin.access, id).await;
-            value(found.map_err(failed)?)
-        }
+        id => value(service.organization_get(access, id).await?),
     };
-    let organizations = state.service.organization_list(&admin.access, &newest()).await;
-    let organizations: Vec<Value> = organizations.map_err(failed)?.data.iter().map(value).collect();
-    let kinds = kinds(state);
+    // The newest, as many as a list may show.
+    let newest = ListParameters { limit: Some(500), ..ListParameters::default() };
+    let organizations = service.organization_list(access, &newest).await?.data;
+    let organizations: Vec<Value> = organizations.iter().map(value).collect();
+    let kinds = kinds(&visit.state);
     let kind = kinds.iter().find(|kind| kind.name == draft.kind);
-    let schema = schema_of(state, &draft.kind)?;
+    let schema = schema_of(&visit.state, &draft.kind)?;
     let mut others = draft.faults.clone();
     let fields = schema.map(|schema| {
         others.retain(|(field, _)| !field.starts_with("config."));
@@ -166,40 +152,35 @@ async fn asked(
         Fields::of(&schema, &values, &of_config.cloned().collect::<Vec<_>>())
     });
     let page = NewPage {
-        frame,
+        frame: &visit.frame,
         organization: Shown(&organization),
         organizations: organizations.iter().map(Shown).collect(),
         kind,
         kinds: kinds.clone(),
         name: &draft.name,
         fields,
-        faults: super::sentences(&others),
+        faults: sentences(&others),
     };
-    Ok(page::respond(status, &page))
-}
-
-/// The newest organizations, as many as a list may show.
-fn newest() -> crate::service::administer::ListParameters {
-    crate::service::administer::ListParameters { limit: Some(500), ..Default::default() }
+    html_with(&draft.faults, &page)
 }
 
 /// The JSON Schema of the configuration; `None` for a kind that is pushed.
-fn schema_of(state: &State, kind: &str) -> Result<Option<Value>, HttpError> {
+fn schema_of(state: &State, kind: &str) -> Result<Option<Value>, PageError> {
     if !kind.starts_with("pull.") {
         return Ok(None);
     }
-    let connector = state.service.connector(kind).map_err(failed)?;
+    let connector = state.service.connector(kind)?;
     Ok(connector.get("config_schema").cloned())
 }
 
-pub(super) async fn create(request: HttpRequest, payload: Payload, state: Data<State>) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let kind = form.get("kind").to_owned();
-    let schema = schema_of(&state, &kind)?;
-    let config = schema.map(|schema| Fields::read(&schema, |name| form.get(name), Purpose::New));
+pub(super) async fn create(sent: Sent<Operator>) -> Answer {
+    let kind = sent.form.get("kind").to_owned();
+    let schema = schema_of(&sent.state, &kind)?;
+    let config =
+        schema.map(|schema| Fields::read(&schema, |name| sent.form.get(name), Purpose::New));
     let new = NewDirectory {
-        organization_id: form.get("organization_id").to_owned(),
-        name: form.get("name").trim().to_owned(),
+        organization_id: sent.form.get("organization_id").to_owned(),
+        name: sent.form.get("name").trim().to_owned(),
         kind: kind.clone(),
         settings: None,
         config: config.clone().map(Value::Object),
@@ -209,25 +190,21 @@ pub(super) async fn create(request: HttpRequest, payload: Payload, state: Data<S
         kind,
         name: new.name.clone(),
         config: config.unwrap_or_default(),
-        faults: Vec::new(),
+        faults: Faults::new(),
     };
-    match state.service.directory_create(&admin.access, new).await {
-        Ok(made) => Ok(made_page(&frame, &value(made))),
-        Err(error) => {
-            let draft = Draft { faults: faults(error)?, ..draft };
-            asked(&state, &admin, &frame, &draft, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
+    match checked(sent.service().directory_create(sent.access(), new).await)? {
+        Ok(made) => made_page(&sent, &value(made)),
+        Err(faults) => asked(&sent, &Draft { faults, ..draft }).await,
     }
 }
 
 /// Shows the token, once; without one it leads to the directory.
-fn made_page(frame: &Frame, directory: &Value) -> HttpResponse {
-    let shown = Shown(directory);
-    if shown.has("token.secret") {
-        return page::respond(StatusCode::CREATED, &CreatedPage { frame, directory: shown });
+fn made_page(visit: &Visit, directory: &Value) -> Answer {
+    let (frame, directory) = (&visit.frame, Shown(directory));
+    match directory.has("token.secret") {
+        true => Ok(page::respond(StatusCode::CREATED, &CreatedPage { frame, directory })),
+        false => visit.back_to(&format!("directories/{}", directory.text("id")), "created"),
     }
-    let id = shown.text("id");
-    page::lead_to(&format!("{}/console/directories/{id}?said=created", frame.base))
 }
 
 impl Kind {

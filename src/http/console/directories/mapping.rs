@@ -1,22 +1,17 @@
 //! The maps of a directory: custom attributes and roles, tried on stored users before they are stored, and
 //! the users of whom an attribute is missing.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::Value;
 
 use super::{
-    Answer, Shown, Top, back, failed, faults, found, query, said, sentences, stretch, typed, value,
+    Answer, By, Frame, Operator, Sent, Shown, Top, Viewer, Visit, back, checked, found, html_with,
+    said, sentences, typed, value,
 };
-use crate::http::State;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::web::page;
 use crate::http::web::text as filters;
 use crate::service::ServiceError;
-use crate::service::administer::{ListMetadata, ListParameters};
-use crate::service::console::{Admin, Role};
+use crate::service::administer::ListMetadata;
 use crate::service::mapping::attributes::AttributeRules;
 use crate::service::mapping::manage::{AttributeMapChange, AttributeMapPreview, RoleMapPreview};
 use crate::service::mapping::roles::RoleRules;
@@ -29,7 +24,7 @@ struct MappingPage<'p> {
     map: Shown<'p>,
     attributes: String,
     roles: String,
-    tried: Tried<'p>,
+    tried: &'p Tried<'p>,
     faulty: Vec<Shown<'p>>,
     metadata: &'p ListMetadata,
 }
@@ -44,33 +39,20 @@ struct Tried<'p> {
     preview: Option<Shown<'p>>,
 }
 
-pub(super) async fn show(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let stretch = stretch(&query(&request)?);
-    shown(&state, &admin, &frame.saying(said), &id, &stretch, Tried::default()).await
+pub(super) async fn show(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, &Tried::default()).await
 }
 
-async fn shown(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
-    id: &str,
-    stretch: &ListParameters,
-    tried: Tried<'_>,
-) -> Answer {
-    let (service, access) = (&state.service, &admin.access);
-    let directory = found(state, admin, id).await?;
-    let attributes = value(service.attribute_map(access, id).await.map_err(failed)?);
-    let roles = service.role_map(access, id).await.map_err(failed)?;
-    let faulty = service.attribute_faults(access, id, stretch).await.map_err(failed)?;
+async fn shown(visit: &Visit, id: &str, tried: &Tried<'_>) -> Answer {
+    let (service, access, frame) = (visit.service(), visit.access(), &visit.saying(said));
+    let directory = found(visit, id).await?;
+    let attributes = value(service.attribute_map(access, id).await?);
+    let roles = service.role_map(access, id).await?;
+    let faulty = service.attribute_faults(access, id, &visit.stretch()).await?;
     let rows: Vec<Value> = faulty.data.iter().map(value).collect();
     let text = |which: &str, stored: String| match tried.which == which {
         true => tried.text.clone(),
         false => stored,
-    };
-    let status = match tried.faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let page = MappingPage {
         frame,
@@ -82,20 +64,14 @@ async fn shown(
         metadata: &faulty.list_metadata,
         tried,
     };
-    Ok(page::respond(status, &page))
+    html_with(&tried.faults, &page)
 }
 
-pub(super) async fn attributes(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let (service, access, text) = (&state.service, &admin.access, form.get("map"));
+pub(super) async fn attributes(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let (service, access, text) = (sent.service(), sent.access(), sent.form.get("map"));
     let outcome = async {
         let attributes: AttributeRules = typed("attributes", text)?;
-        if form.get("do") == "store" {
+        if sent.form.get("do") == "store" {
             let change = AttributeMapChange { attributes };
             return service.attribute_map_put(access, &id, change).await.map(|_| None);
         }
@@ -103,20 +79,14 @@ pub(super) async fn attributes(
         service.attribute_map_preview(access, &id, wanted).await.map(Some)
     };
     let outcome = outcome.await;
-    answered(&state, &admin, &frame, &id, ("attribute_map", text), outcome).await
+    answered(&sent, &id, ("attribute_map", text), outcome).await
 }
 
-pub(super) async fn roles(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let (service, access, text) = (&state.service, &admin.access, form.get("map"));
+pub(super) async fn roles(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let (service, access, text) = (sent.service(), sent.access(), sent.form.get("map"));
     let outcome = async {
         let map: RoleRules = typed("role_map", text)?;
-        if form.get("do") == "store" {
+        if sent.form.get("do") == "store" {
             return service.role_map_put(access, &id, map).await.map(|_| None);
         }
         let RoleRules { rules, default_role } = map;
@@ -125,25 +95,22 @@ pub(super) async fn roles(
         service.role_map_preview(access, &id, wanted).await.map(Some)
     };
     let outcome = outcome.await;
-    answered(&state, &admin, &frame, &id, ("role_map", text), outcome).await
+    answered(&sent, &id, ("role_map", text), outcome).await
 }
 
 /// The page after a map was stored (`None`), tried or refused.
 async fn answered(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
+    visit: &Visit,
     id: &str,
     (which, text): (&'static str, &str),
     outcome: Result<Option<Value>, ServiceError>,
 ) -> Answer {
-    let (preview, faults) = match outcome {
-        Ok(None) => return back(frame, id, "/mapping", which),
+    let (preview, faults) = match checked(outcome)? {
+        Ok(None) => return back(visit, id, "/mapping", which),
         Ok(preview) => (preview, Vec::new()),
-        Err(error) => (None, sentences(&faults(error)?)),
+        Err(faults) => (None, sentences(&faults)),
     };
     let preview = preview.as_ref().map(Shown);
     let tried = Tried { which, text: text.to_owned(), faults, preview };
-    let first = ListParameters { limit: Some(super::ROWS), ..ListParameters::default() };
-    shown(state, admin, frame, id, &first, tried).await
+    shown(visit, id, &tried).await
 }

@@ -12,41 +12,32 @@ mod profile;
 mod requests;
 mod runs;
 mod settings;
-mod shown;
 mod tokens;
 
-use actix_web::HttpRequest;
 use actix_web::web::{ServiceConfig, get, post};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 
-use self::shown::Shown;
-use super::{Answer, Frame, failed};
-use crate::http::State;
-use crate::http::body::Query;
-use crate::http::error::HttpError;
-use crate::http::web::{only, page};
-use crate::service::ServiceError;
-use crate::service::administer::ListParameters;
-use crate::service::console::Admin;
+use super::shown::Shown;
+use super::{
+    Answer, By, Fault, Faults, Frame, Operator, PageError, Sent, Viewer, Visit, checked, html,
+    html_with, link, sentences,
+};
+use crate::http::web::only;
 use crate::service::error::AdminError;
 
-/// Rows on a page of a list.
-const ROWS: i64 = 50;
-
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let form = |path: &str| only(path, "POST");
-    let page = |path: &str| only(path, "GET");
     config
-        .service(page("/console/directories").route(get().to(list::show)))
+        .service(only("/console/directories", "GET").route(get().to(list::show)))
         .service(
             only("/console/directories/new", "GET, POST")
                 .route(get().to(list::blank))
                 .route(post().to(list::create)),
         )
-        .service(page("/console/directories/{id}").route(get().to(overview::show)))
-        .service(form("/console/directories/{id}/state").route(post().to(overview::set_state)))
+        .service(only("/console/directories/{id}", "GET").route(get().to(overview::show)))
+        .service(
+            only("/console/directories/{id}/state", "POST").route(post().to(overview::set_state)),
+        )
         .service(
             only("/console/directories/{id}/delete", "GET, POST")
                 .route(get().to(overview::before_delete))
@@ -57,7 +48,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(get().to(brake::show))
                 .route(post().to(brake::set)),
         )
-        .service(form("/console/directories/{id}/brake/release").route(post().to(brake::release)))
+        .service(
+            only("/console/directories/{id}/brake/release", "POST")
+                .route(post().to(brake::release)),
+        )
         .service(
             only("/console/directories/{id}/brake/undo", "GET, POST")
                 .route(get().to(brake::before_undo))
@@ -78,40 +72,47 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(get().to(settings::show))
                 .route(post().to(settings::set)),
         )
-        .service(form("/console/directories/{id}/name").route(post().to(settings::rename)))
-        .service(form("/console/directories/{id}/source").route(post().to(settings::set_source)))
-        .service(form("/console/directories/{id}/test").route(post().to(runs::test)))
-        .service(page("/console/directories/{id}/mapping").route(get().to(mapping::show)))
+        .service(only("/console/directories/{id}/name", "POST").route(post().to(settings::rename)))
         .service(
-            form("/console/directories/{id}/attribute_map").route(post().to(mapping::attributes)),
+            only("/console/directories/{id}/source", "POST").route(post().to(settings::set_source)),
         )
-        .service(form("/console/directories/{id}/role_map").route(post().to(mapping::roles)))
+        .service(only("/console/directories/{id}/test", "POST").route(post().to(runs::test)))
+        .service(only("/console/directories/{id}/mapping", "GET").route(get().to(mapping::show)))
+        .service(
+            only("/console/directories/{id}/attribute_map", "POST")
+                .route(post().to(mapping::attributes)),
+        )
+        .service(
+            only("/console/directories/{id}/role_map", "POST").route(post().to(mapping::roles)),
+        )
         .service(
             only("/console/directories/{id}/tokens", "GET, POST")
                 .route(get().to(tokens::show))
                 .route(post().to(tokens::create)),
         )
         .service(
-            form("/console/directories/{id}/tokens/{token}/rotate")
+            only("/console/directories/{id}/tokens/{token}/rotate", "POST")
                 .route(post().to(tokens::rotate)),
         )
         .service(
-            form("/console/directories/{id}/tokens/{token}/revoke")
+            only("/console/directories/{id}/tokens/{token}/revoke", "POST")
                 .route(post().to(tokens::revoke)),
         )
         .service(
-            form("/console/directories/{id}/oauth_clients").route(post().to(tokens::client_create)),
+            only("/console/directories/{id}/oauth_clients", "POST")
+                .route(post().to(tokens::client_create)),
         )
         .service(
-            form("/console/directories/{id}/oauth_clients/{client}/delete")
+            only("/console/directories/{id}/oauth_clients/{client}/delete", "POST")
                 .route(post().to(tokens::client_delete)),
         )
-        .service(page("/console/directories/{id}/requests").route(get().to(requests::list)))
+        .service(only("/console/directories/{id}/requests", "GET").route(get().to(requests::list)))
         .service(
-            page("/console/directories/{id}/requests/{request}").route(get().to(requests::show)),
+            only("/console/directories/{id}/requests/{request}", "GET")
+                .route(get().to(requests::show)),
         )
         .service(
-            form("/console/directories/{id}/requests/{request}/replay")
+            only("/console/directories/{id}/requests/{request}/replay", "POST")
                 .route(post().to(requests::replay)),
         )
         .service(
@@ -119,16 +120,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(get().to(runs::list))
                 .route(post().to(runs::start)),
         )
-        .service(page("/console/directories/{id}/runs/{run}").route(get().to(runs::show)))
+        .service(only("/console/directories/{id}/runs/{run}", "GET").route(get().to(runs::show)))
         .service(
-            form("/console/directories/{id}/runs/{run}/approve").route(post().to(runs::approve)),
+            only("/console/directories/{id}/runs/{run}/approve", "POST")
+                .route(post().to(runs::approve)),
         )
-        .service(form("/console/directories/{id}/runs/{run}/reject").route(post().to(runs::reject)))
-        .service(form("/console/directories/{id}/files").route(post().to(files::upload)))
         .service(
-            form("/console/directories/{id}/files/{name}/delete").route(post().to(files::delete)),
+            only("/console/directories/{id}/runs/{run}/reject", "POST")
+                .route(post().to(runs::reject)),
         )
-        .service(page("/console/directories/{id}/members").route(get().to(members::show)));
+        .service(only("/console/directories/{id}/files", "POST").route(post().to(files::upload)))
+        .service(
+            only("/console/directories/{id}/files/{name}/delete", "POST")
+                .route(post().to(files::delete)),
+        )
+        .service(only("/console/directories/{id}/members", "GET").route(get().to(members::show)));
 }
 
 /// What was just done, by the key that the page's address has.
@@ -229,10 +235,10 @@ fn value(view: impl Serialize) -> Value {
 }
 
 /// The directory as the management API shows it, with the name of its organization.
-async fn found(state: &State, admin: &Admin, id: &str) -> Result<Value, HttpError> {
-    let directory = state.service.directory_get(&admin.access, id).await.map_err(failed)?;
-    let organization = state.service.organization_get(&admin.access, &directory.organization_id);
-    let organization = organization.await.map_err(failed)?.name;
+async fn found(visit: &Visit, id: &str) -> Result<Value, PageError> {
+    let (service, access) = (visit.service(), visit.access());
+    let directory = service.directory_get(access, id).await?;
+    let organization = service.organization_get(access, &directory.organization_id).await?.name;
     let mut directory = value(directory);
     if let Some(members) = directory.as_object_mut() {
         members.insert("organization".to_owned(), organization.into());
@@ -241,59 +247,8 @@ async fn found(state: &State, admin: &Admin, id: &str) -> Result<Value, HttpErro
 }
 
 /// Back to a page of the directory, which is there, and which says what was done.
-fn back(frame: &Frame, id: &str, part: &str, said: &str) -> Answer {
-    let path = format!("{}/console/directories/{id}{part}?said={said}", frame.base);
-    Ok(page::lead_to(&path))
-}
-
-fn query(request: &HttpRequest) -> Result<Query, HttpError> {
-    Query::parse(request.query_string()).map_err(failed)
-}
-
-/// A parameter that is not empty.
-fn filled(query: &Query, name: &str) -> Option<String> {
-    query.get(name).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn stretch(query: &Query) -> ListParameters {
-    ListParameters {
-        limit: Some(ROWS),
-        after: filled(query, "after"),
-        before: filled(query, "before"),
-    }
-}
-
-/// A path with parameters, to which further ones can be added.
-fn link(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
-    let mut link = format!("{path}?");
-    for (name, value) in parameters {
-        if let Some(value) = value {
-            link += &format!("{name}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC));
-        }
-    }
-    link
-}
-
-/// What is wrong with a form, field by field; other failures have a page of their own.
-fn faults(error: ServiceError) -> Result<Vec<(String, String)>, HttpError> {
-    match error {
-        ServiceError::Admin(AdminError { status: 422 | 409, message, errors, .. }) => {
-            match errors.is_empty() {
-                true => Ok(vec![(String::new(), message)]),
-                false => Ok(errors),
-            }
-        }
-        other => Err(failed(other)),
-    }
-}
-
-/// The faults as sentences, for a form whose fields are not told apart.
-fn sentences(faults: &[(String, String)]) -> Vec<String> {
-    let sentence = |(field, message): &(String, String)| match field.as_str() {
-        "" => message.clone(),
-        field => format!("{field}: {message}"),
-    };
-    faults.iter().map(sentence).collect()
+fn back(visit: &Visit, id: &str, part: &str, said: &str) -> Answer {
+    visit.back_to(&format!("directories/{id}{part}"), said)
 }
 
 /// A JSON document that somebody has written into a form.

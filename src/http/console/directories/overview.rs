@@ -1,19 +1,17 @@
 //! How a directory is: its state in words, what to do next, what is in it; and its end.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Shown, Top, back, failed, found, said, value};
-use crate::http::State;
+use super::{
+    Answer, By, Frame, Operator, Sent, Shown, Top, Viewer, Visit, back, checked, found, html,
+    html_with, said, sentences, value,
+};
 use crate::http::after;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::web::{page, text as filters};
+use crate::http::web::text as filters;
 use crate::service::administer::{DirectoryChange, ListParameters};
 use crate::service::alarms::AlarmQuery;
-use crate::service::console::Role;
 use crate::service::error::AdminError;
 use crate::service::exchange::RecordQuery;
 
@@ -33,7 +31,7 @@ struct OverviewPage<'p> {
 struct DeletePage<'p> {
     frame: &'p Frame,
     top: Top<'p>,
-    fault: Option<String>,
+    fault: Option<&'p String>,
 }
 
 /// What the state means, and where to go on.
@@ -87,11 +85,10 @@ impl Advice {
     }
 }
 
-pub(super) async fn show(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let directory = found(&state, &admin, &id).await?;
+pub(super) async fn show(visit: By<Viewer>, id: Path<String>) -> Answer {
+    let directory = found(&visit, &id).await?;
     let alarms = AlarmQuery { directory_id: Some(id.to_string()), ..AlarmQuery::default() };
-    let alarms = state.service.alarm_list(&admin.access, &alarms).await.map_err(failed)?;
+    let alarms = visit.service().alarm_list(visit.access(), &alarms).await?;
     let alarms: Vec<Value> = alarms.data.iter().map(value).collect();
     let is_read = super::is_read(&directory);
     let refused = match is_read {
@@ -100,70 +97,53 @@ pub(super) async fn show(request: HttpRequest, id: Path<String>, state: Data<Sta
             let page = ListParameters { limit: Some(1), ..ListParameters::default() };
             let status = Some("4xx".to_owned());
             let wanted = RecordQuery { status, page, ..RecordQuery::default() };
-            let list = state.service.record_list(&admin.access, &id, &wanted).await;
-            list.map_err(failed)?.data.into_iter().next()
+            let list = visit.service().record_list(visit.access(), &id, &wanted).await?;
+            list.data.into_iter().next()
         }
     };
-    let page = OverviewPage {
-        top: Top::new(&frame, &directory, "overview"),
+    html(&OverviewPage {
+        top: Top::new(&visit.frame, &directory, "overview"),
         advice: Advice::of(Shown(&directory), is_read),
         alarms: alarms.iter().map(Shown).collect(),
         refused: refused.as_ref().map(Shown),
-        frame: &frame.clone().saying(said),
-    };
-    Ok(page::respond(StatusCode::OK, &page))
+        frame: &visit.saying(said),
+    })
 }
 
-pub(super) async fn set_state(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let wanted = form.get("state").to_owned();
+pub(super) async fn set_state(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let wanted = sent.form.get("state").to_owned();
     let change = DirectoryChange { state: Some(wanted.clone()), ..DirectoryChange::default() };
-    state.service.directory_update(&admin.access, &id, change).await.map_err(failed)?;
-    back(&frame, &id, "", &wanted)
+    sent.service().directory_update(sent.access(), &id, change).await?;
+    back(&sent, &id, "", &wanted)
 }
 
 /// What would go with the directory.
-pub(super) async fn before_delete(
-    request: HttpRequest,
-    id: Path<String>,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Operator).await?;
-    let directory = found(&state, &admin, &id).await?;
-    let top = Top::new(&frame, &directory, "overview");
-    Ok(page::respond(StatusCode::OK, &DeletePage { frame: &frame, top, fault: None }))
+pub(super) async fn before_delete(visit: By<Operator>, id: Path<String>) -> Answer {
+    let directory = found(&visit, &id).await?;
+    deletion(&visit, &directory, &[])
+}
+
+fn deletion(visit: &Visit, directory: &Value, faults: &[String]) -> Answer {
+    let (frame, fault) = (&visit.frame, faults.first());
+    html_with(faults, &DeletePage { frame, top: Top::new(frame, directory, "overview"), fault })
 }
 
 /// Deletes it, once its name was written out.
-pub(super) async fn delete(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let directory = found(&state, &admin, &id).await?;
+pub(super) async fn delete(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let directory = found(&sent, &id).await?;
     let name = Shown(&directory).text("name");
-    let outcome = match form.get("name").trim() == name.trim() {
-        true => state.service.directory_delete(&admin.access, &id).await.map_err(super::faults),
+    let outcome = match sent.form.get("name").trim() == name.trim() {
+        true => sent.service().directory_delete(sent.access(), &id).await,
         false => {
             let message = format!("write \"{name}\", the name of the directory.");
-            Err(Ok(AdminError::invalid("name", message).errors))
+            Err(AdminError::invalid("name", message).into())
         }
     };
-    let Err(faults) = outcome else {
-        after::purge(&state);
-        return Ok(page::lead_to(&format!("{}/console/directories?said=deleted", frame.base)));
-    };
-    let page = DeletePage {
-        frame: &frame,
-        top: Top::new(&frame, &directory, "overview"),
-        fault: super::sentences(&faults?).pop(),
-    };
-    Ok(page::respond(StatusCode::UNPROCESSABLE_ENTITY, &page))
+    match checked(outcome)? {
+        Ok(()) => {
+            after::purge(&sent.state);
+            sent.back_to("directories", "deleted")
+        }
+        Err(faults) => deletion(&sent, &directory, &sentences(&faults)),
+    }
 }

@@ -1,19 +1,16 @@
 //! The profile of a directory: each flag, what counts and where that comes from.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Shown, Top, back, failed, faults, found, said, sentences, value};
-use crate::http::State;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::web::page;
+use super::{
+    Answer, By, Fault, Frame, Operator, Sent, Shown, Top, Viewer, Visit, back, checked, found,
+    html_with, said, sentences, value,
+};
 use crate::profile::flags;
 use crate::scim::Object;
 use crate::service::administer::{Others, ProfileChange};
-use crate::service::console::{Admin, Role};
 
 #[derive(Template)]
 #[template(path = "console/directories/profile.html")]
@@ -22,7 +19,7 @@ struct ProfilePage<'p> {
     top: Top<'p>,
     provider: &'p str,
     flags: Vec<Flag<'p>>,
-    faults: Vec<String>,
+    faults: &'p [String],
 }
 
 struct Flag<'p> {
@@ -51,20 +48,13 @@ impl Flag<'_> {
     }
 }
 
-pub(super) async fn show(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    shown(&state, &admin, &frame.saying(said), &id, Vec::new()).await
+pub(super) async fn show(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, &[]).await
 }
 
-async fn shown(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
-    id: &str,
-    faults: Vec<String>,
-) -> Answer {
-    let directory = found(state, admin, id).await?;
-    let profile = value(state.service.profile_get(&admin.access, id).await.map_err(failed)?);
+async fn shown(visit: &Visit, id: &str, faults: &[Fault]) -> Answer {
+    let directory = found(visit, id).await?;
+    let profile = value(visit.service().profile_get(visit.access(), id).await?);
     let flags = Shown(&profile).members("flags").map(|(name, shown)| {
         let is_override = shown.text("from") == "override";
         let choice = |choice: Value| {
@@ -73,41 +63,30 @@ async fn shown(
         };
         Flag { name, shown, choices: flags::allowed(name).into_iter().map(choice).collect() }
     });
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let (frame, faults) = (&visit.saying(said), sentences(faults));
     let page = ProfilePage {
         frame,
         top: Top::new(frame, &directory, "profile"),
         provider: Shown(&profile).text("provider"),
         flags: flags.collect(),
-        faults,
+        faults: &faults,
     };
-    Ok(page::respond(status, &page))
+    html_with(&faults, &page)
 }
 
 /// Sets one override, or takes it away.
-pub(super) async fn set(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let value = match form.get("value") {
+pub(super) async fn set(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let value = match sent.form.get("value") {
         "" => Value::Null,
         "true" => true.into(),
         "false" => false.into(),
         word => word.into(),
     };
-    let overrides = Object::from_iter([(form.get("flag").to_owned(), value)]);
+    let overrides = Object::from_iter([(sent.form.get("flag").to_owned(), value)]);
     let change = ProfileChange { overrides };
-    match state.service.profile_change(&admin.access, &id, change, Others::Stay).await {
-        Ok(_) => back(&frame, &id, "/profile", "profile"),
-        Err(error) => {
-            let faults = sentences(&faults(error)?);
-            shown(&state, &admin, &frame, &id, faults).await
-        }
+    let changed = sent.service().profile_change(sent.access(), &id, change, Others::Stay).await;
+    match checked(changed)? {
+        Ok(_) => back(&sent, &id, "/profile", "profile"),
+        Err(faults) => shown(&sent, &id, &faults).await,
     }
 }

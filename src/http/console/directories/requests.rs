@@ -1,19 +1,17 @@
 //! Requests of the identity provider: found, and one with what arrived, how it was understood, what it
 //! changed and what the app was told; done again without storing anything.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, Shown, Top, failed, faults, filled, found, link, query, sentences, stretch};
-use crate::http::State;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::web::{page, text as filters};
+use super::{
+    Answer, By, Fault, Faults, Frame, Operator, Sent, Shown, Top, Viewer, Visit, checked, found,
+    html_with, link, sentences,
+};
+use crate::http::web::text as filters;
 use crate::profile::PROVIDERS;
 use crate::service::administer::ListMetadata;
-use crate::service::console::{Admin, Role};
 use crate::service::exchange::{RecordQuery, Replay};
 
 /// What lists of requests can be narrowed to: a status or a class, and in words.
@@ -34,7 +32,7 @@ struct RequestsPage<'p> {
     next: String,
     /// The path of this very page, from which it is read again.
     again: String,
-    faults: Vec<String>,
+    faults: &'p [String],
 }
 
 impl RequestsPage<'_> {
@@ -56,7 +54,7 @@ struct RequestPage<'p> {
     record: Shown<'p>,
     /// What doing it again has done.
     replay: Option<Shown<'p>>,
-    faults: Vec<String>,
+    faults: &'p [String],
 }
 
 impl RequestPage<'_> {
@@ -77,25 +75,23 @@ fn tone(status: i64) -> &'static str {
     }
 }
 
-pub(super) async fn list(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let query = query(&request)?;
+pub(super) async fn list(visit: By<Viewer>, id: Path<String>) -> Answer {
     let wanted = RecordQuery {
-        status: filled(&query, "status"),
-        user: filled(&query, "user"),
-        method: filled(&query, "method"),
+        status: visit.asked("status"),
+        user: visit.asked("user"),
+        method: visit.asked("method"),
         since: None,
         until: None,
-        text: filled(&query, "text"),
-        page: stretch(&query),
+        text: visit.asked("text"),
+        page: visit.stretch(),
     };
-    let directory = found(&state, &admin, &id).await?;
-    let (list, faults) = match state.service.record_list(&admin.access, &id, &wanted).await {
-        Ok(list) => (Some(list), Vec::new()),
-        Err(error) => (None, sentences(&faults(error)?)),
+    let directory = found(&visit, &id).await?;
+    let listed = visit.service().record_list(visit.access(), &id, &wanted).await;
+    let (rows, metadata, faults) = match checked(listed)? {
+        Ok(list) => (list.data, list.list_metadata, Vec::new()),
+        Err(faults) => (Vec::new(), ListMetadata::default(), sentences(&faults)),
     };
-    let (rows, metadata) = list.map(|list| (list.data, list.list_metadata)).unwrap_or_default();
-    let top = Top::new(&frame, &directory, "requests");
+    let top = Top::new(&visit.frame, &directory, "requests");
     let here = format!("{}/requests", top.path);
     let given = [
         ("status", wanted.status.as_deref()),
@@ -105,72 +101,51 @@ pub(super) async fn list(request: HttpRequest, id: Path<String>, state: Data<Sta
     ];
     let cursors =
         [("after", wanted.page.after.as_deref()), ("before", wanted.page.before.as_deref())];
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let page = RequestsPage {
-        frame: &frame,
+        frame: &visit.frame,
         top,
         wanted: &wanted,
         rows: rows.iter().map(Shown).collect(),
         metadata: &metadata,
         next: link(&here, &given),
         again: link(&here, &[given.as_slice(), &cursors].concat()),
-        faults,
+        faults: &faults,
     };
-    Ok(page::respond(status, &page))
+    html_with(&faults, &page)
 }
 
-pub(super) async fn show(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
+pub(super) async fn show(visit: By<Viewer>, path: Path<(String, String)>) -> Answer {
     let (id, record) = path.into_inner();
-    shown(&state, &admin, &frame, (&id, &record), None, Vec::new()).await
+    shown(&visit, (&id, &record), None, &[]).await
 }
 
 async fn shown(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
+    visit: &Visit,
     (id, record): (&str, &str),
     replay: Option<Value>,
-    faults: Vec<String>,
+    faults: &[Fault],
 ) -> Answer {
-    let directory = found(state, admin, id).await?;
-    let record = state.service.record_get(&admin.access, id, record).await.map_err(failed)?;
-    let record = Value::Object(record);
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
+    let directory = found(visit, id).await?;
+    let record = Value::Object(visit.service().record_get(visit.access(), id, record).await?);
+    let (frame, faults) = (&visit.frame, sentences(faults));
     let page = RequestPage {
         frame,
         top: Top::new(frame, &directory, "requests"),
         record: Shown(&record),
         replay: replay.as_ref().map(Shown),
-        faults,
+        faults: &faults,
     };
-    Ok(page::respond(status, &page))
+    html_with(&faults, &page)
 }
 
 /// Nothing is stored, but the directory is held up for a moment: whoever acts may ask for it.
-pub(super) async fn replay(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
+pub(super) async fn replay(sent: Sent<Operator>, path: Path<(String, String)>) -> Answer {
     let (id, record) = path.into_inner();
-    let wanted = Replay { profile: form.filled("profile").map(str::to_owned) };
-    let outcome = state.service.replay(&admin.access, &id, &record, wanted).await;
-    let (replay, faults) = match outcome {
-        Ok(replay) => (Some(replay), Vec::new()),
-        Err(error) => (None, sentences(&faults(error)?)),
+    let wanted = Replay { profile: sent.form.filled("profile").map(str::to_owned) };
+    let outcome = sent.service().replay(sent.access(), &id, &record, wanted).await;
+    let (replay, faults) = match checked(outcome)? {
+        Ok(replay) => (Some(replay), Faults::new()),
+        Err(faults) => (None, faults),
     };
-    shown(&state, &admin, &frame, (&id, &record), replay, faults).await
+    shown(&sent, (&id, &record), replay, &faults).await
 }

@@ -1,21 +1,15 @@
 //! Runs of a directory that is read: asked for, watched, decided about; and a test of the connection.
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::Value;
 
 use super::{
-    Answer, Shown, Top, back, document, failed, faults, filled, found, link, query, said,
-    sentences, stretch,
+    Answer, By, Fault, Frame, Operator, Sent, Shown, Top, Viewer, Visit, back, checked, document,
+    found, html, html_with, link, said, sentences,
 };
-use crate::http::State;
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::error::HttpError;
-use crate::http::web::{page, text as filters};
-use crate::service::administer::{ListMetadata, ListParameters};
-use crate::service::console::{Admin, Role};
+use crate::http::web::text as filters;
+use crate::service::administer::ListMetadata;
 use crate::service::error::AdminError;
 use crate::service::sync::{DiffParameters, NewRun};
 
@@ -36,7 +30,7 @@ struct RunsPage<'p> {
     files: Vec<Shown<'p>>,
     /// What a test of the connection has found.
     tested: Option<Shown<'p>>,
-    faults: Vec<String>,
+    faults: &'p [String],
 }
 
 impl RunsPage<'_> {
@@ -116,35 +110,28 @@ fn held_because(reason: &str) -> &'static str {
     }
 }
 
-pub(super) async fn list(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    let stretch = stretch(&query(&request)?);
-    shown(&state, &admin, &frame.saying(said), &id, &stretch, None, Vec::new()).await
+pub(super) async fn list(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, None, &[]).await
 }
 
-async fn shown(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
+/// The page of the runs, with what a test of the connection has found or what was wrong with a form.
+pub(super) async fn shown(
+    visit: &Visit,
     id: &str,
-    stretch: &ListParameters,
     tested: Option<Value>,
-    faults: Vec<String>,
+    faults: &[Fault],
 ) -> Answer {
-    let (service, access) = (&state.service, &admin.access);
-    let directory = found(state, admin, id).await?;
-    let runs = service.sync_list(access, id, stretch).await.map_err(failed)?;
-    let connector = service.connector(Shown(&directory).text("kind")).map_err(failed)?;
+    let (service, access, stretch) = (visit.service(), visit.access(), visit.stretch());
+    let directory = found(visit, id).await?;
+    let runs = service.sync_list(access, id, &stretch).await?;
+    let connector = service.connector(Shown(&directory).text("kind"))?;
     let files = match Shown(&connector).has("files") {
-        true => service.source_file_list(access, id).await.map_err(failed)?,
+        true => service.source_file_list(access, id).await?,
         false => Value::Null,
     };
+    let (frame, faults) = (&visit.saying(said), sentences(faults));
     let top = Top::new(frame, &directory, "runs");
     let cursors = [("after", stretch.after.as_deref()), ("before", stretch.before.as_deref())];
-    let status = match faults.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let page = RunsPage {
         frame,
         again: link(&format!("{}/runs", top.path), &cursors),
@@ -154,84 +141,47 @@ async fn shown(
         takes: Shown(&connector).list("files").collect(),
         files: Shown(&files).list("data").collect(),
         tested: tested.as_ref().map(Shown),
-        faults,
+        faults: &faults,
     };
-    Ok(page::respond(status, &page))
+    html_with(&faults, &page)
 }
 
-/// The page of the runs with what was wrong with a form of it.
-pub(super) async fn refused(
-    state: &State,
-    admin: &Admin,
-    frame: &Frame,
-    id: &str,
-    faults: Vec<String>,
-) -> Answer {
-    let first = ListParameters { limit: Some(super::ROWS), ..ListParameters::default() };
-    shown(state, admin, frame, id, &first, None, faults).await
+pub(super) async fn test(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let tested = sent.service().source_test(sent.access(), &id).await?;
+    shown(&sent, &id, Some(tested), &[]).await
 }
 
-pub(super) async fn test(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
-    let tested = state.service.source_test(&admin.access, &id).await.map_err(failed)?;
-    let first = ListParameters { limit: Some(super::ROWS), ..ListParameters::default() };
-    shown(&state, &admin, &frame, &id, &first, Some(tested), Vec::new()).await
-}
-
-pub(super) async fn start(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let settings = form.filled("settings").map(|text| document("settings", text)).transpose();
+pub(super) async fn start(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let settings = sent.form.filled("settings").map(|text| document("settings", text)).transpose();
     let asked = match settings {
         Err(error) => Err(error.into()),
         Ok(settings) => {
-            let dry_run = form.get("dry_run") == "on";
-            let mode = form.filled("mode").map(str::to_owned);
+            let dry_run = sent.form.get("dry_run") == "on";
+            let mode = sent.form.filled("mode").map(str::to_owned);
             let wanted = NewRun { dry_run, mode, settings };
-            state.service.sync_request(&admin.access, &id, wanted).await
+            sent.service().sync_request(sent.access(), &id, wanted).await
         }
     };
-    match asked {
-        Ok(run) => {
-            let run = Shown(&run).text("id").to_owned();
-            back(&frame, &id, &format!("/runs/{run}"), "asked")
-        }
-        Err(error) => {
-            let faults = sentences(&faults(error)?);
-            refused(&state, &admin, &frame, &id, faults).await
-        }
+    match checked(asked)? {
+        Ok(run) => back(&sent, &id, &format!("/runs/{}", Shown(&run).text("id")), "asked"),
+        Err(faults) => shown(&sent, &id, None, &faults).await,
     }
 }
 
-pub(super) async fn show(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
+pub(super) async fn show(visit: By<Viewer>, path: Path<(String, String)>) -> Answer {
     let (id, run) = path.into_inner();
-    let query = query(&request)?;
-    let after = filled(&query, "after").map(|text| number("after", &text)).transpose()?;
-    let only = filled(&query, "status");
-    let directory = found(&state, &admin, &id).await?;
+    let after = visit.asked("after").map(|text| number("after", &text)).transpose()?;
+    let only = visit.asked("status");
+    let directory = found(&visit, &id).await?;
     let part = DiffParameters { after, limit: Some(CHANGES), status: only.clone() };
-    let diff = state.service.sync_diff(&admin.access, &id, &run, part).await.map_err(failed)?;
-    let frame = frame.saying(said);
+    let diff = visit.service().sync_diff(visit.access(), &id, &run, part).await?;
+    let frame = visit.saying(said);
     let top = Top::new(&frame, &directory, "runs");
     let here = format!("{}/runs/{}", top.path, Shown(&diff).text("run.id"));
     let narrowed = link(&here, &[("status", only.as_deref())]);
     let cursor = after.map(|after| after.to_string());
     let next = Shown(&diff).number("next");
-    let page = RunPage {
+    html(&RunPage {
         frame: &frame,
         top,
         run: Shown(&diff).at("run"),
@@ -239,34 +189,21 @@ pub(super) async fn show(
         only: only.as_deref().unwrap_or_default(),
         next: (next > 0).then(|| format!("{narrowed}after={next}")),
         again: link(&here, &[("status", only.as_deref()), ("after", cursor.as_deref())]),
-    };
-    Ok(page::respond(StatusCode::OK, &page))
+    })
 }
 
-fn number(field: &str, text: &str) -> Result<i64, HttpError> {
-    text.parse().map_err(|_| failed(AdminError::invalid(field, "it must be a whole number.")))
+fn number(field: &str, text: &str) -> Result<i64, AdminError> {
+    text.parse().map_err(|_| AdminError::invalid(field, "it must be a whole number."))
 }
 
-pub(super) async fn approve(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
+pub(super) async fn approve(sent: Sent<Operator>, path: Path<(String, String)>) -> Answer {
     let (id, run) = path.into_inner();
-    state.service.sync_approve(&admin.access, &id, &run).await.map_err(failed)?;
-    back(&frame, &id, &format!("/runs/{run}"), "approved")
+    sent.service().sync_approve(sent.access(), &id, &run).await?;
+    back(&sent, &id, &format!("/runs/{run}"), "approved")
 }
 
-pub(super) async fn reject(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, _) = submitted(&request, payload, &state, Role::Operator).await?;
+pub(super) async fn reject(sent: Sent<Operator>, path: Path<(String, String)>) -> Answer {
     let (id, run) = path.into_inner();
-    state.service.sync_reject(&admin.access, &id, &run).await.map_err(failed)?;
-    back(&frame, &id, &format!("/runs/{run}"), "rejected")
+    sent.service().sync_reject(sent.access(), &id, &run).await?;
+    back(&sent, &id, &format!("/runs/{run}"), "rejected")
 }

@@ -3,23 +3,21 @@
 
 use std::sync::LazyLock;
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::Path;
 use askama::Template;
 use serde_json::{Value, json};
 
-use super::{Answer, Shown, Top, back, document, failed, faults, found, is_read, said, sentences};
-use crate::http::console::{Frame, enter, submitted};
-use crate::http::error::HttpError;
+use super::{
+    Answer, By, Faults, Frame, Operator, PageError, Sent, Shown, Top, Viewer, Visit, back, checked,
+    document, found, html, html_with, is_read, said, sentences,
+};
 use crate::http::web::browser::Form;
-use crate::http::web::form::{self, Fields, Purpose};
-use crate::http::web::{page, text as filters};
+use crate::http::web::form::{self, Control, Fields, Purpose};
+use crate::http::web::text as filters;
 use crate::http::{State, after};
 use crate::scim::Object;
 use crate::service::ServiceError;
 use crate::service::administer::{DirectoryChange, SettingsPreview};
-use crate::service::console::{Admin, Role};
 
 /// The common settings as JSON Schemas: of directories that are pushed, and of those that are read.
 static COMMON: LazyLock<Value> =
@@ -55,35 +53,30 @@ struct Refused {
     common: Object,
     whole: Option<String>,
     source: Object,
-    faults: Vec<(String, String)>,
+    faults: Faults,
 }
 
 fn schema_of(directory: &Value) -> &'static Value {
     COMMON.get(if is_read(directory) { "read" } else { "pushed" }).unwrap_or(&Value::Null)
 }
 
-pub(super) async fn show(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let (admin, frame) = enter(&request, &state, Role::Viewer).await?;
-    shown(&state, &admin, &frame.saying(said), &id, Refused::default()).await
+pub(super) async fn show(visit: By<Viewer>, id: Path<String>) -> Answer {
+    shown(&visit, &id, Refused::default()).await
 }
 
-async fn shown(state: &State, admin: &Admin, frame: &Frame, id: &str, refused: Refused) -> Answer {
-    let directory = found(state, admin, id).await?;
+async fn shown(visit: &Visit, id: &str, refused: Refused) -> Answer {
+    let (frame, directory) = (&visit.saying(said), found(visit, id).await?);
     let settings = Shown(&directory).at(PLACE);
     let mut values = common_of(settings);
     values.extend(refused.common);
-    let (of_source, others): (Vec<_>, Vec<_>) =
-        refused.faults.into_iter().partition(|(field, _)| field.starts_with("config."));
-    let (of_common, others): (Vec<_>, Vec<_>) =
+    let (of_source, others): (Faults, Faults) =
+        refused.faults.iter().cloned().partition(|(field, _)| field.starts_with("config."));
+    let (of_common, others): (Faults, Faults) =
         others.into_iter().partition(|(field, _)| field.starts_with("settings."));
-    let status = match (of_source.is_empty(), of_common.is_empty(), others.is_empty()) {
-        (true, true, true) => StatusCode::OK,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    };
     let source = match Shown(&directory).at("config").0.as_object() {
         None => None,
         Some(stored) => {
-            let schema = config_schema(state, &directory)?;
+            let schema = config_schema(&visit.state, &directory)?;
             let values = form::again(&schema, stored, refused.source);
             Some(Fields::of(&schema, &values, &of_source))
         }
@@ -96,11 +89,11 @@ async fn shown(state: &State, admin: &Admin, frame: &Frame, id: &str, refused: R
         source,
         faults: sentences(&others),
     };
-    Ok(page::respond(status, &page))
+    html_with(&refused.faults, &page)
 }
 
-fn config_schema(state: &State, directory: &Value) -> Result<Value, HttpError> {
-    let connector = state.service.connector(Shown(directory).text("kind")).map_err(failed)?;
+fn config_schema(state: &State, directory: &Value) -> Result<Value, PageError> {
+    let connector = state.service.connector(Shown(directory).text("kind"))?;
     Ok(connector.get("config_schema").cloned().unwrap_or_default())
 }
 
@@ -202,91 +195,60 @@ fn wanted(directory: &Value, form: &Form) -> Result<(Value, Refused), ServiceErr
 }
 
 /// Shows what would follow, or stores the settings.
-pub(super) async fn set(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let directory = found(&state, &admin, &id).await?;
-    let (settings, refused) = match wanted(&directory, &form) {
+pub(super) async fn set(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let directory = found(&sent, &id).await?;
+    let (settings, refused) = match checked(wanted(&directory, &sent.form))? {
         Ok(wanted) => wanted,
-        Err(error) => {
-            let whole = Some(form.get(PLACE).to_owned());
-            let refused = Refused { whole, faults: faults(error)?, ..Refused::default() };
-            return shown(&state, &admin, &frame, &id, refused).await;
+        Err(faults) => {
+            let whole = Some(sent.form.get(PLACE).to_owned());
+            return shown(&sent, &id, Refused { whole, faults, ..Refused::default() }).await;
         }
     };
-    let outcome = match form.get("do") {
+    let outcome = match sent.form.get("do") {
         "store" => {
             let change = DirectoryChange { settings: Some(settings), ..DirectoryChange::default() };
-            state.service.directory_update(&admin.access, &id, change).await.map(|_| None)
+            sent.service().directory_update(sent.access(), &id, change).await.map(|_| None)
         }
         _ => {
             let preview = SettingsPreview { settings: settings.clone() };
-            let preview = state.service.settings_preview(&admin.access, &id, preview).await;
+            let preview = sent.service().settings_preview(sent.access(), &id, preview).await;
             preview.map(|preview| Some((settings, preview)))
         }
     };
-    match outcome {
+    match checked(outcome)? {
         Ok(None) => {
-            after::apply_policies(&state);
-            back(&frame, &id, "/settings", "settings")
+            after::apply_policies(&sent.state);
+            back(&sent, &id, "/settings", "settings")
         }
-        Ok(Some((settings, preview))) => {
-            let page = PreviewPage {
-                frame: &frame,
-                top: Top::new(&frame, &directory, "settings"),
-                wanted: Shown(&settings).pretty(""),
-                preview: Shown(&preview),
-            };
-            Ok(page::respond(StatusCode::OK, &page))
-        }
-        Err(error) => {
-            let refused = Refused { faults: faults(error)?, ..refused };
-            shown(&state, &admin, &frame, &id, refused).await
-        }
+        Ok(Some((settings, preview))) => html(&PreviewPage {
+            frame: &sent.frame,
+            top: Top::new(&sent.frame, &directory, "settings"),
+            wanted: Shown(&settings).pretty(""),
+            preview: Shown(&preview),
+        }),
+        Err(faults) => shown(&sent, &id, Refused { faults, ..refused }).await,
     }
 }
 
-pub(super) async fn rename(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let name = Some(form.get("name").trim().to_owned());
+pub(super) async fn rename(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let name = Some(sent.form.get("name").trim().to_owned());
     let change = DirectoryChange { name, ..DirectoryChange::default() };
-    match state.service.directory_update(&admin.access, &id, change).await {
-        Ok(_) => back(&frame, &id, "/settings", "renamed"),
-        Err(error) => {
-            let refused = Refused { faults: faults(error)?, ..Refused::default() };
-            shown(&state, &admin, &frame, &id, refused).await
-        }
+    match checked(sent.service().directory_update(sent.access(), &id, change).await)? {
+        Ok(_) => back(&sent, &id, "/settings", "renamed"),
+        Err(faults) => shown(&sent, &id, Refused { faults, ..Refused::default() }).await,
     }
 }
 
 /// Changes the configuration of a directory that is read.
-pub(super) async fn set_source(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let (admin, frame, form) = submitted(&request, payload, &state, Role::Operator).await?;
-    let directory = found(&state, &admin, &id).await?;
-    let schema = config_schema(&state, &directory)?;
-    let sent = Fields::read(&schema, |name| form.get(name), Purpose::Change);
-    let config = Some(Value::Object(sent.clone()));
+pub(super) async fn set_source(sent: Sent<Operator>, id: Path<String>) -> Answer {
+    let directory = found(&sent, &id).await?;
+    let schema = config_schema(&sent.state, &directory)?;
+    let source = Fields::read(&schema, |name| sent.form.get(name), Purpose::Change);
+    let config = Some(Value::Object(source.clone()));
     let change = DirectoryChange { config, ..DirectoryChange::default() };
-    match state.service.directory_update(&admin.access, &id, change).await {
-        Ok(_) => back(&frame, &id, "/settings", "source"),
-        Err(error) => {
-            let refused = Refused { source: sent, faults: faults(error)?, ..Refused::default() };
-            shown(&state, &admin, &frame, &id, refused).await
-        }
+    match checked(sent.service().directory_update(sent.access(), &id, change).await)? {
+        Ok(_) => back(&sent, &id, "/settings", "source"),
+        Err(faults) => shown(&sent, &id, Refused { source, faults, ..Refused::default() }).await,
     }
 }
 

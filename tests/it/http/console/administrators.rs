@@ -264,7 +264,11 @@ fn pages_manage_accounts_and_keys(app: &TestApp) {
     let fields = [("email", "ada@example.com"), ("name", "<b>Ada</b>"), ("role", "viewer")];
     let text = page(owner.submit("/console/administrators", &fields), 200);
     assert!(text.contains("/console/welcome/") && !text.contains("<b>Ada"), "{text}");
-    page(owner.submit("/console/administrators", &fields), 409);
+    let text = page(owner.submit("/console/administrators", &fields), 422);
+    assert!(
+        text.contains("role=\"alert\"") && text.contains("value=\"ada@example.com\""),
+        "{text}"
+    );
     let list = app.api.get("/api/v1/admins").body["data"].clone();
     let id = list[0]["id"].as_str().expect("an id");
     let text = page(owner.get("/console/administrators"), 200);

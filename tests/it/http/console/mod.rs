@@ -2,8 +2,10 @@
 
 mod administrators;
 mod audit;
+mod branding;
 mod directories;
 mod events;
+mod identities;
 mod live;
 mod openid;
 mod organizations;

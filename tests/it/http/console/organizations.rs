@@ -24,7 +24,12 @@ fn organizations_are_found_made_changed_and_deleted(app: &TestApp) {
     let text = list("?search=m%C3%BCller");
     assert!(text.contains("Söhne") && !text.contains(">Example</a>"), "{text}");
     assert!(list("?search=nobody").contains("No organization has that in its name."));
-    page(operator.submit("/console/organizations", &fields), 409);
+    // What is refused stands in the form again, with the reason.
+    let text = page(operator.submit("/console/organizations", &fields), 422);
+    assert!(text.contains("role=\"alert\"") && text.contains("Müller &#38; Söhne"), "{text}");
+    assert!(text.contains("value=\"m-1\"") && !text.contains("<i>"), "{text}");
+    let text = page(operator.submit(&format!("{one}/change"), &[("name", " ")]), 422);
+    assert!(text.contains("role=\"alert\"") && text.contains("Directories</h2>"), "{text}");
     operator
         .submit(&format!("{one}/change"), &[("name", "Meier"), ("external_id", "")])
         .expect(303);

@@ -47,6 +47,8 @@ fn password_opens_the_console(app: &TestApp) {
     let answer = browser.submit("/console/sign-out", &[]).expect(303);
     assert_eq!(answer.header("location"), Some("/console/sign-in"));
     browser.get("/console/account").expect(303);
+    let text = page(browser.post("/console/organizations", &[("name", "Late")]), 403);
+    assert!(text.contains("You are signed out, so nothing was changed."), "{text}");
 }
 
 fn unknown_account_and_wrong_password_look_alike(app: &TestApp) {

@@ -152,27 +152,46 @@ fn conflict_that_appears_stops_it_until_somebody_goes_on(app: &TestApp) {
     app.settings(&app.directory, profile(false));
     let (new, scim) = neighbour(app, profile(true));
     let ada = app.scim.post("/Users", person("1", "ada@example.com")).expect(201).id();
+    // So many that some are over there when it stops.
+    for n in 0..60 {
+        app.scim.post("/Groups", group(&format!("Team {n}"), &[])).expect(201);
+    }
+    app.scim.post("/Groups", group("First", &[&ada])).expect(201);
     for _ in 0..2 {
         app.scim.post("/Groups", group("Twins", &[&ada])).expect(201);
     }
     hand_over(app, &new, false).expect(200);
     finish(app);
-    let stopped = app.api.get(&path(&app.directory)).expect(200).body;
-    assert_eq!(stopped["state"], "stopped", "{stopped}");
+    let look = || app.api.get(&path(&app.directory)).expect(200).body;
+    let stopped = look();
+    assert_eq!(
+        (&stopped["state"], &stopped["total"]),
+        (&json!("stopped"), &json!(64)),
+        "{stopped}"
+    );
+    assert!(stopped["done"].as_u64().is_some_and(|done| done > 0 && done < 63), "{stopped}");
     let problem = stopped["problem"].as_str().expect("a sentence");
     assert!(problem.contains("The group \"twins\"") && problem.contains("go on"), "{problem}");
-    // Nobody has lost anything.
-    let seen = app.api.get(&format!("/directory_users/{ada}")).expect(200).body;
-    assert_eq!(
-        (&seen["state"], &seen["groups"].as_array().map(Vec::len)),
-        (&json!("active"), &Some(2))
-    );
+    // Nobody has lost anything, and nobody is made a second time.
+    let groups = || {
+        let seen = app.api.get(&format!("/directory_users/{ada}")).expect(200).body;
+        (seen["state"].clone(), seen["groups"].as_array().map(Vec::len))
+    };
+    assert_eq!(groups(), (json!("active"), Some(3)));
+    let old = format!("/api/v1/directories/{}", app.directory.id);
+    for state in ["linked", "paused"] {
+        let refused = app.api.patch(&old, json!({"state": state})).expect(409).body;
+        assert_eq!(refused["code"], "handed_over_in_part");
+    }
+    app.api.delete(&path(&app.directory)).expect(200);
+    assert_eq!((&look()["state"], groups().1), (&json!("called_off"), Some(3)));
     let view = format!("/api/v1/directories/{}", new.id);
     app.api.patch(&view, json!({"settings": profile(false)})).expect(200);
     hand_over(app, &new, false).expect(200);
     finish(app);
-    assert_eq!(scim.filter("/Users", r#"userName eq "ada@example.com""#).ids(), [ada]);
-    assert_eq!(scim.get("/Groups").total(), 2);
+    assert_eq!(groups(), (json!("active"), Some(3)));
+    assert_eq!(scim.filter("/Users", r#"userName eq "ada@example.com""#).ids(), [ada.clone()]);
+    assert_eq!(scim.get("/Groups").total(), 63);
 }
 
 fn identities_follow_their_users(app: &TestApp) {

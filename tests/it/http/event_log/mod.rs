@@ -5,6 +5,7 @@
 mod checkpoints;
 mod list;
 mod native;
+mod newest;
 mod reconcile;
 mod retention;
 mod snapshot;

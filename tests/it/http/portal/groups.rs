@@ -55,6 +55,11 @@ fn groups_are_chosen_from_those_that_were_found(app: &TestApp) {
     assert!(choice(&text, "Sales").is_some_and(|choice| choice.contains("checked")), "{text}");
     assert!(choice(&text, "Staff").is_some_and(|choice| !choice.contains("checked")), "{text}");
     assert!(text.contains(">\nLater\n</textarea>"), "{text}");
+    // What was found by another configuration says nothing.
+    led(&browser, &proof, &format!("{at}/source"), &[("config.key", "userName")]);
+    let text = page(browser.get(&scope), 200);
+    assert!(text.contains("is known after a <a"), "{text}");
+    assert!(text.contains(">\nSales\nLater\n</textarea>"), "what is put stays: {text}");
 }
 
 fn many_groups_are_looked_through_and_what_is_chosen_stays(app: &TestApp) {

@@ -200,8 +200,8 @@ fn file_is_chosen_or_pasted_and_its_faults_are_named(app: &TestApp) {
     let fields = [("proof", &*proof), ("content", pasted)];
     browser.upload(&format!("{at}/files/users"), &fields, ("", "")).expect(303);
     assert_eq!(bytes(), json!(pasted.len()));
-    // What cannot be used is named by its line, also what the file alone does not tell.
-    let faulty = "id,userName\n1,ada@example.com\n,bob@example.com\n1,eve@example.com\n4,\n";
+    // What cannot be used is named by its line.
+    let faulty = "id,userName\n1,ada@example.com\n,bob@example.com\n1,eve@example.com\n4,dan,x\n";
     let text = page(hand_in(&browser, &proof, &at, faulty), 200);
     assert!(text.contains("The file was taken with 3 faults"), "{text}");
     for line in ["line 3 of users", "line 4 of users", "line 5 of users"] {

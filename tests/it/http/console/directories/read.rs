@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{done, hides, shows};
 use crate::on_both_databases;
-use crate::support::{Answer, Browser, TestApp, form_field};
+use crate::support::{Answer, Browser, TestApp};
 
 on_both_databases![
     file_is_handed_in_tried_and_read,
@@ -27,10 +27,11 @@ fn made(app: &TestApp, kind: &str, config: Value) -> String {
 /// Hands in a file with a form of the page.
 #[track_caller]
 fn hand_in(browser: &Browser, path: &str, proof: Option<&str>, content: &str) -> Answer {
-    let own = || form_field(&browser.get("/console/account").expect(200), "proof");
-    let proof = proof.map_or_else(own, str::to_owned);
-    let fields = [("proof", &*proof), ("name", "users")];
-    browser.upload(&format!("{path}/files"), &fields, ("users.csv", content))
+    let (path, name) = (format!("{path}/files"), ("name", "users"));
+    match proof {
+        None => browser.submit_file(&path, &[name], content),
+        Some(proof) => browser.upload(&path, &[("proof", proof), name], ("users.csv", content)),
+    }
 }
 
 /// Asks for a run and opens its page once it is over.
