@@ -376,11 +376,11 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
             plan.updates.push(Update { known: known.clone(), record });
         }
     }
-    let mut arriving: Vec<bool> = source.records.iter().map(arrives).collect();
-    // What tells where a record stands goes before there are more of them.
+    let arriving: Vec<bool> = source.records.iter().map(arrives).collect();
+    // A first read has many records: what tells where one stands is let go of before they are moved.
     let records = source.records;
     drop((source.by_id, source.joined, source.left));
-    let mut arriving = arriving.drain(..);
+    let mut arriving = arriving.into_iter();
     let new = records.into_iter().filter_map(|record| {
         if !arriving.next()? {
             return None;

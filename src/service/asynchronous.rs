@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::authenticate::{Access, served_catalogue};
 use super::bulk::{self, BulkRun, Kept, NewIds, Progress};
 use super::context::Directory;
-use super::record::object;
+use super::seen::object;
 use super::{Service, ServiceError, in_turn};
 use crate::scim::{Object, ScimError, urn};
 use crate::store::StoreError;

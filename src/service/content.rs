@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::ServiceError;
 use super::context::Directory;
-use super::record::object;
+use super::seen::object;
 use crate::profile::Profile;
-use crate::scim::resource::{Columns, Document, extract};
+use crate::scim::resource::extract::{self, PERSON_NAMES};
+use crate::scim::resource::{Columns, Document};
 use crate::scim::schema::Claim;
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::resource::{Mapped, ResourceContent};
@@ -96,11 +97,13 @@ pub(super) fn content(
         kept = None;
     }
     let columns = columns(document, resource_type, &directory.profile)?;
-    if columns.attributes.len().max(columns.claims.len()) > MAX_INDEXED_VALUES {
+    // Names are indexed for the search for people, whatever a client sends.
+    let indexed = columns.attributes.iter().filter(|entry| entry.path_id != PERSON_NAMES).count();
+    let values = indexed.max(columns.claims.len());
+    if values > MAX_INDEXED_VALUES {
         return Err(ScimError::invalid_value(format!(
-            "The resource has {} values of attributes that are indexed or unique, such as \"emails\"; \
+            "The resource has {values} values of attributes that are indexed or unique, such as \"emails\"; \
              at most {MAX_INDEXED_VALUES} are allowed.",
-            columns.attributes.len().max(columns.claims.len())
         ))
         .into());
     }

@@ -12,7 +12,8 @@
 
 use super::exchange::Listed;
 use super::mapping::follow;
-use super::record::{MAX_NAMED, Recorder, object};
+use super::record::{MAX_NAMED, Recorder};
+use super::seen::object;
 use crate::event::{Reason, name};
 use crate::scim::resource::project::strip_hidden;
 use crate::store::app_group::{AppGroup, Telling};
@@ -441,7 +442,7 @@ pub(super) fn settle_group(
     let row = ResourceRow { app_state: AppState::Active, ..row };
     if !was_seen {
         tx.app_group_set(directory_key, key, AppState::Active)?;
-        recorder.created(tx, &row, None)?;
+        recorder.created(tx, &[(&row, None)])?;
     }
     let after = telling.map_or(0, |telling| telling.member_key);
     let members = tx.member_keys(directory_key, key, after, most)?;

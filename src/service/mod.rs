@@ -49,6 +49,7 @@ pub mod read;
 mod record;
 pub mod render;
 pub mod secret_keys;
+mod seen;
 mod side_by_side;
 pub mod ssf;
 pub mod sync;

@@ -3,7 +3,7 @@
 use super::ServiceError;
 use super::content::{columns, content, mapped};
 use super::membership::Plan;
-use super::record::object;
+use super::seen::object;
 use super::unit::{Edit, Site};
 use crate::scim::patch::MemberStep;
 use crate::scim::resource::{Columns, Document};

@@ -11,7 +11,8 @@ use super::authenticate::Access;
 use super::deletion::{Deleted, Deletion};
 use super::mapping::work::computed;
 use super::policy::Revive;
-use super::record::{Told, object};
+use super::record::Told;
+use super::seen::object;
 use super::unit::{
     Creation, Edit, Editor, Prepared, Revision, Site, Stored, check, content, mapped,
 };

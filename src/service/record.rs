@@ -2,21 +2,19 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::identity::{self, Facts, Ledger, Scope};
 use super::policy::InForce;
+use super::seen::{GroupTold, Seen, app_view, text};
 use super::side_by_side::side_by_side;
 use super::unit::Site;
 use crate::clock::Ids;
-use crate::event::{GroupView, Reason, Subject, UserView, name, previous_attributes, stable};
+use crate::event::{Reason, name, previous_attributes, stable};
 use crate::scim::Object;
 use crate::scim::key::text_key;
-use crate::scim::resource::project::strip_hidden;
 use crate::store::event::{NewEvent, Undoable};
 use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx};
@@ -41,53 +39,6 @@ pub(super) struct Recorder<'r> {
     pub(super) has_intents: bool,
     /// Why whoever becomes inactive or goes does so, where it is not the word of a SCIM client.
     pub(super) removal: Option<Reason>,
-}
-
-/// What the app sees of a resource.
-struct Seen<'s> {
-    resource_type: &'s str,
-    id: &'s str,
-    doc: &'s Object,
-    extra: Option<&'s Object>,
-    active: bool,
-    created: i64,
-    modified: i64,
-    /// JSON texts, as they are stored.
-    custom_attributes: Option<&'s str>,
-    roles: Option<&'s str>,
-}
-
-impl Seen<'_> {
-    /// As events and snapshots carry it; `None` for types that the app does not know.
-    fn view(&self, directory: &Directory) -> Option<Value> {
-        let subject = Subject {
-            directory_id: &directory.id,
-            organization_id: &directory.organization_id,
-            email_from_user_name: directory.profile.email_from_user_name,
-        };
-        // What no answer shows, no event shows either.
-        let resource_type = directory.registry.by_name(self.resource_type);
-        let stripped = resource_type.filter(|kind| kind.hides_attributes()).map(|kind| {
-            let mut doc = self.doc.clone();
-            strip_hidden(&mut doc, kind);
-            doc
-        });
-        let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
-        let &Self { id, active, created, modified, .. } = self;
-        let mut view = match self.resource_type {
-            "User" => {
-                let custom = self.custom_attributes.map(object);
-                let roles: Vec<String> = self.roles.map(slugs).unwrap_or_default();
-                let (custom_attributes, roles) = (custom.as_ref(), roles.as_slice());
-                UserView { id, doc, extra, active, created, modified, custom_attributes, roles }
-                    .to_value(subject)
-            }
-            "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
-            _ => return None,
-        };
-        stable::stabilise(&mut view);
-        Some(view)
-    }
 }
 
 /// The event of a new resource, rendered before its unit: all others wait for the one that runs. It
@@ -378,7 +329,7 @@ impl Recorder<'_> {
         match (old.app_state.is_visible(), new.app_state.is_visible()) {
             (false, false) => Ok(()),
             (true, true) => self.changed(tx, event, new, (before, data), None),
-            (false, true) => self.created(tx, new, None),
+            (false, true) => self.created(tx, &[(new, None)]),
             (true, false) => self.deleted(tx, new, new, self.removal),
         }
     }
@@ -533,69 +484,4 @@ impl Recorder<'_> {
         }
         self.write_all(tx, events)
     }
-}
-
-/// A group as the events of its members carry it, rendered once for all of them.
-struct GroupTold<'g> {
-    id: &'g str,
-    view: Box<RawValue>,
-}
-
-impl<'g> GroupTold<'g> {
-    fn of(directory: &Directory, row: &'g ResourceRow) -> Option<Self> {
-        let view = serde_json::value::to_raw_value(&app_view(directory, row)?).ok()?;
-        Some(Self { id: &row.id, view })
-    }
-
-    /// The data of an event about the group and a member; `None` where the member is no user.
-    fn with(&self, directory: &Directory, member: &ResourceRow) -> Option<String> {
-        #[derive(Serialize)]
-        struct Membership<'m> {
-            directory_id: &'m str,
-            user: Value,
-            group: &'m RawValue,
-        }
-        let user = (member.resource_type == "User").then(|| app_view(directory, member))??;
-        Some(text(&Membership { directory_id: &directory.id, user, group: &self.view }))
-    }
-}
-
-/// What can be rendered always, as JSON.
-fn text(data: &impl Serialize) -> String {
-    serde_json::to_string(data).unwrap_or_default()
-}
-
-/// A resource as the app sees it, in events and in the read API; `None` for types that it does not
-/// know.
-pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
-    let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
-    let seen = Seen {
-        resource_type: &row.resource_type,
-        id: &row.id,
-        doc: &doc,
-        extra: extra.as_ref(),
-        active: row.app_state == AppState::Active,
-        created: row.created,
-        modified: row.modified,
-        custom_attributes: row.custom_attributes.as_deref(),
-        roles: row.roles.as_deref(),
-    };
-    seen.view(directory)
-}
-
-/// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator
-/// must hear of; the empty object lacks what every resource requires, so no write builds on it.
-pub(super) fn object(text: &str) -> Object {
-    serde_json::from_str(text).unwrap_or_else(|error| {
-        tracing::error!(%error, "a stored document is not a JSON object");
-        Object::new()
-    })
-}
-
-/// Stored roles.
-pub(super) fn slugs(text: &str) -> Vec<String> {
-    serde_json::from_str(text).unwrap_or_else(|error| {
-        tracing::error!(%error, "stored roles are not a list of texts");
-        Vec::new()
-    })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::query::{Found, Listed, ManagerRow};
-use super::record::object;
+use super::seen::object;
 use crate::scim::resource::meta::etag;
 use crate::scim::resource::project::strip_hidden;
 use crate::scim::resource::{Meta, Projection};

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Answer, By, Frame, Operator, Viewer, Visit, checked, html_with, sentences};
-use crate::http::setup::Look;
+use crate::http::web::look::Look;
 use crate::http::web::only;
 use crate::service::portal::{Branding, BrandingChange, MAX_LOGO_BYTES};
 

@@ -28,8 +28,6 @@ mod tried;
 
 use actix_web::web::{self, ServiceConfig};
 
-pub(super) use look::Look;
-
 use super::web::only;
 
 pub(super) fn routes(config: &mut ServiceConfig) {

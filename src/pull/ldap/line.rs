@@ -156,7 +156,7 @@ pub(super) fn broken(doing: &str, error: &io::Error) -> SourceError {
 
 /// A connection, secured or not.
 pub(super) enum Stream {
-    Plain(Socket),
+    Plain(Box<Socket>),
     Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
@@ -164,7 +164,7 @@ impl Stream {
     /// An operation begins.
     pub(super) fn begin(&mut self) {
         let socket = match self {
-            Self::Plain(socket) => socket,
+            Self::Plain(socket) => socket.as_mut(),
             Self::Tls(stream) => &mut stream.sock,
         };
         socket.watch = Stopwatch::start();

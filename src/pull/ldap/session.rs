@@ -170,7 +170,7 @@ impl Session {
         let socket = Socket::new(stream, server.timeout, surroundings.clone());
         let socket = socket.map_err(|error| broken("the connection breaks off", &error))?;
         let mut session = Self {
-            stream: Stream::Plain(socket),
+            stream: Stream::Plain(Box::new(socket)),
             buffer: Vec::new(),
             at: 0,
             last_id: 0,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{ListPage, ListParameters};
 use crate::pull::{ACCOUNT_STATE, ACCOUNT_TYPE, SUSPENDED};
 use crate::scim::key::instant_text;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;

@@ -12,7 +12,7 @@ use crate::service::context::Directory;
 use crate::service::mapping::Gate;
 use crate::service::policy::{self, DepartedUntil, Policies};
 use crate::service::policy_work::Filtered;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::app_group::GroupTotals;
 use crate::store::app_user::AppUser;

@@ -10,7 +10,7 @@ use crate::scim::Object;
 use crate::service::audit::{Target, action};
 use crate::service::context::{Kind, Settings};
 use crate::service::error::AdminError;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::unit::{EXTERNAL_ID, GROUP_NAME};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::Tx;

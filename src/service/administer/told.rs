@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::pull::SourceKind;
 use crate::scim::key::instant_text;
 use crate::service::context::State;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::sync::Syncs;
 use crate::store::directory::DirectoryRow;
 use crate::store::organization::DomainRow;

@@ -8,7 +8,8 @@
 use crate::service::context::Directory;
 use crate::service::identity::{self, Facts, Ledger};
 use crate::service::lifecycle::departed_row;
-use crate::service::record::{Recorder, app_view};
+use crate::service::record::Recorder;
+use crate::service::seen::app_view;
 use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 

@@ -28,11 +28,12 @@ use crate::service::exchange::Listed;
 use crate::service::identity::{Facts, Scope};
 use crate::service::lifecycle;
 use crate::service::policy::InForce;
-use crate::service::record::{Recorder, object};
-use crate::store::Tx;
+use crate::service::record::Recorder;
+use crate::service::seen::object;
 use crate::store::disconnection::DisconnectionRow;
 use crate::store::hand_over::Carried;
-use crate::store::resource::{Mapped, ResourceRow};
+use crate::store::resource::{Mapped, NewRow, ResourceRow};
+use crate::store::{StoreError, Tx};
 
 /// A hand over in a unit that has both directories for itself.
 struct Carry<'c> {
@@ -213,8 +214,15 @@ impl Carry<'_> {
             ..Mapped::default()
         };
         let type_name = &resource_type.name;
-        let key =
-            tx.resource_insert(new_key, type_name, &row.id, &content, row.app_state, row.created)?;
+        let inserted = NewRow {
+            resource_type: type_name,
+            id: &row.id,
+            content: &content,
+            app_state: row.app_state,
+            now: row.created,
+        };
+        let keys = tx.resources_insert(new_key, &[inserted])?;
+        let key = keys.first().copied().ok_or(StoreError::MissingReference)?;
         let new = ResourceRow {
             key,
             doc: content.doc.clone(),

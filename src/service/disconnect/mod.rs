@@ -318,6 +318,7 @@ impl Service {
                 };
                 tx.directory_update(key, &row.name, disabled, &row.settings, &row.config, now)?;
                 audit.write(tx, Target::directory(&row), json!({"state": row.state}), after)?;
+                let users = tx.count_total(key, "User")?;
                 tx.disconnection_put(&DisconnectionRow {
                     directory_key: key,
                     mode: mode.as_str().to_owned(),
@@ -326,7 +327,7 @@ impl Service {
                     made_by: made_by.clone(),
                     step: first.to_owned(),
                     reached: 0,
-                    total: moved + groups + tx.count_total(key, "User")?,
+                    total: moved + groups + users,
                     done: moved,
                     failed: 0,
                     faults: "[]".to_owned(),

@@ -23,7 +23,7 @@ use super::walk::{self, MEMBERS, Seen};
 use crate::event::name;
 use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
-use crate::service::record::app_view;
+use crate::service::seen::app_view;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::event_log::{LogPart, LogRow, PART_BYTES, Stretch};
 use crate::store::snapshot::{Ids, LAST_ID};

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::service::context::Directory;
 use crate::service::lifecycle::departed_row;
-use crate::service::record::app_view;
+use crate::service::seen::app_view;
 use crate::store::resource::ResourceRow;
 use crate::store::snapshot::Ids;
 use crate::store::{StoreError, Tx};

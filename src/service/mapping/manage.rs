@@ -22,7 +22,7 @@ use crate::service::error::AdminError;
 use crate::service::identity::Scope;
 use crate::service::policy::InForce;
 use crate::service::policy_work::rests;
-use crate::service::record::{app_view, object, slugs};
+use crate::service::seen::{app_view, object, slugs};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
 use crate::store::resource::ResourceRow;

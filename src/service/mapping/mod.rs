@@ -35,7 +35,7 @@ use roles::RoleMap;
 
 use super::context::{Directory, Settings};
 use super::policy::Policies;
-use super::record::object;
+use super::seen::object;
 use crate::event::model::raw_attributes;
 use crate::pull::{Envelope, SourceKind};
 use crate::scim::resource::project::strip_hidden;

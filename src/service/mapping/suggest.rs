@@ -9,7 +9,7 @@ use super::attributes::{AttributeMap, AttributeRule, AttributeRules, standard};
 use super::raw;
 use super::work::computed;
 use crate::scim::{Object, Registry};
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::resource::ResourceRow;
 use crate::store::{IdRange, StoreError, Walk};

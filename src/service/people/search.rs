@@ -10,7 +10,7 @@ use crate::scim::key::{instant_text, text_key};
 use crate::scim::resource::extract::person_names;
 use crate::service::administer::ListMetadata;
 use crate::service::error::AdminError;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::people::{Beyond, FoundRow, Known, Search};
 use crate::store::resource::ResourceRow;

@@ -11,7 +11,7 @@ use super::session::Visit;
 use crate::scim::Object;
 use crate::service::administer::{ListMetadata, ListPage, ListParameters};
 use crate::service::exchange::RecordQuery;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{Service, ServiceError, on_behalf_of};
 use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;

@@ -13,7 +13,7 @@ use crate::pull::{SourceKind, connectors};
 use crate::service::administer::{DirectoryView, ListParameters, TokenView, missing};
 use crate::service::context::Settings;
 use crate::service::error::AdminError;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{Service, ServiceError, on_behalf_of};
 use crate::store::directory::DirectoryRow;
 use crate::store::resource::ResourceRow;

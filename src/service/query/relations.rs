@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::scim::resource::Projection;
 use crate::scim::{Object, ResourceType, urn};
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::store::member::{MemberRow, MembershipRow};
 use crate::store::resource::ResourceRow;
 use crate::store::{ResourceFound, Shown, StoreError, Tx};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::scim::key::{instant_ms, text_key};
 use crate::scim::schema::DataType;
 use crate::scim::{AttrRef, Object};
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::store::resource::ResourceRow;
 
 /// The order of the variants puts unassigned values last.

@@ -7,7 +7,7 @@ use super::{Narrow, find_user, unnarrowed};
 use crate::service::authenticate::Opened;
 use crate::service::context::State;
 use crate::service::error::AdminError;
-use crate::service::record::app_view;
+use crate::service::seen::app_view;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;

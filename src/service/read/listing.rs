@@ -14,7 +14,7 @@ use crate::scim::schema::cut;
 use crate::service::context::Directory;
 use crate::service::lifecycle::departed_row;
 use crate::service::query::{SCAN_ROWS, SCAN_TIME};
-use crate::service::record::app_view;
+use crate::service::seen::app_view;
 use crate::store::departed::Departed;
 use crate::store::resource::ResourceRow;
 use crate::store::{IdRange, StoreError, Tx, Walk};

@@ -14,7 +14,7 @@ use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::lifecycle::departed_row;
 use crate::service::query::{SCAN_ROWS, SCAN_TIME};
-use crate::service::record::app_view;
+use crate::service::seen::app_view;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::departed::Departed;
 use crate::store::resource::ResourceRow;

@@ -69,7 +69,10 @@ impl Apply<'_> {
         let (new, alone): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| is_new(&item) && item.record().kind == kind);
         let digests = new.iter().map(|item| self.digest_of(item.record())).collect();
-        let creations = self.creations(kind, &new).await.ok();
+        let creations = match self.lease.is_lost() {
+            true => None,
+            false => self.creations(kind, &new).await.ok(),
+        };
         Bundle { kind, new, creations, digests, alone }
     }
 

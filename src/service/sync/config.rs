@@ -162,7 +162,12 @@ impl Service {
 
     /// A kind of source with the JSON Schema of its configuration.
     pub fn connector(&self, name: &str) -> Result<Value, ServiceError> {
-        let kind = SourceKind::named(name).ok_or_else(|| AdminError::not_found("The connector"))?;
+        let kind = SourceKind::named(name).ok_or_else(|| {
+            let known: Vec<&str> = connectors::ALL.iter().map(|kind| kind.name).collect();
+            let message =
+                format!("There is no such kind of source; known are {}.", known.join(", "));
+            AdminError::new(404, "entity_not_found", message)
+        })?;
         let operator = |field: &&Field| field.setter == Setter::Operator;
         let names: Vec<&str> =
             kind.fields.iter().filter(operator).map(|field| field.name).collect();

@@ -10,7 +10,7 @@ use crate::pull::Kind;
 use crate::pull::plan::Source;
 use crate::scim::Registry;
 use crate::service::mapping::suggest::{Suggestion, suggested_by};
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;

@@ -11,7 +11,7 @@ use super::change::{
 use crate::pull::Kind;
 use crate::pull::plan::{MemberChange, Removal, Update};
 use crate::service::ServiceError;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;
 

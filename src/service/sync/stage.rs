@@ -72,6 +72,7 @@ pub(super) struct Stage {
     pub(super) source: Source,
     unlisted_faults: usize,
     memberships: usize,
+    buffer: Vec<u8>,
 }
 
 impl Stage {
@@ -95,6 +96,7 @@ impl Stage {
             source: Source::default(),
             unlisted_faults: 0,
             memberships: 0,
+            buffer: Vec::new(),
         }
     }
 
@@ -122,7 +124,17 @@ impl Stage {
     }
 
     /// An account or a group as it would be stored, or what is wrong with it.
-    fn record(&self, envelope: Envelope) -> Result<Record, String> {
+    fn record(&mut self, envelope: Envelope) -> Result<Record, String> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let record = self.record_by(envelope, &mut buffer);
+        self.buffer = buffer;
+        record
+    }
+
+    /// The same, with a buffer for its text: a text that has grown by and by keeps more memory than it has
+    /// letters.
+    fn record_by(&self, envelope: Envelope, buffer: &mut Vec<u8>) -> Result<Record, String> {
         let Envelope { kind, resource, members, mut attributes, place, .. } = envelope;
         let directory = &self.access.directory;
         let type_name = if kind == Kind::Account { "User" } else { "Group" };
@@ -142,8 +154,9 @@ impl Stage {
         let manager = manager_of(&attributes).map(Box::from);
         // The same reference may mean another user by now.
         let meant = manager.as_deref().and_then(|id| self.stored.get(Kind::Account, id));
-        let written = serde_json::to_string(&attributes).unwrap_or_default();
-        let digest = digest(&written, meant.map_or("", |known| known.id.as_str()));
+        let is_written = serde_json::to_writer(&mut *buffer, &attributes).is_ok();
+        let written = std::str::from_utf8(buffer).ok().filter(|_| is_written).unwrap_or_default();
+        let digest = digest(written, meant.map_or("", |known| known.id.as_str()));
         let known = self.stored.get(kind, &resource);
         let is_same = known.is_some_and(|known| known.digest.as_ref() == Some(&digest));
         let is_same = is_same && !self.again;
@@ -165,7 +178,7 @@ impl Stage {
             name,
             active,
             digest,
-            attributes: (!is_same).then(|| written.into_boxed_str()),
+            attributes: (!is_same).then(|| written.into()),
             manager,
             members,
             place,
@@ -208,7 +221,9 @@ pub(super) fn digest(written: &str, manager: &str) -> String {
     digest.update(written);
     digest.update([0]);
     digest.update(manager);
-    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half =
+        digest.finalize().iter().take(16).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+    format!("{half:032x}")
 }
 
 impl Sink for Stage {

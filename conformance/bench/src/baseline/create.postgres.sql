@@ -1,8 +1,8 @@
 -- One create of a user: the directory as it was, the row, its index entries, the total, the event.
 
 WITH d AS (
-    SELECT key FROM directory WHERE key = :directory_key AND state <> 'deleting' AND NOT converting
-    AND schema_version = :schema_version AND settings = :settings AND policy_cursor IS NULL
+    SELECT key FROM directory WHERE key = :directory_key AND state NOT IN ('disabled', 'deleting')
+    AND NOT converting AND schema_version = :schema_version AND settings = :settings AND policy_cursor IS NULL
     AND brake IS NULL
     AND pg_advisory_xact_lock_shared(hashtext('directory'),
     CAST(:directory_key % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE),

@@ -22,6 +22,14 @@ INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
 VALUES (:directory_key, :path_id_2, :attribute_2, :key, :ordinal_2)
 ON CONFLICT DO NOTHING;
 
+INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_3, :attribute_3, :key, :ordinal_3)
+ON CONFLICT DO NOTHING;
+
+INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_4, :attribute_4, :key, :ordinal_4)
+ON CONFLICT DO NOTHING;
+
 INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)
 VALUES (:directory_key, :event_id, :event, :id, :data, :now, :reason);
 

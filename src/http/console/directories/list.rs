@@ -9,7 +9,7 @@ use super::{
     html_with, link, said, sentences, value,
 };
 use crate::http::State;
-use crate::http::web::form::{self, Control, Fields, Purpose};
+use crate::http::web::form::{self, Fields, Purpose};
 use crate::http::web::{page, text as filters};
 use crate::profile::PROVIDERS;
 use crate::scim::Object;

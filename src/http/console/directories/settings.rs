@@ -12,7 +12,7 @@ use super::{
     document, found, html, html_with, is_read, said, sentences,
 };
 use crate::http::web::browser::Form;
-use crate::http::web::form::{self, Control, Fields, Purpose};
+use crate::http::web::form::{self, Fields, Purpose};
 use crate::http::web::text as filters;
 use crate::http::{State, after};
 use crate::scim::Object;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::http::overview::first_sample;
 use crate::on_both_databases;
 use crate::support::{Browser, Database, TestApp, user};
 
@@ -20,6 +21,7 @@ fn sample(app: &TestApp) {
 }
 
 fn overview_draws_what_was_counted(app: &TestApp) {
+    first_sample(app);
     for n in 0..2 {
         app.scim.post("/Users", user(&format!("u{n}@example.com"))).expect(201);
     }

@@ -96,8 +96,8 @@ fn one_event_is_shown_to_who_may_see_it(app: &TestApp) {
     assert_eq!(app.api.get(&path).expect(200).body, newest);
     let (other, _) = app.directory("scim.okta");
     let limited = reader(app, Some(&[&other.organization_id]));
-    api_error(&limited.get(&path), 404, "not_found");
-    api_error(&app.api.get("/api/v1/events/event_1"), 404, "not_found");
+    api_error(&limited.get(&path), 404, "entity_not_found");
+    api_error(&app.api.get("/api/v1/events/event_1"), 404, "entity_not_found");
 }
 
 fn events_of_a_subject_are_found_by_an_index(app: &TestApp) {

@@ -95,14 +95,16 @@ fn form_that_is_sent_twice_ends_in_one_session(app: &TestApp) {
     let browser = Browser::new(&app.url);
     let proof = form_field(&browser.get(path(app, &link)).expect(200), "proof");
     let fields = [("link", link_secret(&link)), ("proof", &*proof)];
+    // Sent before the first answer has come, which takes the cookie of the page away.
+    let (twice, late) = (browser.clone(), browser.clone());
     let first = browser.post("/setup/session", &fields).expect(303);
-    let second = browser.post("/setup/session", &fields).expect(303);
+    let second = twice.post("/setup/session", &fields).expect(303);
     assert_eq!(first.header("set-cookie"), second.header("set-cookie"));
     page(browser.get("/setup"), 200);
     // When the session has ended, that leads nowhere.
     let session_proof = browser.proof();
     page(browser.post("/setup/finish", &[("proof", &session_proof)]), 200);
-    page(browser.post("/setup/session", &fields), 404);
+    page(late.post("/setup/session", &fields), 404);
 }
 
 fn forged_forms_are_refused_and_change_nothing(app: &TestApp) {

@@ -17,6 +17,7 @@ on_both_databases![
     file_in_the_folder_is_taken_once,
     file_ends_what_waits_by_the_one_before,
     wrong_files_are_refused,
+    many_new_users_have_each_their_own_values,
 ];
 
 const STAFF: &str = "id,userName,First Name,Manager,Status,Groups,Shoe\n\
@@ -313,4 +314,31 @@ fn wrong_files_are_refused(app: &TestApp) {
     let pushed = format!("/api/v1/directories/{}/files/users", app.directory.id);
     let answer = app.api.send("PUT", &pushed, &[("Content-Type", "text/csv")], Some("x".into()));
     api_error(&answer, 404, "entity_not_found");
+}
+
+/// More than go into one statement, and into one unit, where they are written together.
+fn many_new_users_have_each_their_own_values(app: &TestApp) {
+    let source = Source::csv(app);
+    let all = 1..=620;
+    let rows = all.clone().map(|n| format!("{n},user{n}@example.com,mail{n}@example.com,All\n"));
+    source.upload("users", &format!("id,userName,email,Groups\n{}", rows.collect::<String>()));
+    let run = source.sync();
+    assert_eq!(run["counts"]["users"]["created"], 620, "{run}");
+    assert_eq!(run["counts"]["memberships"]["added"], 620, "{run}");
+    let mut told = source.told(0);
+    told.sort_unstable();
+    let mut expected = vec!["activated -".to_owned(), "group.created All".to_owned()];
+    for n in all {
+        expected.extend([format!("user.created {n}"), format!("group.user_added {n} All")]);
+    }
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+    for n in [1, 100, 101, 499, 500, 501, 600, 601, 620] {
+        let query = format!("directory={}&email=mail{n}@example.com", source.handle.id);
+        let listed = app.api.get(&format!("/directory_users?{query}")).expect(200).body;
+        let found: Vec<&serde_json::Value> =
+            listed["data"].as_array().expect("a list").iter().map(|user| &user["idp_id"]).collect();
+        assert_eq!(found, [&json!(n.to_string())], "who has the address is found by it");
+    }
+    assert_eq!(source.sync()["counts"]["users"]["unchanged"], 620);
 }

@@ -174,7 +174,7 @@ fn list_that_is_empty_or_short_holds_the_run() {
     fake.fault(Fault::json(MEMBERS, |body| remove(body, "members")));
     let run = source.run(json!({"mode": "full"}));
     assert_eq!(run["status"], "completed", "{run}");
-    assert!(run["error"].as_str().is_some_and(|error| error.contains("1 objects")), "{run}");
+    assert!(run["error"].as_str().is_some_and(|error| error.contains("1 object of")), "{run}");
     assert_eq!(source.diff(&run), ["skip group g1 failed"]);
     assert_eq!(standing(&source), before);
     fake.heal();
