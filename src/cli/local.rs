@@ -126,3 +126,19 @@ pub(super) fn local_agent() -> ureq::Agent {
     let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
     ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls).build().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_tells_every_fault() {
+        let answer = r#"{"code": "validation_failed", "message": "The field \"a\" is not valid: x.",
+            "errors": [{"field": "a", "message": "x."}, {"field": "b", "message": "y."}]}"#;
+        let refused = understood(StatusCode::UNPROCESSABLE_ENTITY, answer).expect_err("refused");
+        assert_eq!(
+            refused.0,
+            "The field \"a\" is not valid: x (422 Unprocessable Entity)\n  b: y."
+        );
+    }
+}

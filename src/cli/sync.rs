@@ -305,6 +305,7 @@ fn change_line(change: &Value) -> String {
     let text = |name: &str| member(change, name).as_str().unwrap_or_default();
     let sign = match (text("status"), text("action")) {
         ("failed", _) => "!",
+        (_, "skip") => "!",
         (_, "create" | "add") => "+",
         (_, "update") => "~",
         _ => "-",

@@ -50,6 +50,7 @@ impl From<Guard> for Value {
 /// What a run takes away, and what was there before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Toll {
+    /// Users who go, become inactive or lose a membership.
     pub users: usize,
     pub memberships: usize,
     pub role_groups: usize,
@@ -72,6 +73,14 @@ pub enum Reason {
 }
 
 impl Guard {
+    /// Whether so many of the active users are more than may lose something at once.
+    pub fn is_too_much(&self, users: usize, active_users: usize) -> bool {
+        let Self::At(limits) = self else { return false };
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let (users, active_users) = (number(users), number(active_users));
+        users >= limits.users.at_least && limits.users.is_passed_by(users, active_users)
+    }
+
     /// What holds a run that takes this away; `None` when it goes on.
     pub fn holds(&self, toll: &Toll) -> Option<Reason> {
         let Self::At(limits) = self else { return None };

@@ -91,6 +91,9 @@ pub struct Envelope {
     pub member: String,
     /// Of a group.
     pub members: Members,
+    /// What an account is called of which the source gives no `userName`: when it comes new, and as long
+    /// as it has no other name.
+    pub usual_name: Option<String>,
     /// Where it stands, for people: `row 12 of users.csv`. Empty where the id says enough.
     pub place: String,
 }
@@ -105,6 +108,7 @@ impl Envelope {
             attributes,
             member: String::new(),
             members: Members::All,
+            usual_name: None,
             place: String::new(),
         }
     }
@@ -254,6 +258,16 @@ pub trait Sink {
     /// Whether it is stored of the source.
     fn is_stored(&self, _kind: Kind, _resource: &str) -> bool {
         false
+    }
+
+    /// The name of a group that is stored of the source.
+    fn group_name(&self, _group: &str) -> Option<String> {
+        None
+    }
+
+    /// Ids of groups that an account is stored in.
+    fn groups_of(&self, _account: &str) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether nobody is stored of the source yet.

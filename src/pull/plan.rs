@@ -9,11 +9,13 @@
 //! object no longer meets.
 
 mod handed_over;
+mod names;
 mod scope;
 mod toll;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use self::names::{ambiguous, late};
 use self::scope::Scope;
 use self::toll::toll;
 use super::guard::Toll;
@@ -75,6 +77,15 @@ impl Stored {
         self.members.get(&group_key).map_or(&[], Vec::as_slice)
     }
 
+    /// Direct memberships: the group, and the key of the member.
+    pub fn memberships(&self) -> impl Iterator<Item = (&Known, i64)> {
+        let groups = self.members.iter().filter_map(|(key, members)| {
+            let group = self.by_key(*key)?;
+            Some(members.iter().map(move |member| (group, *member)))
+        });
+        groups.flatten()
+    }
+
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Known> {
         self.things.iter().filter(move |known| known.kind == kind)
     }
@@ -97,6 +108,8 @@ pub struct Record {
     pub members: Members,
     /// Where it stands in the source, for people.
     pub place: String,
+    /// Of an account whose name is not in `attributes`: as in [`super::Envelope`].
+    pub usual_name: Option<Box<str>>,
     /// Whether `attributes` hold no more than what changes.
     pub is_partial: bool,
 }
@@ -116,6 +129,7 @@ impl Record {
             manager: None,
             members: Members::Changes,
             place,
+            usual_name: None,
             is_partial: true,
         }
     }
@@ -132,6 +146,8 @@ pub struct Source {
     deleted: HashSet<(Kind, String)>,
     excluded: HashSet<(Kind, String)>,
     pub faults: Vec<Fault>,
+    /// Faults beyond those, of which the last one tells.
+    pub unlisted_faults: usize,
     /// Accounts that were listed, whatever became of them, and groups.
     pub listed: usize,
     pub listed_groups: usize,
@@ -197,6 +213,11 @@ impl Source {
                 self.by_id.insert((moved.kind, moved.source_id.clone()), place);
             }
         }
+    }
+
+    /// Accounts that are not as they were and of which the source gives no name.
+    pub fn unnamed(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.records.iter_mut().filter(|record| record.usual_name.is_some())
     }
 
     fn get(&self, kind: Kind, source_id: &str) -> Option<&Record> {
@@ -306,6 +327,26 @@ pub struct MemberChange {
     pub told: HashSet<i64>,
 }
 
+/// Memberships that nothing can be done about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    pub count: usize,
+    /// The first of them: the source's ids of group and member.
+    pub first: Vec<(String, String)>,
+}
+
+impl Unknown {
+    /// So many are listed: directories may have many members of other kinds.
+    const LISTED: usize = 100;
+
+    fn add(&mut self, group: &str, member: &str) {
+        self.count += 1;
+        if self.first.len() < Self::LISTED {
+            self.first.push((group.to_owned(), member.to_owned()));
+        }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -314,16 +355,34 @@ pub struct Plan {
     pub members: Vec<MemberChange>,
     pub removals: Vec<Removal>,
     pub faults: Vec<Fault>,
+    /// As in [`Source`].
+    pub unlisted_faults: usize,
     /// Source ids of new or renamed accounts whose name is held by somebody who goes first.
     pub late: HashSet<String>,
     pub unchanged_users: usize,
     pub unchanged_groups: usize,
-    /// Members that are not in the directory: of other kinds, excluded, or not listed.
-    pub unknown_members: usize,
+    /// Memberships of members that are not in the directory: of other kinds, excluded, or not listed.
+    pub unknown: Unknown,
     /// Who is not listed and stays, because the read has faults.
     pub spared: usize,
     /// What is taken away, for the guard.
     pub toll: Toll,
+}
+
+impl Plan {
+    pub fn fault_count(&self) -> usize {
+        self.faults.len() + self.unlisted_faults.saturating_sub(1)
+    }
+
+    /// Whether of the accounts not one can be used, and nothing follows for any that is stored.
+    pub fn is_useless(&self) -> bool {
+        let is_account = |record: &Record| record.kind == Kind::Account;
+        self.faults.iter().any(|fault| fault.kind == Kind::Account)
+            && self.unchanged_users == 0
+            && !self.creates.iter().any(is_account)
+            && !self.updates.iter().any(|update| is_account(&update.record))
+            && !self.removals.iter().any(|removal| removal.known.kind == Kind::Account)
+    }
 }
 
 /// So many groups are not given up all at once by chance: a source that lists none of them any more may
@@ -337,6 +396,7 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     let (refused, faults): (HashSet<String>, Vec<Fault>) = ambiguous.into_iter().unzip();
     let mut plan = Plan { faults, ..Plan::default() };
     plan.faults.extend(source.faults.iter().cloned());
+    plan.unlisted_faults = source.unlisted_faults;
     let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval && !scope.is_blind;
 
     let arrives = |record: &Record| match record.kind {
@@ -348,15 +408,16 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     if rules.groups == Groups::Synced {
         for record in source.records.iter().filter(|r| r.kind == Kind::Group && arrives(r)) {
             let change = Membership { source: &source, stored, rules, gone: &gone, is_proof }
-                .change(record, &arrives, &mut plan.unknown_members);
+                .change(record, &arrives, &mut plan.unknown);
             if !change.add.is_empty() || !change.remove.is_empty() {
                 plan.members.push(change);
             }
         }
     }
     plan.members.sort_by(|a, b| a.group.cmp(&b.group));
+    // A read that proves nothing takes nothing away.
     let emptied = rules.extent == Extent::Everything
-        && rules.absence == Absence::IsRemoval
+        && is_proof
         && source.listed == 0
         && stored.of_kind(Kind::Account).next().is_some();
     let lists_none = rules.groups == Groups::Synced
@@ -364,9 +425,8 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
         && stored.of_kind(Kind::Group).count() >= SEVERAL_GROUPS;
     // A group that was renamed, or is not to be seen, would take everybody of the directory along.
     let lists_none_in_scope = scope.is_empty() && stored.of_kind(Kind::Account).next().is_some();
-    let groups_emptied = rules.extent == Extent::Everything
-        && rules.absence == Absence::IsRemoval
-        && (lists_none || lists_none_in_scope);
+    let groups_emptied =
+        rules.extent == Extent::Everything && is_proof && (lists_none || lists_none_in_scope);
     // Whose record is not used, or who is out of scope and stays for want of proof, is inactive all the same.
     for record in source.records.iter().filter(|record| !arrives(record)) {
         let known = stored.get(record.kind, &record.source_id);
@@ -397,39 +457,6 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     plan.late = late(&plan, stored, &gone);
     plan.toll = Toll { emptied, groups_emptied, ..toll(&plan, stored, &gone) };
     plan
-}
-
-/// Accounts that have the name of another one. Who has it in the directory keeps it; of others nobody can
-/// tell whose it is. Answers the source's id and the fault of each.
-fn ambiguous(source: &Source, stored: &Stored, scope: &Scope) -> Vec<(String, Fault)> {
-    let mut by_name: HashMap<&str, Vec<&Record>> = HashMap::new();
-    for record in source.records.iter().filter(|record| record.kind == Kind::Account) {
-        if scope.holds(record) {
-            by_name.entry(&record.name).or_default().push(record);
-        }
-    }
-    let mut faults = Vec::new();
-    for (name, records) in by_name.into_iter().filter(|(_, records)| records.len() > 1) {
-        let holds = |record: &&&Record| {
-            stored.get(Kind::Account, &record.source_id).is_some_and(|known| known.name == name)
-        };
-        let holder = records.iter().find(holds).map(|record| record.source_id.as_str());
-        for record in records.iter().filter(|record| Some(record.source_id.as_str()) != holder) {
-            let other = records.iter().find(|other| other.source_id != record.source_id);
-            let other = other.map_or("", |other| other.source_id.as_str());
-            let place = match record.place.is_empty() {
-                true => &record.source_id,
-                false => &record.place,
-            };
-            let message = format!(
-                "the userName \"{name}\" is also that of {other}; it must be unique, ignoring letter case."
-            );
-            let fault = Fault { kind: Kind::Account, place: place.clone(), message };
-            faults.push((record.source_id.clone(), fault));
-        }
-    }
-    faults.sort_by(|(a, _), (b, _)| a.cmp(b));
-    faults
 }
 
 /// Who goes, in the order of their keys: groups first, as their memberships end with them.
@@ -481,7 +508,7 @@ impl Membership<'_> {
         &self,
         group: &Record,
         arrives: &impl Fn(&Record) -> bool,
-        unknown: &mut usize,
+        unknown: &mut Unknown,
     ) -> MemberChange {
         let known = self.stored.get(Kind::Group, &group.source_id);
         let current: HashSet<i64> = known
@@ -497,7 +524,7 @@ impl Membership<'_> {
                 continue;
             }
             let Some(kind) = self.kind_of(member, arrives) else {
-                *unknown += 1;
+                unknown.add(&group.source_id, member);
                 continue;
             };
             match self.stored.get(kind, member) {
@@ -548,24 +575,6 @@ impl Membership<'_> {
             }
         })
     }
-}
-
-/// Whose name is held by somebody who goes, or who waits for that in turn.
-fn late(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> HashSet<String> {
-    let is_account = |record: &&Record| record.kind == Kind::Account;
-    let records = plan.creates.iter().chain(plan.updates.iter().map(|update| &update.record));
-    let wanted: HashMap<&str, &Record> =
-        records.filter(is_account).map(|record| (record.name.as_str(), record)).collect();
-    let leaving = stored.of_kind(Kind::Account).filter(|known| gone.contains(&known.key));
-    let mut late = HashSet::new();
-    let mut freed: Vec<&Known> = leaving.collect();
-    while let Some(holder) = freed.pop() {
-        let Some(next) = wanted.get(holder.name.as_str()) else { continue };
-        if next.source_id != holder.source_id && late.insert(next.source_id.clone()) {
-            freed.extend(stored.get(Kind::Account, &next.source_id));
-        }
-    }
-    late
 }
 
 #[cfg(test)]

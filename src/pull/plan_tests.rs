@@ -29,6 +29,7 @@ fn record(kind: Kind, source_id: &str, name: &str) -> Record {
         members: Members::All,
         place: String::new(),
         manager: None,
+        usual_name: None,
         is_partial: false,
     }
 }
@@ -189,7 +190,7 @@ fn scope_holds_groups_below_and_their_members_and_cycles_end() {
     let mut created: Vec<&str> = scoped.creates.iter().map(|r| r.source_id.as_str()).collect();
     created.sort_unstable();
     assert_eq!(created, ["c", "h"]);
-    assert_eq!(scoped.unknown_members, 1);
+    assert_eq!(scoped.unknown.count, 1);
     let joins = |group: &str| {
         let change = scoped.members.iter().find(|change| change.group == group).expect("a change");
         change.add.iter().map(|(_, member)| member.as_str()).collect::<Vec<_>>()
@@ -270,7 +271,7 @@ fn who_is_in_a_group_through_another_counts_for_the_guard() {
     // The inner one leaves.
     let (_, left) = nested();
     let toll = plan(left.clone(), &stored, &rules()).toll;
-    assert_eq!((toll.users, toll.memberships), (40, 40));
+    assert_eq!((toll.users, toll.memberships, toll.all_memberships), (40, 40, 80));
     assert_eq!(Guard::default().holds(&toll), Some(Reason::Users));
     // It is replaced by another one that has most of them, or they are members themselves.
     let mut replaced = left.clone();
@@ -452,4 +453,39 @@ proptest! {
             members.map(|(group, member)| (format!("g{group}"), member_id(member))).collect();
         prop_assert_eq!(applied(&plan, &stored), (things, members));
     }
+}
+
+#[test]
+fn read_that_proves_nothing_is_not_held() {
+    let (mut stored, _) = both();
+    ["h", "i"].iter().zip(4..).for_each(|(id, key)| stored.add(known(key, Kind::Group, id, id)));
+    for is_faulty in [false, true] {
+        let mut source = Source { listed: 1, ..Source::default() };
+        source.put(Record { attributes: None, ..record(Kind::Account, "a", "ada") });
+        if is_faulty {
+            let (kind, place) = (Kind::Account, "b".to_owned());
+            source.faults.push(Fault { kind, place, message: "it has no id.".to_owned() });
+        }
+        let plan = plan(source, &stored, &rules());
+        let held = Guard::default().holds(&plan.toll);
+        assert_eq!(held, (!is_faulty).then_some(Reason::GroupsEmpty));
+        assert_eq!(plan.spared > 0, is_faulty);
+    }
+}
+
+#[test]
+fn read_of_which_no_account_can_be_used_is_useless() {
+    let faulty = |kind| Fault { kind, place: "x".into(), message: "it has no id.".into() };
+    let (stored, source) = both();
+    assert!(!plan(source, &stored, &rules()).is_useless());
+    let mut source = Source { listed: 2, unlisted_faults: 100, ..Source::default() };
+    source.put(record(Kind::Group, "g", "Staff"));
+    source.faults.push(faulty(Kind::Group));
+    assert!(!plan(source.clone(), &stored, &rules()).is_useless(), "it lists nobody");
+    source.faults.push(faulty(Kind::Account));
+    let useless = plan(source.clone(), &stored, &rules());
+    assert!(useless.is_useless());
+    assert_eq!(useless.fault_count(), 2 + 99);
+    source.delete(Kind::Account, "b".into());
+    assert!(!plan(source, &stored, &rules()).is_useless(), "it says that somebody is gone");
 }

@@ -139,7 +139,7 @@ impl Deletion {
                 lifecycle::depart(tx, recorder, &row, &groups, (name, columns.external_id))?
             }
             _ => {
-                recorder.deleted(tx, &row, &row, None)?;
+                recorder.deleted(tx, &row, &row, recorder.removal)?;
                 Vec::new()
             }
         };

@@ -411,6 +411,7 @@ impl Recorder<'_> {
             return Ok(named);
         };
         let audible = self.audible(tx, group)?;
+        let reason = self.removal.filter(|_| event == name::GROUP_USER_REMOVED);
         for keys in member_keys.chunks(CHUNK) {
             let rows = tx.app_user_rows(self.directory.key, keys)?;
             let by_key: HashMap<i64, ResourceRow> =
@@ -420,7 +421,7 @@ impl Recorder<'_> {
             rows.iter().for_each(|row| named.push(&row.id, MAX_NAMED));
             let seen = |row: &&ResourceRow| row.app_state.is_visible() && row.key <= audible;
             let pairs: Vec<_> = rows.into_iter().filter(seen).map(|user| (user, &told)).collect();
-            self.memberships(tx, event, &pairs, None)?;
+            self.memberships(tx, event, &pairs, reason)?;
         }
         Ok(named)
     }
@@ -475,13 +476,11 @@ impl Recorder<'_> {
     ) -> Result<(), StoreError> {
         let directory = self.directory;
         let rendered = side_by_side(pairs, |(user, group)| group.with(directory, user));
-        let mut events = Vec::with_capacity(pairs.len());
-        for ((user, group), data) in pairs.iter().zip(rendered) {
-            if let Some(data) = data {
-                let undoable = Undoable { before: None, member: Some(user.id.clone()) };
-                events.push((self.event(event, group.id, data, reason), undoable));
-            }
-        }
+        let told = pairs.iter().zip(rendered).filter_map(|((user, group), data)| {
+            let undoable = Undoable { before: None, member: Some(user.id.clone()) };
+            Some((self.event(event, group.id, data?, reason), undoable))
+        });
+        let events = told.collect();
         self.write_all(tx, events)
     }
 }

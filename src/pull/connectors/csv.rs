@@ -12,10 +12,11 @@ use super::csv_table::{Form, Table};
 use crate::outbound::Outbound;
 use crate::pull::field::{Field, Shape};
 use crate::pull::{
-    Absence, AccountState, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven,
-    Kind, Probe, Sink, SourceError, SourceKind, Surroundings,
+    Absence, AccountState, Action, Capabilities, Connector, Envelope, Fault, Faults, Finished,
+    GroupsGiven, Kind, Probe, Sink, SourceError, SourceKind, Surroundings,
 };
 use crate::scim::Object;
+use crate::scim::key::text_key;
 
 pub(super) static KIND: SourceKind = SourceKind {
     name: "pull.csv",
@@ -37,7 +38,7 @@ const FIELDS: &[Field] = &[
         Shape::Word(&["externalId", "userName", "email"]),
         "\"externalId\"",
         "Which column says who somebody is, from one file to the next. Whoever has another key is \
-         somebody else.",
+         somebody else. The letter case of a userName or an email does not matter.",
     ),
     Field::optional(
         "mode",
@@ -140,6 +141,8 @@ struct Users {
 struct Edges {
     groups: BTreeMap<String, Option<String>>,
     edges: Vec<(String, String)>,
+    /// Those that are stored and that a row has no more.
+    left: Vec<(String, String)>,
 }
 
 impl Connector for Files {
@@ -157,10 +160,6 @@ impl Connector for Files {
     }
 
     fn probe(&mut self) -> Result<Probe, SourceError> {
-        if !self.surroundings.files.contains_key(USERS) {
-            let warnings = vec!["No file of users was handed in yet.".to_owned()];
-            return Ok(Probe { warnings, ..Probe::default() });
-        }
         let users = self.users()?;
         let beside: Vec<&str> = users
             .table
@@ -186,6 +185,8 @@ impl Connector for Files {
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
         let users = self.users()?;
         let memberships = self.table(MEMBERSHIPS)?;
+        let has_column = users.targets.contains(&Target::Groups);
+        let is_snapshot = self.mode == "snapshot";
         let mut edges = Edges::default();
         let mut keys: HashMap<String, u64> = HashMap::new();
         for (index, row) in users.table.rows.iter().enumerate() {
@@ -193,6 +194,7 @@ impl Connector for Files {
                 self.surroundings.check_stop()?;
             }
             let place = format!("line {} of {USERS}", row.line);
+            let before = edges.edges.len();
             let read = row
                 .cells
                 .as_ref()
@@ -205,24 +207,36 @@ impl Connector for Files {
                     }
                 });
             match read {
-                Ok(envelope) => sink.put(envelope.at(place))?,
+                Ok(envelope) => {
+                    // Of a list of everybody, the memberships that it lacks are missing like its users.
+                    if has_column && !is_snapshot && envelope.action == Action::Upsert {
+                        edges.leave(before, &envelope.resource, sink.groups_of(&envelope.resource));
+                    }
+                    sink.put(envelope.at(place))?;
+                }
                 Err(message) => sink.fault(Fault { kind: Kind::Account, place, message })?,
             }
         }
-        let has_column = users.targets.contains(&Target::Groups);
         if let Some(table) = &memberships {
             let more = self.edges(table, &mut |fault| sink.fault(fault))?;
             edges.groups.extend(more.groups);
             edges.edges.extend(more.edges);
         }
         for (group, name) in &edges.groups {
-            let name = name.as_ref().unwrap_or(group);
-            let attributes = object(json!({"displayName": name}));
+            // What a file does not name keeps the name that it has.
+            let name = name.clone().or_else(|| sink.group_name(group));
+            let attributes = object(json!({"displayName": name.as_ref().unwrap_or(group)}));
             sink.put(Envelope::group(group.clone(), attributes.clone(), attributes))?;
         }
-        for (group, member) in edges.edges {
+        let membership = |(group, member): (String, String)| {
             let payload = object(json!({"group": group, "member": member}));
-            sink.put(Envelope::membership(group, member, payload))?;
+            Envelope::membership(group, member, payload)
+        };
+        for left in edges.left {
+            sink.put(Envelope { action: Action::Delete, ..membership(left) })?;
+        }
+        for edge in edges.edges {
+            sink.put(membership(edge))?;
         }
         let is_given = has_column || memberships.is_some();
         let groups = if is_given { GroupsGiven::Yes } else { GroupsGiven::No };
@@ -234,7 +248,28 @@ impl Connector for Files {
     }
 }
 
+impl Edges {
+    /// A row says all groups of its user: those that it named are the edges from `before` on.
+    fn leave(&mut self, before: usize, member: &str, stored: Vec<String>) {
+        let named = self.edges.get(before..).unwrap_or_default();
+        let is_named = |group: &String| named.iter().any(|(named, _)| named == group);
+        for group in stored.into_iter().filter(|group| !is_named(group)) {
+            self.groups.entry(group.clone()).or_default();
+            self.left.push((group, member.to_owned()));
+        }
+    }
+}
+
 impl Files {
+    /// A cell that says who somebody is. Names and addresses are compared like names of users: in another
+    /// letter case they are the same.
+    fn key_of(&self, cell: &str) -> String {
+        match self.key.as_str() {
+            "userName" | "email" => text_key(cell, false),
+            _ => cell.to_owned(),
+        }
+    }
+
     /// The file of that name, if it was handed in.
     fn table(&self, name: &str) -> Result<Option<Table>, SourceError> {
         let Some(bytes) = self.surroundings.files.get(name) else { return Ok(None) };
@@ -274,9 +309,9 @@ impl Files {
         };
         if !is_there {
             return Err(failed(format!(
-                "it has no column for the key \"{}\"; its columns are {}. Set \"key\" or \"columns\"",
+                "it has no column for the key \"{}\"; {}. Set \"key\" or \"columns\"",
                 self.key,
-                table.headers.join(", ")
+                table.named_columns()
             )));
         }
         if self.mode == "action" && !targets.contains(&Target::Action) {
@@ -311,7 +346,12 @@ impl Files {
             if !header.is_empty() {
                 payload.insert(header.clone(), cell.clone().into());
             }
-            target.set(&mut attributes, header, cell, &self.separator);
+            match target {
+                Target::Manager => {
+                    target.set(&mut attributes, header, &self.key_of(cell), &self.separator);
+                }
+                _ => target.set(&mut attributes, header, cell, &self.separator),
+            }
         }
         let (email, user_name) = (cell(&is_email), cell(&is_user_name));
         let key = match self.key.as_str() {
@@ -319,7 +359,7 @@ impl Files {
             "email" => email,
             _ => cell(&|target| *target == Target::ExternalId),
         };
-        let key = key.unwrap_or_default().to_owned();
+        let key = self.key_of(key.unwrap_or_default());
         if key.is_empty() {
             return Err(format!("the key \"{}\" is empty.", self.key));
         }
@@ -346,12 +386,20 @@ impl Files {
         }
         // Who has no name of its own has that of the address, or of the key.
         let name = [user_name, email].into_iter().flatten().find(|name| !name.is_empty());
-        attributes.insert("userName".to_owned(), name.unwrap_or(&key).into());
+        let name = name.unwrap_or(&key).to_owned();
+        // A column that is not there says nothing, not that a name is gone.
+        let usual_name = match user_name {
+            Some(_) => {
+                attributes.insert("userName".to_owned(), name.into());
+                None
+            }
+            None => Some(name),
+        };
         for group in pieces(cell(&|t| *t == Target::Groups).unwrap_or_default(), &self.separator) {
             edges.groups.entry(group.to_owned()).or_default();
             edges.edges.push((group.to_owned(), key.clone()));
         }
-        let account = Envelope::account(key, payload, attributes);
+        let account = Envelope { usual_name, ..Envelope::account(key, payload, attributes) };
         Ok(match active {
             Some(state) => account.in_state(state),
             None => account,
@@ -376,9 +424,8 @@ impl Files {
         let name = column(&["groupname", "displayname", "name"]);
         let (Some(group), Some(member)) = (group, member) else {
             return Err(SourceError::failed(format!(
-                "the file {MEMBERSHIPS}: it must have the columns \"group\" and \"member\"; its columns \
-                 are {}",
-                table.headers.join(", ")
+                "the file {MEMBERSHIPS}: it must have the columns \"group\" and \"member\"; {}",
+                table.named_columns()
             )));
         };
         let mut edges = Edges::default();
@@ -407,7 +454,7 @@ impl Files {
             }
             // A group without members has a row without one.
             if !member.is_empty() {
-                edges.edges.push((group.to_owned(), member.to_owned()));
+                edges.edges.push((group.to_owned(), self.key_of(member)));
             }
         }
         Ok(edges)

@@ -1,8 +1,6 @@
 //! Bytes of a file as a table (RFC 4180, and what people's programs make of it): encodings, delimiters,
 //! quoted line breaks, spreadsheet formulas around numbers.
 
-use std::io::Read;
-
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -16,10 +14,6 @@ const MAX_COLUMNS: usize = 500;
 const MAX_CELL: usize = 8 * 1024;
 
 const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
-
-/// Stands in a line of its own behind the last one. A quotation mark that is never closed takes it, and all
-/// the rows before it, into its cell.
-const END: &str = "\u{4}";
 
 /// How the file is written; `None` where it is to be found out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,46 +67,110 @@ impl Table {
         let text = decoded(bytes, form.encoding)?.replace("\r\n", "\n").replace('\r', "\n");
         let (text, skipped, named) = without_separator_line(&text);
         let delimiter = form.delimiter.or(named).unwrap_or_else(|| delimiter_of(text));
+        let mark = u8::try_from(delimiter).unwrap_or(b',');
         let mut reader = ReaderBuilder::new()
-            .delimiter(u8::try_from(delimiter).unwrap_or(b','))
+            .delimiter(mark)
             .has_headers(false)
             .flexible(true)
-            .from_reader(text.as_bytes().chain(&b"\n"[..]).chain(END.as_bytes()));
+            .from_reader(text.as_bytes());
         let mut lines = Lines { text, byte: 0, line: 1 + skipped };
         let mut record = ByteRecord::new();
         let mut headers: Option<Vec<String>> = None;
         let mut rows = Vec::new();
-        let mut is_closed = false;
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => return Err(format!("it cannot be read: {error}")),
             }
-            let line = lines.at(record.position().map_or(0, csv::Position::byte));
+            let start = record.position().map_or(0, csv::Position::byte);
+            let line = lines.at(start);
+            let is_quoted_well =
+                is_quoted_well(between(text, start, reader.position().byte()), mark);
             let cells: Vec<String> = record.iter().map(cell).collect();
-            is_closed = cells == [END];
-            if is_closed || cells.iter().all(String::is_empty) {
+            if is_quoted_well && cells.iter().all(String::is_empty) {
                 continue;
             }
             let Some(headers) = &headers else {
+                if !is_quoted_well {
+                    return Err(format!("its header line is not to be understood: {STRAY}"));
+                }
                 headers = Some(checked_headers(cells)?);
                 continue;
             };
             if rows.len() >= MAX_ROWS {
                 return Err(format!("it has more than {MAX_ROWS} rows"));
             }
-            rows.push(Row { line, cells: fitted(cells, headers) });
+            let cells = match is_quoted_well {
+                true => fitted(cells, headers),
+                false => Err(format!("{STRAY}.")),
+            };
+            rows.push(Row { line, cells });
         }
         let headers = headers.ok_or("it has no header line")?;
-        if !is_closed {
-            let unclosed = "a quotation mark is opened in it and never closed";
-            match rows.last_mut() {
-                Some(row) => row.cells = Err(format!("{unclosed}.")),
-                None => return Err(format!("the header line: {unclosed}")),
+        Ok(Self { headers, rows })
+    }
+
+    /// The columns, for a message that many may read. What may be a row of people is not said.
+    pub(super) fn named_columns(&self) -> String {
+        match self.headers.iter().any(|header| is_value(header)) {
+            true => format!(
+                "its first line has {} cells and does not look like names of columns",
+                self.headers.len()
+            ),
+            false => format!("its columns are {}", self.headers.join(", ")),
+        }
+    }
+}
+
+/// Whether it looks like what stands below a header: an address, a number.
+fn is_value(header: &str) -> bool {
+    header.contains(|c: char| c == '@' || c.is_numeric())
+}
+
+/// What a stray quotation mark may have swallowed is told of the row that it stands in.
+const STRAY: &str = "a quotation mark begins a cell that never ends, or stands inside of one; lines may be lost \
+     in it. A cell with a quotation mark in it stands in quotation marks, and has each of them twice";
+
+/// The bytes of a row, from one place to another.
+fn between(text: &str, start: u64, end: u64) -> &[u8] {
+    let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+    text.as_bytes().get(place(start)..place(end)).unwrap_or_default()
+}
+
+/// Whether every quoted cell of a row ends, and nothing but white space stands between that end and the
+/// next cell. A mark that was left behind takes the rows below for text of its cell: as one row of the
+/// right length, without those who stood in them.
+fn is_quoted_well(row: &[u8], delimiter: u8) -> bool {
+    let blank_lines = row.iter().take_while(|byte| **byte == b'\n').count();
+    let mut rest = row.get(blank_lines..).unwrap_or_default();
+    loop {
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let Some(behind) = behind_quotes(quoted) else { return false };
+            rest = behind;
+            let blank = |byte: &u8| *byte == b' ' || (*byte == b'\t' && delimiter != b'\t');
+            let blanks = rest.iter().take_while(|byte| blank(byte)).count();
+            rest = rest.get(blanks..).unwrap_or_default();
+            if !matches!(rest.first(), None | Some(b'\n')) && rest.first() != Some(&delimiter) {
+                return false;
             }
         }
-        Ok(Self { headers, rows })
+        match rest.iter().position(|byte| *byte == delimiter) {
+            Some(end) => rest = rest.get(end + 1..).unwrap_or_default(),
+            None => return true,
+        }
+    }
+}
+
+/// What stands behind the end of a quoted cell; two quotation marks are one of its text.
+fn behind_quotes(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'"')?;
+        rest = rest.get(end + 1..)?;
+        match rest.strip_prefix(b"\"") {
+            Some(behind) => rest = behind,
+            None => return Some(rest),
+        }
     }
 }
 
@@ -144,8 +202,11 @@ fn checked_headers(cells: Vec<String>) -> Result<Vec<String>, String> {
     }
     for (index, header) in cells.iter().enumerate().filter(|(_, header)| !header.is_empty()) {
         let same = |other: &&String| other.to_lowercase() == header.to_lowercase();
-        if cells.iter().take(index).any(|other| same(&other)) {
-            return Err(format!("it has two columns \"{header}\""));
+        if let Some(other) = cells.iter().take(index).position(|other| same(&other)) {
+            return Err(match is_value(header) {
+                true => format!("its columns {} and {} have one name", other + 1, index + 1),
+                false => format!("it has two columns \"{header}\""),
+            });
         }
     }
     Ok(cells)
@@ -190,8 +251,25 @@ fn decoded(bytes: &[u8], named: Option<&'static Encoding>) -> Result<String, Str
     let encoding = marked.or(named).unwrap_or_else(|| guessed(bytes));
     let (text, _, had_errors) = encoding.decode(bytes);
     match had_errors {
-        true => Err(format!("it is not {} all through", encoding.name())),
+        true => Err(not_all_through(bytes, encoding)),
         false => Ok(text.into_owned()),
+    }
+}
+
+/// Where that can be told, with the line of the first character that is something else.
+fn not_all_through(bytes: &[u8], encoding: &'static Encoding) -> String {
+    let name = encoding.name();
+    match std::str::from_utf8(bytes) {
+        Err(error) if encoding == UTF_8 => {
+            let read =
+                String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+            let line = 1 + read.replace("\r\n", "\n").matches(['\n', '\r']).count();
+            format!(
+                "it is not {name} all through: a character in line {line} is not. Save it again, or set \
+                 \"encoding\""
+            )
+        }
+        _ => format!("it is not {name} all through"),
     }
 }
 
@@ -308,25 +386,55 @@ mod tests {
     }
 
     #[test]
+    fn stray_quotation_mark_never_swallows_a_row_in_silence() {
+        for (file, line) in [
+            // Never closed, in the last row or before it.
+            ("a,b\n1,2\n3,\"4", 3),
+            ("a,b\n1,\"2\n3,4\n5,6\n", 2),
+            // Closed by a mark that opens another cell.
+            ("a,b\n1,\"2\n3,\"4\"\n5,6\n", 2),
+            ("a,b\n\"1,2\n\"3\",4\n", 2),
+            ("a,b\n1,\"say \"hi\"\"\n", 2),
+        ] {
+            let (_, rows) = table(file.as_bytes());
+            let faulty = rows.iter().find(|(_, cells)| cells[0].starts_with("a quotation mark"));
+            assert_eq!(faulty.map(|(line, _)| *line), Some(line), "{file:?}: {rows:?}");
+        }
+        for file in [
+            "a,b\n\n \n1,\"2\"\" \n3,\" \n",
+            "a,b\n\"1\" ,\"\"\n",
+            "a\tb\n\"1\"\t\"2\"\t\n",
+            "a,b\n=\"001\",5\" pipe\n\"x\",\"y\"",
+        ] {
+            let (_, rows) = table(file.as_bytes());
+            assert!(rows.iter().all(|(_, cells)| cells.len() == 2), "{file:?}: {rows:?}");
+        }
+        let error = Table::read(b"a,\"b\n1,2\n", Form::default()).expect_err("refused");
+        assert!(error.contains("its header line"), "{error}");
+    }
+
+    #[test]
     fn what_is_no_table_is_said() {
         for (file, message) in [
             ("", "no header line"),
             ("\n\n", "no header line"),
             ("Mail,mail\n", "two columns"),
-            ("name,\"mail\nx,y\n", "never closed"),
+            ("name,\"mail\nx,y\n", "never ends"),
             ("PK\u{3}\u{4}\u{14}", "save it as CSV"),
             (&"x,".repeat(600), "columns"),
         ] {
             let error = Table::read(file.as_bytes(), Form::default()).expect_err("refused");
             assert!(error.contains(message), "{error}");
         }
-        let (_, rows) = table(b"name,mail\na,1\nb,\"2\nc,3\n");
-        assert_eq!(rows[0], (2, vec!["a".to_owned(), "1".to_owned()]));
-        assert_eq!(rows[1].0, 3);
-        assert!(rows[1].1[0].contains("never closed"), "{rows:?}");
-        assert_eq!(rows.len(), 2);
-        let damaged = Table::read(b"name\nZo\xc3\xab\nRen\xe9\n", Form::default());
-        assert!(damaged.expect_err("refused").contains("UTF-8"));
+        for (file, line) in
+            [(&b"a,b\r\nZo\xc3\xab,1\r\nFran\xe7ois,2\r\n"[..], 3), (&b"Zo\xc3\xab\xff"[..], 1)]
+        {
+            let error = Table::read(file, Form::default()).expect_err("refused");
+            assert!(
+                error.contains(&format!("UTF-8 all through: a character in line {line}")),
+                "{error}"
+            );
+        }
         let form = Form::of("utf-8", "auto");
         let error = Table::read(b"na\xefve\nx\n", form).expect_err("refused");
         assert!(error.contains("UTF-8"), "{error}");

@@ -77,9 +77,9 @@ fn rows_become_users_groups_and_memberships() {
             "Shoe size": "41",
             "active": true,
             "accountState": null,
-            "userName": "ada@example.com",
         })
     );
+    assert_eq!(ada.usual_name.as_deref(), Some("ada@example.com"));
     assert_eq!(ada.payload["Shoe size"], "41");
     assert_eq!(ben.attributes["active"], false);
     assert_eq!(ben.attributes["name"], json!({"givenName": null}));
@@ -149,8 +149,13 @@ fn key_and_columns_are_configured() {
     let message = failure(json!({}), &[("users", users)]);
     assert!(message.contains("no column for the key \"externalId\""), "{message}");
     assert!(message.contains("Mail, Login, Remark"), "{message}");
+    // A file without a header line tells nobody's name.
+    for row in ["E1,ada@example.com,ada@example.com\n", "E1,Ada,Lovelace\n"] {
+        let message = failure(json!({}), &[("users", row)]);
+        assert!(!message.contains("ada") && !message.contains("Ada"), "{message}");
+    }
     let (heard, _) = read(json!({"key": "email"}), &[("users", users)]);
-    assert_eq!(heard.envelopes[0].resource, "Ada@example.com");
+    assert_eq!(heard.envelopes[0].resource, "ada@example.com");
     assert_eq!(heard.envelopes[0].attributes["userName"], "ada");
     let config = json!({"key": "userName", "columns": {"REMARK": "title", "mail": "ignore"}});
     let (heard, _) = read(config, &[("users", users)]);

@@ -86,6 +86,7 @@ mod tests {
             manager: None,
             members: Members::All,
             place: String::new(),
+            usual_name: None,
             is_partial: false,
         }
     }

@@ -6,8 +6,8 @@ use super::{Known, Plan, Stored};
 use crate::pull::Kind;
 use crate::pull::guard::Toll;
 
-/// Users and memberships that end, and what was there before. Who is in a group through another one and
-/// is not any more counts like a direct member.
+/// Users from whom something is taken, memberships that end, and what was there before. Who is in a group
+/// through another one and is not any more counts like a direct member.
 pub(super) fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
     let mut users: HashSet<i64> =
         plan.updates.iter().filter(|u| u.deactivates()).map(|u| u.known.key).collect();
@@ -31,12 +31,19 @@ pub(super) fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
         memberships += left.len();
         users.extend(left);
     }
-    for (_, user) in ended_below(plan, stored, gone) {
-        memberships += 1;
-        users.insert(user);
-    }
+    let ended = ended_below(plan, stored, gone);
+    memberships += ended.len();
+    users.extend(ended.iter().map(|(_, user)| *user));
     let is_active = |known: &&Known| known.active;
-    let all = stored.members.values().flatten().filter(|member| is_user(member)).count();
+    // What is compared is counted in the same way.
+    let all = match ended.is_empty() {
+        true => stored.members.values().flatten().filter(|member| is_user(member)).count(),
+        false => {
+            let before = Below { edges: stored.members.clone() };
+            let below = stored.members.keys().map(|group| before.of(*group));
+            below.map(|below| below.iter().filter(|member| is_user(member)).count()).sum()
+        }
+    };
     Toll {
         users: users.len(),
         memberships,

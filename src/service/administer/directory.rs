@@ -303,6 +303,11 @@ impl Draft {
     }
 }
 
+fn no_organization(id: &str) -> ServiceError {
+    let id: String = id.chars().take(80).collect();
+    AdminError::not_found(&format!("The organization \"{id}\"")).into()
+}
+
 impl Service {
     pub async fn directory_create(
         &self,
@@ -314,7 +319,7 @@ impl Service {
         let settings = checked_settings(new.settings.as_ref(), &new.kind)?;
         let source = self.source_checked(access, &new.kind, new.config.as_ref())?;
         if !access.reaches(&new.organization_id) {
-            return Err(AdminError::not_found("The organization").into());
+            return Err(no_organization(&new.organization_id));
         }
         let draft = match &source {
             None => {
@@ -333,7 +338,7 @@ impl Service {
             .write("directory_create", move |tx| {
                 let organization = tx
                     .organization_get(&organization_id)?
-                    .ok_or_else(|| ServiceError::from(AdminError::not_found("The organization")))?;
+                    .ok_or_else(|| no_organization(&organization_id))?;
                 let row = draft.store(tx, organization.key)?;
                 if let Some(source) = &source {
                     source.store(tx, &row, &syncs, now)?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::drive::Outcome;
+use super::outcome::Outcome;
 use super::view::status;
 use crate::clock::Ids;
 use crate::pull::SourceError;
@@ -33,8 +33,8 @@ impl RunAlarms {
         let failed = match is_failed {
             true => error.and_then(|error| failed_alarm(row, error, failures)),
             false => error
-                .filter(|_| outcome.spared > 0)
-                .map(|error| spared_alarm(row, error, outcome.spared)),
+                .filter(|_| outcome.spared > 0 || outcome.kept > 0)
+                .map(|error| remark_alarm(row, error, outcome)),
         };
         Self {
             key: row.key,
@@ -130,18 +130,27 @@ fn held_alarm(row: &DirectoryRow, held: &Value) -> Alarm {
     }
 }
 
-/// Whoever has left keeps access as long as objects that cannot be used spoil the proof.
-fn spared_alarm(row: &DirectoryRow, error: &SourceError, spared: usize) -> Alarm {
+/// Whoever has left keeps access as long as objects that cannot be used spoil the proof,
+/// or the source shows less of everybody than before.
+fn remark_alarm(row: &DirectoryRow, error: &SourceError, outcome: &Outcome) -> Alarm {
     Alarm {
         place: place(row),
         kind: AlarmKind::RunFailed,
         subject: row.id.clone(),
         level: 2,
-        message: format!(
-            "Nobody whom the source does not list any more is removed: {}.",
-            error.message()
-        ),
-        detail: json!({"state": "linked", "spared": spared, "error": error.message()}),
+        message: match outcome.spared {
+            0 => format!("Not all that the source says is applied: {}.", error.message()),
+            _ => format!(
+                "Nobody whom the source does not list any more is removed: {}.",
+                error.message()
+            ),
+        },
+        detail: json!({
+            "state": "linked",
+            "spared": outcome.spared,
+            "kept_addresses": outcome.kept,
+            "error": error.message(),
+        }),
     }
 }
 

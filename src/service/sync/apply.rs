@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
 use super::change::{Change, Standing, deactivation, end_of, reason_of};
-use super::drive::{Job, of_fault};
+use super::drive::Job;
+use super::outcome::of_faults;
 use super::round::{Round, rounds};
 use super::run::Lease;
 use super::stage::{digest, manager_of};
@@ -133,12 +134,12 @@ impl<'a> Apply<'a> {
 
     /// Carries out a plan, or shows what that would change.
     pub(super) async fn run(mut self, plan: Plan) -> Result<Applied, ServiceError> {
-        let Plan { creates, updates, members, removals, faults, late, .. } = plan;
+        let Plan { creates, updates, members, removals, late, unknown, .. } = plan;
         let counts = &mut self.applied.counts;
         counts.users.unchanged = plan.unchanged_users;
         counts.groups.unchanged = plan.unchanged_groups;
-        let failed: Vec<Change> = faults.iter().map(|fault| of_fault(fault, counts)).collect();
-        self.applied.changes = failed;
+        counts.memberships.unknown = unknown.count;
+        self.applied.changes = of_faults(&plan.faults, plan.unlisted_faults, counts);
         let total = creates.len() + updates.len() + members.len() + removals.len();
         self.lease.progress.planned.store(total, Ordering::Relaxed);
 
@@ -166,6 +167,7 @@ impl<'a> Apply<'a> {
         }
         if self.job.run.dry_run {
             users.extend(waiting);
+            self.show_unknown(&unknown);
             return self.show(users, groups, members, removals).await;
         }
         self.items(users).await?;
@@ -313,7 +315,7 @@ impl<'a> Apply<'a> {
             }
             if let (Item::Changed { update }, true) = (&item, deactivates) {
                 let standing = if self.held { Standing::Held } else { Standing::Applied };
-                self.note(deactivation(&update.known, standing));
+                self.note(deactivation(update, standing));
             }
         }
         self.keep_digests().await?;
@@ -358,6 +360,9 @@ impl<'a> Apply<'a> {
     pub(super) fn body(&self, record: &Record) -> Object {
         let text = record.attributes.as_deref().unwrap_or("{}");
         let mut body: Object = serde_json::from_str(text).unwrap_or_default();
+        if let Some(name) = &record.usual_name {
+            body.insert("userName".to_owned(), name.as_ref().into());
+        }
         let manager = manager_of(&body).map(|source_id| {
             self.id_of(Kind::Account, source_id).map_or(Value::Null, |id| json!({"value": id}))
         });

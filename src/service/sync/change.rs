@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::Syncs;
 use crate::event::Reason;
 use crate::pull::Kind;
-use crate::pull::plan::{Known, Why};
+use crate::pull::plan::{Known, Record, Update, Why};
 use crate::service::error::AdminError;
+use crate::service::record::object;
 
 /// What a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,8 +138,19 @@ pub(super) fn end_of(known: &Known, reason: Reason, standing: Standing) -> Chang
     }
 }
 
-pub(super) fn deactivation(known: &Known, standing: Standing) -> Change {
-    Change { action: Act::Deactivate, ..end_of(known, Reason::PullSuspended, standing) }
+pub(super) fn deactivation(update: &Update, standing: Standing) -> Change {
+    Change {
+        action: Act::Deactivate,
+        name: Some(called(&update.record)),
+        ..end_of(&update.known, Reason::PullSuspended, standing)
+    }
+}
+
+/// The name of an account or a group as the source writes it, where that is known.
+pub(super) fn called(record: &Record) -> String {
+    let attributes = record.attributes.as_deref().map(object).unwrap_or_default();
+    let written = attributes.get("userName").and_then(Value::as_str);
+    written.or(record.usual_name.as_deref()).unwrap_or(&record.name).to_owned()
 }
 
 pub(super) fn end_of_membership(

@@ -164,8 +164,9 @@ impl Service {
     pub fn connector(&self, name: &str) -> Result<Value, ServiceError> {
         let kind = SourceKind::named(name).ok_or_else(|| {
             let known: Vec<&str> = connectors::ALL.iter().map(|kind| kind.name).collect();
+            let name: String = name.chars().take(80).collect();
             let message =
-                format!("There is no such kind of source; known are {}.", known.join(", "));
+                format!("There is no connector \"{name}\"; known are {}.", known.join(", "));
             AdminError::new(404, "entity_not_found", message)
         })?;
         let operator = |field: &&Field| field.setter == Setter::Operator;

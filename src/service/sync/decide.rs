@@ -61,7 +61,7 @@ impl Apply<'_> {
                 let operation =
                     json!({"op": "remove", "path": "members", "value": [{"value": id}]});
                 let body = patch(vec![operation]);
-                let done = self.tried(None, |access| {
+                let done = self.tried(Some(reason), |access| {
                     let (group, body) = (group.clone(), body.clone());
                     async move {
                         let group_type = type_of(&access, Kind::Group)?;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use crate::event::name;
 use crate::pull::client::PATIENCE_MS;
 use crate::pull::field::with_defaults;
-use crate::pull::guard::Reason as Held;
-use crate::pull::plan::{Extent, Groups, Plan, Rules, Source, Stored, plan};
+use crate::pull::plan::{Extent, Groups, Rules, Source, Stored, plan};
 use crate::pull::{
-    Absence, Capabilities, Fault, Faults, Finished, GroupsGiven, Increment, Kind, SourceError,
-    SourceKind, Surroundings,
+    Absence, Capabilities, Faults, Finished, GroupsGiven, Increment, Kind, SourceError, SourceKind,
+    Surroundings,
 };
 use crate::service::administer::activated;
 use crate::service::authenticate::served_catalogue;
@@ -22,9 +21,10 @@ use crate::store::sync::SyncRow;
 use crate::store::sync_run::RunRow;
 
 use super::apply::{Applied, Apply};
-use super::change::{About, Act, Change, Standing};
+use super::change::Change;
 use super::found::Found;
 use super::known::PAGE;
+use super::outcome::{Outcome, held_view, refused, remarks, useless};
 use super::run::Lease;
 use super::settings::ReadSettings;
 use super::stage::Stage;
@@ -89,36 +89,6 @@ struct Read {
     extent: Extent,
     /// Whom it lists.
     listed: Extent,
-}
-
-/// How a run ended.
-pub(super) struct Outcome {
-    pub(super) status: &'static str,
-    pub(super) counts: Counts,
-    pub(super) changes: Vec<Change>,
-    pub(super) error: Option<SourceError>,
-    pub(super) held: Option<serde_json::Value>,
-    /// Who is not listed and stays, because of objects that cannot be used.
-    pub(super) spared: usize,
-    /// A new cursor, and whether everything was read.
-    pub(super) finished: Option<(Finished, Extent)>,
-    /// What the source has, where everything was read.
-    pub(super) found: Option<Found>,
-}
-
-impl Outcome {
-    fn failed(error: SourceError) -> Self {
-        Self {
-            status: status::FAILED,
-            counts: Counts::default(),
-            changes: Vec::new(),
-            error: Some(error),
-            held: None,
-            spared: 0,
-            finished: None,
-            found: None,
-        }
-    }
 }
 
 impl Service {
@@ -242,13 +212,14 @@ impl Service {
             Extent::Changes => "incremental".to_owned(),
         };
         lease.progress.enter("planning");
-        let Read { source, finished, capabilities, extent, listed } = read;
+        let Read { mut source, finished, capabilities, extent, listed } = read;
         let stored = match stored.has_handed_over() {
             true => Arc::new(stored.recognising(&source)),
             false => stored,
         };
+        self.follow_names(job.row.key, &stored, &mut source).await?;
         let rules = rules(job, &capabilities, &finished, listed);
-        let (found, plan) = {
+        let (found, mut plan) = {
             let (stored, directory) = (Arc::clone(&stored), Arc::clone(&job.access.directory));
             let groups = finished.groups;
             let planned = tokio::task::spawn_blocking(move || {
@@ -262,19 +233,24 @@ impl Service {
             planned.await.map_err(|_| StoreError::Panicked("sync_plan"))?
         };
         let beyond = match capabilities.faults {
-            Faults::Refuse { beyond } if plan.faults.len() > beyond => true,
+            Faults::Refuse { beyond } if plan.fault_count() > beyond => true,
             Faults::Refuse { .. } | Faults::AreListed => false,
         };
         if beyond {
             return Ok(refused(&plan));
         }
+        if extent == Extent::Everything && plan.is_useless() {
+            return Ok(useless(&plan));
+        }
+        let whole = capabilities.whole_accounts;
+        let kept = self.keep_addresses(job, &mut plan, whole).await?;
+        self.name_removed(job.row.key, &mut plan).await?;
         let held = job.settings.guard.holds(&plan.toll);
         if !job.run.dry_run && !job.sync.activated {
             self.activate(job).await?;
         }
         lease.progress.enter("applying");
-        let toll = plan.toll;
-        let (whole, spared) = (capabilities.whole_accounts, plan.spared);
+        let (toll, spared) = (plan.toll, plan.spared);
         let applied = Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan).await?;
         let spared = spared + applied.spared;
         let Applied { counts, changes, is_cut_off, .. } = applied;
@@ -282,8 +258,7 @@ impl Service {
             return Ok(Outcome::failed(SourceError::Stopped));
         }
         let is_held = held.is_some() && !job.run.dry_run;
-        let faults = counts.failed();
-        let error = (faults > 0).then(|| SourceError::failed(unusable(faults, spared)));
+        let error = remarks(counts.failed(), spared, kept);
         Ok(Outcome {
             status: if is_held { status::HELD } else { status::COMPLETED },
             held: held.map(|reason| held_view(reason, &toll)),
@@ -291,6 +266,7 @@ impl Service {
             changes,
             error,
             spared,
+            kept,
             finished: Some((finished, extent)),
             found,
         })
@@ -311,12 +287,14 @@ impl Service {
         if applied.is_cut_off {
             return Ok(Outcome::failed(SourceError::Stopped));
         }
+        let failed = applied.counts.failed();
         Ok(Outcome {
             status: status::COMPLETED,
             counts: applied.counts,
             changes: applied.changes,
-            error: None,
+            error: remarks(failed, 0, 0),
             spared: 0,
+            kept: 0,
             held: job.run.held.as_deref().and_then(|held| serde_json::from_str(held).ok()),
             finished: None,
             found: None,
@@ -494,60 +472,4 @@ fn rules(job: &Job, capabilities: &Capabilities, finished: &Finished, extent: Ex
         group_scope: job.settings.group_scope.clone(),
         groups,
     }
-}
-
-/// What a run says of objects that could not be used, and of those whom they keep from being removed.
-fn unusable(faults: usize, spared: usize) -> String {
-    let objects = if faults == 1 { "object" } else { "objects" };
-    let unusable = format!("{faults} {objects} of the source could not be used");
-    match spared {
-        0 => unusable,
-        1 => format!("{unusable}; 1 that it does not list stays until all can"),
-        spared => format!("{unusable}; {spared} that it does not list stay until all can"),
-    }
-}
-
-/// A read with more faults than the source may have: nothing of it counts.
-fn refused(plan: &Plan) -> Outcome {
-    let mut counts = Counts::default();
-    let changes: Vec<Change> =
-        plan.faults.iter().map(|fault| of_fault(fault, &mut counts)).collect();
-    let first = plan.faults.first();
-    // The sentence of a fault may hold what the row holds: it stands sealed in the diff.
-    let first = first.map(|fault| fault.place.as_str()).unwrap_or_default();
-    let message = match changes.len() {
-        1 => format!("nothing was applied, because of a fault: {first}"),
-        faults => format!("nothing was applied, because of {faults} faults; the first is {first}"),
-    };
-    Outcome { counts, changes, ..Outcome::failed(SourceError::failed(message)) }
-}
-
-/// A fault as a change that was not made.
-pub(super) fn of_fault(fault: &Fault, counts: &mut Counts) -> Change {
-    let about = match fault.kind {
-        Kind::Account => {
-            counts.users.failed += 1;
-            About::User
-        }
-        Kind::Group => {
-            counts.groups.failed += 1;
-            About::Group
-        }
-        Kind::Membership => {
-            counts.groups.failed += 1;
-            About::Membership
-        }
-    };
-    Change::new(about, Act::Skip, Standing::Failed, &fault.place).failed(fault.message.clone())
-}
-
-fn held_view(reason: Held, toll: &crate::pull::guard::Toll) -> serde_json::Value {
-    serde_json::json!({
-        "reason": reason,
-        "users": toll.users,
-        "of_active_users": toll.active_users,
-        "memberships": toll.memberships,
-        "of_memberships": toll.all_memberships,
-        "role_groups": toll.role_groups,
-    })
 }

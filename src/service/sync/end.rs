@@ -1,7 +1,8 @@
 //! How a run ended: what is stored of it, the state of the directory, and when it is read next.
 
 use super::alarm::RunAlarms;
-use super::drive::{Job, Outcome};
+use super::drive::Job;
+use super::outcome::Outcome;
 use super::run::Lease;
 use super::view::status;
 use crate::clock::fill_random;
@@ -132,14 +133,17 @@ impl Service {
         };
         let mut random = [0; 4];
         fill_random(&mut random);
-        let every = job.settings.every_ms;
+        // Without a schedule a time stands only where a decision owes a read, which is tried until it
+        // succeeds.
+        let is_owed = is_failed && sync.next_at.is_some();
+        let every = job.settings.every_ms.or(is_owed.then_some(0));
         let pause = every.map(|every| pause(every, ended, u32::from_le_bytes(random)));
         // After a decision, what had to wait for it comes at once, also where nothing is read by itself:
         // who could not come in because of those who went would be left without access.
         let is_decided = job.run.held.is_some();
-        let has_waited = every.is_some() || outcome.counts.failed() > 0;
+        let has_waited = outcome.counts.failed() > 0;
         let next_at = match is_decided {
-            true => Some(now).filter(|_| has_waited),
+            true => Some(now).filter(|_| every.is_some() || has_waited),
             false => pause.map(|pause| now.saturating_add(pause)),
         };
         // What could not be used, or waits for a decision, is to be read again.

@@ -9,15 +9,18 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::alarm::outdate;
+use super::alarm::{RunAlarms, outdate};
 use super::drive::Ask;
-use crate::pull::SourceKind;
+use super::outcome::Outcome;
+use crate::pull::{SourceError, SourceKind};
 use crate::scim::key::instant_text;
 use crate::service::audit::{Entry, Target, action};
+use crate::service::context::State;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::directory::DirectoryRow;
-use crate::store::sync_run::FileRow;
+use crate::store::sync::{SyncEnd, SyncRow};
+use crate::store::sync_run::{FileRow, RunRow};
 use crate::store::{StoreError, Tx};
 
 /// Largest file, in bytes.
@@ -223,7 +226,9 @@ impl Service {
                 Err(error) => {
                     tracing::warn!(%error, directory = id, file = name, "a file cannot be read");
                     let _ = fs::rename(path(name), path(name).with_extension("csv.failed"));
-                    return Ok(());
+                    return self
+                        .refuse_file(&row, &sync, &format!("the file {name}: {error}"))
+                        .await;
                 }
             }
         }
@@ -236,6 +241,52 @@ impl Service {
         }
         self.syncs.wanted.notify_one();
         Ok(())
+    }
+
+    /// Tells of a file that cannot be taken as of a run that has failed: who has laid it there sees no log.
+    async fn refuse_file(
+        &self,
+        row: &DirectoryRow,
+        sync: &SyncRow,
+        message: &str,
+    ) -> Result<(), ServiceError> {
+        let (key, now, ids) = (row.key, self.clock.now_ms(), self.clock.ids());
+        let failures = sync.failures.saturating_add(1);
+        let outcome = Outcome::failed(SourceError::failed(message));
+        let alarms = RunAlarms::of(row, &outcome, failures);
+        let run = RunRow {
+            status: outcome.status.to_owned(),
+            started: Some(now),
+            finished: Some(now),
+            error: Some(message.to_owned()),
+            ..Ask::of_file(self).row
+        };
+        let end = SyncEnd {
+            cursor: sync.cursor.clone(),
+            next_at: sync.next_at,
+            full_at: sync.full_at,
+            failures,
+            last_sync: sync.last_sync,
+            last_counts: sync.last_counts.clone(),
+            last_error: run.error.clone(),
+        };
+        let generation = sync.generation;
+        let told: Result<(), StoreError> = self
+            .store
+            .write("sync_file_refuse", move |tx: &mut Tx<'_>| {
+                if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
+                    return Ok(());
+                }
+                tx.run_insert(key, &run)?;
+                tx.run_update(key, &run)?;
+                if tx.sync_end(key, generation, &end)? {
+                    tx.sync_state_set(key, State::Error.as_str(), now)?;
+                    alarms.settle(tx, &mut ids.clone(), now)?;
+                }
+                Ok(())
+            })
+            .await;
+        Ok(told?)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::apply::{Apply, patch, refusal, type_of};
 use super::change::{About, Act, Change, Standing, end_of_membership};
+use crate::event::Reason;
 use crate::pull::Kind;
 use crate::pull::plan::{Known, MemberChange};
 use crate::service::ServiceError;
@@ -82,7 +83,8 @@ impl Apply<'_> {
             add.chunks(MEMBERS).map(|ids| operation("add", &mut ids.iter().map(String::as_str)));
         for operation in removing.chain(adding) {
             let body = patch(vec![operation]);
-            self.tried(None, |access| {
+            // Whoever joins is told without it.
+            self.tried(Some(Reason::PullMissing), |access| {
                 let body = body.clone();
                 async move {
                     let group_type = type_of(&access, Kind::Group)?;

@@ -11,6 +11,7 @@
 //! is stored of the source, [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it
 //! beside its runs.
 
+mod addresses;
 mod alarm;
 mod apply;
 mod bundle;
@@ -24,6 +25,8 @@ mod found;
 mod join;
 mod known;
 mod manage;
+mod names;
+mod outcome;
 mod probe;
 mod reading;
 mod refuse;

@@ -2,7 +2,7 @@
 //! loses access whatever is wrong with the rest, such as a name that somebody else has.
 
 use super::apply::{Apply, Item};
-use super::change::{Act, Change, Standing, about};
+use super::change::{Act, Change, Standing, about, called};
 use crate::pull::plan::{Record, Update};
 use crate::service::ServiceError;
 
@@ -28,7 +28,7 @@ impl Apply<'_> {
             self.endings.push(Update { known: update.known.clone(), record });
         }
         let mut change = Change::new(about(record.kind), act, Standing::Failed, &place);
-        change.name = Some(record.name.clone());
+        change.name = Some(called(record));
         self.note(change.failed(message));
     }
 

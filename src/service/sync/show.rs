@@ -6,10 +6,10 @@ use futures_util::StreamExt;
 
 use super::apply::{Applied, Apply, Item, type_of};
 use super::change::{
-    About, Act, Change, Standing, about, deactivation, end_of, end_of_membership, reason_of,
+    About, Act, Change, Standing, about, called, deactivation, end_of, end_of_membership, reason_of,
 };
 use crate::pull::Kind;
-use crate::pull::plan::{MemberChange, Removal, Update};
+use crate::pull::plan::{MemberChange, Removal, Unknown, Update};
 use crate::service::ServiceError;
 use crate::service::seen::object;
 use crate::store::StoreError;
@@ -29,7 +29,7 @@ impl Apply<'_> {
     ) -> Result<Applied, ServiceError> {
         let new = users.iter().chain(&groups).map(Item::record);
         let names: HashMap<(Kind, String), String> =
-            new.map(|new| ((new.kind, new.source_id.clone()), new.name.clone())).collect();
+            new.map(|new| ((new.kind, new.source_id.clone()), called(new))).collect();
         for items in [users, groups] {
             self.show_items(items).await?;
         }
@@ -64,6 +64,18 @@ impl Apply<'_> {
         Ok(self.applied)
     }
 
+    /// The first memberships of members who are not in the directory.
+    pub(super) fn show_unknown(&mut self, unknown: &Unknown) {
+        for (group, member) in &unknown.first {
+            let shown = Change::new(About::Membership, Act::Skip, Standing::Planned, member);
+            self.note(Change {
+                group: Some(self.group_name(group)),
+                message: Some("the member is not in the directory.".to_owned()),
+                ..shown
+            });
+        }
+    }
+
     async fn show_items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
         let this = &*self;
         let compared = futures_util::stream::iter(items.into_iter().map(|item| async move {
@@ -82,7 +94,7 @@ impl Apply<'_> {
                     self.tally(record.kind).created += 1;
                     let (kind, source_id) = (about(record.kind), &record.source_id);
                     let mut shown = Change::new(kind, Act::Create, Standing::Planned, source_id);
-                    shown.name = Some(record.name);
+                    shown.name = Some(called(&record));
                     self.note(shown);
                 }
                 Item::Changed { update } if attributes.is_empty() => {
@@ -90,7 +102,7 @@ impl Apply<'_> {
                 }
                 Item::Changed { update } if update.deactivates() => {
                     self.tally(update.known.kind).deactivated += 1;
-                    let shown = deactivation(&update.known, Standing::Planned);
+                    let shown = deactivation(&update, Standing::Planned);
                     self.note(Change { attributes, ..shown });
                 }
                 Item::Changed { update } => {
@@ -99,7 +111,7 @@ impl Apply<'_> {
                     let shown = Change::new(kind, Act::Update, Standing::Planned, source_id);
                     self.note(Change {
                         id: Some(update.known.id),
-                        name: Some(update.record.name),
+                        name: Some(called(&update.record)),
                         attributes,
                         ..shown
                     });

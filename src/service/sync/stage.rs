@@ -1,12 +1,15 @@
 //! Takes what a connector reads: the filter, the check that it can be stored, and whether it is what is
 //! stored already. What is kept of an object that has not changed is its name.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::outcome::counted;
 use crate::pull::plan::{Record, Source, Stored};
 use crate::pull::{Action, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::key::text_key;
@@ -73,6 +76,8 @@ pub(super) struct Stage {
     unlisted_faults: usize,
     memberships: usize,
     buffer: Vec<u8>,
+    /// Ids of stored groups by the keys of their members, where anybody asks.
+    groups_of: OnceCell<HashMap<i64, Vec<String>>>,
 }
 
 impl Stage {
@@ -97,6 +102,7 @@ impl Stage {
             unlisted_faults: 0,
             memberships: 0,
             buffer: Vec::new(),
+            groups_of: OnceCell::new(),
         }
     }
 
@@ -110,8 +116,10 @@ impl Stage {
     pub(super) fn finished(mut self) -> Source {
         if self.unlisted_faults > 0 {
             let (kind, place) = (Kind::Account, "others".to_owned());
-            let message = format!("{} more objects cannot be used.", self.unlisted_faults);
+            let more = counted(self.unlisted_faults, "more object", "more objects");
+            let message = format!("{more} cannot be used.");
             self.source.faults.push(Fault { kind, place, message });
+            self.source.unlisted_faults = self.unlisted_faults;
         }
         self.source
     }
@@ -135,15 +143,19 @@ impl Stage {
     /// The same, with a buffer for its text: a text that has grown by and by keeps more memory than it has
     /// letters.
     fn record_by(&self, envelope: Envelope, buffer: &mut Vec<u8>) -> Result<Record, String> {
-        let Envelope { kind, resource, members, mut attributes, place, .. } = envelope;
+        let Envelope { kind, resource, members, mut attributes, usual_name, place, .. } = envelope;
         let directory = &self.access.directory;
         let type_name = if kind == Kind::Account { "User" } else { "Group" };
         let resource_type =
             directory.registry.by_name(type_name).ok_or("the directory has no such type.")?;
         attributes.insert("externalId".to_owned(), resource.as_str().into());
+        let known = self.stored.get(kind, &resource);
         let text = |name: &str| attributes.get(name).and_then(Value::as_str).unwrap_or_default();
-        let name = match kind {
-            Kind::Account => text_key(text("userName"), false),
+        let name = match (kind, &usual_name) {
+            (Kind::Account, Some(usual)) => {
+                known.map_or_else(|| text_key(usual, false), |known| known.name.clone())
+            }
+            (Kind::Account, None) => text_key(text("userName"), false),
             _ => text("displayName").to_owned(),
         };
         if name.is_empty() {
@@ -157,7 +169,6 @@ impl Stage {
         let is_written = serde_json::to_writer(&mut *buffer, &attributes).is_ok();
         let written = std::str::from_utf8(buffer).ok().filter(|_| is_written).unwrap_or_default();
         let digest = digest(written, meant.map_or("", |known| known.id.as_str()));
-        let known = self.stored.get(kind, &resource);
         let is_same = known.is_some_and(|known| known.digest.as_ref() == Some(&digest));
         let is_same = is_same && !self.again;
         if !is_same {
@@ -169,6 +180,9 @@ impl Stage {
                 return Err("it contains the character U+0000.".to_owned());
             }
             if self.checks {
+                if let Some(usual) = &usual_name {
+                    attributes.insert("userName".to_owned(), usual.as_str().into());
+                }
                 self.check(resource_type, attributes)?;
             }
         }
@@ -182,6 +196,7 @@ impl Stage {
             manager,
             members,
             place,
+            usual_name: usual_name.filter(|_| !is_same).map(String::into_boxed_str),
             is_partial: false,
         })
     }
@@ -315,6 +330,23 @@ impl Sink for Stage {
 
     fn is_stored(&self, kind: Kind, resource: &str) -> bool {
         self.stored.get(kind, resource).is_some()
+    }
+
+    fn group_name(&self, group: &str) -> Option<String> {
+        let known = self.stored.get(Kind::Group, group)?;
+        (!known.name.is_empty()).then(|| known.name.clone())
+    }
+
+    fn groups_of(&self, account: &str) -> Vec<String> {
+        let Some(known) = self.stored.get(Kind::Account, account) else { return Vec::new() };
+        let groups = self.groups_of.get_or_init(|| {
+            let mut groups: HashMap<i64, Vec<String>> = HashMap::new();
+            for (group, member) in self.stored.memberships() {
+                groups.entry(member).or_default().push(group.source_id.clone());
+            }
+            groups
+        });
+        groups.get(&known.key).cloned().unwrap_or_default()
     }
 
     fn is_first(&self) -> bool {

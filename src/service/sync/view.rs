@@ -23,6 +23,8 @@ pub(super) struct Tally {
 pub(super) struct MemberTally {
     pub(super) added: usize,
     pub(super) removed: usize,
+    /// Nothing can be done about them: the member is not in the directory.
+    pub(super) unknown: usize,
 }
 
 /// The counts of a run.

@@ -12,7 +12,10 @@ on_both_databases![
     half_of_a_source_holds_and_the_others_go_on,
     rejected_and_outdated_runs_take_nothing_away,
     source_that_recovers_gives_access_back,
+    approved_run_is_followed_by_a_read_for_those_whose_names_were_held,
+    read_that_a_decision_owes_is_tried_until_it_succeeds,
     guard_is_a_setting,
+    addresses_that_the_source_shows_no_more_stay,
 ];
 
 fn empty_source_holds_the_run_and_approving_applies_it(app: &TestApp) {
@@ -34,6 +37,51 @@ fn empty_source_holds_the_run_and_approving_applies_it(app: &TestApp) {
     told.sort_unstable();
     assert_eq!(told, ["user.deleted 1", "user.deleted 2"]);
     api_error(&source.decide(&run, "approve"), 409, "not_held");
+}
+
+/// Everybody in a held run has another id, and the name of somebody who waits to be removed.
+fn held_by_names<'a>(app: &'a TestApp, file: &str) -> (Source<'a>, Value) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=5));
+    let run = source.sync_users(file);
+    assert_eq!((&run["status"], &run["counts"]["users"]["failed"]), (&json!("held"), &json!(5)));
+    assert_eq!(run["error"], "5 objects of the source could not be used");
+    (source, run)
+}
+
+fn with_other_ids() -> String {
+    let rows = (1..=5).map(|n| format!("new{n},user{n}@example.com\n"));
+    format!("id,userName\n{}", rows.collect::<String>())
+}
+
+fn approved_run_is_followed_by_a_read_for_those_whose_names_were_held(app: &TestApp) {
+    let (source, run) = held_by_names(app, &with_other_ids());
+    source.decide(&run, "approve").expect(200);
+    let ended = source.ended(run["id"].as_str().expect("an id"));
+    assert_eq!(ended["counts"]["users"]["deleted"], 5, "{ended}");
+    assert_eq!(ended["error"], "5 objects of the source could not be used");
+    // Nobody has asked, and there is no schedule.
+    let next = source.next_run(3);
+    assert_eq!(
+        (&next["status"], &next["counts"]["users"]["created"]),
+        (&json!("completed"), &json!(5))
+    );
+    let users: Vec<String> = source.users().into_keys().collect();
+    assert_eq!(users, ["new1", "new2", "new3", "new4", "new5"]);
+    let view = source.view();
+    assert_eq!((&view["last_error"], &view["next_sync_at"]), (&json!(null), &json!(null)));
+}
+
+fn read_that_a_decision_owes_is_tried_until_it_succeeds(app: &TestApp) {
+    let (source, run) = held_by_names(app, &with_other_ids());
+    app.api.delete(&format!("{}/files/users", source.path)).expect(204);
+    source.decide(&run, "approve").expect(200);
+    assert_eq!(source.next_run(3)["status"], "failed");
+    source.upload("users", &with_other_ids());
+    app.clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(source.next_run(4)["status"], "completed");
+    assert_eq!(source.users().len(), 5);
+    assert_eq!(source.view()["next_sync_at"], json!(null));
 }
 
 fn source_that_recovers_gives_access_back(app: &TestApp) {
@@ -123,4 +171,52 @@ fn guard_is_a_setting(app: &TestApp) {
     app.api.patch(&source.path, json!({"settings": {"guard": "off"}})).expect(200);
     let run = source.run(json!({}));
     assert_eq!((&run["status"], source.users().len()), (&json!("completed"), 3), "{run}");
+}
+
+fn addresses_that_the_source_shows_no_more_stay(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |shown: std::ops::RangeInclusive<usize>, left: usize| {
+        let mail =
+            |n: usize| if shown.contains(&n) { format!("m{n}@example.com") } else { String::new() };
+        let rows =
+            (1..=5_usize).filter(|n| *n != left).map(|n| format!("{n},user{n},{},Desk\n", mail(n)));
+        format!("id,userName,email,title\n{}", rows.collect::<String>())
+    };
+    source.sync_users(&file(1..=5, 0));
+    let addresses = || {
+        (1..=5_usize)
+            .filter(|n| source.users().contains_key(&n.to_string()))
+            .map(|n| source.user(&n.to_string())["email"].clone())
+            .collect::<Vec<_>>()
+    };
+    let all = addresses();
+    assert!(all.iter().all(Value::is_string), "{all:?}");
+    let told = source.events();
+    // Nobody's address is shown; who has left goes all the same.
+    let run = source.sync_users(&file(9..=9, 5));
+    assert_eq!(
+        (&run["status"], &run["counts"]["users"]["deleted"]),
+        (&json!("completed"), &json!(1))
+    );
+    assert!(
+        run["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("address any more of 4 active users")),
+        "{run}"
+    );
+    assert_eq!(
+        (addresses(), source.told(told)),
+        (all[..4].to_vec(), vec!["user.deleted 5".to_owned()])
+    );
+    let alarms = app.api.get("/api/v1/alarms").expect(200).text;
+    assert!(alarms.contains("no e-mail address any more"), "{alarms}");
+    // The next run looks again, and one who has none any more is nothing special.
+    let run = source.sync();
+    assert!(!run["error"].is_null(), "{run}");
+    let run = source.sync_users(&file(1..=3, 5));
+    assert_eq!((&run["error"], addresses()), (&json!(null), [&all[..3], &[json!(null)]].concat()));
+    // Who means it says so.
+    app.api.patch(&source.path, json!({"settings": {"guard": "off"}})).expect(200);
+    source.sync_users(&file(9..=9, 5));
+    assert_eq!(addresses(), vec![json!(null); 4]);
 }

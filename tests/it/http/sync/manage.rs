@@ -38,6 +38,10 @@ fn kinds_are_published_with_their_schemas(app: &TestApp) {
     assert_invalid(&app.api.post(path, body("pull.csv")), "config.colour");
     assert_invalid(&app.api.post(path, body("scim.okta")), "config");
     assert_invalid(&app.api.post(path, body("pull.pigeon")), "kind");
+    let unknown = app.api.get("/api/v1/connectors/pull.pigeon");
+    api_error(&unknown, 404, "entity_not_found");
+    let message = unknown.body["message"].as_str().expect("a message");
+    assert!(message.contains("pull.pigeon") && message.contains("pull.csv"), "{message}");
 }
 
 fn key_that_is_limited_to_organizations_opens_nothing_of_the_operators(app: &TestApp) {
@@ -127,19 +131,6 @@ fn stopped_directory_is_not_read(app: &TestApp) {
     api_error(&app.api.get(&missing), 404, "entity_not_found");
 }
 
-/// Waits for that many runs, and for the end of the last: the server looks every second for what is due.
-pub(super) fn next_run(app: &TestApp, source: &Source<'_>, number: usize) -> Value {
-    loop {
-        let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
-        let runs = runs["data"].as_array().expect("a list").clone();
-        if runs.len() == number {
-            return source.ended(runs[0]["id"].as_str().expect("an id"));
-        }
-        assert!(runs.len() < number, "{runs:?}");
-        std::thread::yield_now();
-    }
-}
-
 fn schedule_reads_by_itself_and_backs_off(app: &TestApp) {
     let settings = json!({"schedule": {"every": "1h"}});
     let source = Source::new(app, "pull.csv", json!({}), settings);
@@ -151,13 +142,13 @@ fn schedule_reads_by_itself_and_backs_off(app: &TestApp) {
         };
         (at(&view["next_sync_at"]) - app.clock.now_ms()) / 60_000
     };
-    let run = next_run(app, &source, 1);
+    let run = source.next_run(1);
     assert_eq!((&run["status"], &run["cause"]), (&json!("failed"), &json!("schedule")), "{run}");
     assert_eq!(source.view()["state"], "error");
     assert!(minutes(&source) <= 1, "a source that fails is read again soon");
     source.upload("users", &numbered(1..=2));
     app.clock.advance(Duration::from_secs(120));
-    let run = next_run(app, &source, 2);
+    let run = source.next_run(2);
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(source.view()["state"], "linked");
     assert!((53..=66).contains(&minutes(&source)), "{}", minutes(&source));

@@ -5,6 +5,7 @@ mod alarms;
 mod aws;
 mod aws_faults;
 mod csv;
+mod csv_glitches;
 mod entra;
 mod entra_client;
 mod entra_faults;
@@ -84,6 +85,20 @@ impl<'a> Source<'a> {
         let status = run["status"].as_str().expect("a status");
         assert!(!["pending", "running"].contains(&status), "{run}");
         run
+    }
+
+    /// Waits for that many runs, and for the end of the last: the server looks every second for what is due.
+    #[track_caller]
+    fn next_run(&self, number: usize) -> Value {
+        loop {
+            let runs = self.app.api.get(&format!("{}/syncs", self.path)).expect(200).body;
+            let runs = runs["data"].as_array().expect("a list").clone();
+            if runs.len() == number {
+                return self.ended(runs[0]["id"].as_str().expect("an id"));
+            }
+            assert!(runs.len() < number, "{runs:?}");
+            std::thread::yield_now();
+        }
     }
 
     /// A run that is to end well.

@@ -6,7 +6,6 @@ use crate::on_both_databases;
 use crate::support::TestApp;
 
 use super::Source;
-use super::manage::next_run;
 
 on_both_databases![
     users_swap_their_names_in_one_run,
@@ -115,6 +114,6 @@ fn names_that_wait_for_a_decision_are_listed(app: &TestApp) {
     source.decide(&run, "approve").expect(200);
     source.ended(run["id"].as_str().expect("an id"));
     // Nobody asks for the run that lets them in, and the directory has no schedule.
-    next_run(app, &source, 3);
+    source.next_run(3);
     assert_names(&source, &[("4", "a"), ("5", "d")]);
 }
