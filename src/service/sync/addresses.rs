@@ -9,7 +9,7 @@ use super::drive::Job;
 use crate::pull::Kind;
 use crate::pull::plan::{Plan, Record, Update};
 use crate::scim::Object;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;

@@ -8,7 +8,7 @@ use crate::event::Reason;
 use crate::pull::Kind;
 use crate::pull::plan::{Known, Record, Update, Why};
 use crate::service::error::AdminError;
-use crate::service::record::object;
+use crate::service::seen::object;
 
 /// What a change is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::pull::Kind;
 use crate::pull::plan::{Plan, Source, Stored};
 use crate::scim::Object;
 use crate::scim::key::text_key;
-use crate::service::record::object;
+use crate::service::seen::object;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::resource::ResourceRow;

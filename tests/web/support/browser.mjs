@@ -56,7 +56,7 @@ export async function visitor(browser, options = {}) {
   // A part that fades while it is read again would be judged half faded.
   const context = await browser.newContext({ viewport: STANDARD, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(45_000);
   page.wrong = [];
   visitors.push(page);
   page.on('pageerror', (error) => page.wrong.push(`error: ${error.message}`));

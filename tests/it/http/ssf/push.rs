@@ -1,7 +1,7 @@
 //! Tokens that are pushed (RFC 8935): accepted, refused, tried again, paused.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -54,10 +54,14 @@ fn tokens_are_pushed_in_order_with_what_the_receiver_expects(app: &TestApp) {
     assert_eq!(set["sub_id"], json!({"format": "opaque", "id": id}));
     // Nothing was sent twice.
     assert_eq!(receiver.all().len(), 3);
-    let metrics = app.api.get("/metrics").expect(200).text;
+    // An answer is counted once it has been read.
+    let metrics = || app.api.get("/metrics").expect(200).text;
     let line = "rollbook_ssf_sets_total{method=\"push\",outcome=\"acknowledged\"} 3";
-    assert!(metrics.contains(line), "{metrics}");
-    assert!(metrics.contains("rollbook_ssf_seconds_count 2\n"), "{metrics}");
+    let since = Instant::now();
+    while !metrics().contains(line) {
+        assert!(since.elapsed() < Duration::from_secs(30), "{}", metrics());
+    }
+    assert!(metrics().contains("rollbook_ssf_seconds_count 2\n"), "{}", metrics());
 }
 
 fn token_that_failed_comes_again_as_it_was_before_later_ones(app: &TestApp) {
