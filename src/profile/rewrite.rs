@@ -107,7 +107,10 @@ impl Rewriter<'_> {
 
     /// A top-level member: an attribute, an extension object, or a path as a name.
     fn member(&mut self, name: &str, value: &mut Value, resource_type: &ResourceType) {
-        if let Ok(path) = parse_target_path(name) {
+        // Most names are no paths.
+        if let Some(attribute) = resource_type.attribute(name) {
+            self.value(attribute, value, name);
+        } else if let Ok(path) = parse_target_path(name) {
             self.target(&path, value, resource_type, name);
         }
     }

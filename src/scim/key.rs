@@ -40,11 +40,20 @@ pub fn part_key(value: &str, case_exact: bool) -> String {
         (true, false) => value.nfc().collect(),
         (false, true) => value.to_ascii_lowercase(),
         (false, false) => {
-            let composed = value.chars().flat_map(width_mapped).nfc();
             // Lower-casing can leave a pair that has a composed form: J and a caron.
-            composed.flat_map(char::to_lowercase).nfc().collect()
+            let lower =
+                |composed: &str| composed.chars().flat_map(char::to_lowercase).nfc().collect();
+            match value.chars().any(has_other_width) {
+                true => lower(&value.chars().flat_map(width_mapped).nfc().collect::<String>()),
+                false => lower(&value.nfc().collect::<String>()),
+            }
         }
     }
+}
+
+/// Whether [`width_mapped`] makes something else of it.
+fn has_other_width(c: char) -> bool {
+    matches!(c, '\u{3000}' | '\u{FF00}'..='\u{FFEF}')
 }
 
 /// The decomposition mapping of full-width and half-width forms, one step, as in RFC 8265 §3.3.1;

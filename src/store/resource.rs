@@ -358,12 +358,18 @@ impl Tx<'_> {
         directory_key: i64,
         entries: impl Iterator<Item = (i64, &'e AttributeKey)>,
     ) -> Result<(), StoreError> {
-        let insert = Insert {
-            into: "INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)",
-            row: "(?, ?, ?, ?, ?)",
-            then: "ON CONFLICT DO NOTHING",
-        };
-        let binds = entries.flat_map(|(resource_key, entry)| {
+        // SQLite keeps no copies of the pages for a statement that cannot fail half done, which
+        // `ON CONFLICT` could: a column that must not be null has no such clause.
+        let into = self.dialect.pick(
+            "INSERT OR IGNORE INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)",
+            "INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)",
+        );
+        let then = self.dialect.pick("", "ON CONFLICT DO NOTHING");
+        let insert = Insert { into, row: "(?, ?, ?, ?, ?)", then };
+        // In the order of the index: what is written next to each other is found at once.
+        let mut entries: Vec<(i64, &AttributeKey)> = entries.collect();
+        entries.sort_unstable_by_key(|(_, entry)| (entry.path_id, entry.key.as_str()));
+        let binds = entries.into_iter().flat_map(|(resource_key, entry)| {
             [
                 Bind::Int(directory_key),
                 Bind::Small(entry.path_id),

@@ -11,7 +11,7 @@ use crate::scim::resource::elements::{holds_references, same};
 use crate::scim::resource::validate::{
     attribute_value, check_schema_uris, describe, refuse_unknown, wrong_type,
 };
-use crate::scim::resource::{Document, Notes};
+use crate::scim::resource::{Document, Notes, PathTo};
 use crate::scim::schema::{Attribute, Kept, Mutability};
 use crate::scim::{AttrRef, Object, ResourceType, Schema, ScimError};
 
@@ -277,7 +277,8 @@ impl<'e> Editor<'e> {
         } else {
             value
         };
-        let checked = attribute_value(attribute, value, &path, self.rules.values, self.notes)?;
+        let checked =
+            attribute_value(attribute, value, &PathTo::top(&path), self.rules.values, self.notes)?;
         let slot = target::container_or_new(&mut self.object, at)
             .entry(attribute.name.clone())
             .or_insert(Value::Null);
@@ -309,7 +310,8 @@ impl<'e> Editor<'e> {
         value: &Value,
     ) -> Result<(), ScimError> {
         let path = at.full_name();
-        let checked = attribute_value(sub, value, &path, self.rules.values, self.notes)?;
+        let checked =
+            attribute_value(sub, value, &PathTo::top(&path), self.rules.values, self.notes)?;
         let slot = target::container_or_new(&mut self.object, at)
             .entry(at.attribute.name.clone())
             .or_insert(Value::Null);

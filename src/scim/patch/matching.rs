@@ -9,6 +9,7 @@ use super::op::OpKind;
 use super::rules::{PatchRules, SeveralMatches, UnmatchedReplace, WholeElements};
 use super::target::{self, object_or_new};
 use crate::scim::filter::{ElementFilter, Filter, resolve_element};
+use crate::scim::resource::PathTo;
 use crate::scim::resource::validate::{attribute_value, single_value};
 use crate::scim::schema::Attribute;
 use crate::scim::{AttrRef, ScimError};
@@ -33,14 +34,19 @@ impl Editor<'_> {
             _ => value,
         };
         let checked = match at.sub {
-            Some(sub) => attribute_value(sub, value, &path, self.rules.values, self.notes)?,
-            None => single_value(attribute, value, &path, self.rules.values, self.notes)?,
+            Some(sub) => {
+                attribute_value(sub, value, &PathTo::top(&path), self.rules.values, self.notes)?
+            }
+            None => {
+                single_value(attribute, value, &PathTo::top(&path), self.rules.values, self.notes)?
+            }
         };
         let seed = match condition.seed() {
             // Checked and spelled like what a client sends as a value.
             Some(seed) => {
                 let seed = Value::Object(seed.into_iter().collect());
                 let path = AttrRef { sub: None, ..*at }.full_name();
+                let path = PathTo::top(&path);
                 let seed = single_value(attribute, &seed, &path, self.rules.values, self.notes)?;
                 Some(seed.unwrap_or_default())
             }

@@ -9,7 +9,7 @@ use super::target::{self, object_or_new};
 use crate::scim::filter::Filter;
 use crate::scim::resource::elements::same;
 use crate::scim::resource::validate::single_value;
-use crate::scim::resource::{Notes, Rules, UnknownAttributes, UnknownSchemas};
+use crate::scim::resource::{Notes, PathTo, Rules, UnknownAttributes, UnknownSchemas};
 use crate::scim::schema::Attribute;
 use crate::scim::{AttrRef, Object, ScimError};
 
@@ -102,7 +102,9 @@ fn listed_values(attribute: &Attribute, value: &Value, path: &str) -> Option<Vec
     };
     let spelled = |value: &Value| match value {
         Value::Object(_) => {
-            single_value(attribute, value, path, rules, &mut Notes::default()).ok().flatten()
+            single_value(attribute, value, &PathTo::top(path), rules, &mut Notes::default())
+                .ok()
+                .flatten()
         }
         bare => Some(bare.clone()),
     };

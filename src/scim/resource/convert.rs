@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::elements::distinct;
 use super::validate::{self, UnknownAttributes, UnknownSchemas};
-use super::{Document, Notes, Rules};
+use super::{Document, Notes, PathTo, Rules};
 use crate::scim::filter::parse_attr_path;
 use crate::scim::schema::{Attribute, Kept, Mutability, ResourceType};
 use crate::scim::{AttrPath, AttrRef, Object, Schema};
@@ -234,7 +234,7 @@ fn key(element: &Object) -> Object {
 
 /// The value as the attribute has it; `Err` when it does not fit.
 fn fit(attribute: &Attribute, value: &Value, path: &str) -> Result<Option<Value>, ()> {
-    validate::attribute_value(attribute, value, path, LENIENT, &mut Notes::default())
+    validate::attribute_value(attribute, value, &PathTo::top(path), LENIENT, &mut Notes::default())
         .map_err(|_| ())
 }
 

@@ -5,9 +5,11 @@
 //! one `primary` per attribute, and no value that the server computes (`id` is there, `meta`, `groups` and `members` are not).
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use serde_json::Value;
 
+use super::PathTo;
 use super::elements::{distinct, is_primary};
 use crate::scim::key::text_key;
 use crate::scim::schema::{Attribute, Mutability, ResourceType, Returned};
@@ -62,13 +64,14 @@ impl Document {
         resource_type: &ResourceType,
     ) -> Result<Self, ScimError> {
         let document = Self::arranged(object, id, resource_type);
-        check_attributes(&document.0, &resource_type.schema.attributes, "")?;
+        check_attributes(&document.0, &resource_type.schema.attributes, None)?;
         document.check_display_name(resource_type)?;
         for extension in &resource_type.extensions {
             let uri = &extension.schema.id;
             match document.0.get(uri).and_then(Value::as_object) {
                 Some(inner) => {
-                    check_attributes(inner, &extension.schema.attributes, &format!("{uri}:"))?;
+                    let extends = PathTo::extension(uri);
+                    check_attributes(inner, &extension.schema.attributes, Some(&extends))?;
                 }
                 None if extension.required => return Err(required(uri)),
                 None => {}
@@ -114,11 +117,11 @@ impl Document {
     }
 }
 
-/// Moves the values of `attributes` out of `from`, in schema order.
+/// Moves the values of `attributes` out of `from`, in schema order; what is left there has none.
 fn take_in_order(from: &mut Object, attributes: &[Attribute]) -> Object {
     let mut ordered = Object::new();
     for attribute in attributes {
-        let value = from.shift_remove(&attribute.name);
+        let value = from.swap_remove(&attribute.name);
         if let Some(value) = value.and_then(|value| canonical_value(attribute, value)) {
             ordered.insert(attribute.name.clone(), value);
         }
@@ -146,10 +149,11 @@ fn canonical_value(attribute: &Attribute, value: Value) -> Option<Value> {
 fn check_attributes(
     holder: &Object,
     attributes: &[Attribute],
-    prefix: &str,
+    within: Option<&PathTo<'_>>,
 ) -> Result<(), ScimError> {
     for attribute in attributes {
-        let path = format!("{prefix}{}", attribute.name);
+        let name = &attribute.name;
+        let path = within.map_or_else(|| PathTo::top(name), |within| within.then(name));
         match holder.get(&attribute.name) {
             Some(value) => {
                 refuse_two_primaries(value, &path)?;
@@ -158,11 +162,11 @@ fn check_attributes(
                     single => std::slice::from_ref(single),
                 };
                 for element in elements.iter().filter_map(Value::as_object) {
-                    check_attributes(element, &attribute.sub_attributes, &format!("{path}."))?;
+                    check_attributes(element, &attribute.sub_attributes, Some(&path))?;
                 }
             }
             None if attribute.required && attribute.mutability != Mutability::ReadOnly => {
-                return Err(required(&path));
+                return Err(required(path));
             }
             None => {}
         }
@@ -176,13 +180,13 @@ pub(super) fn empty(attribute: &str) -> ScimError {
     ))
 }
 
-fn required(path: &str) -> ScimError {
+fn required(path: impl Display) -> ScimError {
     ScimError::invalid_value(format!(
         "The attribute \"{path}\" is required, but the resource has no value for it."
     ))
 }
 
-fn refuse_two_primaries(value: &Value, path: &str) -> Result<(), ScimError> {
+fn refuse_two_primaries(value: &Value, path: &PathTo<'_>) -> Result<(), ScimError> {
     let Value::Array(elements) = value else { return Ok(()) };
     let primaries = elements.iter().filter(|element| is_primary(element)).count();
     if primaries > 1 {

@@ -108,6 +108,9 @@ fn take_over(attribute: &Attribute, old: &mut Object, new: Object) {
 
 /// The elements, each once.
 pub(crate) fn distinct(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
+    if elements.len() < 2 {
+        return elements;
+    }
     let mut kept = Vec::with_capacity(elements.len());
     join(attribute, &mut kept, elements);
     kept

@@ -8,6 +8,7 @@ pub mod extract;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod meta;
+mod path_to;
 pub mod project;
 #[cfg(test)]
 mod tests;
@@ -17,5 +18,6 @@ pub use convert::convert;
 pub use doc::Document;
 pub use extract::{AttributeKey, Columns};
 pub use meta::Meta;
+pub use path_to::PathTo;
 pub use project::Projection;
 pub use validate::{Notes, Rules, UnknownAttributes, UnknownSchemas};

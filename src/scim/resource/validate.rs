@@ -1,10 +1,13 @@
 //! Checks what a client sent against the schema and spells it as the schema does
 //! (RFC 7643 §2, §7; RFC 7644 §3.3, §3.5).
 
+use std::fmt::Display;
+
 use iri_string::spec::IriSpec;
 use iri_string::validate;
 use serde_json::Value;
 
+use super::PathTo;
 use super::elements::{distinct, order};
 use crate::scim::key;
 use crate::scim::schema::{Attribute, DataType, Kept, Mutability, ResourceType, Returned};
@@ -97,7 +100,14 @@ pub fn representation(
         if name.eq_ignore_ascii_case("schemas") {
             check_schemas(value, resource_type, rules, notes)?;
         } else if let Some(attribute) = resource_type.attribute(name) {
-            insert_attribute(&mut result, attribute, value, "", rules, notes)?;
+            insert_attribute(
+                &mut result,
+                attribute,
+                value,
+                PathTo::top(&attribute.name),
+                rules,
+                notes,
+            )?;
         } else if let Some(extension) = resource_type.extension(name) {
             let schema = &extension.schema;
             let inner = match value {
@@ -105,7 +115,7 @@ pub fn representation(
                 Value::Null => continue,
                 other => return Err(wrong_type(&schema.id, "an object", other)),
             };
-            let prefix = format!("{}:", schema.id);
+            let extends = PathTo::extension(&schema.id);
             let mut checked = Object::new();
             for (inner_name, inner_value) in inner {
                 match schema.attribute(inner_name) {
@@ -113,18 +123,18 @@ pub fn representation(
                         &mut checked,
                         attribute,
                         inner_value,
-                        &prefix,
+                        extends.then(&attribute.name),
                         rules,
                         notes,
                     )?,
                     None => {
-                        let path = format!("{prefix}{inner_name}");
+                        let path = extends.then(inner_name).to_string();
                         refuse_unknown(&path, rules)?;
                         notes.keep(path, inner_value);
                     }
                 }
             }
-            insert_once(&mut result, &schema.id, checked.into(), &schema.id)?;
+            insert_once(&mut result, &schema.id, checked.into(), &extends)?;
         } else {
             refuse_unknown(name, rules)?;
             notes.keep(name.clone(), value);
@@ -137,7 +147,7 @@ fn insert_attribute(
     into: &mut Object,
     attribute: &Attribute,
     value: &Value,
-    prefix: &str,
+    path: PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<(), ScimError> {
@@ -147,14 +157,18 @@ fn insert_attribute(
     if attribute.kept != Kept::InDocument {
         return refuse_unknown_subs(attribute, value, rules);
     }
-    let path = format!("{prefix}{}", attribute.name);
     match attribute_value(attribute, value, &path, rules, notes)? {
         Some(value) => insert_once(into, &attribute.name, value, &path),
         None => Ok(()),
     }
 }
 
-fn insert_once(into: &mut Object, name: &str, value: Value, path: &str) -> Result<(), ScimError> {
+fn insert_once(
+    into: &mut Object,
+    name: &str,
+    value: Value,
+    path: &PathTo<'_>,
+) -> Result<(), ScimError> {
     match into.insert(name.to_owned(), value) {
         None => Ok(()),
         Some(_) => Err(ScimError::invalid_syntax(format!(
@@ -164,7 +178,7 @@ fn insert_once(into: &mut Object, name: &str, value: Value, path: &str) -> Resul
 }
 
 /// A name that no schema knows, as [`UnknownAttributes`] has it.
-pub(crate) fn refuse_unknown(path: &str, rules: Rules) -> Result<(), ScimError> {
+pub(crate) fn refuse_unknown(path: impl Display, rules: Rules) -> Result<(), ScimError> {
     match rules.unknown_attributes {
         UnknownAttributes::Keep => Ok(()),
         UnknownAttributes::Refuse => Err(ScimError::invalid_syntax(format!(
@@ -185,7 +199,7 @@ pub(crate) fn refuse_unknown_subs(
     let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     for name in elements.iter().filter_map(Value::as_object).flat_map(Object::keys) {
         if attribute.sub(name).is_none() {
-            refuse_unknown(&format!("{}.{name}", attribute.name), rules)?;
+            refuse_unknown(PathTo::top(&attribute.name).then(name), rules)?;
         }
     }
     Ok(())
@@ -250,7 +264,7 @@ pub(crate) fn check_schema_uris(
 pub fn attribute_value(
     attribute: &Attribute,
     value: &Value,
-    path: &str,
+    path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<Option<Value>, ScimError> {
@@ -263,7 +277,7 @@ pub fn attribute_value(
 fn many_values(
     attribute: &Attribute,
     value: &Value,
-    path: &str,
+    path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<Option<Value>, ScimError> {
@@ -283,7 +297,7 @@ fn many_values(
 pub fn single_value(
     attribute: &Attribute,
     value: &Value,
-    path: &str,
+    path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<Option<Value>, ScimError> {
@@ -298,7 +312,7 @@ pub fn single_value(
 }
 
 /// No error shows what no answer shows.
-fn unshown(attribute: &Attribute, path: &str, error: ScimError) -> ScimError {
+fn unshown(attribute: &Attribute, path: &PathTo<'_>, error: ScimError) -> ScimError {
     if attribute.returned != Returned::Never {
         return error;
     }
@@ -312,7 +326,7 @@ fn unshown(attribute: &Attribute, path: &str, error: ScimError) -> ScimError {
 fn complex_value(
     attribute: &Attribute,
     value: &Value,
-    path: &str,
+    path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<Option<Value>, ScimError> {
@@ -322,15 +336,15 @@ fn complex_value(
     let mut found = Object::new();
     for (name, member) in members {
         let Some(sub) = attribute.sub(name) else {
-            let unknown_path = format!("{path}.{name}");
-            refuse_unknown(&unknown_path, rules)?;
-            notes.ignore(unknown_path);
+            let unknown = path.then(name);
+            refuse_unknown(unknown, rules)?;
+            notes.ignore(unknown.to_string());
             continue;
         };
         if sub.mutability == Mutability::ReadOnly {
             continue;
         }
-        let sub_path = format!("{path}.{}", sub.name);
+        let sub_path = path.then(&sub.name);
         if let Some(member) = attribute_value(sub, member, &sub_path, rules, notes)? {
             insert_once(&mut found, &sub.name, member, &sub_path)?;
         }
@@ -345,7 +359,7 @@ fn complex_value(
 fn simple_value(
     attribute: &Attribute,
     value: &Value,
-    path: &str,
+    path: &PathTo<'_>,
 ) -> Result<Option<Value>, ScimError> {
     let expected = expectation(attribute.data_type);
     let refused = || wrong_type(path, expected, value);
@@ -402,7 +416,11 @@ fn expectation(data_type: DataType) -> &'static str {
 }
 
 /// Text without control characters; tab and line breaks are part of addresses.
-fn checked_text<'v>(value: &'v Value, path: &str, expected: &str) -> Result<&'v str, ScimError> {
+fn checked_text<'v>(
+    value: &'v Value,
+    path: &PathTo<'_>,
+    expected: &str,
+) -> Result<&'v str, ScimError> {
     let text = value.as_str().ok_or_else(|| wrong_type(path, expected, value))?;
     let control = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'));
     if let Some(control) = control {
@@ -412,7 +430,8 @@ fn checked_text<'v>(value: &'v Value, path: &str, expected: &str) -> Result<&'v 
             u32::from(control)
         )));
     }
-    if matches!(path, "userName" | "externalId" | "displayName") && text.len() > MAX_KEY_BYTES {
+    let is_key = || ["userName", "externalId", "displayName"].iter().any(|name| path.is(name));
+    if text.len() > MAX_KEY_BYTES && is_key() {
         return Err(ScimError::invalid_value(format!(
             "The attribute \"{path}\" is {} bytes long; at most {MAX_KEY_BYTES} are allowed.",
             text.len()
@@ -431,7 +450,7 @@ fn canonical_text(attribute: &Attribute, text: &str) -> String {
 }
 
 /// 400 `invalidValue` that names the attribute, what was found and what is allowed.
-pub fn wrong_type(path: &str, expected: &str, found: &Value) -> ScimError {
+pub fn wrong_type(path: impl Display, expected: &str, found: &Value) -> ScimError {
     ScimError::invalid_value(format!(
         "The attribute \"{path}\" must be {expected}, but the request has {}.",
         describe(found)
@@ -470,7 +489,8 @@ mod tests {
             ("vault", json!({"code": ["4711"]}), "vault.code", "string"),
         ] {
             let attribute = device.attribute(name).unwrap();
-            let error = attribute_value(attribute, &value, name, LENIENT, &mut Notes::default())
+            let name = PathTo::top(name);
+            let error = attribute_value(attribute, &value, &name, LENIENT, &mut Notes::default())
                 .unwrap_err();
             let detail = format!(
                 "The attribute \"{path}\" is never returned, so its value is not shown here; it does \
