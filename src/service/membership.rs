@@ -229,7 +229,7 @@ impl Plan {
         let mut members = |keys: &[i64]| -> Result<HashSet<i64>, StoreError> {
             let mut found = HashSet::with_capacity(keys.len());
             for keys in keys.chunks(CHUNK) {
-                found.extend(tx.member_among(directory_key, group_key, keys)?);
+                found.extend(tx.members_among(directory_key, group_key, keys)?);
             }
             Ok(found)
         };

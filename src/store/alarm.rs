@@ -128,12 +128,10 @@ impl Tx<'_> {
             Some(false) => "resolved IS NOT NULL",
             None => "TRUE",
         };
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
         let organizations = match &filter.organizations {
-            Some(_) => format!("organization_id IN ({list})"),
+            Some(_) => {
+                format!("organization_id IN (SELECT j.value FROM {})", self.dialect.texts())
+            }
             None => "TRUE".to_owned(),
         };
         let text = format!(

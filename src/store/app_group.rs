@@ -104,12 +104,21 @@ impl Tx<'_> {
         }
         if totals.hidden > 0 {
             let found = self.row::<BigInt, i64>(
-                "SELECT COUNT(*) FROM resource g \
-                 JOIN member m ON m.directory_key = g.directory_key AND m.group_key = g.key \
-                 JOIN resource u ON u.directory_key = m.directory_key AND u.key = m.member_key \
-                 WHERE g.directory_key = ? AND g.resource_type = 'Group' \
-                 AND g.app_state = 'hidden' AND u.resource_type = 'User' \
-                 AND u.app_state <> 'hidden'",
+                &format!(
+                    "SELECT COUNT(*) FROM resource g {} {} WHERE g.directory_key = ? \
+                     AND g.resource_type = 'Group' AND g.app_state = 'hidden' \
+                     AND u.resource_type = 'User' AND u.app_state <> 'hidden'",
+                    self.dialect.each(
+                        "member",
+                        "m",
+                        "m.directory_key = g.directory_key AND m.group_key = g.key"
+                    ),
+                    self.dialect.each(
+                        "resource",
+                        "u",
+                        "u.directory_key = m.directory_key AND u.key = m.member_key"
+                    )
+                ),
                 &[Bind::Int(directory_key)],
             )?;
             totals.hidden_memberships = found.unwrap_or_default();
@@ -122,13 +131,14 @@ impl Tx<'_> {
         &mut self,
         directory_keys: &[i64],
     ) -> Result<HashMap<i64, i64>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        let hidden = self.dialect.each(
+            "resource",
+            "r",
+            "r.directory_key = j.value AND r.resource_type = 'Group' AND r.app_state = 'hidden'",
         );
         let text = format!(
-            "SELECT directory_key, COUNT(*) FROM resource WHERE resource_type = 'Group' \
-             AND app_state = 'hidden' AND directory_key IN ({list}) GROUP BY directory_key"
+            "SELECT r.directory_key, COUNT(*) FROM {} {hidden} GROUP BY r.directory_key",
+            self.dialect.keys()
         );
         let found = self.rows::<(BigInt, BigInt), (i64, i64)>(
             &text,

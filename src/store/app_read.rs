@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Text};
 
+use super::member::IS_MEMBERSHIP;
 use super::resource::{AppState, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
 use super::sql::{Bind, Tx};
 use super::{IdRange, ListRange, StoreError, Walk};
@@ -90,8 +91,7 @@ impl Tx<'_> {
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<ResourceRow>, StoreError> {
-        // To PostgreSQL `+` is no operator of texts, and it has statistics.
-        let kind = self.dialect.pick("+r.resource_type", "r.resource_type");
+        let kind = self.dialect.unindexed("r.resource_type");
         let text = format!(
             "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
              AND r.external_id = ? AND {kind} = 'User' AND r.app_state <> 'hidden' \
@@ -117,11 +117,15 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM resource_attr a CROSS JOIN resource r \
-             WHERE r.key = a.resource_key AND r.directory_key = a.directory_key \
-             AND a.directory_key = ? AND a.path_id = ? AND a.key = ? AND a.resource_key > ? \
+            "SELECT {RESOURCE_COLUMNS} FROM resource_attr a {} \
+             WHERE a.directory_key = ? AND a.path_id = ? AND a.key = ? AND a.resource_key > ? \
              AND r.resource_type = 'User' AND r.app_state <> 'hidden' \
-             ORDER BY a.resource_key LIMIT ?"
+             ORDER BY a.resource_key LIMIT ?",
+            self.dialect.each(
+                "resource",
+                "r",
+                "r.key = a.resource_key AND r.directory_key = a.directory_key"
+            )
         );
         let binds = [
             Bind::Int(directory_key),
@@ -142,10 +146,14 @@ impl Tx<'_> {
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let (condition, order, beyond) = range.sql("r.id");
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM member m CROSS JOIN resource r \
-             WHERE r.key = m.group_key AND r.directory_key = m.directory_key \
-             AND r.app_state <> 'hidden' AND m.directory_key = ? AND m.member_key = ? \
-             AND {condition} ORDER BY {order} LIMIT ?"
+            "SELECT {RESOURCE_COLUMNS} FROM member m {} \
+             WHERE r.app_state <> 'hidden' AND m.directory_key = ? AND m.member_key = ? \
+             AND {condition} ORDER BY {order} LIMIT ?",
+            self.dialect.each(
+                "resource",
+                "r",
+                "r.key = m.group_key AND r.directory_key = m.directory_key"
+            )
         );
         let binds = [
             Bind::Int(directory_key),
@@ -174,11 +182,15 @@ impl Tx<'_> {
             Walk::Down => ("<", "DESC"),
         };
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM member m CROSS JOIN resource r \
-             WHERE r.key = m.member_key AND r.directory_key = m.directory_key \
-             AND r.resource_type = 'User' AND r.app_state <> 'hidden' \
+            "SELECT {RESOURCE_COLUMNS} FROM member m {} \
+             WHERE r.resource_type = 'User' AND r.app_state <> 'hidden' \
              AND m.directory_key = ? AND m.group_key = ? AND m.member_key {comparison} ? \
-             ORDER BY m.member_key {order} LIMIT ?"
+             ORDER BY m.member_key {order} LIMIT ?",
+            self.dialect.each(
+                "resource",
+                "r",
+                "r.key = m.member_key AND r.directory_key = m.directory_key"
+            )
         );
         let binds = [
             Bind::Int(directory_key),
@@ -233,15 +245,14 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let text = self.dialect.pick(
-            "SELECT m.member_key FROM json_each(?) j CROSS JOIN member m \
-             WHERE m.directory_key = ? AND m.group_key = ? AND m.member_key = j.value",
-            "SELECT m.member_key FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN member m ON m.member_key = CAST(j.value AS BIGINT) \
-             WHERE m.directory_key = ? AND m.group_key = ?",
+        let members = self.dialect.each(
+            "member",
+            "m",
+            "m.member_key = j.value AND m.directory_key = ? AND m.group_key = ?",
         );
+        let text = format!("SELECT m.member_key FROM {} {members}", self.dialect.keys());
         let binds = [Bind::Owned(key_list(keys)), Bind::Int(directory_key), Bind::Int(group_key)];
-        self.rows::<BigInt, i64>(text, &binds)
+        self.rows::<BigInt, i64>(&text, &binds)
     }
 
     /// (member, group) for each of the resources and each group that has it directly.
@@ -253,15 +264,11 @@ impl Tx<'_> {
         if member_keys.is_empty() {
             return Ok(Vec::new());
         }
-        let text = self.dialect.pick(
-            "SELECT m.member_key, m.group_key FROM json_each(?) j CROSS JOIN member m \
-             WHERE m.directory_key = ? AND m.member_key = j.value",
-            "SELECT m.member_key, m.group_key FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN member m ON m.member_key = CAST(j.value AS BIGINT) WHERE m.directory_key = ?",
-        );
+        let memberships = self.dialect.each("member", "m", IS_MEMBERSHIP);
+        let text =
+            format!("SELECT m.member_key, m.group_key FROM {} {memberships}", self.dialect.keys());
         let binds = [Bind::Owned(key_list(member_keys)), Bind::Int(directory_key)];
-        self.rows::<(BigInt, BigInt), _>(text, &binds)
+        self.rows::<(BigInt, BigInt), _>(&text, &binds)
     }
 
     /// What the app sees of directories, in numbers, by their keys: from running totals, nothing is
@@ -273,23 +280,21 @@ impl Tx<'_> {
         if directory_keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let among = self.dialect.pick(
-            "directory_key IN (SELECT value FROM json_each(?))",
-            "directory_key IN (SELECT CAST(value AS BIGINT) \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
-        );
+        let (dialect, keys) = (self.dialect, self.dialect.keys());
+        let resources = dialect.each("resource_count", "c", "c.directory_key = j.value");
+        let deviations = dialect.each("app_count", "c", "c.directory_key = j.value");
         let totals = self.rows::<(BigInt, Text, Bool, BigInt), (i64, String, bool, i64)>(
             &format!(
-                "SELECT directory_key, resource_type, active, CAST(SUM(n) AS BIGINT) \
-                 FROM resource_count WHERE {among} AND resource_type IN ('Group', 'User') \
-                 GROUP BY directory_key, resource_type, active"
+                "SELECT c.directory_key, c.resource_type, c.active, CAST(SUM(c.n) AS BIGINT) \
+                 FROM {keys} {resources} WHERE c.resource_type IN ('Group', 'User') \
+                 GROUP BY c.directory_key, c.resource_type, c.active"
             ),
             &[Bind::Owned(key_list(directory_keys))],
         )?;
         let deviating = self.rows::<(BigInt, BigInt, BigInt), (i64, i64, i64)>(
             &format!(
-                "SELECT directory_key, CAST(SUM(active) AS BIGINT), CAST(SUM(inactive) AS BIGINT) \
-                 FROM app_count WHERE {among} GROUP BY directory_key"
+                "SELECT c.directory_key, CAST(SUM(c.active) AS BIGINT), \
+                 CAST(SUM(c.inactive) AS BIGINT) FROM {keys} {deviations} GROUP BY c.directory_key"
             ),
             &[Bind::Owned(key_list(directory_keys))],
         )?;

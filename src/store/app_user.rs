@@ -5,7 +5,8 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
 use super::dialect::Dialect;
-use super::resource::{AppState, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
+use super::member::IS_MEMBERSHIP;
+use super::resource::{AppState, IS_USER, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
 use super::sql::{Bind, Tx};
 
 /// The part of a user that policies look at.
@@ -44,16 +45,13 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<AppUser>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT key, active, app_state, suspended, excluded, groupless_since FROM resource \
-             WHERE key IN (SELECT value FROM json_each(?)) AND +directory_key = ? \
-             AND +resource_type = 'User' ORDER BY key",
-            "SELECT key, active, app_state, suspended, excluded, groupless_since FROM resource \
-             WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
-             AND resource_type = 'User' ORDER BY key FOR NO KEY UPDATE",
+        let users = self.dialect.each_kept("resource", "r", IS_USER, "FOR NO KEY UPDATE");
+        let text = format!(
+            "SELECT r.key, r.active, r.app_state, r.suspended, r.excluded, r.groupless_since \
+             FROM {} {users} ORDER BY r.key",
+            self.dialect.keys()
         );
-        self.rows::<Sql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
+        self.rows::<Sql, _>(&text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
     }
 
     /// Keeps users from being changed until the unit ends, in the order of their keys, for a unit that reads
@@ -67,19 +65,10 @@ impl Tx<'_> {
         if self.dialect == Dialect::Sqlite {
             return Ok(());
         }
-        let text = match reads {
-            true => {
-                "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
-                 AND resource_type = 'User' ORDER BY key FOR SHARE"
-            }
-            false => {
-                "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
-                 AND resource_type = 'User' ORDER BY key FOR NO KEY UPDATE"
-            }
-        };
-        self.rows::<BigInt, i64>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])?;
+        let lock = if reads { "FOR SHARE" } else { "FOR NO KEY UPDATE" };
+        let users = self.dialect.each_kept("resource", "r", IS_USER, lock);
+        let text = format!("SELECT r.key FROM {} {users}", self.dialect.keys());
+        self.rows::<BigInt, i64>(&text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])?;
         Ok(())
     }
 
@@ -90,18 +79,9 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<ResourceRow>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j \
-             CROSS JOIN resource r WHERE r.key = j.value AND r.directory_key = ? \
-             AND +r.resource_type = 'User'",
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles \
-             FROM resource r WHERE r.key IN (SELECT CAST(value AS BIGINT) \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
-             AND r.resource_type = 'User' ORDER BY r.key FOR SHARE",
-        );
-        self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
+        let users = self.dialect.each_kept("resource", "r", IS_USER, "FOR SHARE");
+        let text = format!("SELECT {RESOURCE_COLUMNS} FROM {} {users}", self.dialect.keys());
+        self.rows::<ResourceSql, _>(&text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
     }
 
     /// Locks the users that a group has and answers their keys.
@@ -110,17 +90,18 @@ impl Tx<'_> {
         directory_key: i64,
         group_key: i64,
     ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key FROM member m CROSS JOIN resource r \
-             WHERE r.directory_key = m.directory_key AND r.key = m.member_key \
-             AND m.directory_key = ? AND m.group_key = ? AND +r.resource_type = 'User' \
-             ORDER BY r.key",
-            "SELECT r.key FROM member m JOIN resource r \
-             ON r.directory_key = m.directory_key AND r.key = m.member_key \
-             WHERE m.directory_key = ? AND m.group_key = ? AND r.resource_type = 'User' \
-             ORDER BY r.key FOR NO KEY UPDATE OF r",
+        let users = self.dialect.each_kept(
+            "resource",
+            "r",
+            "r.directory_key = m.directory_key AND r.key = m.member_key AND r.resource_type = 'User'",
+            "FOR NO KEY UPDATE",
         );
-        self.rows::<BigInt, i64>(text, &[Bind::Int(directory_key), Bind::Int(group_key)])
+        let text = format!(
+            "SELECT r.key FROM (SELECT directory_key, member_key FROM member \
+             WHERE directory_key = ? AND group_key = ? ORDER BY member_key) m {users} \
+             ORDER BY m.member_key"
+        );
+        self.rows::<BigInt, i64>(&text, &[Bind::Int(directory_key), Bind::Int(group_key)])
     }
 
     /// Writes what the app has been told.
@@ -156,18 +137,15 @@ impl Tx<'_> {
         keys: &[i64],
         now: i64,
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "UPDATE resource SET groupless_since = ? \
-             WHERE key IN (SELECT value FROM json_each(?)) AND +directory_key = ? \
-             AND groupless_since IS NULL AND NOT EXISTS (SELECT 1 FROM member m \
-             WHERE m.directory_key = resource.directory_key AND m.member_key = resource.key)",
-            "UPDATE resource SET groupless_since = ? WHERE key IN (SELECT CAST(value AS BIGINT) \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
-             AND groupless_since IS NULL AND NOT EXISTS (SELECT 1 FROM member m \
+        let listed = self.dialect.is_listed(
+            self.dialect.keys(),
+            "resource",
+            "key",
+            "directory_key = ? AND groupless_since IS NULL AND NOT EXISTS (SELECT 1 FROM member m \
              WHERE m.directory_key = resource.directory_key AND m.member_key = resource.key)",
         );
         self.execute(
-            text,
+            &format!("UPDATE resource SET groupless_since = ? WHERE {listed}"),
             &[Bind::Int(now), Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
         )?;
         Ok(())
@@ -209,16 +187,13 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<(i64, i64)>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT m.member_key, COUNT(*) FROM json_each(?) j CROSS JOIN member m \
-             WHERE m.directory_key = ? AND m.member_key = j.value GROUP BY m.member_key",
-            "SELECT m.member_key, COUNT(*) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN member m ON m.member_key = CAST(j.value AS BIGINT) \
-             WHERE m.directory_key = ? GROUP BY m.member_key",
+        let memberships = self.dialect.each("member", "m", IS_MEMBERSHIP);
+        let text = format!(
+            "SELECT m.member_key, COUNT(*) FROM {} {memberships} GROUP BY m.member_key",
+            self.dialect.keys()
         );
         self.rows::<(BigInt, BigInt), _>(
-            text,
+            &text,
             &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
         )
     }

@@ -122,18 +122,16 @@ impl Tx<'_> {
         };
         // From each organization no more than are wanted of all: its index is read from the cursor on.
         let of_each = format!(
-            "FROM audit WHERE organization_id = o.value AND {conditions} ORDER BY {order} LIMIT ?"
+            "FROM audit WHERE organization_id = j.value AND {conditions} ORDER BY {order} LIMIT ?"
         );
+        let listed = self.dialect.texts();
         let text = match self.dialect {
             Dialect::Sqlite => format!(
                 "SELECT {COLUMNS} FROM audit WHERE id IN (SELECT x.id \
-                 FROM (SELECT DISTINCT value FROM json_each(?)) o \
-                 CROSS JOIN audit x ON x.id IN (SELECT id {of_each})) ORDER BY {order} LIMIT ?"
+                 FROM {listed} CROSS JOIN audit x ON x.id IN (SELECT id {of_each})) ORDER BY {order} LIMIT ?"
             ),
             Dialect::Postgres => format!(
-                "SELECT {COLUMNS} FROM \
-                 (SELECT DISTINCT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) o \
-                 CROSS JOIN LATERAL (SELECT {COLUMNS} {of_each}) part ORDER BY {order} LIMIT ?"
+                "SELECT {COLUMNS} FROM {listed} CROSS JOIN LATERAL (SELECT {COLUMNS} {of_each}) part ORDER BY {order} LIMIT ?"
             ),
         };
         let ids = serde_json::Value::from(organizations.as_slice()).to_string();

@@ -274,15 +274,15 @@ impl Tx<'_> {
         )
     }
 
+    /// Removes events that wait, for a unit that has the directory's brake for itself.
     pub fn held_delete(&mut self, directory_key: i64, keys: &[i64]) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "DELETE FROM event_held WHERE directory_key = ? \
-             AND key IN (SELECT value FROM json_each(?))",
-            "DELETE FROM event_held WHERE directory_key = ? AND key IN (SELECT CAST(value AS BIGINT) \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
-        );
+        let dialect = self.dialect;
+        let listed = dialect.is_listed(dialect.keys(), "event_held", "key", "directory_key = ?");
         let list = super::resource::key_list(keys);
-        self.execute(text, &[Bind::Int(directory_key), Bind::Owned(list)])?;
+        self.execute(
+            &format!("DELETE FROM event_held WHERE {listed}"),
+            &[Bind::Owned(list), Bind::Int(directory_key)],
+        )?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
-use super::resource::{AppState, NewRow, ResourceContent, key_list};
+use super::resource::{AppState, IS_RESOURCE, NewRow, ResourceContent, key_list};
 use super::sql::{Bind, Tx};
 
 /// What is to be put back of a resource.
@@ -135,25 +135,21 @@ impl Tx<'_> {
         member_keys: &[i64],
         noted: Membership,
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
+        let members = self.dialect.each("resource", "r", IS_RESOURCE);
+        let text = format!(
             "INSERT INTO brake_member (directory_key, group_id, member_id, silent, given) \
-             SELECT g.directory_key, g.id, m.id, ?, ? FROM resource g CROSS JOIN json_each(?) j \
-             CROSS JOIN resource m WHERE g.directory_key = ? AND g.key = ? AND m.key = j.value \
-             AND m.directory_key = g.directory_key ON CONFLICT DO NOTHING",
-            "INSERT INTO brake_member (directory_key, group_id, member_id, silent, given) \
-             SELECT g.directory_key, g.id, m.id, CAST(? AS BOOLEAN), CAST(? AS BOOLEAN) \
-             FROM resource g \
-             CROSS JOIN jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN resource m ON m.key = CAST(j.value AS BIGINT) \
-             AND m.directory_key = g.directory_key WHERE g.directory_key = ? AND g.key = ? \
+             SELECT g.directory_key, g.id, r.id, CAST(? AS BOOLEAN), CAST(? AS BOOLEAN) \
+             FROM {} {members} CROSS JOIN resource g WHERE g.directory_key = ? AND g.key = ? \
              ON CONFLICT DO NOTHING",
+            self.dialect.keys()
         );
         self.execute(
-            text,
+            &text,
             &[
                 Bind::Bool(noted == Membership::EndedSilently),
                 Bind::Bool(noted == Membership::Given),
                 Bind::Owned(key_list(member_keys)),
+                Bind::Int(directory_key),
                 Bind::Int(directory_key),
                 Bind::Int(group_key),
             ],
@@ -167,15 +163,18 @@ impl Tx<'_> {
         directory_key: i64,
         key: i64,
     ) -> Result<(), StoreError> {
+        let of_membership = |name: &str, column: &str| {
+            let condition =
+                format!("{name}.directory_key = m.directory_key AND {name}.key = {column}");
+            self.dialect.each("resource", name, &condition)
+        };
+        let (group, user) = (of_membership("g", "m.group_key"), of_membership("u", "m.member_key"));
         for (column, silent) in [("m.member_key", false), ("m.group_key", true)] {
             self.execute(
                 &format!(
                     "INSERT INTO brake_member (directory_key, group_id, member_id, silent) \
                      SELECT m.directory_key, g.id, u.id, CAST(? AS BOOLEAN) FROM member m \
-                     CROSS JOIN resource g CROSS JOIN resource u \
-                     WHERE m.directory_key = ? AND {column} = ? \
-                     AND g.directory_key = m.directory_key AND g.key = m.group_key \
-                     AND u.directory_key = m.directory_key AND u.key = m.member_key \
+                     {group} {user} WHERE m.directory_key = ? AND {column} = ? \
                      ON CONFLICT DO NOTHING"
                 ),
                 &[Bind::Bool(silent), Bind::Int(directory_key), Bind::Int(key)],
@@ -190,22 +189,23 @@ impl Tx<'_> {
         directory_key: i64,
         group_key: i64,
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "INSERT INTO brake_member (directory_key, group_id, member_id, silent) \
-             SELECT g.directory_key, g.id, m.id, TRUE FROM member_intent_part p \
-             CROSS JOIN json_each(p.member_keys) j CROSS JOIN resource g CROSS JOIN resource m \
-             WHERE p.directory_key = ? AND p.group_key = ? AND g.directory_key = p.directory_key \
-             AND g.key = p.group_key AND m.directory_key = p.directory_key AND m.key = j.value \
-             ON CONFLICT DO NOTHING",
-            "INSERT INTO brake_member (directory_key, group_id, member_id, silent) \
-             SELECT g.directory_key, g.id, m.id, TRUE FROM member_intent_part p \
-             CROSS JOIN jsonb_array_elements_text(CAST(p.member_keys AS jsonb)) j (value) \
-             JOIN resource g ON g.directory_key = p.directory_key AND g.key = p.group_key \
-             JOIN resource m ON m.directory_key = p.directory_key \
-             AND m.key = CAST(j.value AS BIGINT) WHERE p.directory_key = ? AND p.group_key = ? \
-             ON CONFLICT DO NOTHING",
+        let elements = self.dialect.pick(
+            "json_each(p.member_keys) j",
+            "jsonb_array_elements_text(CAST(p.member_keys AS jsonb)) j (value)",
         );
-        self.execute(text, &[Bind::Int(directory_key), Bind::Int(group_key)])?;
+        let member = self.dialect.each(
+            "resource",
+            "r",
+            "r.directory_key = p.directory_key AND r.key = CAST(j.value AS BIGINT)",
+        );
+        let text = format!(
+            "INSERT INTO brake_member (directory_key, group_id, member_id, silent) \
+             SELECT g.directory_key, g.id, r.id, TRUE FROM member_intent_part p \
+             CROSS JOIN {elements} {member} CROSS JOIN resource g \
+             WHERE p.directory_key = ? AND p.group_key = ? \
+             AND g.directory_key = p.directory_key AND g.key = p.group_key ON CONFLICT DO NOTHING"
+        );
+        self.execute(&text, &[Bind::Int(directory_key), Bind::Int(group_key)])?;
         Ok(())
     }
 
@@ -270,11 +270,18 @@ impl Tx<'_> {
         directory_key: i64,
         limit: i64,
     ) -> Result<Vec<(String, String)>, StoreError> {
+        let named = self.dialect.each(
+            "resource",
+            "r",
+            "r.directory_key = n.directory_key AND r.resource_type = n.resource_type \
+             AND r.user_name_key = n.user_name_key",
+        );
         self.rows::<(Text, Text), _>(
-            "SELECT n.id, r.id FROM brake_note n CROSS JOIN resource r WHERE n.directory_key = ? \
-             AND n.what = 'deleted' AND NOT n.given AND n.user_name_key IS NOT NULL \
-             AND r.directory_key = n.directory_key AND r.resource_type = n.resource_type \
-             AND r.user_name_key = n.user_name_key AND r.id <> n.id ORDER BY n.id LIMIT ?",
+            &format!(
+                "SELECT n.id, r.id FROM brake_note n {named} WHERE n.directory_key = ? \
+                 AND n.what = 'deleted' AND NOT n.given AND n.user_name_key IS NOT NULL \
+                 AND r.id <> n.id ORDER BY n.id LIMIT ?"
+            ),
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }

@@ -48,14 +48,12 @@ impl Tx<'_> {
 
     /// The clients of those directories, as far as one was seen.
     pub fn client_list(&mut self, directory_keys: &[i64]) -> Result<Vec<ClientRow>, StoreError> {
-        let text = self.dialect.pick(
+        let text = format!(
             "SELECT directory_key, provider, evidence, confidence, first_seen, last_seen \
-             FROM directory_client WHERE directory_key IN (SELECT value FROM json_each(?))",
-            "SELECT directory_key, provider, evidence, confidence, first_seen, last_seen \
-             FROM directory_client WHERE directory_key IN (SELECT CAST(value AS BIGINT) \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+             FROM directory_client WHERE directory_key IN (SELECT j.value FROM {})",
+            self.dialect.keys()
         );
         let list = serde_json::Value::from(directory_keys).to_string();
-        self.rows::<(BigInt, Text, Text, Integer, BigInt, BigInt), _>(text, &[Bind::Owned(list)])
+        self.rows::<(BigInt, Text, Text, Integer, BigInt, BigInt), _>(&text, &[Bind::Owned(list)])
     }
 }

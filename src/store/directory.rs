@@ -161,19 +161,14 @@ impl Tx<'_> {
                 self.rows::<Sql, _>(&text, &[Bind::Text(id), beyond, limit])
             }
             Some(ids) => {
-                let source = self.dialect.pick(
-                    "json_each(?) j CROSS JOIN organization o CROSS JOIN directory d \
-                     LEFT JOIN organization_identity oi \
-                     ON oi.organization_key = d.organization_key \
-                     WHERE o.id = j.value AND d.organization_key = o.key",
-                    "directory d JOIN organization o ON o.key = d.organization_key \
-                     LEFT JOIN organization_identity oi \
-                     ON oi.organization_key = d.organization_key \
-                     WHERE o.id IN (SELECT value \
-                     FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
-                );
                 let columns = COLUMNS.split(" FROM ").next().unwrap_or_default();
-                let text = format!("{columns} FROM {source} AND {end}");
+                let text = format!(
+                    "{columns} FROM {} {} {} LEFT JOIN organization_identity oi \
+                     ON oi.organization_key = d.organization_key WHERE {end}",
+                    self.dialect.texts(),
+                    self.dialect.each("organization", "o", "o.id = j.value"),
+                    self.dialect.each("directory", "d", "d.organization_key = o.key")
+                );
                 let list = serde_json::Value::from(ids).to_string();
                 let [beyond, limit] = tail;
                 self.rows::<Sql, _>(&text, &[Bind::Owned(list), beyond, limit])

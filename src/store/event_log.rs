@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::StoreError;
 use super::dialect::Dialect;
 use super::resource::key_list;
+use super::sequencer::IS_IN_GAP;
 use super::sql::{Bind, Tx};
 use crate::event::name;
 
@@ -103,6 +104,8 @@ impl Reading {
 type RowSql = (BigInt, BigInt, Text, Text, Text, BigInt, Nullable<Text>);
 
 const ROW: &str = "SELECT p.position, e.key, e.id, e.event, e.data, e.created, e.reason";
+/// The event of a row `p` of positions.
+const IS_EVENT: &str = "e.key = p.event_key AND e.directory_key = p.directory_key";
 const HEAD: &str = "SELECT p.position, e.id, e.event, e.created";
 
 impl Stretch {
@@ -117,42 +120,84 @@ impl Stretch {
             Order::OldestFirst => (">", "ASC"),
             Order::NewestFirst => ("<", "DESC"),
         };
-        let (position, event_key, table) = match tx.dialect {
-            Dialect::Sqlite => ("key", "key", "event"),
-            Dialect::Postgres => ("position", "event_key", "event_position"),
+        let (places, binds) = match tx.dialect {
+            Dialect::Sqlite => self.places_by_key(than, order),
+            Dialect::Postgres => self.places(than, order),
         };
+        let events = tx.dialect.each("event", "e", IS_EVENT);
+        (format!("{columns} FROM ({places}) p {events} ORDER BY p.position {order}"), binds)
+    }
+
+    /// Position, directory and key of the events on SQLite, where the key is the position.
+    fn places_by_key(&self, than: &str, order: &str) -> (String, Vec<Bind<'static>>) {
         // Left to itself, SQLite looks at every event.
-        let index = match (tx.dialect, &self.subject, &self.directories) {
-            (Dialect::Postgres, _, _) | (_, None, None) => "",
-            (Dialect::Sqlite, Some(_), _) => "INDEXED BY event_resource",
-            (Dialect::Sqlite, None, Some(_)) => "INDEXED BY event_directory",
+        let index = match (&self.subject, &self.directories) {
+            (None, None) => "",
+            (Some(_), _) => "INDEXED BY event_resource",
+            (None, Some(_)) => "INDEXED BY event_directory",
         };
         let (mut conditions, mut binds) = (String::new(), Vec::new());
         if let Some(id) = &self.subject {
-            conditions += tx.dialect.pick(
-                "n.resource_id = ? AND ",
-                "(n.directory_key, n.event_key) IN \
-                 (SELECT directory_key, key FROM event WHERE resource_id = ?) AND ",
-            );
+            conditions += "n.resource_id = ? AND ";
             binds.push(Bind::Owned(id.clone()));
         }
         if let Some(keys) = &self.directories {
-            conditions += tx.dialect.pick(
-                "n.directory_key IN (SELECT value FROM json_each(?)) AND ",
-                "n.directory_key IN (SELECT CAST(value AS BIGINT) FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND ",
-            );
+            conditions += "n.directory_key IN (SELECT value FROM json_each(?)) AND ";
             binds.push(Bind::Owned(key_list(keys)));
         }
         binds.extend([Bind::Int(self.beyond), Bind::Int(self.limit)]);
-        let text = format!(
-            "{columns} FROM (SELECT n.{position} AS position, n.directory_key, \
-             n.{event_key} AS event_key FROM {table} n {index} WHERE {conditions} \
-             n.{position} {than} ? ORDER BY n.{position} {order} LIMIT ?) p \
-             JOIN event e ON e.key = p.event_key AND e.directory_key = p.directory_key \
-             ORDER BY p.position {order}"
+        let places = format!(
+            "SELECT n.key AS position, n.directory_key, n.key AS event_key FROM event n {index} \
+             WHERE {conditions} n.key {than} ? ORDER BY n.key {order} LIMIT ?"
         );
-        (text, binds)
+        (places, binds)
+    }
+
+    /// The same on PostgreSQL. From each directory no more than are wanted of all: its index is read from
+    /// the place on. Of what has happened to a subject all is looked at.
+    fn places(&self, than: &str, order: &str) -> (String, Vec<Bind<'static>>) {
+        let dialect = Dialect::Postgres;
+        let (columns, end) = ("n.position, n.directory_key, n.event_key", "LIMIT ?");
+        let (beyond, limit) = (Bind::Int(self.beyond), Bind::Int(self.limit));
+        let order = format!("ORDER BY n.position {order}");
+        let stretch = format!("n.position {than} ?");
+        let keys = self.directories.as_deref().map(|keys| Bind::Owned(key_list(keys)));
+        match (&self.subject, keys) {
+            (None, None) => {
+                let places =
+                    format!("SELECT {columns} FROM event_position n WHERE {stretch} {order} {end}");
+                (places, vec![beyond, limit])
+            }
+            (None, Some(keys)) => {
+                let places = format!(
+                    "SELECT {columns} FROM {} CROSS JOIN LATERAL (SELECT {columns} \
+                     FROM event_position n WHERE n.directory_key = j.value AND {stretch} \
+                     {order} {end}) n {order} {end}",
+                    dialect.keys()
+                );
+                (places, vec![keys, beyond, limit.clone(), limit])
+            }
+            (Some(id), keys) => {
+                let condition = format!(
+                    "n.directory_key = s.directory_key AND n.event_key = s.key AND {stretch}"
+                );
+                let positions = dialect.each("event_position", "n", &condition);
+                let among = match keys {
+                    None => String::new(),
+                    Some(_) => {
+                        format!("AND s.directory_key IN (SELECT j.value FROM {})", dialect.keys())
+                    }
+                };
+                let places = format!(
+                    "SELECT {columns} FROM event s {positions} WHERE s.resource_id = ? {among} \
+                     {order} {end}"
+                );
+                let mut binds = vec![beyond, Bind::Owned(id.clone())];
+                binds.extend(keys);
+                binds.push(limit);
+                (places, binds)
+            }
+        }
     }
 }
 
@@ -209,14 +254,10 @@ impl Tx<'_> {
 
     /// The events at these positions, oldest first.
     fn log_piece(&mut self, positions: &[i64]) -> Result<Vec<LogRow>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
-        let text = format!(
-            "{ROW} FROM event_position p JOIN event e ON e.key = p.event_key \
-             AND e.directory_key = p.directory_key WHERE p.position IN ({list}) ORDER BY p.position"
-        );
+        let places = self.dialect.each("event_position", "p", "p.position = j.value");
+        let events = self.dialect.each("event", "e", IS_EVENT);
+        let text =
+            format!("{ROW} FROM {} {places} {events} ORDER BY p.position", self.dialect.keys());
         self.rows::<RowSql, _>(&text, &[Bind::Owned(key_list(positions))])
     }
 
@@ -262,16 +303,15 @@ impl Tx<'_> {
 
     /// Directories of these organizations, also those that are gone and whose events are kept.
     pub fn log_directories(&mut self, organizations: &[String]) -> Result<Vec<i64>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
+        let (dialect, ids_listed) = (self.dialect, self.dialect.texts());
+        let organization = dialect.each("organization", "o", "o.id = j.value");
+        let directories = dialect.each("directory", "d", "d.organization_key = o.key");
+        let past = dialect.each("directory_past", "p", "p.organization_id = j.value");
         let ids = serde_json::to_string(organizations).unwrap_or_default();
         self.rows::<BigInt, i64>(
             &format!(
-                "SELECT d.key FROM directory d JOIN organization o ON o.key = d.organization_key \
-                 WHERE o.id IN ({list}) \
-                 UNION SELECT directory_key FROM directory_past WHERE organization_id IN ({list})"
+                "SELECT d.key FROM {ids_listed} {organization} {directories} \
+                 UNION SELECT p.directory_key FROM {ids_listed} {past}"
             ),
             &[Bind::Text(&ids), Bind::Text(&ids)],
         )
@@ -282,12 +322,16 @@ impl Tx<'_> {
         if self.dialect == Dialect::Sqlite {
             return Ok(Vec::new());
         }
-        let text = "SELECT e.key FROM event e WHERE e.directory_key = ? AND (e.key > (SELECT key FROM event_sequencer) \
-             OR e.key IN (SELECT f.key FROM event_sequencer s, \
-             jsonb_array_elements(CAST(s.gaps AS jsonb)) g (gap), event f \
-             WHERE f.key BETWEEN CAST(g.gap ->> 'from' AS BIGINT) \
-             AND CAST(g.gap ->> 'to' AS BIGINT))) ORDER BY e.key LIMIT ?";
-        self.rows::<BigInt, i64>(text, &[Bind::Int(directory_key), Bind::Int(limit)])
+        let late = self.dialect.each("event", "e", IS_IN_GAP);
+        let text = format!(
+            "SELECT e.key FROM event e WHERE e.directory_key = ? \
+             AND e.key > (SELECT key FROM event_sequencer) UNION \
+             SELECT e.key FROM event_sequencer s CROSS JOIN \
+             jsonb_array_elements(CAST(s.gaps AS jsonb)) g (gap) {late} WHERE e.directory_key = ? \
+             ORDER BY key LIMIT ?"
+        );
+        let directory = Bind::Int(directory_key);
+        self.rows::<BigInt, i64>(&text, &[directory.clone(), directory, Bind::Int(limit)])
     }
 
     /// The events of these keys, without positions.
@@ -299,16 +343,14 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
+        let events = self.dialect.each("event", "e", "e.key = j.value AND e.directory_key = ?");
         self.rows::<RowSql, _>(
             &format!(
                 "SELECT CAST(0 AS BIGINT), e.key, e.id, e.event, e.data, e.created, e.reason \
-                 FROM event e WHERE e.directory_key = ? AND e.key IN ({list}) ORDER BY e.key"
+                 FROM {} {events} ORDER BY e.key",
+                self.dialect.keys()
             ),
-            &[Bind::Int(directory_key), Bind::Owned(key_list(keys))],
+            &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
         )
     }
 
@@ -318,16 +360,14 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<i64>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        let places = self.dialect.each(
+            "event_position",
+            "p",
+            "p.event_key = j.value AND p.directory_key = ?",
         );
         self.rows::<BigInt, i64>(
-            &format!(
-                "SELECT position FROM event_position WHERE directory_key = ? \
-                 AND event_key IN ({list})"
-            ),
-            &[Bind::Int(directory_key), Bind::Owned(key_list(keys))],
+            &format!("SELECT p.position FROM {} {places}", self.dialect.keys()),
+            &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
         )
     }
 
@@ -392,13 +432,11 @@ impl Tx<'_> {
         // The newest event says where the log ends; it goes when there is a newer one.
         let goes = |head: &&LogHead| head.position < last && head.event != name::DELETED;
         let positions: Vec<i64> = heads.iter().filter(goes).map(|head| head.position).collect();
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
+        let keys = self.dialect.keys();
+        let places = self.dialect.each("event_position", "p", "p.position = j.value");
         self.log_remove(
-            &format!("SELECT event_key FROM event_position WHERE position IN ({list})"),
-            &format!("DELETE FROM event_position WHERE position IN ({list})"),
+            &format!("SELECT p.event_key FROM {keys} {places}"),
+            &format!("DELETE FROM event_position WHERE position IN (SELECT j.value FROM {keys})"),
             &[Bind::Owned(key_list(&positions))],
         )
     }

@@ -50,29 +50,22 @@ impl Tx<'_> {
         same: Same,
         limit: i64,
     ) -> Result<Vec<SameRow>, StoreError> {
-        let condition = match same {
-            Same::ExternalId => {
-                "n.external_id IS NOT NULL AND n.external_id <> '' AND o.external_id = n.external_id"
-            }
-            Same::UserName => {
-                "n.user_name_key IS NOT NULL AND o.resource_type = 'User' \
-                 AND o.user_name_key = n.user_name_key"
-            }
-            Same::GroupName => {
-                "n.resource_type = 'Group' AND n.display_key IS NOT NULL \
-                 AND o.display_key = n.display_key"
-            }
+        let found = match same {
+            Same::ExternalId => "n.external_id <> '' AND o.external_id = n.external_id",
+            Same::UserName => "o.resource_type = 'User' AND o.user_name_key = n.user_name_key",
+            Same::GroupName => "o.resource_type = 'Group' AND o.display_key = n.display_key",
         };
+        let same = self.dialect.each("resource", "o", &format!("o.directory_key = ? AND {found}"));
         let text = format!(
             "SELECT o.id, o.resource_type, COALESCE(o.user_name_key, o.display, ''), n.id, n.key \
-             FROM resource n CROSS JOIN resource o WHERE n.directory_key = ? AND o.directory_key = ? \
-             AND {condition} AND o.resource_type = n.resource_type AND o.id <> n.id \
+             FROM resource n {same} WHERE n.directory_key = ? \
+             AND o.resource_type = n.resource_type AND o.id <> n.id \
              AND o.resource_type IN ('User', 'Group') \
              AND (o.resource_type = 'User' OR o.app_state <> 'hidden') \
              AND NOT EXISTS (SELECT 1 FROM handed_over h WHERE h.directory_key = n.directory_key \
              AND h.resource_key = n.key) ORDER BY o.id, n.id LIMIT ?"
         );
-        let binds = [Bind::Int(new_key), Bind::Int(old_key), Bind::Int(limit)];
+        let binds = [Bind::Int(old_key), Bind::Int(new_key), Bind::Int(limit)];
         self.rows::<(Text, Text, Text, Text, BigInt), _>(&text, &binds)
     }
 
@@ -103,10 +96,12 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<(i64, i64)>, StoreError> {
         self.rows::<(BigInt, BigInt), _>(
-            "SELECT o.key, n.key FROM resource o CROSS JOIN resource n WHERE o.directory_key = ? \
-             AND o.resource_type = 'Group' AND o.key > ? AND n.id = o.id AND n.directory_key = ? \
-             ORDER BY o.key LIMIT ?",
-            &[Bind::Int(old_key), Bind::Int(after_key), Bind::Int(new_key), Bind::Int(limit)],
+            &format!(
+                "SELECT o.key, n.key FROM resource o {} WHERE o.directory_key = ? \
+                 AND o.resource_type = 'Group' AND o.key > ? ORDER BY o.key LIMIT ?",
+                self.dialect.each("resource", "n", "n.id = o.id AND n.directory_key = ?")
+            ),
+            &[Bind::Int(new_key), Bind::Int(old_key), Bind::Int(after_key), Bind::Int(limit)],
         )
     }
 
@@ -169,13 +164,18 @@ impl Tx<'_> {
         (old_member, new_member): (i64, i64),
     ) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO member (directory_key, group_key, member_key) \
-             SELECT n.directory_key, n.key, CAST(? AS BIGINT) \
-             FROM member m CROSS JOIN resource o CROSS JOIN resource n \
-             WHERE m.directory_key = ? AND m.member_key = ? AND o.key = m.group_key \
-             AND o.directory_key = m.directory_key AND n.id = o.id AND n.directory_key = ? \
-             ON CONFLICT DO NOTHING",
-            &[Bind::Int(new_member), Bind::Int(old_key), Bind::Int(old_member), Bind::Int(new_key)],
+            &format!(
+                "INSERT INTO member (directory_key, group_key, member_key) \
+                 SELECT n.directory_key, n.key, CAST(? AS BIGINT) FROM member m {} {} \
+                 WHERE m.directory_key = ? AND m.member_key = ? ON CONFLICT DO NOTHING",
+                self.dialect.each(
+                    "resource",
+                    "o",
+                    "o.key = m.group_key AND o.directory_key = m.directory_key"
+                ),
+                self.dialect.each("resource", "n", "n.id = o.id AND n.directory_key = ?")
+            ),
+            &[Bind::Int(new_member), Bind::Int(new_key), Bind::Int(old_key), Bind::Int(old_member)],
         )?;
         Ok(())
     }

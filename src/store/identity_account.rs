@@ -84,20 +84,14 @@ pub enum Holders {
 impl Tx<'_> {
     /// The accounts of identities: those of one stand in the order in which the users were made.
     pub fn identity_accounts(&mut self, keys: &[i64]) -> Result<Vec<AccountRow>, StoreError> {
-        let list = self.key_list_text();
+        let dialect = self.dialect;
+        let accounts = dialect.each("identity_account", "a", "a.identity_key = j.value");
+        let directories = dialect.each("directory", "d", "d.key = a.directory_key");
         let text = format!(
-            "SELECT {COLUMNS} {FROM} WHERE a.identity_key IN ({list}) \
-             ORDER BY a.identity_key, a.user_id"
+            "SELECT {COLUMNS} FROM {} {accounts} {directories} ORDER BY a.identity_key, a.user_id",
+            dialect.keys()
         );
         self.rows::<Sql, _>(&text, &[Bind::Owned(key_list(keys))])
-    }
-
-    /// A list of keys in a statement.
-    fn key_list_text(&self) -> &'static str {
-        self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        )
     }
 
     pub fn identity_account_get(
@@ -245,10 +239,11 @@ impl Tx<'_> {
 
     /// The directories in which identities had accounts that are gone, as (identity, directory).
     pub fn identity_past(&mut self, keys: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
-        let list = self.key_list_text();
+        let past = self.dialect.each("identity_past", "p", "p.identity_key = j.value");
         let text = format!(
-            "SELECT DISTINCT identity_key, directory_key FROM identity_past \
-             WHERE identity_key IN ({list}) ORDER BY identity_key, directory_key"
+            "SELECT DISTINCT p.identity_key, p.directory_key FROM {} {past} \
+             ORDER BY p.identity_key, p.directory_key",
+            self.dialect.keys()
         );
         self.rows::<(BigInt, BigInt), _>(&text, &[Bind::Owned(key_list(keys))])
     }

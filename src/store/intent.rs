@@ -7,7 +7,7 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 
 use super::StoreError;
-use super::resource::key_list;
+use super::resource::{IS_NAMED, IS_RESOURCE, key_list};
 use super::sql::{Bind, Tx};
 
 /// Members who join, or who leave, in one unit.
@@ -214,15 +214,10 @@ impl Tx<'_> {
         directory_key: i64,
         ids: &[String],
     ) -> Result<Vec<(i64, String)>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key, r.id FROM json_each(?) j \
-             CROSS JOIN resource r WHERE r.id = j.value AND r.directory_key = ?",
-            "SELECT r.key, r.id FROM resource r WHERE r.id IN \
-             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
-             AND r.directory_key = ?",
-        );
+        let resources = self.dialect.each("resource", "r", IS_NAMED);
+        let text = format!("SELECT r.key, r.id FROM {} {resources}", self.dialect.texts());
         let list = serde_json::Value::from(ids).to_string();
-        self.rows::<(BigInt, Text), _>(text, &[Bind::Owned(list), Bind::Int(directory_key)])
+        self.rows::<(BigInt, Text), _>(&text, &[Bind::Owned(list), Bind::Int(directory_key)])
     }
 
     /// Which of the resources are there; they are kept from being deleted until the unit ends.
@@ -231,34 +226,9 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key FROM json_each(?) j CROSS JOIN resource r \
-             WHERE r.key = j.value AND r.directory_key = ?",
-            "SELECT r.key FROM resource r WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
-             ORDER BY r.key FOR KEY SHARE",
-        );
-        self.rows::<BigInt, i64>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
-    }
-
-    /// Which of the resources are members of the group.
-    pub fn member_among(
-        &mut self,
-        directory_key: i64,
-        group_key: i64,
-        keys: &[i64],
-    ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key IN (SELECT value FROM json_each(?))",
-            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
-        );
-        self.rows::<BigInt, i64>(
-            text,
-            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keys))],
-        )
+        let resources = self.dialect.each_kept("resource", "r", IS_RESOURCE, "FOR KEY SHARE");
+        let text = format!("SELECT r.key FROM {} {resources}", self.dialect.keys());
+        self.rows::<BigInt, i64>(&text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
     }
 
     /// Keys of the members of a group in order, beyond `after_key`.

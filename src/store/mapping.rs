@@ -4,7 +4,10 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::resource::{Mapped, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
+use super::dialect::Dialect;
+use super::resource::{
+    IS_RESOURCE, IS_USER, Mapped, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list,
+};
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
 
@@ -134,20 +137,13 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<MappedUser>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
-             r.attribute_faults FROM json_each(?) j CROSS JOIN resource r \
-             WHERE r.key = j.value AND r.directory_key = ? AND +r.resource_type = 'User'",
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
-             r.attribute_faults FROM resource r \
-             WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
-             AND r.resource_type = 'User'",
+        let users = self.dialect.each("resource", "r", IS_USER);
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS}, r.attribute_faults FROM {} {users}",
+            self.dialect.keys()
         );
         let binds = [Bind::Owned(key_list(keys)), Bind::Int(directory_key)];
-        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(text, &binds)?;
+        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(&text, &binds)?;
         Ok(rows.into_iter().map(|(row, faults)| MappedUser { row, faults }).collect())
     }
 
@@ -157,21 +153,13 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<MappedUser>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
-             r.attribute_faults FROM resource r \
-             WHERE r.key IN (SELECT value FROM json_each(?)) AND +r.directory_key = ? \
-             AND +r.resource_type = 'User' ORDER BY r.key",
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles, \
-             r.attribute_faults FROM resource r \
-             WHERE r.key IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND r.directory_key = ? \
-             AND r.resource_type = 'User' ORDER BY r.key FOR NO KEY UPDATE",
+        let users = self.dialect.each_kept("resource", "r", IS_USER, "FOR NO KEY UPDATE");
+        let text = format!(
+            "SELECT {RESOURCE_COLUMNS}, r.attribute_faults FROM {} {users} ORDER BY r.key",
+            self.dialect.keys()
         );
         let binds = [Bind::Owned(key_list(keys)), Bind::Int(directory_key)];
-        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(text, &binds)?;
+        let rows = self.rows::<UserSql, (ResourceRow, Option<String>)>(&text, &binds)?;
         Ok(rows.into_iter().map(|(row, faults)| MappedUser { row, faults }).collect())
     }
 
@@ -241,15 +229,9 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<Vec<(i64, String)>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key, r.resource_type FROM json_each(?) j CROSS JOIN resource r \
-             WHERE r.key = j.value AND r.directory_key = ?",
-            "SELECT r.key, r.resource_type FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
-        );
+        let resources = self.dialect.each("resource", "r", IS_RESOURCE);
         self.rows::<(BigInt, Text), _>(
-            text,
+            &format!("SELECT r.key, r.resource_type FROM {} {resources}", self.dialect.keys()),
             &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
         )
     }
@@ -262,19 +244,21 @@ impl Tx<'_> {
         group_keys: &[i64],
         most: i64,
     ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
-            "WITH RECURSIVE down (key) AS (SELECT value FROM json_each(?) \
-                 UNION SELECT m.member_key FROM down CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.group_key = down.key LIMIT ?) \
-             SELECT key FROM down",
-            "WITH RECURSIVE down (key) AS (SELECT CAST(value AS BIGINT) FROM \
-                 jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-                 UNION SELECT m.member_key FROM down CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.group_key = down.key) \
-             SELECT key FROM down LIMIT ?",
+        let below =
+            self.dialect.each("member", "m", "m.directory_key = ? AND m.group_key = down.key");
+        // Each database stops only there.
+        let (inner, outer) = match self.dialect {
+            Dialect::Sqlite => ("LIMIT ?", ""),
+            Dialect::Postgres => ("", "LIMIT ?"),
+        };
+        let text = format!(
+            "WITH RECURSIVE down (key) AS (SELECT j.value FROM {} \
+                 UNION SELECT m.member_key FROM down {below} {inner}) \
+             SELECT key FROM down {outer}",
+            self.dialect.keys()
         );
         self.rows::<BigInt, i64>(
-            text,
+            &text,
             &[Bind::Owned(key_list(group_keys)), Bind::Int(directory_key), Bind::Int(most)],
         )
     }
@@ -282,12 +266,16 @@ impl Tx<'_> {
     /// Which groups are members of which, as (group, member): what there is of groups in groups, from the
     /// side of the few. From the other side each membership of a user would be looked at.
     pub fn group_edges(&mut self, directory_key: i64) -> Result<Vec<(i64, i64)>, StoreError> {
-        self.rows::<(BigInt, BigInt), _>(
-            "SELECT m.group_key, m.member_key FROM resource r CROSS JOIN member m \
-             WHERE r.directory_key = ? AND r.resource_type = 'Group' \
-             AND m.directory_key = r.directory_key AND m.member_key = r.key",
-            &[Bind::Int(directory_key)],
-        )
+        let edges = self.dialect.each(
+            "member",
+            "m",
+            "m.directory_key = r.directory_key AND m.member_key = r.key",
+        );
+        let text = format!(
+            "SELECT m.group_key, m.member_key FROM resource r {edges} \
+             WHERE r.directory_key = ? AND r.resource_type = 'Group'"
+        );
+        self.rows::<(BigInt, BigInt), _>(&text, &[Bind::Int(directory_key)])
     }
 
     /// Leaves work. A group whose members are looked at just now is looked at once more after that: who
@@ -298,21 +286,16 @@ impl Tx<'_> {
         kind: RoleWork,
         keys: &[i64],
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
+        let text = format!(
             "INSERT INTO role_work (directory_key, kind, target_key, after_key) \
-             SELECT ?, ?, j.value, 0 FROM json_each(?) j WHERE true \
+             SELECT ?, ?, j.value, 0 FROM {} WHERE TRUE ORDER BY j.value \
              ON CONFLICT (directory_key, kind, target_key) DO UPDATE \
              SET again = (role_work.after_key > 0)",
-            "INSERT INTO role_work (directory_key, kind, target_key, after_key) \
-             SELECT ?, ?, CAST(j.value AS BIGINT), 0 \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             ORDER BY CAST(j.value AS BIGINT) \
-             ON CONFLICT (directory_key, kind, target_key) DO UPDATE \
-             SET again = (role_work.after_key > 0)",
+            self.dialect.keys()
         );
         let binds =
             [Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Owned(key_list(keys))];
-        self.execute(text, &binds)?;
+        self.execute(&text, &binds)?;
         Ok(())
     }
 
@@ -380,16 +363,16 @@ impl Tx<'_> {
         kind: RoleWork,
         keys: &[i64],
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "DELETE FROM role_work WHERE directory_key = ? AND kind = ? AND target_key IN \
-             (SELECT value FROM json_each(?))",
-            "DELETE FROM role_work WHERE directory_key = ? AND kind = ? AND target_key IN \
-             (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        // Left again meanwhile, a note gets a new place and stays: it is looked at once more.
+        let listed = self.dialect.is_listed(
+            self.dialect.keys(),
+            "role_work",
+            "target_key",
+            "directory_key = ? AND kind = ?",
         );
         let binds =
-            [Bind::Int(directory_key), Bind::Text(kind.as_str()), Bind::Owned(key_list(keys))];
-        self.execute(text, &binds)?;
+            [Bind::Owned(key_list(keys)), Bind::Int(directory_key), Bind::Text(kind.as_str())];
+        self.execute(&format!("DELETE FROM role_work WHERE {listed}"), &binds)?;
         Ok(())
     }
 

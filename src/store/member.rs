@@ -2,8 +2,8 @@
 //! for it.
 //!
 //! SQLite keeps no statistics and takes a directory for small: left to itself it walks all of its
-//! resources to find the few that a list names. `CROSS JOIN` fixes the order of its loops; to
-//! PostgreSQL it is an ordinary join.
+//! resources to find the few that a list names. `CROSS JOIN` fixes the order of its loops; for
+//! PostgreSQL [`super::each`] does.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::StoreError;
 use super::dialect::Dialect;
-use super::resource::key_list;
+use super::resource::{IS_FOUND, IS_NAMED, IS_RESOURCE, key_list};
 use super::sql::{Bind, Tx};
 
 /// A resource that can be a member.
@@ -45,6 +45,13 @@ pub struct MembershipRow {
 /// Groups of a resource that one statement of SQLite reads: between two a look-up can stop.
 const GROUPS_AT_ONCE: i64 = 250;
 
+/// The memberships of a resource that a list names; the value is the directory.
+pub(super) const IS_MEMBERSHIP: &str = "m.directory_key = ? AND m.member_key = j.value";
+
+/// The groups that have a group of `up`, and the group of `up` itself; the value is the directory.
+const IS_ABOVE: &str = "m.directory_key = ? AND m.member_key = up.group_key";
+const IS_GROUP: &str = "r.directory_key = ? AND r.key = up.group_key";
+
 /// Key, id and display of a group, and whether it is in a group itself.
 type Climbed = (i64, String, Option<String>, bool);
 
@@ -56,15 +63,15 @@ impl Tx<'_> {
         directory_key: i64,
         ids: &[String],
     ) -> Result<Vec<Candidate>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.key, r.id, r.resource_type FROM json_each(?) j \
-             CROSS JOIN resource r WHERE r.id = j.value AND r.directory_key = ?",
-            "SELECT r.key, r.id, r.resource_type FROM resource r WHERE r.id IN \
-             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
-             AND r.directory_key = ? ORDER BY r.key FOR KEY SHARE",
+        let named = self.dialect.each("resource", "r", IS_NAMED);
+        let kept = self.dialect.each_kept("resource", "r", IS_FOUND, "FOR KEY SHARE");
+        let text = format!(
+            "SELECT r.key, r.id, r.resource_type FROM (SELECT r.directory_key, r.key FROM {} {named} \
+             ORDER BY r.key) f {kept} ORDER BY f.key",
+            self.dialect.texts()
         );
         let list = serde_json::Value::from(ids).to_string();
-        self.rows::<(BigInt, Text, Text), _>(text, &[Bind::Owned(list), Bind::Int(directory_key)])
+        self.rows::<(BigInt, Text, Text), _>(&text, &[Bind::Owned(list), Bind::Int(directory_key)])
     }
 
     /// Adds members and answers the keys of those that were not there.
@@ -74,17 +81,13 @@ impl Tx<'_> {
         group_key: i64,
         keys: &[i64],
     ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
+        let text = format!(
             "INSERT INTO member (directory_key, group_key, member_key) \
-             SELECT ?, ?, j.value FROM json_each(?) j WHERE true \
-             ON CONFLICT DO NOTHING RETURNING member_key",
-            "INSERT INTO member (directory_key, group_key, member_key) \
-             SELECT ?, ?, CAST(j.value AS BIGINT) \
-             FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             ON CONFLICT DO NOTHING RETURNING member_key",
+             SELECT ?, ?, j.value FROM {} WHERE TRUE ON CONFLICT DO NOTHING RETURNING member_key",
+            self.dialect.keys()
         );
         self.rows::<BigInt, i64>(
-            text,
+            &text,
             &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keys))],
         )
     }
@@ -96,16 +99,15 @@ impl Tx<'_> {
         group_key: i64,
         keys: &[i64],
     ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
-            "DELETE FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key IN (SELECT value FROM json_each(?)) RETURNING member_key",
-            "DELETE FROM member WHERE directory_key = ? AND group_key = ? AND member_key IN \
-             (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) RETURNING member_key",
+        let listed = self.dialect.is_listed(
+            self.dialect.keys(),
+            "member",
+            "member_key",
+            "directory_key = ? AND group_key = ?",
         );
         self.rows::<BigInt, i64>(
-            text,
-            &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keys))],
+            &format!("DELETE FROM member WHERE {listed} RETURNING member_key"),
+            &[Bind::Owned(key_list(keys)), Bind::Int(directory_key), Bind::Int(group_key)],
         )
     }
 
@@ -116,15 +118,13 @@ impl Tx<'_> {
         group_key: i64,
         keep: &[i64],
     ) -> Result<Vec<i64>, StoreError> {
-        let text = self.dialect.pick(
+        let text = format!(
             "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key NOT IN (SELECT value FROM json_each(?))",
-            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key NOT IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+             AND member_key NOT IN (SELECT j.value FROM {})",
+            self.dialect.keys()
         );
         self.rows::<BigInt, i64>(
-            text,
+            &text,
             &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(key_list(keep))],
         )
     }
@@ -137,11 +137,17 @@ impl Tx<'_> {
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<MemberRow>, StoreError> {
+        let resources = self.dialect.each(
+            "resource",
+            "r",
+            "r.directory_key = m.directory_key AND r.key = m.member_key",
+        );
         self.rows::<(BigInt, Text, Text, Nullable<Text>), _>(
-            "SELECT r.key, r.id, r.resource_type, r.display FROM member m CROSS JOIN resource r \
-             WHERE r.directory_key = m.directory_key AND r.key = m.member_key \
-             AND m.directory_key = ? AND m.group_key = ? AND m.member_key > ? \
-             ORDER BY m.member_key LIMIT ?",
+            &format!(
+                "SELECT r.key, r.id, r.resource_type, r.display FROM member m {resources} \
+                 WHERE m.directory_key = ? AND m.group_key = ? AND m.member_key > ? \
+                 ORDER BY m.member_key LIMIT ?"
+            ),
             &[
                 Bind::Int(directory_key),
                 Bind::Int(group_key),
@@ -214,17 +220,18 @@ impl Tx<'_> {
         directory_key: i64,
         member_key: i64,
     ) -> Result<Vec<MembershipRow>, StoreError> {
+        let above = self.dialect.each("member", "m", IS_ABOVE);
+        let groups = self.dialect.each("resource", "r", IS_GROUP);
         self.rows::<(BigInt, Text, Nullable<Text>, Bool), _>(
-            "WITH RECURSIVE up (group_key) AS ( \
-                 SELECT m.group_key FROM member m \
-                 WHERE m.directory_key = ? AND m.member_key = ? \
-                 UNION \
-                 SELECT m.group_key FROM up CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.member_key = up.group_key) \
-             SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
-                 WHERE d.directory_key = ? AND d.group_key = r.key AND d.member_key = ?) \
-             FROM up CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
-             AND r.key <> ? ORDER BY r.key",
+            &format!(
+                "WITH RECURSIVE up (group_key) AS ( \
+                     SELECT m.group_key FROM member m \
+                     WHERE m.directory_key = ? AND m.member_key = ? \
+                     UNION SELECT m.group_key FROM up {above}) \
+                 SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
+                     WHERE d.directory_key = ? AND d.group_key = r.key AND d.member_key = ?) \
+                 FROM up {groups} WHERE r.key <> ? ORDER BY r.key"
+            ),
             &[
                 Bind::Int(directory_key),
                 Bind::Int(member_key),
@@ -246,34 +253,21 @@ impl Tx<'_> {
         if member_keys.is_empty() {
             return Ok(Vec::new());
         }
-        let text = self.dialect.pick(
+        let (dialect, keys) = (self.dialect, self.dialect.keys());
+        let direct = dialect.each("member", "m", IS_MEMBERSHIP);
+        let above = dialect.each("member", "m", IS_ABOVE);
+        let groups = dialect.each("resource", "r", IS_GROUP);
+        let text = format!(
             "WITH RECURSIVE up (member_key, group_key) AS ( \
-                 SELECT m.member_key, m.group_key FROM json_each(?) j CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.member_key = j.value \
-                 UNION \
-                 SELECT up.member_key, m.group_key FROM up CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.member_key = up.group_key) \
+                 SELECT m.member_key, m.group_key FROM {keys} {direct} \
+                 UNION SELECT up.member_key, m.group_key FROM up {above}) \
              SELECT up.member_key, r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
                  WHERE d.directory_key = ? AND d.group_key = r.key \
                  AND d.member_key = up.member_key) \
-             FROM up CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
-             AND r.key <> up.member_key ORDER BY up.member_key, r.key",
-            "WITH RECURSIVE up (member_key, group_key) AS ( \
-                 SELECT m.member_key, m.group_key \
-                 FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-                 JOIN member m ON m.member_key = CAST(j.value AS BIGINT) \
-                 WHERE m.directory_key = ? \
-                 UNION \
-                 SELECT up.member_key, m.group_key FROM up CROSS JOIN member m \
-                 WHERE m.directory_key = ? AND m.member_key = up.group_key) \
-             SELECT up.member_key, r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
-                 WHERE d.directory_key = ? AND d.group_key = r.key \
-                 AND d.member_key = up.member_key) \
-             FROM up CROSS JOIN resource r WHERE r.directory_key = ? AND r.key = up.group_key \
-             AND r.key <> up.member_key ORDER BY up.member_key, r.key",
+             FROM up {groups} WHERE r.key <> up.member_key ORDER BY up.member_key, r.key"
         );
         let rows = self.rows::<(BigInt, (BigInt, Text, Nullable<Text>, Bool)), _>(
-            text,
+            &text,
             &[
                 Bind::Owned(key_list(member_keys)),
                 Bind::Int(directory_key),
@@ -305,15 +299,9 @@ impl Tx<'_> {
         directory_key: i64,
         group_keys: &[i64],
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "SELECT key FROM resource WHERE key IN (SELECT value FROM json_each(?)) \
-             AND +directory_key = ?",
-            "SELECT key FROM resource WHERE key IN (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND directory_key = ? \
-             ORDER BY key FOR NO KEY UPDATE",
-        );
+        let groups = self.dialect.each_kept("resource", "r", IS_RESOURCE, "FOR NO KEY UPDATE");
         self.rows::<BigInt, i64>(
-            text,
+            &format!("SELECT r.key FROM {} {groups}", self.dialect.keys()),
             &[Bind::Owned(key_list(group_keys)), Bind::Int(directory_key)],
         )?;
         Ok(())

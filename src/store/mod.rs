@@ -9,6 +9,7 @@ pub mod backup;
 mod check;
 mod conn;
 mod dialect;
+mod each;
 mod error;
 mod exec;
 mod housekeep;

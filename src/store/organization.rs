@@ -112,14 +112,10 @@ impl Tx<'_> {
         let (condition, order, beyond) = range.sql("o.id");
         let mut binds = Vec::new();
         let named = match ids {
-            None => "",
+            None => String::new(),
             Some(ids) => {
                 binds.push(Bind::Owned(serde_json::Value::from(ids).to_string()));
-                self.dialect.pick(
-                    "o.id IN (SELECT value FROM json_each(?)) AND ",
-                    "o.id IN (SELECT value FROM \
-                     jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) AND ",
-                )
+                format!("o.id IN (SELECT j.value FROM {}) AND ", self.dialect.texts())
             }
         };
         binds.extend([Bind::Text(beyond), Bind::Int(range.limit)]);
@@ -166,30 +162,27 @@ impl Tx<'_> {
         &mut self,
         organization_ids: &[String],
     ) -> Result<Vec<DomainRow>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT o.id, d.id, d.domain, d.state, d.created, d.modified FROM json_each(?) j \
-             CROSS JOIN organization o CROSS JOIN organization_domain d \
-             WHERE o.id = j.value AND d.organization_key = o.key ORDER BY d.created, d.id",
-            "SELECT o.id, d.id, d.domain, d.state, d.created, d.modified FROM organization o \
-             JOIN organization_domain d ON d.organization_key = o.key WHERE o.id IN \
-             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
+        let text = format!(
+            "SELECT o.id, d.id, d.domain, d.state, d.created, d.modified FROM {} {} {} \
              ORDER BY d.created, d.id",
+            self.dialect.texts(),
+            self.dialect.each("organization", "o", "o.id = j.value"),
+            self.dialect.each("organization_domain", "d", "d.organization_key = o.key")
         );
         let list = serde_json::Value::from(organization_ids).to_string();
-        self.rows::<DomainSql, _>(text, &[Bind::Owned(list)])
+        self.rows::<DomainSql, _>(&text, &[Bind::Owned(list)])
     }
 
     /// Ids of the organizations that have one of the domains.
     pub fn domain_organizations(&mut self, domains: &[String]) -> Result<Vec<String>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT DISTINCT o.id FROM json_each(?) j CROSS JOIN organization_domain d \
-             CROSS JOIN organization o WHERE d.domain = j.value AND o.key = d.organization_key",
-            "SELECT DISTINCT o.id FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN organization_domain d ON d.domain = j.value \
-             JOIN organization o ON o.key = d.organization_key",
+        let text = format!(
+            "SELECT DISTINCT o.id FROM {} {} {}",
+            self.dialect.texts(),
+            self.dialect.each("organization_domain", "d", "d.domain = j.value"),
+            self.dialect.each("organization", "o", "o.key = d.organization_key")
         );
         let list = serde_json::Value::from(domains).to_string();
-        self.rows::<Text, String>(text, &[Bind::Owned(list)])
+        self.rows::<Text, String>(&text, &[Bind::Owned(list)])
     }
 
     /// Adds the domain or changes its state; one that is there keeps its id.

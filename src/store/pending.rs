@@ -3,9 +3,10 @@
 use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::StoreError;
 use super::dialect::Dialect;
+use super::resource::{IS_FOUND, key_list};
 use super::sql::{Bind, Tx};
-use super::{StoreError, resource::key_list};
 
 /// What a unit does in a directory whose groups may wait for members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,15 +74,16 @@ impl Tx<'_> {
         directory_key: i64,
         values: &[&str],
     ) -> Result<Vec<Named>, StoreError> {
-        let text = self.dialect.pick(
-            "SELECT r.external_id, r.key FROM json_each(?) j CROSS JOIN resource r \
-             WHERE r.external_id = j.value AND r.directory_key = ? ORDER BY r.key",
-            "SELECT r.external_id, r.key FROM resource r WHERE r.external_id IN \
-             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)) \
-             AND r.directory_key = ? ORDER BY r.key FOR KEY SHARE",
+        let named =
+            self.dialect.each("resource", "r", "r.external_id = j.value AND r.directory_key = ?");
+        let kept = self.dialect.each_kept("resource", "r", IS_FOUND, "FOR KEY SHARE");
+        let text = format!(
+            "SELECT r.external_id, r.key FROM (SELECT r.directory_key, r.key FROM {} {named} \
+             ORDER BY r.key) f {kept} ORDER BY f.key",
+            self.dialect.texts()
         );
         let list = serde_json::Value::from(values).to_string();
-        self.rows::<(Text, BigInt), _>(text, &[Bind::Owned(list), Bind::Int(directory_key)])
+        self.rows::<(Text, BigInt), _>(&text, &[Bind::Owned(list), Bind::Int(directory_key)])
     }
 
     /// Keeps values; one that waits already goes on waiting from when it came.
@@ -92,16 +94,14 @@ impl Tx<'_> {
         values: &[&str],
         now: i64,
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
+        let text = format!(
             "INSERT INTO member_pending (directory_key, group_key, value, created) \
-             SELECT ?, ?, j.value, ? FROM json_each(?) j WHERE true ON CONFLICT DO NOTHING",
-            "INSERT INTO member_pending (directory_key, group_key, value, created) \
-             SELECT ?, ?, j.value, ? FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             ON CONFLICT DO NOTHING",
+             SELECT ?, ?, j.value, ? FROM {} WHERE TRUE ON CONFLICT DO NOTHING",
+            self.dialect.texts()
         );
         let list = serde_json::Value::from(values).to_string();
         self.execute(
-            text,
+            &text,
             &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Int(now), Bind::Owned(list)],
         )?;
         Ok(())
@@ -114,14 +114,17 @@ impl Tx<'_> {
         group_key: i64,
         values: &[String],
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? \
-             AND value IN (SELECT value FROM json_each(?))",
-            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? AND value IN \
-             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        let listed = self.dialect.is_listed(
+            self.dialect.texts(),
+            "member_pending",
+            "value",
+            "directory_key = ? AND group_key = ?",
         );
         let list = serde_json::Value::from(values).to_string();
-        self.execute(text, &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(list)])?;
+        self.execute(
+            &format!("DELETE FROM member_pending WHERE {listed}"),
+            &[Bind::Owned(list), Bind::Int(directory_key), Bind::Int(group_key)],
+        )?;
         Ok(())
     }
 
@@ -132,14 +135,13 @@ impl Tx<'_> {
         group_key: i64,
         keep: &[&str],
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
+        let text = format!(
             "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? \
-             AND value NOT IN (SELECT value FROM json_each(?))",
-            "DELETE FROM member_pending WHERE directory_key = ? AND group_key = ? AND value NOT IN \
-             (SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+             AND value NOT IN (SELECT j.value FROM {})",
+            self.dialect.texts()
         );
         let list = serde_json::Value::from(keep).to_string();
-        self.execute(text, &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(list)])?;
+        self.execute(&text, &[Bind::Int(directory_key), Bind::Int(group_key), Bind::Owned(list)])?;
         Ok(())
     }
 
@@ -163,16 +165,15 @@ impl Tx<'_> {
         value: &str,
         groups: &[i64],
     ) -> Result<(), StoreError> {
-        let text = self.dialect.pick(
-            "DELETE FROM member_pending WHERE directory_key = ? AND value = ? \
-             AND group_key IN (SELECT value FROM json_each(?))",
-            "DELETE FROM member_pending WHERE directory_key = ? AND value = ? AND group_key IN \
-             (SELECT CAST(value AS BIGINT) FROM \
-             jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
+        let listed = self.dialect.is_listed(
+            self.dialect.keys(),
+            "member_pending",
+            "group_key",
+            "directory_key = ? AND value = ?",
         );
         self.execute(
-            text,
-            &[Bind::Int(directory_key), Bind::Text(value), Bind::Owned(key_list(groups))],
+            &format!("DELETE FROM member_pending WHERE {listed}"),
+            &[Bind::Owned(key_list(groups)), Bind::Int(directory_key), Bind::Text(value)],
         )?;
         Ok(())
     }
@@ -183,10 +184,17 @@ impl Tx<'_> {
         directory_key: i64,
         limit: i64,
     ) -> Result<Vec<PendingRow>, StoreError> {
+        let groups = self.dialect.each(
+            "resource",
+            "r",
+            "r.directory_key = p.directory_key AND r.key = p.group_key",
+        );
         self.rows::<(BigInt, Text, Nullable<Text>, Text, BigInt), _>(
-            "SELECT p.group_key, r.id, r.display, p.value, p.created FROM member_pending p \
-             CROSS JOIN resource r WHERE r.directory_key = p.directory_key AND r.key = p.group_key \
-             AND p.directory_key = ? ORDER BY p.created, p.group_key, p.value LIMIT ?",
+            &format!(
+                "SELECT p.group_key, r.id, r.display, p.value, p.created FROM member_pending p \
+                 {groups} WHERE p.directory_key = ? \
+                 ORDER BY p.created, p.group_key, p.value LIMIT ?"
+            ),
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }

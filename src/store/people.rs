@@ -94,11 +94,7 @@ impl Tx<'_> {
             None => "TRUE".to_owned(),
             Some(ids) => {
                 binds.push(Bind::Owned(serde_json::Value::from(ids).to_string()));
-                let list = self.dialect.pick(
-                    "SELECT value FROM json_each(?)",
-                    "SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-                );
-                format!("o.id IN ({list})")
+                format!("o.id IN (SELECT j.value FROM {})", self.dialect.texts())
             }
         };
         let from = search.beyond.map_or(0, |beyond| beyond.directory_key);
@@ -109,10 +105,10 @@ impl Tx<'_> {
                 binds.push(Bind::Small(if is_email { EMAILS } else { PERSON_NAMES }));
                 "path_id = ?".to_owned()
             }
-            // Left to itself, SQLite reads every resource of the type for an externalId.
+            // Left to itself, a database reads every resource of the type for an externalId.
             Known::ExternalId => {
                 binds.push(Bind::Text(search.resource_type));
-                format!("{} = ?", self.dialect.pick("+r.resource_type", "r.resource_type"))
+                format!("{} = ?", self.dialect.unindexed("r.resource_type"))
             }
             Known::UserName | Known::Name => {
                 binds.push(Bind::Text(search.resource_type));

@@ -91,6 +91,16 @@ pub(super) type ResourceSql = (
 pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, r.modified, \
      r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles";
 
+/// Resources of a directory that a list names by key or by id, and those of them that are users; the value
+/// is the directory.
+pub(super) const IS_RESOURCE: &str = "r.key = j.value AND r.directory_key = ?";
+pub(super) const IS_NAMED: &str = "r.id = j.value AND r.directory_key = ?";
+pub(super) const IS_USER: &str =
+    "r.key = j.value AND r.directory_key = ? AND r.resource_type = 'User'";
+
+/// The resource of a row `f`.
+pub(super) const IS_FOUND: &str = "r.directory_key = f.directory_key AND r.key = f.key";
+
 /// What is written of a resource.
 #[derive(Clone, Debug)]
 pub struct ResourceContent {
@@ -300,15 +310,9 @@ impl Tx<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let text = self.dialect.pick(
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM json_each(?) j CROSS JOIN resource r WHERE r.key = j.value \
-             AND r.directory_key = ?",
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value) \
-             JOIN resource r ON r.key = CAST(j.value AS BIGINT) WHERE r.directory_key = ?",
-        );
-        self.rows::<ResourceSql, _>(text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
+        let resources = self.dialect.each("resource", "r", IS_RESOURCE);
+        let text = format!("SELECT {RESOURCE_COLUMNS} FROM {} {resources}", self.dialect.keys());
+        self.rows::<ResourceSql, _>(&text, &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)])
     }
 
     /// What lists show of a resource; `None` when there is no such one.

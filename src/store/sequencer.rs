@@ -28,6 +28,10 @@ use super::sql::{Bind, Tx};
 /// Most events that get their positions in one step.
 pub const STEP: usize = 5_000;
 
+/// The events in a gap of a row `g`, on PostgreSQL.
+pub(super) const IS_IN_GAP: &str =
+    "e.key BETWEEN CAST(g.gap ->> 'from' AS BIGINT) AND CAST(g.gap ->> 'to' AS BIGINT)";
+
 /// What is known without locking anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -158,14 +162,16 @@ impl Tx<'_> {
             .map_err(|error| damaged(&format!("the gaps of the sequencer: {error}")))?;
         let state = State { position, key, gaps };
         // What fills gaps comes with any number; of what is new the first.
+        let late = self.dialect.each("event", "e", IS_IN_GAP);
         let taken = self.rows::<BigInt, i64>(
-            "WITH fresh AS (SELECT e.key, e.directory_key \
-             FROM jsonb_array_elements(CAST(? AS jsonb)) g (gap) JOIN event e \
-             ON e.key BETWEEN CAST(g.gap ->> 'from' AS BIGINT) AND CAST(g.gap ->> 'to' AS BIGINT) \
-             UNION ALL (SELECT key, directory_key FROM event WHERE key > ? ORDER BY key LIMIT ?)) \
-             INSERT INTO event_position (position, directory_key, event_key) \
-             SELECT ? + row_number() OVER (ORDER BY key), directory_key, key FROM fresh \
-             RETURNING event_key",
+            &format!(
+                "WITH fresh AS (SELECT e.key, e.directory_key \
+                 FROM jsonb_array_elements(CAST(? AS jsonb)) g (gap) {late} \
+                 UNION ALL (SELECT key, directory_key FROM event WHERE key > ? ORDER BY key LIMIT ?)) \
+                 INSERT INTO event_position (position, directory_key, event_key) \
+                 SELECT ? + row_number() OVER (ORDER BY key), directory_key, key FROM fresh \
+                 RETURNING event_key"
+            ),
             &[
                 Bind::Owned(gaps_text(&state.gaps)),
                 Bind::Int(state.key),

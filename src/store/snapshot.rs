@@ -6,7 +6,7 @@
 use diesel::sql_types::{BigInt, Text};
 
 use super::StoreError;
-use super::resource::{RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
+use super::resource::{IS_RESOURCE, RESOURCE_COLUMNS, ResourceRow, ResourceSql, key_list};
 use super::sql::{Bind, Tx};
 
 /// A stretch of ids: behind `after`, up to `until`.
@@ -52,22 +52,28 @@ impl Tx<'_> {
         after: (&str, &str),
         limit: i64,
     ) -> Result<Vec<(String, String, i64)>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
+        let dialect = self.dialect;
         let text = format!(
-            "SELECT u.id, g.id, g.key FROM member m \
-             JOIN resource u ON u.directory_key = m.directory_key AND u.key = m.member_key \
-             JOIN resource g ON g.directory_key = m.directory_key AND g.key = m.group_key \
-             WHERE m.directory_key = ? AND g.app_state <> 'hidden' AND m.member_key IN ({list}) \
-             AND (u.id > ? OR (u.id = ? AND g.id > ?)) ORDER BY u.id, g.id LIMIT ?"
+            "SELECT r.id, g.id, g.key FROM {} {} {} {} WHERE g.app_state <> 'hidden' \
+             AND (r.id > ? OR (r.id = ? AND g.id > ?)) ORDER BY r.id, g.id LIMIT ?",
+            dialect.keys(),
+            dialect.each("resource", "r", IS_RESOURCE),
+            dialect.each(
+                "member",
+                "m",
+                "m.directory_key = r.directory_key AND m.member_key = r.key"
+            ),
+            dialect.each(
+                "resource",
+                "g",
+                "g.directory_key = m.directory_key AND g.key = m.group_key"
+            )
         );
         self.rows::<(Text, Text, BigInt), _>(
             &text,
             &[
-                Bind::Int(directory_key),
                 Bind::Owned(key_list(user_keys)),
+                Bind::Int(directory_key),
                 Bind::Text(after.0),
                 Bind::Text(after.0),
                 Bind::Text(after.1),

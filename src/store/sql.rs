@@ -243,6 +243,17 @@ impl<'c> Tx<'c> {
         done.map(|_| plans)
     }
 
+    /// How many pages of tables and indexes the unit has looked at so far, on PostgreSQL: tests hold
+    /// statements to what they are about.
+    pub fn pages_read(&mut self) -> Result<i64, StoreError> {
+        let pages = self.row::<BigInt, i64>(
+            "SELECT CAST(SUM(pg_stat_get_xact_blocks_fetched(c.oid)) AS BIGINT) FROM pg_class c \
+             WHERE c.relkind IN ('r', 'i') AND c.relnamespace = CAST('public' AS regnamespace)",
+            &[],
+        )?;
+        Ok(pages.unwrap_or(0))
+    }
+
     fn explain(&mut self, text: &str, binds: &[Bind<'_>]) -> Result<(), StoreError> {
         let Some(mut plans) = self.plans.take() else { return Ok(()) };
         let lines = match self.dialect {

@@ -442,14 +442,13 @@ impl Tx<'_> {
         id: &str,
         subjects: &[String],
     ) -> Result<Vec<String>, StoreError> {
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
+        let removed = self.dialect.each(
+            "ssf_removed_subject",
+            "s",
+            "s.subject = j.value AND s.stream_id = ?",
         );
-        let text = format!(
-            "SELECT subject FROM ssf_removed_subject WHERE stream_id = ? AND subject IN ({list})"
-        );
+        let text = format!("SELECT s.subject FROM {} {removed}", self.dialect.texts());
         let subjects = serde_json::to_string(subjects).unwrap_or_default();
-        self.rows::<Text, String>(&text, &[Bind::Text(id), Bind::Owned(subjects)])
+        self.rows::<Text, String>(&text, &[Bind::Owned(subjects), Bind::Text(id)])
     }
 }

@@ -102,11 +102,8 @@ impl Tx<'_> {
 
     /// Those of the directories that are read.
     pub fn sync_rows(&mut self, directory_keys: &[i64]) -> Result<Vec<SyncRow>, StoreError> {
-        let source = self.dialect.pick(
-            "(SELECT value FROM json_each(?))",
-            "(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
-        );
-        let text = format!("{COLUMNS} WHERE s.directory_key IN {source}");
+        let keys = self.dialect.keys();
+        let text = format!("{COLUMNS} WHERE s.directory_key IN (SELECT j.value FROM {keys})");
         self.rows::<Sql, _>(&text, &[Bind::Owned(key_list(directory_keys))])
     }
 
@@ -359,14 +356,13 @@ impl Tx<'_> {
         directory_key: i64,
         keys: &[i64],
     ) -> Result<(), StoreError> {
-        let source = self.dialect.pick(
-            "(SELECT value FROM json_each(?))",
-            "(SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value))",
-        );
-        let text = format!(
-            "UPDATE resource SET user_name_key = NULL WHERE directory_key = ? AND key IN {source}"
-        );
-        self.execute(&text, &[Bind::Int(directory_key), Bind::Owned(key_list(keys))])?;
+        self.app_user_keep(directory_key, keys, false)?;
+        let dialect = self.dialect;
+        let listed = dialect.is_listed(dialect.keys(), "resource", "key", "directory_key = ?");
+        self.execute(
+            &format!("UPDATE resource SET user_name_key = NULL WHERE {listed}"),
+            &[Bind::Owned(key_list(keys)), Bind::Int(directory_key)],
+        )?;
         Ok(())
     }
 

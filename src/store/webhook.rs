@@ -265,14 +265,11 @@ impl Tx<'_> {
     /// nothing of it comes after this.
     pub fn webhook_narrow(&mut self, id: &str, organizations: &[String]) -> Result<(), StoreError> {
         let directories = self.log_directories(organizations)?;
-        let list = self.dialect.pick(
-            "SELECT value FROM json_each(?)",
-            "SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-        );
         let text = format!(
             "DELETE FROM webhook_parked WHERE endpoint_id = ? AND NOT EXISTS \
              (SELECT 1 FROM event_position p WHERE p.position = webhook_parked.position \
-             AND p.directory_key IN ({list}))"
+             AND p.directory_key IN (SELECT j.value FROM {}))",
+            self.dialect.keys()
         );
         self.execute(&text, &[Bind::Text(id), Bind::Owned(key_list(&directories))])?;
         self.execute("DELETE FROM webhook_attempt WHERE endpoint_id = ?", &[Bind::Text(id)])?;

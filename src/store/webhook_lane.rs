@@ -21,12 +21,6 @@ const MAY_BE_DUE: &str = "e.state = 'enabled' AND e.lease <= ? AND ((e.next_at <
      (SELECT 1 FROM webhook_replay r WHERE r.endpoint_id = e.id AND r.failed IS NULL \
      AND r.next_at <= ?))";
 
-/// The texts of a JSON array.
-const LISTED: (&str, &str) = (
-    "SELECT value FROM json_each(?)",
-    "SELECT value FROM jsonb_array_elements_text(CAST(? AS jsonb)) j (value)",
-);
-
 fn json(texts: &[String]) -> String {
     serde_json::to_string(texts).unwrap_or_default()
 }
@@ -145,11 +139,11 @@ impl Tx<'_> {
         now: i64,
         lease: i64,
     ) -> Result<Vec<EndpointRow>, StoreError> {
-        let list = self.dialect.pick(LISTED.0, LISTED.1);
+        let list = self.dialect.texts();
         let lock = self.dialect.pick("", "FOR NO KEY UPDATE OF e SKIP LOCKED");
         let free = self.rows::<Text, String>(
             &format!(
-                "SELECT e.id FROM webhook_endpoint e WHERE e.id IN ({list}) AND {MAY_BE_DUE} \
+                "SELECT e.id FROM webhook_endpoint e WHERE e.id IN (SELECT j.value FROM {list}) AND {MAY_BE_DUE} \
                  ORDER BY e.id {lock}"
             ),
             &[Bind::Owned(json(ids)), Bind::Int(now), Bind::Int(now), Bind::Int(now)],
@@ -173,10 +167,10 @@ impl Tx<'_> {
         position: i64,
         now: i64,
     ) -> Result<usize, StoreError> {
-        let list = self.dialect.pick(LISTED.0, LISTED.1);
+        let list = self.dialect.texts();
         self.execute(
             &format!(
-                "UPDATE webhook_endpoint SET position = ? WHERE id || ' ' || version IN ({list}) \
+                "UPDATE webhook_endpoint SET position = ? WHERE id || ' ' || version IN (SELECT j.value FROM {list}) \
                  AND position < ? AND lease <= ?"
             ),
             &[

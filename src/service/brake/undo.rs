@@ -332,7 +332,7 @@ fn membership(
     let user = tx.resource_get(key, "User", &row.member_id)?;
     if rank == rank::MEMBER_CAME {
         let is_member = match (&group, &user) {
-            (Some(group), Some(user)) => !tx.member_among(key, group.key, &[user.key])?.is_empty(),
+            (Some(group), Some(user)) => !tx.members_among(key, group.key, &[user.key])?.is_empty(),
             _ => false,
         };
         if !is_member {

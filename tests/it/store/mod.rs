@@ -10,3 +10,4 @@ mod migrations;
 mod plan;
 mod prepared;
 mod sequencer;
+mod statistics;
