@@ -142,7 +142,8 @@ impl Tx<'_> {
             "resource",
             "key",
             "directory_key = ? AND groupless_since IS NULL AND NOT EXISTS (SELECT 1 FROM member m \
-             WHERE m.directory_key = resource.directory_key AND m.member_key = resource.key)",
+             WHERE m.directory_key = resource.directory_key AND m.member_key = resource.key \
+             LIMIT 1 OFFSET 0)",
         );
         self.execute(
             &format!("UPDATE resource SET groupless_since = ? WHERE {listed}"),
@@ -225,9 +226,11 @@ impl Tx<'_> {
         self.rows::<BigInt, i64>(
             "SELECT d.key FROM directory d WHERE d.state <> 'deleting' AND ( \
              d.policy_cursor IS NOT NULL \
-             OR EXISTS (SELECT 1 FROM departed_user u WHERE u.directory_key = d.key) \
+             OR EXISTS (SELECT 1 FROM departed_user u WHERE u.directory_key = d.key \
+                 LIMIT 1 OFFSET 0) \
              OR EXISTS (SELECT 1 FROM resource r WHERE r.directory_key = d.key \
-                 AND r.groupless_since IS NOT NULL AND NOT r.suspended)) ORDER BY d.key",
+                 AND r.groupless_since IS NOT NULL AND NOT r.suspended LIMIT 1 OFFSET 0)) \
+             ORDER BY d.key",
             &[],
         )
     }

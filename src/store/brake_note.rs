@@ -384,7 +384,7 @@ impl Tx<'_> {
         self.rows::<Text, String>(
             "SELECT user_id FROM brake_account WHERE directory_key = ? AND NOT EXISTS \
              (SELECT 1 FROM event_held e WHERE e.directory_key = brake_account.directory_key \
-             AND e.resource_id = brake_account.user_id AND e.member_id = '') \
+             AND e.resource_id = brake_account.user_id AND e.member_id = '' LIMIT 1 OFFSET 0) \
              ORDER BY user_id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
@@ -399,7 +399,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM brake_account WHERE directory_key = ? AND user_id <= ? AND NOT EXISTS \
              (SELECT 1 FROM event_held e WHERE e.directory_key = brake_account.directory_key \
-             AND e.resource_id = brake_account.user_id AND e.member_id = '')",
+             AND e.resource_id = brake_account.user_id AND e.member_id = '' LIMIT 1 OFFSET 0)",
             &[Bind::Int(directory_key), Bind::Text(until)],
         )?;
         Ok(())

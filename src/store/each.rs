@@ -5,7 +5,8 @@
 //! when a table has grown since it was last analysed, but also with the best of statistics: where most
 //! groups are small, the one of 20,000 members counts as small. Such a plan takes the square of the time.
 //! A look-up that stands behind `LATERAL` and ends with `OFFSET 0` is not merged with what is around it,
-//! so nothing is left to be turned round. To SQLite `CROSS JOIN` says the same.
+//! so nothing is left to be turned round; `EXISTS` stays a look-up by `LIMIT 1 OFFSET 0`. To SQLite
+//! `CROSS JOIN` says the same.
 
 use super::dialect::Dialect;
 

@@ -178,10 +178,11 @@ impl Stretch {
                 (places, vec![keys, beyond, limit.clone(), limit])
             }
             (Some(id), keys) => {
-                let condition = format!(
-                    "n.directory_key = s.directory_key AND n.event_key = s.key AND {stretch}"
+                let positions = dialect.each(
+                    "event_position",
+                    "n",
+                    "n.directory_key = s.directory_key AND n.event_key = s.key",
                 );
-                let positions = dialect.each("event_position", "n", &condition);
                 let among = match keys {
                     None => String::new(),
                     Some(_) => {
@@ -189,10 +190,10 @@ impl Stretch {
                     }
                 };
                 let places = format!(
-                    "SELECT {columns} FROM event s {positions} WHERE s.resource_id = ? {among} \
-                     {order} {end}"
+                    "SELECT {columns} FROM event s {positions} WHERE s.resource_id = ? \
+                     AND {stretch} {among} {order} {end}"
                 );
-                let mut binds = vec![beyond, Bind::Owned(id.clone())];
+                let mut binds = vec![Bind::Owned(id.clone()), beyond];
                 binds.extend(keys);
                 binds.push(limit);
                 (places, binds)

@@ -63,7 +63,7 @@ impl Tx<'_> {
              AND o.resource_type IN ('User', 'Group') \
              AND (o.resource_type = 'User' OR o.app_state <> 'hidden') \
              AND NOT EXISTS (SELECT 1 FROM handed_over h WHERE h.directory_key = n.directory_key \
-             AND h.resource_key = n.key) ORDER BY o.id, n.id LIMIT ?"
+             AND h.resource_key = n.key LIMIT 1 OFFSET 0) ORDER BY o.id, n.id LIMIT ?"
         );
         let binds = [Bind::Int(old_key), Bind::Int(new_key), Bind::Int(limit)];
         self.rows::<(Text, Text, Text, Text, BigInt), _>(&text, &binds)
@@ -121,7 +121,7 @@ impl Tx<'_> {
             let text = format!(
                 "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
                  AND r.{column} = ? AND r.resource_type = ? AND NOT EXISTS (SELECT 1 FROM handed_over h \
-                 WHERE h.directory_key = r.directory_key AND h.resource_key = r.key) \
+                 WHERE h.directory_key = r.directory_key AND h.resource_key = r.key LIMIT 1 OFFSET 0) \
                  ORDER BY r.key LIMIT 3"
             );
             let binds = [Bind::Int(directory_key), Bind::Text(value), Bind::Text(resource_type)];

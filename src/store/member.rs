@@ -229,7 +229,8 @@ impl Tx<'_> {
                      WHERE m.directory_key = ? AND m.member_key = ? \
                      UNION SELECT m.group_key FROM up {above}) \
                  SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
-                     WHERE d.directory_key = ? AND d.group_key = r.key AND d.member_key = ?) \
+                     WHERE d.directory_key = ? AND d.group_key = r.key AND d.member_key = ? \
+                     LIMIT 1 OFFSET 0) \
                  FROM up {groups} WHERE r.key <> ? ORDER BY r.key"
             ),
             &[
@@ -254,6 +255,8 @@ impl Tx<'_> {
             return Ok(Vec::new());
         }
         let (dialect, keys) = (self.dialect, self.dialect.keys());
+        // With OFFSET, EXISTS is a look-up for each row as well; left to itself, PostgreSQL reads every
+        // membership of the directory where it expects many rows.
         let direct = dialect.each("member", "m", IS_MEMBERSHIP);
         let above = dialect.each("member", "m", IS_ABOVE);
         let groups = dialect.each("resource", "r", IS_GROUP);
@@ -263,7 +266,7 @@ impl Tx<'_> {
                  UNION SELECT up.member_key, m.group_key FROM up {above}) \
              SELECT up.member_key, r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
                  WHERE d.directory_key = ? AND d.group_key = r.key \
-                 AND d.member_key = up.member_key) \
+                 AND d.member_key = up.member_key LIMIT 1 OFFSET 0) \
              FROM up {groups} WHERE r.key <> up.member_key ORDER BY up.member_key, r.key"
         );
         let rows = self.rows::<(BigInt, (BigInt, Text, Nullable<Text>, Bool)), _>(

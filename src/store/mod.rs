@@ -21,6 +21,7 @@ mod queue;
 mod range;
 mod sql;
 mod sqlite_lane;
+mod statistics;
 
 pub mod admin;
 pub mod alarm;
@@ -235,7 +236,7 @@ impl Store {
         Ok(Self::of(queues, lookups, Some(stop), threads, metrics))
     }
 
-    /// Connections that share a queue, and one for scans.
+    /// Connections that share a queue, one for scans, and one that looks after statistics.
     fn open_postgres(url: &str, sizes: LaneSizes) -> Result<Self, StoreError> {
         let metrics = StoreMetrics::default();
         let shared = queue(sizes.queue, sizes.postgres_connections);
@@ -249,8 +250,11 @@ impl Store {
                 postgres_lane::run_loop(&url, &units, &lane_metrics);
             })?);
         }
+        let (stop, stopped) = bounded(1);
+        let url = url.to_owned();
+        threads.push(spawn("statistics", move || statistics::watch_loop(&url, &stopped))?);
         let queues = Queues { write: Arc::clone(&shared), read: shared, scan };
-        Ok(Self::of(queues, None, None, threads, metrics))
+        Ok(Self::of(queues, None, Some(stop), threads, metrics))
     }
 
     fn of(

@@ -19,31 +19,15 @@ const MAX_ATTEMPTS: u32 = 5;
 /// itself: when that one fails with the connection, nobody knows whether it was done.
 const RESTED: Duration = Duration::from_millis(20);
 
-/// How long plans stand. To the planner all indexes of an empty table are the same, and the plan that it
-/// makes by one that does not fit would stay until somebody analyses the table, while it grows. Without
-/// statistics, but with the table's size, it tells them apart.
-const PLANS_STAND: Duration = Duration::from_secs(5);
-
-/// A connection, when it was last used, and since when its plans stand.
+/// A connection and when it was last used.
 struct Session {
     conn: AnyConn,
     used: Stopwatch,
-    planned: Stopwatch,
 }
 
 impl Session {
     fn open(url: &str) -> Result<Self, StoreError> {
-        let conn = open_postgres(url)?;
-        Ok(Self { conn, used: Stopwatch::start(), planned: Stopwatch::start() })
-    }
-
-    /// Has statements planned anew that were planned long ago.
-    fn replan(&mut self) -> Result<(), StoreError> {
-        if self.planned.elapsed() > PLANS_STAND {
-            dialect::run(&mut self.conn, "DISCARD PLANS")?;
-            self.planned = Stopwatch::start();
-        }
-        Ok(())
+        Ok(Self { conn: open_postgres(url)?, used: Stopwatch::start() })
     }
 }
 
@@ -136,7 +120,6 @@ fn try_unit(
         Some(session) => session,
         None => slot.insert(Session::open(url)?),
     };
-    session.replan()?;
     if unit.has_single()
         && let Some(ended) = try_single(session, unit)?
     {

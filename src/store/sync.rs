@@ -297,10 +297,10 @@ impl Tx<'_> {
     ) -> Result<Vec<KnownRow>, StoreError> {
         self.rows::<(BigInt, Text, Text, Nullable<Text>, Bool, BigInt, Nullable<Text>), _>(
             "SELECT r.key, r.id, r.external_id, \
-             COALESCE(r.user_name_key, r.display), r.active, r.version, g.digest \
-             FROM resource r LEFT JOIN sync_digest g \
-             ON g.directory_key = r.directory_key AND g.resource_key = r.key \
-             WHERE r.directory_key = ? AND r.resource_type = ? AND r.key > ? \
+             COALESCE(r.user_name_key, r.display), r.active, r.version, \
+             (SELECT g.digest FROM sync_digest g \
+             WHERE g.directory_key = r.directory_key AND g.resource_key = r.key) \
+             FROM resource r WHERE r.directory_key = ? AND r.resource_type = ? AND r.key > ? \
              AND r.external_id IS NOT NULL AND r.external_id <> '' ORDER BY r.key LIMIT ?",
             &[
                 Bind::Int(directory_key),
@@ -371,7 +371,7 @@ impl Tx<'_> {
         self.execute(
             "DELETE FROM sync_digest WHERE directory_key = ? AND NOT EXISTS (SELECT 1 \
              FROM resource r WHERE r.directory_key = sync_digest.directory_key \
-             AND r.key = sync_digest.resource_key)",
+             AND r.key = sync_digest.resource_key LIMIT 1 OFFSET 0)",
             &[Bind::Int(directory_key)],
         )?;
         Ok(())

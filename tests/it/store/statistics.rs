@@ -29,7 +29,7 @@ const UNWATCHED: &str = "DO $$ DECLARE name TEXT; BEGIN \
 
 /// 20,000 users in each directory, who are all in the first of 200 groups; two are in the second. Every
 /// user has an address, an identity, an event that happened and one that is held back, and something is
-/// left to do about it. The first group waits for as many as it has.
+/// left to do about it. The first group waits for as many as it has. Most directories are small.
 const GROWN: &str = "
     INSERT INTO resource (directory_key, id, resource_type, user_name_key, display, external_id, active,
         doc, version, created, modified)
@@ -67,10 +67,18 @@ const GROWN: &str = "
         ON i.id LIKE 'identity_' || d.key || '______';
     INSERT INTO identity_past (directory_key, user_id, identity_key)
         SELECT directory_key, user_id, identity_key FROM identity_account;
+    INSERT INTO directory (id, organization_key, external_key, name, kind, state, settings, config,
+        created, modified)
+        SELECT 'directory_small' || n, key, 'small' || n, 'Small', 'scim.generic', 'linked', '{}', '{}',
+        0, 0 FROM (SELECT MIN(key) AS key FROM organization) o, generate_series(1, 300) n;
+    INSERT INTO resource (directory_key, id, resource_type, user_name_key, active, doc, version, created,
+        modified)
+        SELECT key, id || '_user', 'User', 'ada', TRUE, '{}', 1, 0, 0 FROM directory
+        WHERE name = 'Small';
 ";
 
 /// Pages that a statement about two users may read, and each of these two.
-const PAGES: i64 = 60;
+const PAGES: i64 = 90;
 
 /// What statements read, in pages.
 struct Meter<'m, 'c> {
@@ -145,14 +153,12 @@ fn look(meter: &mut Meter<'_, '_>, subject: &Subject) -> Result<(), StoreError> 
     meter.of("resource_kinds", |tx| tx.resource_kinds(key, &users))?;
     meter.of("mapping_rows", |tx| tx.mapping_rows(key, &users))?;
     meter.of("app_counts", |tx| tx.app_counts(&[key]))?;
-    meter.of("user_by_name", |tx| tx.user_by_name(key, "u7"))?;
     meter.of("app_users_by_external_id", |tx| tx.app_users_by_external_id(key, "e7", 0, 2))?;
     meter.of("app_users_by_attribute", |tx| {
         tx.app_users_by_attribute(key, 1, "u7@example.com", 0, 2)
     })?;
-    meter
-        .of("hand_over_holders", |tx| tx.hand_over_holders(key, "User", Some("e7"), Some("u7")))?;
     meter.of("resource_locate", |tx| tx.resource_locate("User", &ids[0]))?;
+    meter.of("sync_known", |tx| tx.sync_known(key, "User", user, 2))?;
     meter.of("snapshot_members", |tx| tx.snapshot_members(key, &users, ("", ""), 10))?;
     meter.of("snapshot_members behind all", |tx| {
         tx.snapshot_members(key, &users, (LAST_ID, ""), 10)
@@ -201,8 +207,13 @@ fn keep(meter: &mut Meter<'_, '_>, subject: &Subject) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Filters that one user or group meets.
-fn filter(meter: &mut Meter<'_, '_>, subject: &Subject) -> Result<(), StoreError> {
+/// What is found by a value among the resources of a type: which index is the one of the value, PostgreSQL
+/// does not know without statistics.
+fn find(meter: &mut Meter<'_, '_>, subject: &Subject) -> Result<(), StoreError> {
+    let key = subject.key;
+    meter.of("user_by_name", |tx| tx.user_by_name(key, "u7"))?;
+    meter
+        .of("hand_over_holders", |tx| tx.hand_over_holders(key, "User", Some("e7"), Some("u7")))?;
     let registry = Registry::builtin();
     for (name, type_name, text) in [
         ("by userName", "User", "userName eq \"u7\""),
@@ -215,7 +226,7 @@ fn filter(meter: &mut Meter<'_, '_>, subject: &Subject) -> Result<(), StoreError
         let predicate =
             compile(&resolve(&parsed, resource_type).expect(text), resource_type).predicate;
         let walk = ResourceWalk {
-            directory_key: subject.key,
+            directory_key: key,
             resource_type: type_name,
             predicate: &predicate,
             order: list::Order::Key,
@@ -289,15 +300,24 @@ impl UnitError for Undone {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ByKey,
+    AlsoByValue,
+}
+
 /// The statements of a snapshot that have read too much.
-fn read_in_snapshot(app: &TestApp) -> Vec<(&'static str, i64)> {
+fn read_in_snapshot(app: &TestApp, asked: Asked) -> Vec<(&'static str, i64)> {
     let (service, directory) = (app.service().clone(), app.directory.id.clone());
     let over = app.wait(async move {
         let work = move |tx: &mut Tx<'_>| {
             let subject = Subject::find(tx, &directory)?;
             let mut meter = Meter { tx, read: Vec::new() };
             look(&mut meter, &subject)?;
-            filter(&mut meter, &subject)?;
+            if asked == Asked::AlsoByValue {
+                find(&mut meter, &subject)?;
+            }
             Ok::<_, StoreError>(meter.too_many())
         };
         service.store.read("statements", work).await
@@ -306,15 +326,17 @@ fn read_in_snapshot(app: &TestApp) -> Vec<(&'static str, i64)> {
 }
 
 /// The statements of a unit that have read too much. What they have changed is taken back.
-fn read_in_unit(app: &TestApp) -> Vec<(&'static str, i64)> {
+fn read_in_unit(app: &TestApp, asked: Asked) -> Vec<(&'static str, i64)> {
     let (service, directory) = (app.service().clone(), app.directory.id.clone());
     let undone = app.wait(async move {
         let work = move |tx: &mut Tx<'_>| -> Result<(), Undone> {
             let subject = Subject::find(tx, &directory)?;
             let mut meter = Meter { tx, read: Vec::new() };
             look(&mut meter, &subject)?;
-            filter(&mut meter, &subject)?;
             keep(&mut meter, &subject)?;
+            if asked == Asked::AlsoByValue {
+                find(&mut meter, &subject)?;
+            }
             change(&mut meter, &subject)?;
             Err(Undone(Ok(meter.too_many())))
         };
@@ -324,31 +346,35 @@ fn read_in_unit(app: &TestApp) -> Vec<(&'static str, i64)> {
 }
 
 /// In snapshots PostgreSQL plans a statement with its values five times, and then without them.
-fn read_too_much(app: &TestApp) -> Vec<(&'static str, i64)> {
-    (0..7).flat_map(|_| read_in_snapshot(app)).chain(read_in_unit(app)).collect()
+fn read_too_much(app: &TestApp, asked: Asked) -> Vec<(&'static str, i64)> {
+    let snapshots = (0..7).flat_map(|_| read_in_snapshot(app, asked));
+    snapshots.chain(read_in_unit(app, asked)).collect()
 }
 
 #[test]
 fn grown_tables_are_not_walked() {
     let app = start();
     app.database.analyze();
-    execute(&app, GROWN);
+    // Rows that are not counted have nobody analyse the tables.
+    execute(&app, &format!("SET track_counts = off; {GROWN}"));
     app.settle_events();
     execute(&app, UNWATCHED);
-    assert_eq!(read_too_much(&app), []);
+    assert_eq!(read_too_much(&app, Asked::ByKey), []);
     // The best of statistics know of the group of all users, but not whom a statement asks for.
     app.database.analyze();
-    assert_eq!(read_too_much(&app), []);
+    assert_eq!(read_too_much(&app, Asked::AlsoByValue), []);
 }
 
 #[test]
-fn plans_for_empty_tables_do_not_stay() {
+fn tables_that_grow_are_analysed_at_once() {
     let app = start();
-    read_too_much(&app);
+    read_too_much(&app, Asked::AlsoByValue);
     execute(&app, GROWN);
     app.settle_events();
     let begun = Instant::now();
-    while !read_too_much(&app).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", read_too_much(&app));
+    let mut over = read_too_much(&app, Asked::AlsoByValue);
+    while !over.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{over:?}");
+        over = read_too_much(&app, Asked::AlsoByValue);
     }
 }
