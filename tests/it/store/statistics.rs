@@ -13,7 +13,6 @@ use rollbook::store::brake_note::Membership;
 use rollbook::store::event_log::{Order, Stretch};
 use rollbook::store::list::{self, Walk as ResourceWalk};
 use rollbook::store::mapping::RoleWork;
-use rollbook::store::people::{Known, Search};
 use rollbook::store::plan::compile;
 use rollbook::store::resource::AppState;
 use rollbook::store::snapshot::LAST_ID;
@@ -178,18 +177,6 @@ fn look(meter: &mut Meter<'_, '_>, subject: &Subject) -> Result<(), StoreError> 
     let identities: Vec<i64> = account.into_iter().map(|row| row.identity_key).collect();
     meter.of("identity_accounts", |tx| tx.identity_accounts(&identities))?;
     meter.of("identity_past", |tx| tx.identity_past(&identities))?;
-    for known in [Known::UserName, Known::Email, Known::ExternalId] {
-        let prefix = if known == Known::ExternalId { "e7777" } else { "u7777" };
-        let search = Search {
-            resource_type: "User",
-            known,
-            prefix,
-            organizations: None,
-            beyond: None,
-            limit: 2,
-        };
-        meter.of("people_search", |tx| tx.people_search(&search))?;
-    }
     Ok(())
 }
 
