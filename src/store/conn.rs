@@ -91,9 +91,9 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
 /// How PostgreSQL is to run the statements of this program, all of which go along an index to few rows.
 ///
 /// A table that has grown since it was last analysed counts as small, and a plan that was made for a
-/// small table reads all of it and stays until the next ANALYZE: whole tables are therefore not read,
-/// not hashed and not kept aside. A plan without values is as good as one with them, and making one for each execution
-/// takes longer than the statement. Compiling never pays.
+/// small table reads all of it and stays until the next ANALYZE: whole tables are therefore not read, not
+/// hashed and not kept aside. A plan without values is as good as one with them, and making one for each
+/// execution takes longer than the statement. Compiling never pays.
 const SESSION: &str = "SET client_min_messages = warning; SET lock_timeout = '10s'; \
      SET statement_timeout = '30s'; SET jit = off; SET enable_seqscan = off; \
      SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; \
