@@ -243,8 +243,8 @@ impl<'c> Tx<'c> {
         done.map(|_| plans)
     }
 
-    /// How many pages of tables and indexes the unit has looked at so far, on PostgreSQL: tests hold
-    /// statements to what they are about.
+    /// How many pages of tables and indexes the connection has looked at, on PostgreSQL: tests hold
+    /// statements to what they are about by the difference of two readings in a unit.
     pub fn pages_read(&mut self) -> Result<i64, StoreError> {
         let pages = self.row::<BigInt, i64>(
             "SELECT CAST(SUM(pg_stat_get_xact_blocks_fetched(c.oid)) AS BIGINT) FROM pg_class c \
