@@ -4,10 +4,13 @@
 //! gives the same ids every time, and the time at which the request came.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ulid::Ulid;
+
+/// Of [`Clock::steady_ms`].
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Time and ids of the process, or of a test. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,6 +55,15 @@ impl Clock {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
             }
+            Source::Fixed(ms) => ms.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Milliseconds that only rise, from a beginning that means nothing: for lengths of time, which a clock
+    /// that is set would make wrong. A fixed clock has one time for both.
+    pub fn steady_ms(&self) -> i64 {
+        match &self.source {
+            Source::System => i64::try_from(BEGINNING.elapsed().as_millis()).unwrap_or(i64::MAX),
             Source::Fixed(ms) => ms.load(Ordering::SeqCst),
         }
     }

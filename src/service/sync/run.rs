@@ -1,10 +1,11 @@
 //! Which directories this process reads: it takes their leases, a few seconds at a time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::stage::Progress;
+use crate::clock::Clock;
 use crate::service::{Service, ServiceError};
 use crate::store::{StoreError, Tx};
 
@@ -13,6 +14,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a lease lasts, in milliseconds: so long after a process was killed another one goes on.
 const LEASE_MS: i64 = 20_000;
+
+/// How long a process counts on a lease without having renewed it, in milliseconds: one that stood still, or could
+/// not reach the database, has let go before another one takes over.
+const COUNTED_ON_MS: i64 = LEASE_MS - 5_000;
 
 /// How often a lease is renewed, and how often a look is taken whether it has to be.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
@@ -32,6 +37,7 @@ pub(super) struct Lease {
     /// Set when the directory is to be let go.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) progress: Arc<Progress>,
+    renewal: Arc<Renewal>,
     /// The run that is done now.
     run: Arc<Mutex<Option<String>>>,
     beat: tokio::task::JoinHandle<()>,
@@ -48,16 +54,18 @@ impl Lease {
     fn new(service: &Arc<Service>, directory_key: i64, runner: String) -> Self {
         let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
         let run = Arc::new(Mutex::new(None));
+        let renewal = Arc::new(Renewal::now(service.clock.clone()));
         let heart = Heart {
             service: Arc::clone(service),
             directory_key,
             runner: runner.clone(),
             stop: Arc::clone(&stop),
             progress: Arc::clone(&progress),
+            renewal: Arc::clone(&renewal),
             run: Arc::clone(&run),
         };
         let beat = tokio::spawn(heart.beat());
-        Self { directory_key, runner, stop, progress, run, beat }
+        Self { directory_key, runner, stop, progress, renewal, run, beat }
     }
 
     /// The run whose progress is shown.
@@ -65,8 +73,34 @@ impl Lease {
         *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.to_owned());
     }
 
+    /// Once it is lost it stays so: what was left out in the meantime is not made up for.
     pub(super) fn is_lost(&self) -> bool {
+        if self.renewal.is_old() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// When a lease was renewed, by a clock that nobody sets.
+struct Renewal {
+    clock: Clock,
+    at: AtomicI64,
+}
+
+impl Renewal {
+    fn now(clock: Clock) -> Self {
+        Self { at: AtomicI64::new(clock.steady_ms()), clock }
+    }
+
+    /// `asked` is when it was asked for: the lease lasts from then.
+    fn note(&self, asked: i64) {
+        self.at.store(asked, Ordering::Relaxed);
+    }
+
+    fn is_old(&self) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        self.clock.steady_ms().saturating_sub(at) > COUNTED_ON_MS
     }
 }
 
@@ -77,6 +111,7 @@ struct Heart {
     runner: String,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
+    renewal: Arc<Renewal>,
     run: Arc<Mutex<Option<String>>>,
 }
 
@@ -88,8 +123,7 @@ impl Heart {
             tokio::time::sleep(BEAT).await;
             beats += 1;
             let renews = BEAT * beats >= RENEW_EVERY;
-            let goes_on = !self.service.event_log.is_closing()
-                && (!renews || self.service.hold(self.directory_key, &self.runner).await);
+            let goes_on = !self.service.event_log.is_closing() && (!renews || self.renew().await);
             if !goes_on {
                 self.stop.store(true, Ordering::Relaxed);
                 return;
@@ -102,6 +136,20 @@ impl Heart {
                 self.report(&progress).await;
                 reported = progress;
             }
+        }
+    }
+
+    /// False when somebody else has the directory, or an operator has stopped it. A database in trouble is no
+    /// reason to let go at once: the lease ends by itself.
+    async fn renew(&self) -> bool {
+        let asked = self.service.clock.steady_ms();
+        match self.service.hold(self.directory_key, &self.runner).await {
+            Ok(true) => {
+                self.renewal.note(asked);
+                true
+            }
+            Ok(false) => false,
+            Err(_) => true,
         }
     }
 
@@ -219,13 +267,10 @@ impl Service {
         self.syncs.wanted.notify_one();
     }
 
-    /// Renews a lease; false when somebody else has the directory, or an operator has stopped it. A database in trouble takes nothing
-    /// away: the lease ends by itself.
-    async fn hold(&self, key: i64, runner: &str) -> bool {
+    /// Renews a lease; false when it is not the runner's any more.
+    async fn hold(&self, key: i64, runner: &str) -> Result<bool, StoreError> {
         let (until, name) = (self.clock.now_ms() + LEASE_MS, runner.to_owned());
-        let held: Result<bool, StoreError> =
-            self.store.write("sync_keep", move |tx| tx.sync_keep(key, &name, until)).await;
-        held.unwrap_or(true)
+        self.store.write("sync_keep", move |tx| tx.sync_keep(key, &name, until)).await
     }
 
     /// Removes runs that nobody looks at any more, and counts those that wait for somebody.

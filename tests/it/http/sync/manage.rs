@@ -10,7 +10,7 @@ use rollbook::store::StoreError;
 use super::{Source, numbered};
 use crate::http::{api_error, assert_invalid};
 use crate::on_both_databases;
-use crate::support::TestApp;
+use crate::support::{FakeSource, TestApp, Told};
 
 on_both_databases![
     kinds_are_published_with_their_schemas,
@@ -19,6 +19,7 @@ on_both_databases![
     stopped_directory_is_not_read,
     schedule_reads_by_itself_and_backs_off,
     run_of_a_killed_process_is_taken_over_when_its_lease_ends,
+    run_that_stood_still_takes_nothing_away,
     deleted_directory_leaves_nothing,
 ];
 
@@ -177,6 +178,38 @@ fn run_of_a_killed_process_is_taken_over_when_its_lease_ends(app: &TestApp) {
     app.clock.advance(Duration::from_secs(21));
     assert_eq!(source.ended(&asked.id())["status"], "completed");
     assert_eq!(source.users().len(), 3);
+}
+
+fn run_that_stood_still_takes_nothing_away(app: &TestApp) {
+    let users = |count: usize| {
+        let user = |n: usize| json!({"id": n.to_string(), "userName": format!("user{n}")});
+        let users: Vec<Value> = (1..=count).map(user).collect();
+        Told::json(&json!({"totalResults": count, "Resources": users}))
+    };
+    let is_list = |path: &str| path.starts_with("/Users");
+    let fake = FakeSource::start(move |path| users(if is_list(path) { 5 } else { 0 }));
+    let config = json!({"base_url": fake.url, "token": "x", "allow_private_network": true});
+    let source = Source::new(app, "pull.scim", config, json!({"schedule": "off"}));
+    source.sync();
+    let (told, clock, mut times) = (source.events(), app.clock.clone(), 0);
+    // It wakes with a list that says somebody has left, when another process may have the directory already and
+    // have read that nobody has.
+    fake.answer(move |path| {
+        if !is_list(path) {
+            return users(0);
+        }
+        times += 1;
+        if times > 1 {
+            return users(5);
+        }
+        clock.advance(Duration::from_secs(16));
+        users(4)
+    });
+    fake.asked();
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+    let lists = fake.asked().iter().filter(|path| is_list(path)).count();
+    assert_eq!((lists, source.users().len()), (2, 5));
 }
 
 fn deleted_directory_leaves_nothing(app: &TestApp) {
