@@ -363,7 +363,7 @@ pub struct Plan {
     pub unchanged_groups: usize,
     /// Memberships of members that are not in the directory: of other kinds, excluded, or not listed.
     pub unknown: Unknown,
-    /// Who is not listed and stays, because the read has faults.
+    /// Users, groups and memberships that are not listed and stay, because the read has faults.
     pub spared: usize,
     /// What is taken away, for the guard.
     pub toll: Toll,
@@ -408,7 +408,7 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     if rules.groups == Groups::Synced {
         for record in source.records.iter().filter(|r| r.kind == Kind::Group && arrives(r)) {
             let change = Membership { source: &source, stored, rules, gone: &gone, is_proof }
-                .change(record, &arrives, &mut plan.unknown);
+                .change(record, &arrives, (&mut plan.unknown, &mut plan.spared));
             if !change.add.is_empty() || !change.remove.is_empty() {
                 plan.members.push(change);
             }
@@ -508,7 +508,7 @@ impl Membership<'_> {
         &self,
         group: &Record,
         arrives: &impl Fn(&Record) -> bool,
-        unknown: &mut Unknown,
+        (unknown, spared): (&mut Unknown, &mut usize),
     ) -> MemberChange {
         let known = self.stored.get(Kind::Group, &group.source_id);
         let current: HashSet<i64> = known
@@ -534,26 +534,40 @@ impl Membership<'_> {
                 _ => change.add.push((kind, member.clone())),
             }
         }
+        let listed = self.source.joined.get(&group.source_id);
         let left = self.source.left.get(&group.source_id);
-        let is_told = |member: &Known| left.is_some_and(|left| left.contains(&member.source_id));
-        let goes = |key: &&i64| {
-            let Some(member) = self.stored.by_key(**key) else { return false };
-            let is_left = is_told(member);
-            let is_listed = match group.members {
-                Members::All => true,
-                Members::Active => self.source.is_active(member),
-                Members::Changes => false,
-            };
-            let is_absent = is_listed && self.is_proof && !stays.contains(*key);
-            !self.gone.contains(*key) && (is_left || is_absent)
+        let is_in = |ids: Option<&BTreeSet<String>>, member: &Known| {
+            ids.is_some_and(|ids| ids.contains(&member.source_id))
         };
-        let mut leaving: Vec<i64> = current.iter().filter(goes).copied().collect();
-        leaving.sort_unstable();
-        change.remove =
-            leaving.iter().filter_map(|key| self.stored.by_key(*key).cloned()).collect();
-        let told = change.remove.iter().filter(|member| is_told(member));
-        change.told = told.map(|member| member.key).collect();
+        let is_absent = |member: &Known| match group.members {
+            Members::All => !stays.contains(&member.key),
+            Members::Active => self.source.is_active(member) && !stays.contains(&member.key),
+            Members::Changes => false,
+        };
+        for member in current.iter().filter_map(|key| self.stored.by_key(*key)) {
+            let is_told = is_in(left, member);
+            if self.gone.contains(&member.key) || !(is_told || is_absent(member)) {
+                continue;
+            }
+            if is_told {
+                change.told.insert(member.key);
+            }
+            if is_told || self.is_proof {
+                change.remove.push(member.clone());
+            } else if self.rules.absence == Absence::IsRemoval
+                && !is_in(listed, member)
+                && self.is_there(member)
+            {
+                *spared += 1;
+            }
+        }
+        change.remove.sort_unstable_by_key(|member| member.key);
         change
+    }
+
+    /// Whether a member stays whatever becomes of the membership: of who is not listed, that counts already.
+    fn is_there(&self, member: &Known) -> bool {
+        self.rules.extent == Extent::Changes || self.source.has(member.kind, &member.source_id)
     }
 
     /// What a member is, if it is in the directory after this run.

@@ -129,6 +129,36 @@ fn who_is_not_listed_goes_only_by_a_read_without_faults() {
 }
 
 #[test]
+fn membership_that_is_not_listed_is_counted_where_it_stays() {
+    for (absence, extent, members, spared) in [
+        (Absence::IsRemoval, Extent::Everything, Members::All, 1),
+        (Absence::IsRemoval, Extent::Everything, Members::Active, 1),
+        (Absence::IsRemoval, Extent::Everything, Members::Changes, 0),
+        (Absence::IsRemoval, Extent::Changes, Members::All, 1),
+        (Absence::IsNothing, Extent::Everything, Members::All, 0),
+    ] {
+        let (stored, mut source) = both();
+        source.put(Record { attributes: None, members, ..record(Kind::Group, "g", "Staff") });
+        source.remove_member("g".into(), "b".into());
+        source.left.clear();
+        let (place, message) = ("x".to_owned(), "cannot be read.".to_owned());
+        source.faults.push(Fault { kind: Kind::Account, place, message });
+        let plan = plan(source, &stored, &Rules { absence, extent, ..rules() });
+        assert_eq!(
+            (plan.members.len(), plan.spared),
+            (0, spared),
+            "{absence:?} {extent:?} {members:?}"
+        );
+    }
+    // Who is listed and cannot be told from another one is not missing from the group.
+    let (stored, mut source) = both();
+    source.put(record(Kind::Account, "c", "ada"));
+    source.put(record(Kind::Account, "d", "ada"));
+    let plan = plan(source, &stored, &rules());
+    assert_eq!((plan.fault_count() > 0, plan.spared), (true, 0));
+}
+
+#[test]
 fn tombstone_and_filter_need_no_complete_read() {
     let (stored, mut source) = both();
     source.delete(Kind::Account, "a".into());

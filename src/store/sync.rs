@@ -18,6 +18,7 @@ pub struct SyncRow {
     pub cursor: Option<String>,
     /// `None` for on request only.
     pub next_at: Option<i64>,
+    /// When everything was read; `None` where a complete read is owed.
     pub full_at: Option<i64>,
     /// Runs that have failed one after another.
     pub failures: i64,

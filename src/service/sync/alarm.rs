@@ -8,6 +8,7 @@ use crate::clock::Ids;
 use crate::pull::SourceError;
 use crate::service::alarms::{self, Alarm, AlarmKind, Place};
 use crate::store::directory::DirectoryRow;
+use crate::store::sync::SyncEnd;
 use crate::store::{StoreError, Tx};
 
 /// So many failures one after another are not a matter of the moment any more.
@@ -25,8 +26,11 @@ pub(super) struct RunAlarms {
 }
 
 impl RunAlarms {
-    /// `failures` is how many runs have failed one after another with this one.
-    pub(super) fn of(row: &DirectoryRow, outcome: &Outcome, failures: i64) -> Self {
+    /// `next` is how the directory stands after the run; `None` after a dry one.
+    pub(super) fn of(row: &DirectoryRow, outcome: &Outcome, next: Option<&SyncEnd>) -> Self {
+        let failures = next.map_or(0, |next| next.failures);
+        // While a complete read is owed, no other sees whether what the last one has found still is so.
+        let has_looked = outcome.is_complete() || next.is_some_and(|next| next.full_at.is_some());
         let is_failed = outcome.status == status::FAILED;
         let held = outcome.held.as_ref().filter(|_| outcome.status == status::HELD);
         let error = outcome.error.as_ref();
@@ -40,7 +44,7 @@ impl RunAlarms {
             key: row.key,
             directory_id: row.id.clone(),
             held: held.map(|held| held_alarm(row, held)),
-            is_well: !is_failed && failed.is_none(),
+            is_well: !is_failed && failed.is_none() && has_looked,
             failed,
         }
     }
@@ -141,7 +145,7 @@ fn remark_alarm(row: &DirectoryRow, error: &SourceError, outcome: &Outcome) -> A
         message: match outcome.spared {
             0 => format!("Not all that the source says is applied: {}.", error.message()),
             _ => format!(
-                "Nobody whom the source does not list any more is removed: {}.",
+                "Nothing that the source does not list any more is removed: {}.",
                 error.message()
             ),
         },

@@ -7,7 +7,6 @@ use super::run::Lease;
 use super::view::status;
 use crate::clock::fill_random;
 use crate::pull::SourceError;
-use crate::pull::plan::Extent;
 use crate::pull::schedule::{Ended, pause};
 use crate::service::context::State;
 use crate::service::overview::Series;
@@ -72,12 +71,9 @@ impl Service {
             Some(_) if outcome.status == status::FAILED => State::Error,
             _ => State::Linked,
         };
-        let replaces = !job.run.dry_run
-            && matches!(outcome.finished, Some((_, Extent::Everything)))
-            && !is_decided;
+        let replaces = !job.run.dry_run && outcome.is_complete() && !is_decided;
         let is_whole = replaces && outcome.counts.failed() == 0;
-        let failures = next.as_ref().map_or(0, |next| next.failures);
-        let alarms = RunAlarms::of(&job.row, &outcome, failures);
+        let alarms = RunAlarms::of(&job.row, &outcome, next.as_ref());
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
         let found = outcome.found.as_ref().map(|found| self.syncs.seal_found(&job.row.id, found));
@@ -152,23 +148,31 @@ impl Service {
         let cursor = finished.and_then(|(finished, _)| finished.cursor.as_deref());
         let cursor =
             cursor.map(|cursor| self.syncs.seal.seal(job.row.id.as_bytes(), cursor.as_bytes()));
-        let is_full = matches!(outcome.finished, Some((_, Extent::Everything)));
+        let is_complete = outcome.is_complete();
+        // What a complete read has left undone is looked at by the next one, not in a day.
+        let full_at = match is_complete {
+            true => Some(now).filter(|_| outcome.error.is_none() && outcome.spared == 0),
+            false => sync.full_at,
+        };
+        let said = outcome.error.as_ref().map(|error| error.message().to_owned());
         SyncEnd {
             // A complete read after which there is none leaves none.
-            cursor: if is_full && is_in_place {
+            cursor: if is_complete && is_in_place {
                 cursor
             } else {
                 cursor.or_else(|| sync.cursor.clone())
             },
             next_at,
-            full_at: if is_full { Some(now) } else { sync.full_at },
+            full_at,
             failures,
             last_sync: if is_failed { sync.last_sync } else { Some(now) },
             last_counts: match is_failed {
                 true => sync.last_counts.clone(),
                 false => Some(outcome.counts.text()),
             },
-            last_error: outcome.error.as_ref().map(|error| error.message().to_owned()),
+            // A read of changes does not see what a complete one has complained of.
+            last_error: said
+                .or_else(|| sync.last_error.clone().filter(|_| !is_complete && full_at.is_none())),
         }
     }
 }

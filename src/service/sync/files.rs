@@ -253,7 +253,6 @@ impl Service {
         let (key, now, ids) = (row.key, self.clock.now_ms(), self.clock.ids());
         let failures = sync.failures.saturating_add(1);
         let outcome = Outcome::failed(SourceError::failed(message));
-        let alarms = RunAlarms::of(row, &outcome, failures);
         let run = RunRow {
             status: outcome.status.to_owned(),
             started: Some(now),
@@ -270,6 +269,7 @@ impl Service {
             last_counts: sync.last_counts.clone(),
             last_error: run.error.clone(),
         };
+        let alarms = RunAlarms::of(row, &outcome, Some(&end));
         let generation = sync.generation;
         let told: Result<(), StoreError> = self
             .store

@@ -16,7 +16,7 @@ pub(super) struct Outcome {
     pub(super) changes: Vec<Change>,
     pub(super) error: Option<SourceError>,
     pub(super) held: Option<Value>,
-    /// Who is not listed and stays, because of objects that cannot be used.
+    /// Users, groups and memberships that are not listed and stay, because of objects that cannot be used.
     pub(super) spared: usize,
     /// Whose e-mail addresses the source shows no more, and who keep them.
     pub(super) kept: usize,
@@ -27,6 +27,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether everything was read.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.finished, Some((_, Extent::Everything)))
+    }
+
     pub(super) fn failed(error: SourceError) -> Self {
         Self {
             status: status::FAILED,
@@ -56,8 +61,12 @@ pub(super) fn remarks(failed: usize, spared: usize, kept: usize) -> Option<Sourc
         said.push(format!("{objects} of the source could not be used"));
         match spared {
             0 => {}
-            1 => said.push("1 that it does not list stays until all can".to_owned()),
-            _ => said.push(format!("{spared} that it does not list stay until all can")),
+            1 => said.push(
+                "1 user, group or membership that it does not list stays until all can".to_owned(),
+            ),
+            _ => said.push(format!(
+                "{spared} users, groups and memberships that it does not list stay until all can"
+            )),
         }
     }
     if kept > 0 {
@@ -136,8 +145,12 @@ mod tests {
         let said = |failed, spared| remarks(failed, spared, 0).map(|e| e.message().to_owned());
         assert_eq!(said(0, 0), None);
         assert_eq!(said(1, 0).as_deref(), Some("1 object of the source could not be used"));
-        let both = "40 objects of the source could not be used; 2 that it does not list stay until all can";
+        let both = "40 objects of the source could not be used; 2 users, groups and memberships that it does \
+                    not list stay until all can";
         assert_eq!(said(40, 2).as_deref(), Some(both));
-        assert!(said(2, 1).is_some_and(|text| text.ends_with("; 1 that it does not list stays until all can")));
+        assert!(
+            said(2, 1)
+                .is_some_and(|text| text.ends_with("that it does not list stays until all can"))
+        );
     }
 }

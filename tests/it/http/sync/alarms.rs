@@ -13,6 +13,8 @@ on_both_databases![
     failures_are_an_alarm_when_they_go_on,
     refused_credentials_are_an_alarm_at_once,
     objects_that_keep_leavers_are_an_alarm,
+    memberships_that_stay_are_an_alarm,
+    what_a_complete_read_complains_of_stands_until_one_is_clean,
 ];
 
 fn alarms(app: &TestApp, state: &str) -> Vec<Value> {
@@ -129,4 +131,59 @@ fn objects_that_keep_leavers_are_an_alarm(app: &TestApp) {
     source.sync_users("id,userName,Status\n1,a,active\n");
     assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
     assert_eq!(source.users().len(), 1);
+}
+
+fn memberships_that_stay_are_an_alarm(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"max_errors": 5}), json!({}));
+    let (users, odd) = ("id,userName,Status\n1,a,active\n2,b,active\n", "3,c,perhaps\n");
+    source.upload("memberships", "group,member\neng,1\neng,2\n");
+    source.sync_users(users);
+    source.upload("memberships", "group,member\neng,1\n");
+    let run = source.sync_users(&format!("{users}{odd}"));
+    assert_eq!(run["counts"]["memberships"]["removed"], 0, "{run}");
+    let alarm = standing(app);
+    assert_eq!((&alarm["kind"], &alarm["detail"]["spared"]), (&json!("run_failed"), &json!(1)));
+    assert!(alarm["message"].as_str().is_some_and(|text| text.contains("group or membership")));
+    let run = source.sync_users(users);
+    assert_eq!(run["counts"]["memberships"]["removed"], 1, "{run}");
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+}
+
+/// A SCIM server with users of these ids and names, who have not changed for long.
+fn server(users: &'static [(&'static str, &'static str)]) -> impl FnMut(&str) -> Told + Send {
+    move |path: &str| {
+        let lists_all = path.starts_with("/Users") && !path.contains("lastModified");
+        let meta = json!({"lastModified": "2026-01-01T00:00:00Z"});
+        let user = |(id, name): &(&str, &str)| json!({"id": id, "userName": name, "meta": meta});
+        let listed: Vec<Value> = users.iter().filter(|_| lists_all).map(user).collect();
+        match path.starts_with("/ServiceProviderConfig") {
+            true => Told::status(404, "", "{}"),
+            false => Told::json(&json!({"totalResults": listed.len(), "Resources": listed})),
+        }
+    }
+}
+
+fn what_a_complete_read_complains_of_stands_until_one_is_clean(app: &TestApp) {
+    let fake = FakeSource::start(server(&[("1", "ada"), ("2", "ben"), ("3", "cleo")]));
+    let config = json!({"base_url": fake.url, "token": "x", "allow_private_network": true});
+    let source = Source::new(app, "pull.scim", config, json!({"schedule": "off"}));
+    source.sync();
+    assert_eq!(source.sync()["mode"], "incremental");
+    // Ben has left, and a fault keeps him.
+    fake.answer(server(&[("1", "ada"), ("3", "cleo"), ("4", "")]));
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], source.users().len()), (&json!("completed"), 3), "{run}");
+    let (alarm, error) = (standing(app), source.view()["last_error"].clone());
+    assert_eq!((&alarm["detail"]["spared"], &error), (&json!(1), &run["error"]));
+    // A read of changes sees nothing of it.
+    fake.answer(server(&[("1", "ada"), ("3", "cleo")]));
+    let run = source.run(json!({"mode": "incremental"}));
+    assert_eq!((&run["mode"], &run["error"]), (&json!("incremental"), &json!(null)), "{run}");
+    assert_eq!((&standing(app)["id"], &source.view()["last_error"]), (&alarm["id"], &error));
+    // The next read is a complete one, without waiting for a day.
+    let run = source.sync();
+    assert_eq!((&run["mode"], source.users().len()), (&json!("full"), 2), "{run}");
+    assert_eq!(alarms(app, "raised"), [] as [Value; 0]);
+    assert_eq!(source.view()["last_error"], json!(null));
+    assert_eq!(source.sync()["mode"], "incremental");
 }
