@@ -136,6 +136,61 @@ struct Users {
     targets: Vec<Target>,
 }
 
+/// What a row says of its user beside the attributes.
+enum Said {
+    Nothing,
+    State(AccountState),
+    Deleted,
+}
+
+impl Users {
+    /// The cells of a row with their headers and meanings.
+    fn columns<'c>(
+        &'c self,
+        cells: &'c [String],
+    ) -> impl Iterator<Item = (&'c String, &'c Target, &'c String)> {
+        let columns = self.table.headers.iter().zip(&self.targets).zip(cells);
+        columns.map(|((header, target), cell)| (header, target, cell))
+    }
+
+    fn cell<'c>(
+        &'c self,
+        cells: &'c [String],
+        wanted: &dyn Fn(&Target) -> bool,
+    ) -> Option<&'c str> {
+        let found = self.columns(cells).find(|(_, target, _)| wanted(target));
+        found.map(|(_, _, cell)| cell.as_str())
+    }
+
+    /// The row as it is, for filters.
+    fn payload(&self, cells: &[String]) -> Object {
+        let named = self.columns(cells).filter(|(header, _, _)| !header.is_empty());
+        named.map(|(header, _, cell)| (header.clone(), cell.clone().into())).collect()
+    }
+
+    /// The state of a row, or the word that is none.
+    fn said(&self, cells: &[String]) -> Result<Said, String> {
+        let mut action = self
+            .cell(cells, &|target| *target == Target::Action)
+            .unwrap_or_default()
+            .to_lowercase();
+        action.retain(|c| !c.is_whitespace());
+        let said = match self.cell(cells, &|target| *target == Target::Active) {
+            None | Some("") => Said::Nothing,
+            Some(word) => Said::State(state(word)?),
+        };
+        match action.as_str() {
+            "" | "upsert" | "add" | "create" | "update" => Ok(said),
+            "deactivate" | "disable" => Ok(Said::State(AccountState::Inactive)),
+            "suspend" => Ok(Said::State(AccountState::Suspended)),
+            "delete" | "remove" => Ok(Said::Deleted),
+            other => Err(format!(
+                "the action is \"{other}\"; allowed are upsert, deactivate and delete."
+            )),
+        }
+    }
+}
+
 /// Groups by their names or ids, with the keys of their members.
 #[derive(Default)]
 struct Edges {
@@ -214,7 +269,17 @@ impl Connector for Files {
                     }
                     sink.put(envelope.at(place))?;
                 }
-                Err(message) => sink.fault(Fault { kind: Kind::Account, place, message })?,
+                Err(message) => {
+                    let ended = row.cells.as_ref().ok().and_then(|cells| self.ended(&users, cells));
+                    let is_meant = |ended: &Envelope| {
+                        !keys.contains_key(&ended.resource)
+                            && sink.is_stored(Kind::Account, &ended.resource)
+                    };
+                    if let Some(ended) = ended.filter(is_meant) {
+                        sink.put(ended.at(place.clone()))?;
+                    }
+                    sink.fault(Fault { kind: Kind::Account, place, message })?;
+                }
             }
         }
         if let Some(table) = &memberships {
@@ -327,14 +392,8 @@ impl Files {
         cells: &[String],
         edges: &mut Edges,
     ) -> Result<Envelope, String> {
-        let headers = &users.table.headers;
-        let columns = || headers.iter().zip(&users.targets).zip(cells);
-        let (mut attributes, mut payload) = (Object::new(), Object::new());
-        let cell = |wanted: &dyn Fn(&Target) -> bool| {
-            let found = columns().find(|((_, target), _)| wanted(target));
-            found.map(|(_, cell)| cell.as_str())
-        };
-        for ((header, target), cell) in columns() {
+        let mut attributes = Object::new();
+        for (header, target, cell) in users.columns(cells) {
             let may_be_number = matches!(target, Target::ExternalId)
                 || matches!(target, Target::Enterprise(name) if name == "employeeNumber");
             if may_be_number && is_shortened(cell) {
@@ -343,9 +402,6 @@ impl Files {
                      its digits are lost."
                 ));
             }
-            if !header.is_empty() {
-                payload.insert(header.clone(), cell.clone().into());
-            }
             match target {
                 Target::Manager => {
                     target.set(&mut attributes, header, &self.key_of(cell), &self.separator);
@@ -353,37 +409,12 @@ impl Files {
                 _ => target.set(&mut attributes, header, cell, &self.separator),
             }
         }
-        let (email, user_name) = (cell(&is_email), cell(&is_user_name));
-        let key = match self.key.as_str() {
-            "userName" => user_name,
-            "email" => email,
-            _ => cell(&|target| *target == Target::ExternalId),
-        };
-        let key = self.key_of(key.unwrap_or_default());
-        if key.is_empty() {
-            return Err(format!("the key \"{}\" is empty.", self.key));
+        let key = self.key(users, cells)?;
+        let said = users.said(cells)?;
+        if matches!(said, Said::Deleted) {
+            return Ok(Envelope::deleted(Kind::Account, key));
         }
-        if key.len() > 512 {
-            return Err(format!("the key has {} bytes; at most 512 are allowed.", key.len()));
-        }
-        let mut action =
-            cell(&|target| *target == Target::Action).unwrap_or_default().to_lowercase();
-        action.retain(|c| !c.is_whitespace());
-        let mut active = match cell(&|target| *target == Target::Active) {
-            None | Some("") => None,
-            Some(word) => Some(state(word)?),
-        };
-        match action.as_str() {
-            "" | "upsert" | "add" | "create" | "update" => {}
-            "deactivate" | "disable" => active = Some(AccountState::Inactive),
-            "suspend" => active = Some(AccountState::Suspended),
-            "delete" | "remove" => return Ok(Envelope::deleted(Kind::Account, key)),
-            other => {
-                return Err(format!(
-                    "the action is \"{other}\"; allowed are upsert, deactivate and delete."
-                ));
-            }
-        }
+        let (email, user_name) = (users.cell(cells, &is_email), users.cell(cells, &is_user_name));
         // Who has no name of its own has that of the address, or of the key.
         let name = [user_name, email].into_iter().flatten().find(|name| !name.is_empty());
         let name = name.unwrap_or(&key).to_owned();
@@ -395,19 +426,50 @@ impl Files {
             }
             None => Some(name),
         };
-        for group in pieces(cell(&|t| *t == Target::Groups).unwrap_or_default(), &self.separator) {
+        let groups = users.cell(cells, &|target| *target == Target::Groups).unwrap_or_default();
+        for group in pieces(groups, &self.separator) {
             edges.groups.entry(group.to_owned()).or_default();
             edges.edges.push((group.to_owned(), key.clone()));
         }
-        let account = Envelope { usual_name, ..Envelope::account(key, payload, attributes) };
-        Ok(match active {
-            Some(state) => account.in_state(state),
-            None => account,
+        let account = Envelope::account(key, users.payload(cells), attributes);
+        let account = Envelope { usual_name, ..account };
+        Ok(match said {
+            Said::State(state) => account.in_state(state),
+            Said::Nothing | Said::Deleted => account,
         })
     }
 
-    /// A file of memberships: a row for each, with the group and the key of the member. A group may have
-    /// a name beside.
+    fn key(&self, users: &Users, cells: &[String]) -> Result<String, String> {
+        let key = match self.key.as_str() {
+            "userName" => users.cell(cells, &is_user_name),
+            "email" => users.cell(cells, &is_email),
+            _ => users.cell(cells, &|target| *target == Target::ExternalId),
+        };
+        let key = self.key_of(key.unwrap_or_default());
+        if key.is_empty() {
+            return Err(format!("the key \"{}\" is empty.", self.key));
+        }
+        if key.len() > 512 {
+            return Err(format!("the key has {} bytes; at most 512 are allowed.", key.len()));
+        }
+        Ok(key)
+    }
+
+    /// Of a faulty row, that it ends somebody's access: that counts whatever is wrong with the rest.
+    fn ended(&self, users: &Users, cells: &[String]) -> Option<Envelope> {
+        let key = self.key(users, cells).ok()?;
+        let state = match users.said(cells).ok()? {
+            Said::State(state) if state != AccountState::Active => state,
+            Said::Deleted => AccountState::Inactive,
+            Said::State(_) | Said::Nothing => return None,
+        };
+        let usual_name = Some(key.clone());
+        let account = Envelope::account(key, users.payload(cells), Object::new());
+        Some(Envelope { usual_name, ..account.in_state(state) })
+    }
+
+    /// A file of memberships: a row for each, with the group and the key of the member, or the keys of several.
+    /// A group may have a name beside.
     fn edges(
         &self,
         table: &Table,
@@ -452,8 +514,8 @@ impl Files {
             if let Some(named) = named {
                 known.get_or_insert_with(|| named.to_owned());
             }
-            // A group without members has a row without one.
-            if !member.is_empty() {
+            // A row has one member or several; a group without members has a row without one.
+            for member in pieces(member, &self.separator) {
                 edges.edges.push((group.to_owned(), self.key_of(member)));
             }
         }

@@ -19,6 +19,8 @@ on_both_databases![
     source_without_a_file_fails_its_test,
     file_of_which_no_row_can_be_used_is_a_failure,
     file_in_the_folder_that_cannot_be_taken_is_a_failed_run,
+    faulty_row_that_ends_an_access_ends_it,
+    members_of_one_cell_are_each_a_member,
 ];
 
 /// Users with a number in the last column.
@@ -236,4 +238,38 @@ fn file_in_the_folder_that_cannot_be_taken_is_a_failed_run(app: &TestApp) {
     // What was handed in before is still there.
     assert_eq!(source.sync()["counts"]["users"]["unchanged"], 1);
     assert_eq!(source.view()["state"], "linked");
+}
+
+fn faulty_row_that_ends_an_access_ends_it(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"max_errors": 5}), json!({"guard": "off"}));
+    let file = |rows: &str| format!("id,userName,employeeNumber,status\n{rows}");
+    let row = |n: usize| format!("{n},user{n}@example.com,10{n},active\n");
+    source.sync_users(&file(&(1..=4).map(row).collect::<String>()));
+    let told = source.events();
+    // The number is lost, of one who has left, of one who has not, and of nobody who is known; a row beside
+    // another one of the same key says nothing that is sure.
+    let run = source.sync_users(&file(
+        "1,user1@example.com,1.23E+05,terminated\n2,user2@example.com,1.23E+05,active\n\
+         9,user9@example.com,1.23E+05,terminated\n3,user3@example.com,103,active\n\
+         3,user3@example.com,1.23E+05,terminated\n4,user4@example.com,104,active\n",
+    ));
+    let counts = &run["counts"]["users"];
+    assert_eq!((&run["status"], &counts["failed"]), (&json!("completed"), &json!(4)), "{run}");
+    assert_eq!(source.told(told), ["user.updated 1"]);
+    assert_eq!(source.users()["1"], "user1@example.com inactive");
+    // Back with a good row, with all that the user had.
+    source.sync_users(&file(&(1..=4).map(row).collect::<String>()));
+    assert_eq!(source.told(told), ["user.updated 1", "user.updated 1"]);
+}
+
+fn members_of_one_cell_are_each_a_member(app: &TestApp) {
+    let source = Source::csv(app);
+    let users = "id,userName\n1,a\n2,b\n3,c\n";
+    source.upload("memberships", "group,member\neng,1\neng,2\n");
+    source.sync_users(users);
+    let told = source.events();
+    source.upload("memberships", "group,member\neng,1; 2;3\n");
+    let run = source.sync_users(users);
+    assert_eq!(run["counts"]["memberships"]["unknown"], 0, "{run}");
+    assert_eq!(source.told(told), ["group.user_added 3 eng"]);
 }
