@@ -311,23 +311,39 @@ impl Directory {
         Ok(())
     }
 
-    /// The groups that are wanted, by id.
+    /// The groups that are wanted, by id. As with users, none counts as missing that was not looked for again.
     fn groups(&mut self, sink: &mut dyn Sink) -> Result<BTreeMap<String, Object>, SourceError> {
-        let patterns = self.settings.group_emails.clone();
+        let list = self.groups_list();
         let mut groups = BTreeMap::new();
-        self.api.list(&self.groups_list(), &mut |group| {
+        self.api.list(&list, &mut |group| {
             let (id, email) = (text(&group, "id").to_owned(), text(&group, "email"));
             if id.is_empty() {
                 let message = "it has no \"id\".".to_owned();
                 return sink.fault(Fault { kind: Kind::Group, place: email.to_owned(), message });
             }
-            if patterns.is_empty() || patterns.iter().any(|pattern| is_like(email, pattern)) {
-                groups.insert(id, group);
-            } else {
-                groups.remove(&id);
-            }
+            groups.insert(id, group);
             Ok(())
         })?;
+        let mut missing = sink.missing(Kind::Group);
+        missing.retain(|id| !groups.contains_key(id));
+        // Only the list says which groups are of a domain or met by a query.
+        let is_whole = self.settings.domain.is_empty() && self.settings.group_query.is_empty();
+        if !missing.is_empty() && (!is_whole || missing.len() > MOST_ASKED) {
+            self.api.list(&list, &mut |group| {
+                let id = text(&group, "id").to_owned();
+                if !id.is_empty() {
+                    groups.entry(id).or_insert(group);
+                }
+                Ok(())
+            })?;
+        } else {
+            for id in missing {
+                groups.extend(self.api.group(&id)?.map(|group| (id, group)));
+            }
+        }
+        let patterns = &self.settings.group_emails;
+        let is_meant = |email: &str| patterns.iter().any(|pattern| is_like(email, pattern));
+        groups.retain(|_, group| patterns.is_empty() || is_meant(text(group, "email")));
         Ok(groups)
     }
 
@@ -347,7 +363,7 @@ impl Directory {
             Ok(())
         })?;
         for (id, group) in hidden {
-            if !listed.contains(&id) && self.api.has_no_group(&id)? {
+            if !listed.contains(&id) && self.api.group(&id)?.is_none() {
                 continue;
             }
             let message = "Google lists it and does not find its members; they stay as they are.";

@@ -61,11 +61,11 @@ impl Api {
         Ok(self.client.get(&self.address(&["users", key], &full))?.object)
     }
 
-    /// Whether Google says that there is no such group.
-    pub(super) fn has_no_group(&mut self, id: &str) -> Result<bool, SourceError> {
+    /// A group; `None` where Google says that there is no such group.
+    pub(super) fn group(&mut self, id: &str) -> Result<Option<Object>, SourceError> {
         match self.client.get(&self.address(&["groups", id], &[])) {
-            Ok(_) => Ok(false),
-            Err(error) if is_not_found(&error) => Ok(true),
+            Ok(page) => Ok(Some(page.object)),
+            Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -270,6 +270,43 @@ fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
     assert!(source.told(told).contains(&"user.deleted 10".to_owned()));
 }
 
+#[test]
+fn group_that_the_list_leaves_out_is_looked_for_before_being_gone() {
+    let app = sqlite();
+    let fake = Google::start(3, NOW);
+    fake.data(|google| {
+        for (id, address) in [("g2", "team@example.com"), ("g3", "crew@example.com")] {
+            google.add_group(id, address, vec![member("USER", "1", "user1@example.com")]);
+        }
+    });
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let told = source.events();
+    let without = |id: &'static str| {
+        Fault::rows("/groups?", "groups", move |rows| rows.retain(|row| row["id"] != id))
+    };
+    fake.fault(without("g2"));
+    for mode in ["full", "incremental"] {
+        let run = source.run(json!({"mode": mode}));
+        assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+    }
+    fake.heal();
+    // Which groups a domain has is known by its list alone.
+    app.api.patch(&source.path, json!({"config": {"domain": "example.com"}})).expect(200);
+    fake.fault(without("g2").once());
+    source.sync();
+    assert_eq!(source.told(told), [""; 0]);
+    fake.heal();
+    for (domain, gone) in [(json!("example.com"), "g2"), (json!(null), "g3")] {
+        app.api.patch(&source.path, json!({"config": {"domain": domain}})).expect(200);
+        source.sync();
+        let told = source.events();
+        fake.data(|google| google.groups.retain(|group| group["id"] != gone));
+        source.sync();
+        assert!(source.told(told).contains(&format!("group.deleted {gone}")));
+    }
+}
+
 /// An object whose row makes no sense is listed, and a tombstone counts beside it.
 #[test]
 fn odd_user_is_listed_and_a_tombstone_counts_beside_it() {
