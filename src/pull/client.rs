@@ -422,16 +422,33 @@ fn usual(refusal: &Refusal<'_>) -> Verdict {
     }
 }
 
+/// Most pages of one walk, and most pages without a row one after another: a source that always leads on must not
+/// take a place among those that are read for ever.
+const MAX_PAGES: usize = 100_000;
+const MAX_EMPTY: usize = 200;
+
 /// The places that a walk through pages has been at.
 #[derive(Clone, Debug, Default)]
-pub struct Trail(HashSet<String>);
+pub struct Trail {
+    places: HashSet<String>,
+    empty: usize,
+}
 
 impl Trail {
-    /// Fails where the source leads in a circle.
-    pub fn step(&mut self, place: &str) -> Result<(), SourceError> {
-        match self.0.insert(place.to_owned()) {
-            true => Ok(()),
-            false => Err(SourceError::failed("the source gives the same page again")),
+    /// Notes a page with so many rows that were not there before. Fails where the source leads in a circle, or does
+    /// not get on.
+    pub fn step(&mut self, place: &str, rows: usize) -> Result<(), SourceError> {
+        if !self.places.insert(place.to_owned()) {
+            return Err(SourceError::failed("the source gives the same page again"));
+        }
+        self.empty = if rows == 0 { self.empty + 1 } else { 0 };
+        let without_end = |limit: usize, pages: &str| {
+            Err(SourceError::failed(format!("the source gives more than {limit} {pages}")))
+        };
+        match (self.places.len(), self.empty) {
+            (pages, _) if pages > MAX_PAGES => without_end(MAX_PAGES, "pages of one list"),
+            (_, empty) if empty > MAX_EMPTY => without_end(MAX_EMPTY, "pages without anything new"),
+            _ => Ok(()),
         }
     }
 }
@@ -509,6 +526,20 @@ mod tests {
     }
 
     #[test]
+    fn walks_that_do_not_get_on_end() {
+        let mut trail = Trail::default();
+        for page in 0..MAX_EMPTY {
+            assert_eq!(trail.step(&page.to_string(), 0), Ok(()));
+        }
+        assert_eq!(trail.step("new", 1), Ok(()), "what comes at last counts");
+        assert!(trail.step("new", 1).is_err(), "a circle");
+        let mut empty = (0..=MAX_EMPTY).map(|page| trail.step(&format!("empty {page}"), 0));
+        assert!(empty.any(|stepped| stepped.is_err()));
+        let mut pages = (0..=MAX_PAGES).map(|page| trail.step(&format!("page {page}"), 1));
+        assert!(pages.any(|stepped| stepped.is_err()));
+    }
+
+    #[test]
     fn patience_comes_back_with_every_answer_and_never_grows() {
         assert_eq!(refilled(PATIENCE_MS), PATIENCE_MS);
         assert_eq!(refilled(0), REFILL_MS);
@@ -524,8 +555,8 @@ mod tests {
     #[test]
     fn walk_in_a_circle_ends() {
         let mut trail = Trail::default();
-        assert_eq!(trail.step("a"), Ok(()));
-        assert_eq!(trail.step("b"), Ok(()));
-        assert!(trail.step("a").is_err());
+        assert_eq!(trail.step("a", 1), Ok(()));
+        assert_eq!(trail.step("b", 1), Ok(()));
+        assert!(trail.step("a", 1).is_err());
     }
 }

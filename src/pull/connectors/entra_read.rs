@@ -256,9 +256,8 @@ impl Tenant {
     ) -> Result<Option<String>, SourceError> {
         let (mut trail, mut url) = (Trail::default(), first);
         loop {
-            trail.step(url.as_str())?;
             let mut page = self.get(&url, needs)?;
-            rows(&page)?;
+            trail.step(url.as_str(), rows(&page)?.len())?;
             if let Some(Value::Array(rows)) = page.remove("value") {
                 for row in rows {
                     let Value::Object(row) = row else {

@@ -88,9 +88,10 @@ impl Api {
         loop {
             let page = self.client.get(&self.address(list.path, &query))?.object;
             let (objects, next) = page_of(page, list)?;
+            let read = objects.len();
             objects.into_iter().try_for_each(&mut *take)?;
             let Some(token) = next else { return Ok(()) };
-            trail.step(&token)?;
+            trail.step(&token, read)?;
             // A token belongs to a request with the same parameters.
             query.truncate(list.query.len());
             query.push(("pageToken", token));

@@ -168,10 +168,11 @@ impl Api {
         let mut url = self.url(path, &query);
         let mut trail = Trail::default();
         loop {
-            trail.step(url.as_str())?;
             let answer = self.get(limit, &url)?;
             let next = next_page(&answer, &url)?;
-            for row in rows(answer.body, path)? {
+            let rows = rows(answer.body, path)?;
+            trail.step(url.as_str(), rows.len())?;
+            for row in rows {
                 take(self, row)?;
             }
             let Some(next) = next else { return Ok(()) };
@@ -193,10 +194,10 @@ impl Api {
         let mut told = Told::default();
         let mut trail = Trail::default();
         loop {
-            trail.step(url.as_str())?;
             let answer = self.get(Limit::Log, &url)?;
             let next = next_page(&answer, &url)?;
             let events = rows(answer.body, &["logs"])?;
+            trail.step(url.as_str(), events.len())?;
             events.iter().for_each(|event| told.take(event));
             match next {
                 Some(next) if !events.is_empty() => url = next,
