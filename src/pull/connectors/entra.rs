@@ -287,8 +287,9 @@ fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector
         page_size: config.get("page_size").and_then(Value::as_u64).unwrap_or(999),
         wants_groups,
     };
+    let last = surroundings.last.clone();
     let client = Authorized::new(&base, headers, tokens, surroundings);
-    Ok(Box::new(Tenant::new(client, base, reading)))
+    Ok(Box::new(Tenant::new(client, base, reading, last.as_deref())))
 }
 
 #[cfg(test)]

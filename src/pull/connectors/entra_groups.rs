@@ -8,7 +8,7 @@ use url::Url;
 use super::entra_map;
 use super::entra_read::{GroupTypes, Needs, Nested, Tenant, id_of, is_removed, unread};
 use crate::pull::client::link;
-use crate::pull::{Action, Envelope, Kind, Members, Sink, SourceError};
+use crate::pull::{Action, Envelope, Fault, Kind, Members, Sink, SourceError};
 use crate::scim::Object;
 
 /// So many new users are asked for their groups; of more, the members of all groups are read.
@@ -79,32 +79,27 @@ impl Tenant {
         let groups: BTreeMap<String, Group> =
             groups.into_iter().filter_map(|(id, group)| Some((id, group?))).collect();
         let types = self.reading.group_types;
-        for (id, group) in groups.iter().filter(|(_, group)| wants_group(types, &group.object)) {
+        let mut wanted = Vec::new();
+        for (id, group) in &groups {
+            match is_of_type(types, &group.object) {
+                Some(true) => wanted.push((id, group)),
+                Some(false) => {}
+                None => untyped(id, &group.object, sink)?,
+            }
+        }
+        for (id, group) in &wanted {
             // Whose members cannot be seen has not lost them.
             let is_blind = is_hidden(group.object.get("visibility")) && group.joined.is_empty();
             let members = if is_blind { Members::Changes } else { Members::All };
             put_group(id, &group.object, members, sink)?;
         }
-        for (id, group) in groups.iter().filter(|(_, group)| wants_group(types, &group.object)) {
-            match self.reading.nested {
-                Nested::Kept => {
-                    for (member, payload) in &group.joined {
-                        sink.put(Envelope::membership(
-                            id.clone(),
-                            member.clone(),
-                            payload.clone(),
-                        ))?;
-                    }
-                }
-                Nested::Expanded => {
-                    for (member, payload) in expanded(id, &groups) {
-                        sink.put(Envelope::membership(
-                            id.clone(),
-                            member.clone(),
-                            payload.clone(),
-                        ))?;
-                    }
-                }
+        for (id, group) in wanted {
+            let members = match self.reading.nested {
+                Nested::Kept => group.joined.iter().collect(),
+                Nested::Expanded => expanded(id, &groups),
+            };
+            for (member, payload) in members {
+                sink.put(Envelope::membership(id.clone(), member.clone(), payload.clone()))?;
             }
         }
         Ok(next)
@@ -144,16 +139,20 @@ impl Tenant {
                 sink.put(Envelope::deleted(Kind::Group, id))?;
                 continue;
             };
-            match found.remove(&id) {
-                Some(object) if wants_group(self.reading.group_types, &object) => {
+            let Some(object) = found.remove(&id) else {
+                unread(Kind::Group, id, &group.object, sink)?;
+                continue;
+            };
+            match is_of_type(self.reading.group_types, &object) {
+                Some(true) => {
                     put_group(&id, &object, Members::Changes, sink)?;
                     if sink.is_new(Kind::Group, &id) {
                         self.add_members(&id, &mut group)?;
                     }
                     memberships.push((id, group));
                 }
-                Some(_) => sink.put(Envelope::deleted(Kind::Group, id))?,
-                None => unread(Kind::Group, id, &group.object, sink)?,
+                Some(false) => sink.put(Envelope::deleted(Kind::Group, id))?,
+                None => untyped(&id, &object, sink)?,
             }
         }
         for (id, group) in memberships {
@@ -250,15 +249,27 @@ fn put_group(
     sink.put(Envelope { members, ..envelope })
 }
 
-fn wants_group(types: GroupTypes, group: &Object) -> bool {
-    let group_types = group.get("groupTypes").and_then(Value::as_array);
+/// Whether a group is of a type that is wanted; `None` where the source does not show it.
+fn is_of_type(types: GroupTypes, group: &Object) -> Option<bool> {
     match types {
-        GroupTypes::All => true,
-        GroupTypes::Security => group.get("securityEnabled") == Some(&Value::Bool(true)),
+        GroupTypes::All => Some(true),
+        GroupTypes::Security => group.get("securityEnabled")?.as_bool(),
         GroupTypes::Microsoft365 => {
-            group_types.into_iter().flatten().any(|kind| kind.as_str() == Some("Unified"))
+            let kinds = group.get("groupTypes")?.as_array()?;
+            Some(kinds.iter().any(|kind| kind.as_str() == Some("Unified")))
         }
     }
+}
+
+/// Every group has a type: one that comes without it is one of which the application may not see enough.
+fn untyped(id: &str, group: &Object, sink: &mut dyn Sink) -> Result<(), SourceError> {
+    let name = group.get("displayName").and_then(Value::as_str).unwrap_or(id);
+    let permission = Needs::Groups.permission();
+    let message = format!(
+        "Microsoft Graph does not show of what type {name} is: that needs the permission {permission}; it stays as \
+         it is."
+    );
+    sink.fault(Fault { kind: Kind::Group, place: id.to_owned(), message })
 }
 
 pub(super) fn is_hidden(visibility: Option<&Value>) -> bool {

@@ -1,14 +1,15 @@
 //! How a tenant is read over Microsoft Graph v1.0.
 //!
 //! A complete read lists users, with their managers, and takes groups with their members from the first
-//! round of `/groups/delta`; its cursor are the delta links of users and groups. A token for users is
-//! taken before they are listed: what changes meanwhile is read again by the next round.
+//! round of `/groups/delta`; its cursor are the delta links of users and groups. That of users is the one
+//! that was there before, or the latest when they begin to be listed: what changes meanwhile, and what the
+//! list does not show yet, is read again by the next round.
 //!
 //! An incremental read follows the delta links. They say who has changed and who is gone; a changed object
 //! may come with the changed properties alone. It is therefore read again by its id, some at a time, so
 //! that filters see whole objects, and managers, who are not part of a delta, come along.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ use crate::scim::Object;
 
 /// Ids in one question: the operator `in` takes so many values.
 const AT_ONCE: usize = 15;
+
+/// Most users who are looked up by their ids; of more the list is read again.
+const MOST_ASKED: usize = 10 * AT_ONCE;
 
 /// What of a query is sent as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -80,6 +84,8 @@ pub(super) struct Tenant {
     client: Authorized,
     base: Url,
     pub(super) reading: Reading,
+    /// The delta link of users that the last read has left, as long as it is not lost.
+    followed: Option<String>,
 }
 
 /// Where an incremental read goes on: delta links.
@@ -97,7 +103,7 @@ pub(super) enum Needs {
 }
 
 impl Needs {
-    fn permission(self) -> &'static str {
+    pub(super) fn permission(self) -> &'static str {
         match self {
             Self::Users => "User.Read.All",
             Self::Groups => "GroupMember.Read.All",
@@ -153,10 +159,15 @@ impl Connector for Tenant {
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
         // What needs a filter is read as a whole each time.
         let users = match self.capabilities().incremental {
-            true => Some(self.latest_users()?),
+            // Lists lag: what one does not show yet comes again with the next round of the same chain.
+            true => Some(match self.followed.take() {
+                Some(link) => link,
+                None => self.latest_users()?,
+            }),
             false => None,
         };
-        self.list_users(sink)?;
+        let listed = self.list_users(sink)?;
+        self.look_up_missing(&listed, sink)?;
         let groups = match self.reading.wants_groups {
             true => Some(self.all_groups(sink)?),
             false => None,
@@ -168,6 +179,8 @@ impl Connector for Tenant {
     fn incremental(&mut self, cursor: &str, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
         let lost = || SourceError::CursorLost("the cursor holds no delta links".to_owned());
         let cursor: Cursor = serde_json::from_str(cursor).map_err(|_| lost())?;
+        // If it cannot be followed, another chain begins.
+        self.followed = None;
         let (users, new) = self.changed_users(&cursor.users, sink)?;
         let groups = match self.reading.wants_groups {
             true => Some(self.changed_groups(&cursor.groups.ok_or_else(lost)?, &new, sink)?),
@@ -178,8 +191,11 @@ impl Connector for Tenant {
 }
 
 impl Tenant {
-    pub(super) fn new(client: Authorized, base: Url, reading: Reading) -> Self {
-        Self { client: client.judged_by(judge), base, reading }
+    /// `last` is the cursor of the last read.
+    pub(super) fn new(client: Authorized, base: Url, reading: Reading, last: Option<&str>) -> Self {
+        let last = last.and_then(|last| serde_json::from_str::<Cursor>(last).ok());
+        let followed = last.map(|cursor| cursor.users);
+        Self { client: client.judged_by(judge), base, reading, followed }
     }
 
     fn finished(&self, cursor: Option<Cursor>) -> Result<Finished, SourceError> {
@@ -304,7 +320,8 @@ impl Tenant {
         self.round(url, Needs::Users, &mut |_| Ok(()))
     }
 
-    fn list_users(&mut self, sink: &mut dyn Sink) -> Result<(), SourceError> {
+    /// Puts everybody whom the list has; their ids, also of those who do not come in.
+    fn list_users(&mut self, sink: &mut dyn Sink) -> Result<HashSet<String>, SourceError> {
         let (select, expand) = self.user_query();
         let filter = self.reading.user_filter.clone();
         let count = if filter.is_empty() { "" } else { "true" };
@@ -318,9 +335,10 @@ impl Tenant {
         ];
         let url = self.url("users", &query);
         let (guests, mapping) = (self.reading.guests, self.reading.mapping.clone());
-        let (mut seen, mut hidden) = (0_usize, 0_usize);
+        let (mut listed, mut seen, mut hidden) = (HashSet::new(), 0_usize, 0_usize);
         self.walk(url, Needs::Users, &mut |user| {
             *(if is_hidden_from_us(&user) { &mut hidden } else { &mut seen }) += 1;
+            listed.extend(id_of(&user).map(str::to_owned));
             match wants_user(guests, &user) {
                 true => put_user(&mapping, user, sink),
                 false => Ok(()),
@@ -328,8 +346,33 @@ impl Tenant {
         })?;
         match (seen, hidden) {
             (0, 1..) => Err(unseen()),
-            _ => Ok(()),
+            _ => Ok(listed),
         }
+    }
+
+    /// A list shows whoever is new, or met by a filter, some minutes late, and may lose somebody between two pages:
+    /// so nobody counts as missing who was not looked for again.
+    fn look_up_missing(
+        &mut self,
+        listed: &HashSet<String>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        let mut missing = sink.missing(Kind::Account);
+        missing.retain(|id| !listed.contains(id));
+        // Only the list says who is met by a filter.
+        let is_asked = self.reading.user_filter.is_empty() && missing.len() <= MOST_ASKED;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if !is_asked {
+            return self.list_users(sink).map(drop);
+        }
+        let (select, expand) = self.user_query();
+        let found = self.by_ids("users", (&select, expand), &missing, Needs::Users)?;
+        for user in found.into_values().filter(|user| wants_user(self.reading.guests, user)) {
+            put_user(&self.reading.mapping, user, sink)?;
+        }
+        Ok(())
     }
 
     /// Fails where Microsoft Graph shows users and nothing about them.
