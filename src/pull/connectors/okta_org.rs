@@ -200,7 +200,7 @@ impl Org {
         Ok(newest)
     }
 
-    /// Users who have changed, and the ids of those who may be in use again.
+    /// Users who have changed, and the ids of those who were there before and are in use, or let in, only now.
     fn changed_users(
         &mut self,
         since: i64,
@@ -215,9 +215,7 @@ impl Org {
             let is_new = time(&user, "created").is_some_and(|at| at > since);
             let has_turned = time(&user, "statusChanged").is_some_and(|at| at > since);
             let Some(person) = rules.admit(user, sink)? else { return Ok(()) };
-            if has_turned && !is_new && person.state == AccountState::Active {
-                returned.push(person.id.clone());
-            }
+            let is_back = has_turned && person.state == AccountState::Active;
             let manager = match text(&person.user, "managerId").map(str::to_owned) {
                 Some(manager) if !is_user_id(&manager) => match found.get(&manager) {
                     Some(known) => known.clone(),
@@ -229,13 +227,18 @@ impl Org {
                 },
                 manager => manager,
             };
-            sink.put(person.envelope(manager.as_deref()))
+            sink.put(person.envelope(manager.as_deref()))?;
+            // Whoever is let in only now may be in groups that have not changed.
+            if !is_new && (is_back || sink.is_new(Kind::Account, &person.id)) {
+                returned.push(person.id);
+            }
+            Ok(())
         })?;
         Ok((newest, returned))
     }
 
     /// Groups with their members: all, or those that have changed. `returned` are users whose groups are
-    /// to be looked at, too: as long as a user is deactivated, no group lists it.
+    /// to be looked at, too: as long as a user is deactivated, no group lists it, and none that it has left says so.
     fn groups(
         &mut self,
         since: Option<i64>,
@@ -273,7 +276,17 @@ impl Org {
             }
         }
         for user in returned {
-            for group in self.groups_of(user)? {
+            let Some(groups) = self.groups_of(user)? else { continue };
+            let mut left = sink.groups_of(user);
+            left.retain(|id| !whole.contains(id) && !groups.iter().any(|g| id_of(g) == Some(id)));
+            for id in left {
+                let Some(group) = self.api.one(Limit::Groups, &["groups", &id])? else { continue };
+                if there.insert(id.clone()) {
+                    sink.put(group_envelope(id.clone(), group, Members::Changes))?;
+                }
+                sink.put(Envelope { action: Action::Delete, ..membership(&id, user.clone()) })?;
+            }
+            for group in groups {
                 let Some(id) = id_of(&group).map(str::to_owned) else { continue };
                 let is_in = self.rules.has_type(&group)
                     && (self.rules.group_search.is_empty() || listed.contains(&id));
@@ -314,16 +327,17 @@ impl Org {
         }
     }
 
-    /// The groups of a user; none for one who is gone by now.
-    fn groups_of(&mut self, user: &str) -> Result<Vec<Object>, SourceError> {
+    /// All groups of a user; `None` for one who is gone by now.
+    fn groups_of(&mut self, user: &str) -> Result<Option<Vec<Object>>, SourceError> {
         let mut groups = Vec::new();
         let read = self.api.list(Limit::Users, &["users", user, "groups"], &[], &mut |_, group| {
             groups.push(group);
             Ok(())
         });
         match read {
-            Err(error) if !is_missing(&error) => Err(error),
-            _ => Ok(groups),
+            Ok(()) => Ok(Some(groups)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

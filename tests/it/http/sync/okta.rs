@@ -190,6 +190,57 @@ fn deactivated_members_who_come_back_have_the_groups_that_nobody_has_listed() {
 }
 
 #[test]
+fn membership_that_ended_while_nobody_listed_it_does_not_come_back() {
+    let app = app();
+    let (fake, users, staff) = crowd(3);
+    let other = fake.data(|org| {
+        let other = org.add_group("Other", "OKTA_GROUP");
+        org.join(&other, &users[2]);
+        org.pass(3_600);
+        other
+    });
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let back = &users[2];
+    told_of(&source, &fake, |org| org.set_status(back, "DEPROVISIONED"));
+    // The removal falls on a complete read, which asks for no log.
+    app.clock.advance(Duration::from_secs(7_200));
+    fake.data(|org| {
+        org.pass(7_200);
+        org.leave(&staff, back);
+        org.pass(7_200);
+    });
+    assert_eq!(told_by_everything(&source), [""; 0]);
+    let told = told_of(&source, &fake, |org| org.set_status(back, "ACTIVE"));
+    assert_eq!(
+        told,
+        [format!("user.updated {back}"), format!("group.user_removed {back} {staff}")]
+    );
+    let groups = format!(
+        "/directory_groups?directory={}&user={}",
+        source.handle.id,
+        source.user(back)["id"].as_str().expect("an id")
+    );
+    let listed = app.api.get(&groups).expect(200).body;
+    assert_eq!((&listed["data"][0]["idp_id"], &listed["data"][1]), (&json!(other), &json!(null)));
+}
+
+#[test]
+fn who_is_let_in_by_a_search_is_in_the_groups_at_once() {
+    let app = app();
+    let (fake, users, staff) = crowd(2);
+    fake.data(|org| {
+        org.change_user(&users[0], json!({"department": "Sales"}));
+        org.pass(3_600);
+    });
+    let source = reader(&app, &fake, json!({"user_search": "profile.department eq \"Sales\""}));
+    source.sync();
+    let new = &users[1];
+    let told = told_of(&source, &fake, |org| org.change_user(new, json!({"department": "Sales"})));
+    assert_eq!(told, [format!("user.created {new}"), format!("group.user_added {new} {staff}")]);
+}
+
+#[test]
 fn without_the_log_deletions_are_found_by_reading_everything() {
     let app = app();
     let (fake, users, staff) = crowd(5);
