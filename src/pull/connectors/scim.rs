@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::outbound::Outbound;
-use crate::pull::client::{Client, Reply};
+use crate::pull::client::{Client, Reply, Trail};
 use crate::pull::field::{Field, PEM, Shape};
 use crate::pull::oauth::{Authorized, Proof, Tokens};
 use crate::pull::{
@@ -107,6 +107,9 @@ const OVERLAP_MS: i64 = 5 * 60 * 1_000;
 
 /// Longest id, in bytes: it is stored as `externalId`.
 const MAX_ID: usize = 512;
+
+/// How servers say that they do not filter by time (RFC 7644 §3.12), each in its own way.
+const REFUSALS: [u16; 6] = [400, 403, 404, 405, 422, 501];
 
 /// How often a list is begun again that changes while it is read by index.
 const BEGINNINGS: usize = 4;
@@ -291,7 +294,11 @@ impl Connector for Server {
         let since = cursor.parse().map_err(|_| SourceError::CursorLost("no time".to_owned()))?;
         match self.read(Some(since), sink) {
             // Servers may refuse the filter; everything can be read without it.
-            Err(SourceError::Failed { message, .. }) if message.contains("answers 400") => {
+            Err(SourceError::Failed { message, .. } | SourceError::Credentials(message))
+                if REFUSALS
+                    .iter()
+                    .any(|status| message.starts_with(&format!("the source answers {status}"))) =>
+            {
                 Err(SourceError::CursorLost(message))
             }
             read => read,
@@ -309,16 +316,25 @@ impl Server {
             (false, None) => own.to_owned(),
         };
         let (users, groups) = (filter(&self.user_filter), filter(&self.group_filter));
-        let mut newest = None;
+        let mut times = Times::default();
         self.list("Users", &users, &mut |_, resource| {
-            newest = newest.max(modified(&resource));
-            user(resource, sink)
+            times.note(&resource);
+            let created = time(&resource, "created");
+            let Some(id) = user(resource, sink)? else { return Ok(()) };
+            let was_there = since.zip(created).is_some_and(|(since, created)| created < since);
+            match was_there && sink.is_new(Kind::Account, &id) {
+                // Of the groups only those are asked for that have changed.
+                true => Err(SourceError::CursorLost(format!(
+                    "{id} was there before and comes in now, perhaps with memberships"
+                ))),
+                false => Ok(()),
+            }
         })?;
         if self.wants_groups {
             // Memberships follow the groups.
             let mut memberships = Vec::new();
             self.list("Groups", &groups, &mut |server, resource| {
-                newest = newest.max(modified(&resource));
+                times.note(&resource);
                 let whole = server.whole_group(resource)?;
                 group(whole, &mut memberships, sink)
             })?;
@@ -327,7 +343,9 @@ impl Server {
             }
         }
         // The server's clock, never this one's.
-        let watermark = self.server_time.or(newest).or(since);
+        let watermark = self.server_time.or(times.newest).or(since);
+        // A filter by a time that a resource does not have leaves it out, whatever becomes of it.
+        let watermark = watermark.filter(|_| since.is_some() || times.are_shown());
         let cursor = watermark.map(|ms| ms.saturating_sub(OVERLAP_MS).to_string());
         let groups = if self.wants_groups { GroupsGiven::Yes } else { GroupsGiven::No };
         Ok(Finished { cursor, groups })
@@ -389,7 +407,7 @@ impl Server {
             false => Next::Index(1),
         };
         let mut ids = HashSet::new();
-        let mut cursors = HashSet::new();
+        let mut trail = Trail::default();
         // By index, a page begins with the last one of the page before: who is deleted meanwhile moves
         // all others, and one of them would be on neither page.
         let (mut last, mut beginnings) = (None::<String>, 1);
@@ -445,11 +463,10 @@ impl Server {
                 Next::Cursor(_) => match member(&page, "nextCursor").and_then(Value::as_str) {
                     None | Some("") if is_complete => return Ok(()),
                     None | Some("") => return Err(cut_off()),
-                    Some(cursor) if !cursors.insert(cursor.to_owned()) => {
-                        let message = format!("the list {endpoint} gives the same cursor twice");
-                        return Err(SourceError::failed(message));
+                    Some(cursor) => {
+                        trail.step(cursor, ids.len() - known)?;
+                        Next::Cursor(Some(cursor.to_owned()))
                     }
-                    Some(cursor) => Next::Cursor(Some(cursor.to_owned())),
                 },
                 Next::Index(index) => match total {
                     None => {
@@ -513,8 +530,29 @@ fn id_text(resource: &Value) -> String {
     id.map(Value::to_string).unwrap_or_default()
 }
 
-fn modified(resource: &Object) -> Option<i64> {
-    instant_ms(member(resource, "meta")?.get("lastModified")?.as_str()?)
+/// A time that a resource says of itself, in milliseconds since 1970.
+fn time(resource: &Object, name: &str) -> Option<i64> {
+    instant_ms(member(resource, "meta")?.get(name)?.as_str()?)
+}
+
+/// When resources were changed, as they say it themselves.
+#[derive(Default)]
+struct Times {
+    newest: Option<i64>,
+    is_missing: bool,
+}
+
+impl Times {
+    fn note(&mut self, resource: &Object) {
+        let modified = time(resource, "lastModified");
+        self.newest = self.newest.max(modified);
+        self.is_missing |= modified.is_none();
+    }
+
+    /// Whether every resource has shown one.
+    fn are_shown(&self) -> bool {
+        self.newest.is_some() && !self.is_missing
+    }
 }
 
 /// The id of a resource, or a fault.
@@ -534,10 +572,12 @@ fn id_of(
     Ok(None)
 }
 
-fn user(resource: Object, sink: &mut dyn Sink) -> Result<(), SourceError> {
-    let Some(id) = id_of(&resource, Kind::Account, sink)? else { return Ok(()) };
+/// Puts a user; its id.
+fn user(resource: Object, sink: &mut dyn Sink) -> Result<Option<String>, SourceError> {
+    let Some(id) = id_of(&resource, Kind::Account, sink)? else { return Ok(None) };
     let attributes = taken(&resource);
-    sink.put(Envelope::account(id, resource, attributes))
+    sink.put(Envelope::account(id.clone(), resource, attributes))?;
+    Ok(Some(id))
 }
 
 fn group(

@@ -30,6 +30,9 @@ use super::settings::ReadSettings;
 use super::stage::Stage;
 use super::view::{Counts, status};
 
+/// After so many failures one after another everything is read: what has changed may be what fails.
+const INCREMENTAL_FAILURES: i64 = 2;
+
 /// A run that is asked for.
 pub(super) struct Ask {
     pub(super) row: RunRow,
@@ -417,7 +420,7 @@ impl Service {
             || match job.run.mode.as_str() {
                 "full" => true,
                 "incremental" => false,
-                _ => is_old,
+                _ => is_old || job.sync.failures >= INCREMENTAL_FAILURES,
             };
         let key = job.row.key;
         let held: Result<bool, StoreError> =

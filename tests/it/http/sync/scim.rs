@@ -15,6 +15,8 @@ on_both_databases![
     who_is_inactive_loses_access_whatever_is_wrong_with_the_rest,
     busy_source_is_waited_for,
     changes_are_asked_for_and_everything_where_that_is_refused,
+    changes_are_not_asked_of_a_server_that_shows_no_times,
+    walk_without_an_end_is_a_failure,
     who_moves_up_while_pages_are_read_is_not_missing,
     private_networks_and_wrong_addresses_are_refused,
 ];
@@ -110,7 +112,10 @@ fn own_server_is_read_page_by_page_and_followed_by_its_changes(app: &TestApp) {
 /// Users 1 to `count` of a source, all on one page.
 fn list(count: usize) -> Value {
     let users: Vec<Value> = (1..=count)
-        .map(|n| json!({"id": format!("u{n}"), "userName": format!("user{n}@example.com")}))
+        .map(|n| {
+            json!({"id": format!("u{n}"), "userName": format!("user{n}@example.com"),
+                "meta": {"created": CHANGED, "lastModified": CHANGED}})
+        })
         .collect();
     json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
@@ -127,6 +132,9 @@ fn healthy(count: usize) -> impl FnMut(&str) -> Told + Send + 'static {
         _ => Told { headers: DATE.to_owned(), ..Told::json(&list(count)) },
     }
 }
+
+/// When everybody was made.
+const CHANGED: &str = "2026-11-01T00:00:00Z";
 
 /// The clock of the source.
 const DATE: &str = "Date: Sat, 21 Nov 2026 20:00:00 GMT\r\n";
@@ -205,7 +213,7 @@ fn failing_source_takes_nothing_away(app: &TestApp) {
         false => Told::json(&round),
     });
     let run = source.run(json!({"mode": "full"}));
-    assert!(run["error"].as_str().is_some_and(|e| e.contains("same cursor twice")), "{run}");
+    assert!(run["error"].as_str().is_some_and(|e| e.contains("the same page again")), "{run}");
     // An empty answer is a good one, and takes nobody away by itself.
     fake.answer(healthy(0));
     let run = source.run(json!({"mode": "full"}));
@@ -251,12 +259,66 @@ fn changes_are_asked_for_and_everything_where_that_is_refused(app: &TestApp) {
     source.sync();
     let asked = fake.asked().join("\n");
     assert!(asked.contains("filter=%28active+eq+true%29+and+meta.lastModified+ge+"), "{asked}");
-    fake.answer(|path: &str| match path.contains("lastModified") {
-        true => Told::status(400, "", "{\"detail\": \"no such filter\"}"),
-        false => healthy(3)(path),
-    });
-    let run = source.sync();
-    assert_eq!((&run["mode"], &run["counts"]["users"]["created"]), (&json!("full"), &json!(1)));
+    let with_changes = |told: Told| {
+        move |path: &str| match path.contains("lastModified") {
+            true => told.clone(),
+            false => healthy(3)(path),
+        }
+    };
+    for (status, created) in [(400, 1), (403, 0), (404, 0), (405, 0), (422, 0), (501, 0)] {
+        let refused = Told::status(status, "", "{\"detail\": \"no such filter\"}");
+        fake.answer(with_changes(refused));
+        let run = source.sync();
+        let read = (&run["mode"], &run["counts"]["users"]["created"]);
+        assert_eq!(read, (&json!("full"), &json!(created)), "{status}");
+    }
+    // What fails each time is not tried for a day.
+    fake.answer(with_changes(Told::status(200, "", "<html>Too many results</html>")));
+    for _ in 0..2 {
+        assert_eq!(source.run(json!({}))["status"], "failed");
+    }
+    assert_eq!(source.sync()["mode"], "full");
+}
+
+fn changes_are_not_asked_of_a_server_that_shows_no_times(app: &TestApp) {
+    let without_times = |path: &str| {
+        let mut users = list(3);
+        users["Resources"][1].as_object_mut().expect("a user").remove("meta");
+        match path.starts_with("/Users") {
+            true => Told { headers: DATE.to_owned(), ..Told::json(&users) },
+            false => healthy(0)(path),
+        }
+    };
+    let fake = FakeSource::start(without_times);
+    let source = reader(app, &fake.url, json!({}));
+    assert_eq!((&source.sync()["mode"], &source.sync()["mode"]), (&json!("full"), &json!("full")));
+    fake.answer(healthy(3));
+    source.sync();
+    assert_eq!(source.sync()["mode"], "incremental");
+    // Whoever was there before and comes in now may be in groups that have not changed.
+    fake.answer(healthy(4));
+    assert_eq!(source.sync()["mode"], "full");
+}
+
+fn walk_without_an_end_is_a_failure(app: &TestApp) {
+    let fake = FakeSource::start(healthy(3));
+    let source = reader(app, &fake.url, json!({"paging": "cursor"}));
+    source.sync();
+    let told = source.events();
+    for resources in [json!([]), list(3)["Resources"].clone()] {
+        let mut next = 0;
+        fake.answer(move |_: &str| {
+            next += 1;
+            Told::json(
+                &json!({"totalResults": 9, "Resources": resources, "nextCursor": next.to_string()}),
+            )
+        });
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!(run["status"], "failed", "{run}");
+        let error = run["error"].as_str().unwrap_or_default();
+        assert!(error.contains("200 pages without anything new"), "{error}");
+        assert_eq!(source.events(), told);
+    }
 }
 
 /// Pages by index over users that change after each of the first `times` pages.
