@@ -214,8 +214,16 @@ impl Connector for Directory {
         // Before the first user: what changes meanwhile is read again.
         let marks = self.marks(&mut session, &root)?;
         let last = self.surroundings.last.as_deref().map(Cursor::parse);
-        if let (Some(marks), Some(Ok(last))) = (&marks, &last) {
-            marks.check_follows(last)?;
+        match (&marks, &last) {
+            (Some(marks), Some(Ok(last))) => marks.check_follows(last)?,
+            // Another server, perhaps, which may be behind: nothing tells.
+            (None, Some(Ok(Cursor::Sync { .. }))) => {
+                return Err(SourceError::failed(
+                    "the server shows no contextCSN, which it has shown before, so nobody knows whether it is \
+                     behind; if that is to be so, send the configuration again",
+                ));
+            }
+            _ => {}
         }
         let mut reader = Reader::new(self, sink);
         let users = self.users(&self.user_attributes());

@@ -12,6 +12,7 @@ use crate::support::{Database, TestApp};
 
 on_both_databases![
     server_that_is_behind_is_not_believed,
+    server_that_does_not_say_where_it_stands_is_not_believed,
     who_is_renamed_during_a_read_stays_a_member,
     users_stay_the_same_when_the_server_learns_another_id,
     names_that_several_have_are_listed_and_nobody_goes,
@@ -78,6 +79,26 @@ fn server_that_is_behind_is_not_believed(app: &TestApp) {
     }
     // Once it has caught up, what it says counts.
     fake.world(|world| world.csn = vec![csn(10, 1), csn(21, 2)]);
+    let run = source.sync();
+    assert_eq!(run["counts"]["users"]["deleted"], 1, "{run}");
+}
+
+fn server_that_does_not_say_where_it_stands_is_not_believed(app: &TestApp) {
+    let fake = server(&["a", "b", "c"]);
+    fake.world(|world| world.csn = vec![csn(10, 1)]);
+    let config = fake.config(json!({}));
+    let source = reader(app, config.clone());
+    source.sync();
+    // Another server of the name, without change numbers, which does not know everybody yet.
+    fake.world(|world| {
+        world.csn.clear();
+        world.entries.remove("uid=c,ou=p,dc=x");
+    });
+    assert_fails(&source, "the server shows no contextCSN");
+    app.clock.advance(FULL);
+    assert_fails(&source, "the server shows no contextCSN");
+    // Who means it says so.
+    app.api.patch(&source.path, json!({"config": config})).expect(200);
     let run = source.sync();
     assert_eq!(run["counts"]["users"]["deleted"], 1, "{run}");
 }
