@@ -213,6 +213,9 @@ impl Connector for Directory {
         let (mut session, domain) = self.connect()?;
         // Before the first user: what changes meanwhile is read again.
         let cursor = Cursor::now(&mut session, &domain, self.method, self.reading.now)?;
+        if let (Some(cursor), Some(last)) = (&cursor, &self.surroundings.last) {
+            cursor.check_follows(last)?;
+        }
         let mut reader = Reader::new(self, &domain, sink);
         let users = self.users(&domain, &self.user_attributes());
         session.list(&users, &mut |entry| reader.user(&entry).map(drop))?;

@@ -117,6 +117,13 @@ struct State {
     usn: i64,
 }
 
+impl State {
+    /// Whether the same database has had changes that it has no more.
+    fn is_ahead_of(&self, now: &Self) -> bool {
+        self.invocation_id == now.invocation_id && self.usn > now.usn
+    }
+}
+
 /// Where an incremental read goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cursor {
@@ -176,15 +183,29 @@ impl Cursor {
         self.cookie.is_some()
     }
 
+    /// Fails where the server is behind: one that came from a backup does not know who has come since, and what it
+    /// lists is no proof of anything. How far another server is nobody can tell.
+    ///
+    /// `last` is the text of the cursor of the last read, however old it is.
+    pub(super) fn check_follows(&self, last: &str) -> Result<(), SourceError> {
+        let last = serde_json::from_str::<Self>(last).ok().and_then(|last| last.state);
+        match (last, &self.state) {
+            (Some(last), Some(now)) if last.is_ahead_of(now) => Err(SourceError::failed(format!(
+                "the server is behind what was read before: its last change is number {}, and number {} was reached \
+                 already; it came from a backup. If that is meant, send the configuration again",
+                now.usn, last.usn
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Fails where what the server says now may leave out what has changed.
     fn check(&self, now: Option<&State>) -> Result<(), SourceError> {
         match (&self.state, now) {
-            (Some(then), Some(now)) if then.invocation_id == now.invocation_id => {
-                match now.usn >= then.usn {
-                    true => Ok(()),
-                    false => Err(lost("the server is older than it was: it was restored")),
-                }
+            (Some(then), Some(now)) if then.is_ahead_of(now) => {
+                Err(lost("the server is older than it was: it was restored"))
             }
+            (Some(then), Some(now)) if then.invocation_id == now.invocation_id => Ok(()),
             _ if self.is_dirsync() => Ok(()),
             _ => Err(lost("another server answers, whose numbers are its own")),
         }
@@ -335,6 +356,25 @@ mod tests {
             assert_eq!(cursor.check(now.as_ref()).is_ok(), by_number, "{cursor:?} {now:?}");
             let cursor = Cursor { cookie: Some("eA==".into()), ..cursor };
             assert_eq!(cursor.check(now.as_ref()).is_ok(), by_dirsync, "{cursor:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn server_that_came_from_a_backup_is_behind() {
+        let at = |id: &str, usn| {
+            let state = Some(State { invocation_id: id.into(), usn });
+            Cursor { at: 0, state, cookie: None }
+        };
+        for (now, follows) in [
+            (at("a", 7), true),
+            (at("a", 8), true),
+            (at("a", 6), false),
+            (at("b", 1), true),
+            (Cursor { at: 0, state: None, cookie: None }, true),
+        ] {
+            let last = at("a", 7).text().expect("text");
+            assert_eq!(now.check_follows(&last).is_ok(), follows, "{now:?}");
+            assert_eq!(now.check_follows("12"), Ok(()));
         }
     }
 

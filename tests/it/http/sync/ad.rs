@@ -361,7 +361,8 @@ fn heavy_server_that_dies_refuses_or_was_restored_takes_nothing_away() {
     failed("error", "32 (noSuchObject)");
     set(json!({"user_base": format!("OU=Staff,{BASE}")}));
 
-    // From a backup it is older than what was read: neither numbers nor cookies of later count.
+    // From a backup it is older than what was read, and does not know who has come since: what it lists is
+    // believed only by somebody's word.
     for method in ["usnchanged", "dirsync"] {
         set(json!({"incremental": method}));
         assert_eq!(source.sync()["mode"], "full");
@@ -374,6 +375,14 @@ fn heavy_server_that_dies_refuses_or_was_restored_takes_nothing_away() {
         let updated = [&run["mode"], &run["counts"]["users"]["updated"]];
         assert_eq!(updated, [&json!("incremental"), &json!(70)], "{method}: {run}");
         samba.restore();
+        let told = source.events();
+        for asked in [json!({}), json!({"mode": "full"})] {
+            let run = source.run(asked);
+            let error = run["error"].as_str().unwrap_or_default();
+            assert!(error.contains("the server is behind what was read before"), "{run}");
+            assert_eq!(source.events(), told, "{method}");
+        }
+        set(json!({"incremental": method}));
         let run = source.sync();
         let updated = [&run["mode"], &run["counts"]["users"]["updated"]];
         assert_eq!(updated, [&json!("full"), &json!(70)], "{method}: {run}");
