@@ -309,11 +309,23 @@ impl Connector for Store {
     }
 
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
-        self.list(&self.users(), usize::MAX, &mut |_, user| {
+        let take = |user: Object, sink: &mut dyn Sink| {
             let Some(id) = known(&user, Kind::Account, sink)? else { return Ok(()) };
             let (attributes, state) = (aws_map::user(&user), aws_map::state(&user));
             sink.put(Envelope::account(id, user, attributes).in_state(state))
+        };
+        let mut listed = HashSet::new();
+        self.list(&self.users(), usize::MAX, &mut |_, user| {
+            listed.extend(id_of(&user, "UserId").map(str::to_owned));
+            take(user, sink)
         })?;
+        // A list that changes while it is read may lose somebody between two pages.
+        if sink.missing(Kind::Account).iter().any(|id| !listed.contains(id)) {
+            self.list(&self.users(), usize::MAX, &mut |_, user| match id_of(&user, "UserId") {
+                Some(id) if !listed.contains(id) => take(user, sink),
+                _ => Ok(()),
+            })?;
+        }
         if !self.wants_groups {
             return Ok(Finished { cursor: None, groups: GroupsGiven::No });
         }

@@ -220,6 +220,28 @@ fn store_that_fails_takes_nothing_away() {
 }
 
 #[test]
+fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let told = source.events();
+    let without = |page: &mut Value| {
+        let users = page["Users"].as_array_mut().expect("a list");
+        users.retain(|user| user["UserId"] != "u3");
+    };
+    // Of the pages of one list.
+    fake.fault(rewritten("ListUsers", (1, 3), without));
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+    assert_eq!(run["counts"]["users"]["unchanged"], 5, "{run}");
+    fake.heal();
+    fake.fault(rewritten("ListUsers", ALWAYS, without));
+    source.run(json!({}));
+    assert!(source.told(told).contains(&"user.deleted u3".to_owned()));
+}
+
+#[test]
 fn store_that_is_busy_is_waited_for_and_odd_objects_spare_the_others() {
     let app = &TestApp::start(Database::sqlite());
     let fake = Fake::start(data, answer);
