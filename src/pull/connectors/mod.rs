@@ -31,6 +31,7 @@ mod okta_api;
 mod okta_org;
 mod okta_user;
 mod scim;
+mod scim_resource;
 
 use super::SourceKind;
 

@@ -158,7 +158,7 @@ fn list_that_is_empty_or_short_holds_the_run() {
     let faults: [(&str, Make, &str); 3] = [
         ("nobody", || Fault::json(USERS, |body| remove(body, "users")), "source_empty"),
         ("few", || Fault::rows(USERS, "users", |rows| rows.truncate(10)), "users"),
-        ("no groups", || Fault::json("/groups?", |body| remove(body, "groups")), "users"),
+        ("no groups", without_groups, "users"),
     ];
     for (name, fault, reason) in faults {
         for mode in ["full", "incremental"] {
@@ -180,6 +180,19 @@ fn list_that_is_empty_or_short_holds_the_run() {
     fake.heal();
     assert_eq!(source.sync()["counts"]["users"]["unchanged"], 31);
     assert_eq!(standing(&source), before);
+}
+
+/// Every group is gone, from the list and by its id.
+fn without_groups() -> Fault {
+    Fault::new("/groups", |asked, mut said| {
+        if !asked.target.contains("/groups?") {
+            return error(404, "notFound", "Resource Not Found: groupKey");
+        }
+        let mut body = serde_json::from_str(&said.body).expect("JSON");
+        remove(&mut body, "groups");
+        said.body = body.to_string();
+        said
+    })
 }
 
 /// A group that goes while the others are read is gone when Google says so of the group itself and lists it
