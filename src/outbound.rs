@@ -33,6 +33,8 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 pub enum OutboundError {
     /// The address must not be called.
     Forbidden(String),
+    /// Nobody who is trusted vouches for the other side, or not for its name. It will be so the next time.
+    Untrusted(String),
     /// The other side could not be reached, or answered with something else than was asked for.
     Failed(String),
 }
@@ -41,7 +43,9 @@ impl std::fmt::Display for OutboundError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Forbidden(reason) => write!(f, "the address must not be called: {reason}"),
-            Self::Failed(reason) => write!(f, "the request failed: {reason}"),
+            Self::Untrusted(reason) | Self::Failed(reason) => {
+                write!(f, "the request failed: {reason}")
+            }
         }
     }
 }
@@ -53,9 +57,19 @@ impl From<Error> for OutboundError {
         match error {
             Error::Other(other) if other.is::<Forbidden>() => Self::Forbidden(other.to_string()),
             Error::BadUri(reason) => Self::Forbidden(reason),
+            Error::Io(broken) if is_untrusted(&broken) => Self::Untrusted(broken.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
+}
+
+/// Whether a handshake has ended because of the certificate.
+fn is_untrusted(broken: &std::io::Error) -> bool {
+    let tls = broken.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        tls,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
 }
 
 /// Makes requests. Cheap to clone.

@@ -19,6 +19,11 @@ const MAX_BODY: u64 = 64 * 1024 * 1024;
 /// How often a request is sent that the source is too busy for.
 const TRIES: u32 = 8;
 
+/// How often a source is tried that has not answered anything yet, and how long, in milliseconds: it will be
+/// read again, and whoever waits for this read wants to know why it does not begin.
+const FIRST_TRIES: u32 = 3;
+const FIRST_PATIENCE_MS: i64 = 15 * 1_000;
+
 /// Longest time that a read waits for a busy source without getting on, all pauses and requests in vain
 /// together, in milliseconds.
 pub const PATIENCE_MS: i64 = 5 * 60 * 1_000;
@@ -56,6 +61,10 @@ pub struct Client {
     /// What is never to be seen in a message.
     secrets: Vec<String>,
     patience_ms: i64,
+    /// Whether there was an answer, whatever it said.
+    is_reached: bool,
+    /// Why it was given up before there was any: nobody has to wait for that twice.
+    given_up: Option<SourceError>,
     judge: Judge,
 }
 
@@ -223,7 +232,9 @@ impl Client {
         Self {
             session: surroundings.outbound.session(surroundings.request_timeout),
             origin: base.origin(),
-            patience_ms: surroundings.patience_ms,
+            patience_ms: surroundings.patience_ms.min(FIRST_PATIENCE_MS),
+            is_reached: false,
+            given_up: None,
             surroundings,
             headers,
             secrets: secrets.into_iter().filter(|secret| !secret.is_empty()).collect(),
@@ -286,6 +297,9 @@ impl Client {
         make: &mut dyn FnMut() -> Result<Request<'r>, SourceError>,
         judge: &Understand<'_, T>,
     ) -> Result<T, Trouble> {
+        if let Some(error) = &self.given_up {
+            return Err(error.clone().into());
+        }
         let mut tries = 0;
         loop {
             self.surroundings.check_stop()?;
@@ -300,6 +314,10 @@ impl Client {
             let headers: Vec<_> = self.headers.iter().cloned().chain(headers).collect();
             let watch = Stopwatch::start();
             let fetched = self.session.fetch(url.as_str(), &headers, body.as_deref(), MAX_BODY);
+            if fetched.is_ok() && !self.is_reached {
+                self.is_reached = true;
+                self.patience_ms = self.surroundings.patience_ms;
+            }
             let (message, pause_ms) = match fetched {
                 Ok(fetched) => match judge(self, fetched)? {
                     Judged::Good(answer) => {
@@ -312,7 +330,10 @@ impl Client {
                     let message = format!("it must not be called: {reason}");
                     return Err(SourceError::failed(message).into());
                 }
-                Err(OutboundError::Failed(reason)) => (self.clean(&reason), None),
+                Err(OutboundError::Untrusted(reason)) => {
+                    return Err(self.ends(SourceError::failed(self.broken(&reason))).into());
+                }
+                Err(OutboundError::Failed(reason)) => (self.broken(&reason), None),
             };
             let spent = i64::try_from(watch.elapsed().as_millis()).unwrap_or(i64::MAX);
             self.patience_ms = self.patience_ms.saturating_sub(spent);
@@ -357,6 +378,12 @@ impl Client {
         }
     }
 
+    /// Why there was no answer, and of whom: a source may be asked at several addresses.
+    fn broken(&self, reason: &str) -> String {
+        let reason = self.clean(reason.strip_prefix("io: ").unwrap_or(reason));
+        format!("{}: {reason}", self.origin.ascii_serialization())
+    }
+
     fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
@@ -374,8 +401,9 @@ impl Client {
         tries: u32,
     ) -> Result<(), SourceError> {
         let pause = asked_ms.unwrap_or_else(|| self.own_pause_ms(tries)).max(0);
-        if tries >= TRIES || pause > self.patience_ms {
-            return Err(SourceError::Failed { message, retry_after_ms: asked_ms });
+        let most = if self.is_reached { TRIES } else { FIRST_TRIES };
+        if tries >= most || pause > self.patience_ms {
+            return Err(self.ends(SourceError::Failed { message, retry_after_ms: asked_ms }));
         }
         self.patience_ms -= pause;
         let mut left = pause;
@@ -386,6 +414,13 @@ impl Client {
             left -= step;
         }
         Ok(())
+    }
+
+    fn ends(&mut self, error: SourceError) -> SourceError {
+        if !self.is_reached {
+            self.given_up = Some(error.clone());
+        }
+        error
     }
 
     /// Twice as long each time, and not as long as others wait who were refused at the same moment.

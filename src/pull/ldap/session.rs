@@ -165,7 +165,9 @@ impl Session {
             OutboundError::Forbidden(reason) => {
                 SourceError::failed(format!("it must not be called: {reason}"))
             }
-            OutboundError::Failed(reason) => SourceError::failed(reason),
+            OutboundError::Untrusted(reason) | OutboundError::Failed(reason) => {
+                SourceError::failed(reason)
+            }
         })?;
         let socket = Socket::new(stream, server.timeout, surroundings.clone());
         let socket = socket.map_err(|error| broken("the connection breaks off", &error))?;

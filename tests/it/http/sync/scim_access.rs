@@ -1,6 +1,9 @@
 //! `pull.scim` with tokens of an OAuth server, and with certificates of one's own authority. The source is
 //! this server.
 
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -86,12 +89,63 @@ fn own_authority_vouches_and_no_other_does() {
     for pem in [made.cert.pem(), both] {
         assert_eq!(with(Some(&pem)).sync()["counts"]["users"]["created"], 1);
     }
+    let gate = Gate::before(app.url.rsplit_once(':').expect("a port").1);
     for pem in [None, Some(other.cert.pem())] {
         let source = with(pem.as_deref());
+        app.api
+            .patch(&source.path, json!({"config": {"base_url": gate.url, "token": "theirs"}}))
+            .expect(200);
+        gate.passed();
         let run = source.run(json!({}));
         assert_eq!(run["status"], "failed", "{run}");
+        assert_eq!(gate.passed(), 1, "it will be the same certificate the next time");
         assert!(run["error"].as_str().is_some_and(|error| error.contains("certificate")), "{run}");
         assert_eq!(source.view()["state"], "error");
+    }
+}
+
+#[test]
+fn source_that_cannot_be_reached_ends_the_run_soon() {
+    let app = &TestApp::start(Database::sqlite());
+    let gate = Gate::before("1");
+    let source = reader(app, &json!({"base_url": gate.url, "token": "theirs"}));
+    let run = source.run(json!({}));
+    let error = run["error"].as_str().unwrap_or_default();
+    assert!(run["status"] == "failed" && error.starts_with(&format!("{}: ", gate.url)), "{run}");
+    assert_eq!(gate.passed(), 3, "the schedule comes again");
+}
+
+/// Leads connections on to a port of this machine, and counts them. Where nobody listens it hangs up.
+struct Gate {
+    url: String,
+    passed: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    fn before(port: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("https://{}", listener.local_addr().expect("an address"));
+        let (passed, to) = (Arc::new(AtomicUsize::new(0)), format!("127.0.0.1:{port}"));
+        let count = Arc::clone(&passed);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                count.fetch_add(1, Ordering::SeqCst);
+                let Ok(target) = TcpStream::connect(&to) else { continue };
+                for (mut from, mut to) in
+                    [(&stream, &target), (&target, &stream)].map(|(from, to)| {
+                        (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"))
+                    })
+                {
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        Self { url, passed }
+    }
+
+    /// How many there were since it was asked.
+    fn passed(&self) -> usize {
+        self.passed.swap(0, Ordering::SeqCst)
     }
 }
 
