@@ -183,7 +183,9 @@ impl Connector for Directory {
         let mut probe = Probe::default();
         let users = count(&mut session, &self.users(&domain, &["1.1"]))?;
         if users == 0 {
-            probe.warnings.push("The account sees no users below user_base.".to_owned());
+            probe.warnings.push(
+                "The account sees no users below user_base that meet user_filter.".to_owned(),
+            );
         }
         probe.users = Some(users);
         if let Some(groups) = self.groups(&domain, &["1.1"]) {

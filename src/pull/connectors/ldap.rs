@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ldap_changes::{Changes, Cursor, Mark, changed_since};
 use super::ldap_read::{IDS, Nested, Reader};
 use super::ldap_server::{once_each, set, text};
-use super::ldap_user::Reading;
+use super::ldap_user::{Reading, id_in};
 use super::{ldap_group, ldap_server as server, ldap_user};
 use crate::outbound::Outbound;
 use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, Shape};
@@ -181,9 +181,30 @@ impl Connector for Directory {
         let mut session = self.connect()?;
         let root = root(&mut session)?;
         let mut probe = Probe::default();
-        let users = count(&mut session, &self.users(&["1.1"]))?;
-        if users == 0 {
-            probe.warnings.push("The account sees no users below user_base.".to_owned());
+        let (users, usable) = self.usable_users(&mut session)?;
+        let lacking = || {
+            let id = self.id_attribute.as_deref().unwrap_or("entryUUID");
+            format!(
+                "no \"{id}\" or no \"{}\", or the account must not read it",
+                self.reading.user_name
+            )
+        };
+        match usable {
+            _ if users == 0 => probe.warnings.push(format!(
+                "The account sees no users below user_base that meet user_filter, {}.",
+                self.user_filter
+            )),
+            0 => {
+                let message =
+                    format!("not one of {users} users can be used: they have {}", lacking());
+                return Err(SourceError::failed(message));
+            }
+            _ if usable < users => probe.warnings.push(format!(
+                "{} of {users} users cannot be used: they have {}.",
+                users - usable,
+                lacking()
+            )),
+            _ => {}
         }
         probe.users = Some(users);
         if let Some(groups) = self.groups(&["1.1"]) {
@@ -312,6 +333,21 @@ impl Directory {
         let mut all = ldap_group::ATTRIBUTES.to_vec();
         all.extend(self.id_attribute.as_deref());
         once_each(all)
+    }
+
+    /// How many users there are, and how many of them have an id and a name.
+    fn usable_users(&self, session: &mut Session) -> Result<(u64, u64), SourceError> {
+        let ids = self.id_attribute.as_deref().map_or(IDS.to_vec(), |name| vec![name]);
+        let name = self.reading.user_name.as_str();
+        let attributes = [&ids[..], &[name]].concat();
+        let (mut users, mut usable) = (0, 0);
+        session.list(&self.users(&attributes), &mut |entry| {
+            let has_id = ids.iter().any(|id| id_in(&entry, id).is_some());
+            users += 1;
+            usable += u64::from(has_id && entry.text(name).is_some());
+            Ok(())
+        })?;
+        Ok((users, usable))
     }
 
     /// What an entry is named and known by.

@@ -16,6 +16,7 @@ on_both_databases![
     who_is_renamed_during_a_read_stays_a_member,
     users_stay_the_same_when_the_server_learns_another_id,
     names_that_several_have_are_listed_and_nobody_goes,
+    test_looks_at_users_as_a_run_does,
 ];
 
 const FULL: Duration = Duration::from_secs(25 * 3_600);
@@ -210,6 +211,36 @@ fn names_that_several_have_are_listed_and_nobody_goes(app: &TestApp) {
     let joined = source.told(0);
     assert!(joined.contains(&"group.user_added d posix".to_owned()), "{joined:?}");
     assert!(!joined.contains(&"group.user_added c posix".to_owned()), "{joined:?}");
+}
+
+fn test_looks_at_users_as_a_run_does(app: &TestApp) {
+    let fake = server(&["a", "b"]);
+    let tested = |config: Value| {
+        let source = reader(app, fake.config(config));
+        app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body
+    };
+    let good = tested(json!({}));
+    assert_eq!((&good["ok"], &good["users"]), (&json!(true), &json!(2)), "{good}");
+    for (config, lacking) in [
+        (json!({"id_attribute": "nope"}), "no \"nope\" or no \"uid\""),
+        (json!({"user_name_attribute": "mail"}), "no \"entryUUID\" or no \"mail\""),
+    ] {
+        let refused = tested(config);
+        let error = refused["error"].as_str().unwrap_or_default();
+        assert_eq!(refused["ok"], false, "{refused}");
+        assert!(error.starts_with("not one of 2 users can be used"), "{refused}");
+        assert!(error.contains(lacking), "{refused}");
+    }
+    fake.world(|world| {
+        world.put("uid=c,ou=p,dc=x", &json!({"objectClass": "inetOrgPerson", "uid": "c"}));
+    });
+    let some = tested(json!({}));
+    assert_eq!((&some["ok"], &some["users"]), (&json!(true), &json!(3)), "{some}");
+    let warnings = some["warnings"].to_string();
+    assert!(warnings.contains("1 of 3 users cannot be used"), "{warnings}");
+    fake.world(|world| world.entries.clear());
+    let none = tested(json!({"user_filter": "(uid=nobody)"}));
+    assert!(none["warnings"].to_string().contains("user_filter, (uid=nobody)."), "{none}");
 }
 
 #[test]
