@@ -77,6 +77,16 @@ impl Stored {
         self.members.get(&group_key).map_or(&[], Vec::as_slice)
     }
 
+    fn is_user(&self, key: i64) -> bool {
+        self.by_key(key).is_some_and(|known| known.kind == Kind::Account)
+    }
+
+    /// Direct members of a group that are users and not among those who go.
+    pub fn staying_users(&self, group_key: i64, gone: &HashSet<i64>) -> impl Iterator<Item = i64> {
+        let members = self.members_of(group_key).iter().copied();
+        members.filter(|member| !gone.contains(member) && self.is_user(*member))
+    }
+
     /// Direct memberships: the group, and the key of the member.
     pub fn memberships(&self) -> impl Iterator<Item = (&Known, i64)> {
         let groups = self.members.iter().filter_map(|(key, members)| {
@@ -365,6 +375,8 @@ pub struct Plan {
     pub unknown: Unknown,
     /// Users, groups and memberships that are not listed and stay, because the read has faults.
     pub spared: usize,
+    /// Names of the scope that no group has.
+    pub unscoped: Vec<String>,
     /// What is taken away, for the guard.
     pub toll: Toll,
 }
@@ -394,7 +406,7 @@ pub fn plan(source: Source, stored: &Stored, rules: &Rules) -> Plan {
     let scope = Scope::of(&source, stored, rules);
     let ambiguous = ambiguous(&source, stored, &scope);
     let (refused, faults): (HashSet<String>, Vec<Fault>) = ambiguous.into_iter().unzip();
-    let mut plan = Plan { faults, ..Plan::default() };
+    let mut plan = Plan { faults, unscoped: scope.unknown.clone(), ..Plan::default() };
     plan.faults.extend(source.faults.iter().cloned());
     plan.unlisted_faults = source.unlisted_faults;
     let is_proof = plan.faults.is_empty() && rules.absence == Absence::IsRemoval && !scope.is_blind;

@@ -254,9 +254,10 @@ fn toll_counts_each_user_once_and_an_empty_source_is_held() {
         memberships: 0,
         role_groups: 1,
         active_users: 40,
+        all_users: 40,
         all_memberships: 10,
         emptied: true,
-        groups_emptied: false,
+        ..Toll::default()
     };
     assert_eq!(empty.toll, expected);
     assert_eq!(Guard::default().holds(&empty.toll), Some(Reason::SourceEmpty));

@@ -28,7 +28,7 @@ pub struct SyncRow {
     /// JSON object.
     pub last_counts: Option<String>,
     pub last_error: Option<String>,
-    /// Rises with every change of the configuration or the settings.
+    /// Rises with every change of the configuration, the settings or a file.
     pub generation: i64,
 }
 
@@ -149,6 +149,15 @@ impl Tx<'_> {
             "UPDATE sync_directory SET cursor = NULL, next_at = ?, generation = generation + 1 \
              WHERE directory_key = ?",
             &[Bind::OptInt(next_at), Bind::Int(directory_key)],
+        )?;
+        Ok(())
+    }
+
+    /// Another file: a run that has read the one before decides nothing.
+    pub fn sync_outdate(&mut self, directory_key: i64) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE sync_directory SET generation = generation + 1 WHERE directory_key = ?",
+            &[Bind::Int(directory_key)],
         )?;
         Ok(())
     }

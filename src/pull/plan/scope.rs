@@ -10,6 +10,8 @@ pub(super) struct Scope {
     within: Option<HashSet<(Kind, String)>>,
     /// Whether there is a group in it of whose members nothing is known.
     pub(super) is_blind: bool,
+    /// What was named and is no group, as far as all groups are known.
+    pub(super) unknown: Vec<String>,
 }
 
 impl Scope {
@@ -17,13 +19,17 @@ impl Scope {
     /// everything where what is absent is not gone.
     pub(super) fn of(source: &Source, stored: &Stored, rules: &Rules) -> Self {
         let Some(named) = &rules.group_scope else {
-            return Self { within: None, is_blind: false };
+            return Self { within: None, is_blind: false, unknown: Vec::new() };
         };
         let is_complete = source.faults.is_empty()
             && rules.extent == Extent::Everything
             && rules.absence == Absence::IsRemoval;
         let is_named =
             |id: &str, name: &str| named.iter().any(|named| named == id || named == name);
+        let unknown = match rules.extent == Extent::Everything && source.faults.is_empty() {
+            true => unknown(named, source, stored),
+            false => Vec::new(),
+        };
         let mut waiting: Vec<String> = source
             .records
             .iter()
@@ -70,7 +76,7 @@ impl Scope {
                 }
             }
         }
-        Self { within: Some(scope), is_blind }
+        Self { within: Some(scope), is_blind, unknown }
     }
 
     pub(super) fn holds(&self, record: &Record) -> bool {
@@ -82,4 +88,12 @@ impl Scope {
     pub(super) fn is_empty(&self) -> bool {
         self.within.as_ref().is_some_and(HashSet::is_empty)
     }
+}
+
+/// Those of the names, and ids, that no group has.
+fn unknown(named: &[String], source: &Source, stored: &Stored) -> Vec<String> {
+    let listed = source.of_kind(Kind::Group).map(|group| (&group.source_id, &group.name));
+    let known = stored.of_kind(Kind::Group).map(|group| (&group.source_id, &group.name));
+    let there: HashSet<&String> = listed.chain(known).flat_map(|(id, name)| [id, name]).collect();
+    named.iter().filter(|named| !there.contains(named)).cloned().collect()
 }

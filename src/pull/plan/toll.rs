@@ -7,20 +7,20 @@ use crate::pull::Kind;
 use crate::pull::guard::Toll;
 
 /// Users from whom something is taken, memberships that end, and what was there before. Who is in a group
-/// through another one and is not any more counts like a direct member.
+/// through another one and is not any more counts like a direct member. Who is inactive has no access to
+/// lose, and counts only where the record goes.
 pub(super) fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
     let mut users: HashSet<i64> =
         plan.updates.iter().filter(|u| u.deactivates()).map(|u| u.known.key).collect();
     let (mut memberships, mut role_groups) = (0, 0);
-    let is_user = |key: &i64| stored.by_key(*key).is_some_and(|known| known.kind == Kind::Account);
+    let is_user = |key: &i64| stored.is_user(*key);
     for removal in &plan.removals {
         let key = removal.known.key;
         if removal.known.kind == Kind::Account {
             users.insert(key);
             continue;
         }
-        let ended = stored.members_of(key).iter().filter(|m| !gone.contains(m) && is_user(m));
-        let ended: Vec<i64> = ended.copied().collect();
+        let ended: Vec<i64> = stored.staying_users(key, gone).collect();
         memberships += ended.len();
         users.extend(ended);
         role_groups += usize::from(stored.role_groups.contains(&key));
@@ -35,6 +35,10 @@ pub(super) fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
     memberships += ended.len();
     users.extend(ended.iter().map(|(_, user)| *user));
     let is_active = |known: &&Known| known.active;
+    let (users, inactive): (Vec<i64>, Vec<i64>) = users
+        .into_iter()
+        .partition(|key| stored.by_key(*key).is_some_and(|known| is_active(&known)));
+    let inactive_users = inactive.iter().filter(|key| gone.contains(key)).count();
     // What is compared is counted in the same way.
     let all = match ended.is_empty() {
         true => stored.members.values().flatten().filter(|member| is_user(member)).count(),
@@ -46,12 +50,13 @@ pub(super) fn toll(plan: &Plan, stored: &Stored, gone: &HashSet<i64>) -> Toll {
     };
     Toll {
         users: users.len(),
+        inactive_users,
         memberships,
         role_groups,
         active_users: stored.of_kind(Kind::Account).filter(is_active).count(),
+        all_users: stored.of_kind(Kind::Account).count(),
         all_memberships: all,
-        emptied: false,
-        groups_emptied: false,
+        ..Toll::default()
     }
 }
 

@@ -18,7 +18,7 @@ mod told;
 pub use api_key::{ApiKeyView, NewApiKey};
 pub use catalogue::Catalogue;
 pub use directory::{DirectoryChange, DirectoryView, NewDirectory};
-pub(in crate::service) use directory::{Ending, missing};
+pub(in crate::service) use directory::{Ending, checked_settings, missing};
 pub use first_start::{FirstKey, FirstStart};
 pub use listing::DirectoryFilter;
 pub use oauth_client::{AuthMethod, NewOAuthClient, OAuthClientView};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::outcome::Outcome;
-use super::view::status;
+use super::view::{held_words, status};
 use crate::clock::Ids;
 use crate::pull::SourceError;
 use crate::service::alarms::{self, Alarm, AlarmKind, Place};
@@ -113,22 +113,15 @@ fn place(row: &DirectoryRow) -> Place {
 fn held_alarm(row: &DirectoryRow, held: &Value) -> Alarm {
     let number = |name: &str| held.get(name).and_then(Value::as_i64).unwrap_or(0);
     let (users, memberships) = (number("users"), number("memberships"));
-    let empty = match held.get("reason").and_then(Value::as_str) {
-        Some("source_empty") => "The source lists nobody. ",
-        Some("groups_empty") => "The source lists no groups any more, or none of those in scope. ",
-        _ => "",
-    };
     Alarm {
         place: place(row),
         kind: AlarmKind::RunHeld,
         subject: row.id.clone(),
         level: users.saturating_mul(1_000_000).saturating_add(memberships),
         message: format!(
-            "{empty}A run of the directory waits for a decision: it would take something from {users} of {} \
-             active users and end {memberships} of {} memberships. Look at what it would do, then approve or \
-             reject it.",
-            number("of_active_users"),
-            number("of_memberships"),
+            "A run of the directory waits for a decision: {}. Look at what it would do, then approve or reject \
+             it.",
+            held_words(held),
         ),
         detail: held.clone(),
     }

@@ -27,6 +27,7 @@ use crate::scim::{Object, ResourceType, ScimType, urn};
 use crate::service::unit::Revision;
 use crate::service::{Access, Service, ServiceError, on_behalf_of};
 use crate::store::StoreError;
+use crate::store::brake::Taken;
 use crate::store::resource::ResourceRow;
 
 /// Changes that are under way at the same time: as many as SQLite takes into one transaction. A directory
@@ -44,6 +45,8 @@ const TRIES: u32 = 8;
 pub(super) struct Applied {
     pub(super) counts: Counts,
     pub(super) changes: Vec<Change>,
+    /// What was taken away, in users who were active, and direct memberships.
+    pub(super) taken: Taken,
     /// Who was to go as missing and stays, because something could not be written.
     pub(super) spared: usize,
     /// The lease was lost, or the server stops.
@@ -300,6 +303,7 @@ impl<'a> Apply<'a> {
                     self.digests.extend(known.map(|(key, _)| (key, made_of)));
                 }
                 Done::Updated => {
+                    self.applied.taken.users += i64::from(deactivates);
                     let tally = self.tally(kind);
                     *(if deactivates { &mut tally.deactivated } else { &mut tally.updated }) += 1;
                     self.digests.extend(known.map(|(key, _)| (key, made_of)));
@@ -475,6 +479,7 @@ impl<'a> Apply<'a> {
 
     async fn removals(&mut self, removals: Vec<Removal>) -> Result<(), ServiceError> {
         let is_proof = self.applied.counts.failed() == 0;
+        let gone: HashSet<i64> = removals.iter().map(|removal| removal.known.key).collect();
         for removal in removals {
             if !self.goes_on() {
                 return Ok(());
@@ -493,6 +498,7 @@ impl<'a> Apply<'a> {
             match self.delete(kind, &id, reason).await {
                 Ok(()) => {
                     self.tally(kind).deleted += 1;
+                    self.count_end(&removal.known, &gone);
                     self.note(change);
                 }
                 Err(error) => {

@@ -15,6 +15,7 @@ use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, Settings, State};
 use crate::service::{Access, Service, ServiceError};
 use crate::store::StoreError;
+use crate::store::brake::Taken;
 use crate::store::directory::DirectoryRow;
 use crate::store::event::NewEvent;
 use crate::store::sync::SyncRow;
@@ -248,25 +249,27 @@ impl Service {
         let whole = capabilities.whole_accounts;
         let kept = self.keep_addresses(job, &mut plan, whole).await?;
         self.name_removed(job.row.key, &mut plan).await?;
+        plan.toll.earlier = self.taken_lately(job.row.key).await?;
         let held = job.settings.guard.holds(&plan.toll);
         if !job.run.dry_run && !job.sync.activated {
             self.activate(job).await?;
         }
         lease.progress.enter("applying");
-        let (toll, spared) = (plan.toll, plan.spared);
+        let (toll, spared, unscoped) = (plan.toll, plan.spared, std::mem::take(&mut plan.unscoped));
         let applied = Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan).await?;
         let spared = spared + applied.spared;
-        let Applied { counts, changes, is_cut_off, .. } = applied;
+        let Applied { counts, changes, taken, is_cut_off, .. } = applied;
         if is_cut_off {
             return Ok(Outcome::failed(SourceError::Stopped));
         }
         let is_held = held.is_some() && !job.run.dry_run;
-        let error = remarks(counts.failed(), spared, kept);
+        let error = remarks(counts.failed(), spared, kept, &unscoped);
         Ok(Outcome {
             status: if is_held { status::HELD } else { status::COMPLETED },
             held: held.map(|reason| held_view(reason, &toll)),
             counts,
             changes,
+            taken,
             error,
             spared,
             kept,
@@ -295,7 +298,8 @@ impl Service {
             status: status::COMPLETED,
             counts: applied.counts,
             changes: applied.changes,
-            error: remarks(failed, 0, 0),
+            error: remarks(failed, 0, 0, &[]),
+            taken: Taken::default(),
             spared: 0,
             kept: 0,
             held: job.run.held.as_deref().and_then(|held| serde_json::from_str(held).ok()),

@@ -4,6 +4,7 @@ use super::alarm::RunAlarms;
 use super::drive::Job;
 use super::outcome::Outcome;
 use super::run::Lease;
+use super::taken::Counting;
 use super::view::status;
 use crate::clock::fill_random;
 use crate::pull::SourceError;
@@ -76,6 +77,7 @@ impl Service {
         let alarms = RunAlarms::of(&job.row, &outcome, next.as_ref());
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
+        let counting = Counting::of(job, outcome.taken);
         let found = outcome.found.as_ref().map(|found| self.syncs.seal_found(&job.row.id, found));
         let ended: Result<(), StoreError> = self
             .store
@@ -85,6 +87,7 @@ impl Service {
                     return Ok(());
                 }
                 tx.run_update(key, &run)?;
+                counting.keep(tx, key, now)?;
                 if let Some(found) = &found {
                     tx.sync_found_set(key, found)?;
                 }

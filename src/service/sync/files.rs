@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -147,7 +147,9 @@ impl Service {
                         audit.write(tx, target, Value::Null, shown(file))?;
                     }
                 }
-                // What waits for a decision was found in the files before.
+                // What waits for a decision was found in the files before, and so is what a run finds that
+                // reads them now.
+                tx.sync_outdate(key)?;
                 outdate(tx, &mut ids.clone(), now, &directory)?;
                 match &why {
                     Why::Laid(ask) => Ok(tx.run_insert(key, &ask.row)?),
@@ -202,8 +204,9 @@ impl Service {
     async fn take_folder(&self, id: &str, folder: &Path) -> Result<(), ServiceError> {
         let wanted = id.to_owned();
         let names: Vec<&str> = SourceKind::named("pull.csv").map_or(&[][..], |k| k.files).to_vec();
-        let path = |name: &str| folder.join(format!("{name}.csv"));
-        let present: Vec<&str> = names.into_iter().filter(|name| is_file(&path(name))).collect();
+        let inbox = |name: &str| Inbox::of(folder, name);
+        let present: Vec<&str> =
+            names.into_iter().filter(|name| inbox(name).has_something()).collect();
         if present.is_empty() {
             return Ok(());
         }
@@ -221,23 +224,29 @@ impl Service {
         }
         let mut files = Vec::new();
         for name in present {
-            match read_bounded(&path(name)) {
+            if let Err(error) = inbox(name).take() {
+                tracing::warn!(%error, directory = id, file = name, "a file cannot be taken");
+                continue;
+            }
+            match read_bounded(&inbox(name).taken) {
                 Ok(content) => files.push((name.to_owned(), content)),
                 Err(error) => {
                     tracing::warn!(%error, directory = id, file = name, "a file cannot be read");
-                    let _ = fs::rename(path(name), path(name).with_extension("csv.failed"));
+                    inbox(name).mark("failed");
                     return self
                         .refuse_file(&row, &sync, &format!("the file {name}: {error}"))
                         .await;
                 }
             }
         }
+        if files.is_empty() {
+            return Ok(());
+        }
         let taken: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
         let ask = Why::Laid(Box::new(Ask::of_file(self)));
         self.keep_files(&row, files, ask).await?;
         for name in taken {
-            // The mark is for whoever has laid the file there.
-            let _ = fs::rename(path(&name), path(&name).with_extension("csv.done"));
+            inbox(&name).mark("done");
         }
         self.syncs.wanted.notify_one();
         Ok(())
@@ -287,6 +296,34 @@ impl Service {
             })
             .await;
         Ok(told?)
+    }
+}
+
+/// A file in a folder that is watched. It is read under a name that nobody lays files by: whoever lays the
+/// next one meanwhile lays it beside it.
+struct Inbox {
+    laid: PathBuf,
+    /// Left by a server that was killed, it is still to be read, before what was laid since.
+    taken: PathBuf,
+}
+
+impl Inbox {
+    fn of(folder: &Path, name: &str) -> Self {
+        let laid = folder.join(format!("{name}.csv"));
+        Self { taken: laid.with_extension("csv.taken"), laid }
+    }
+
+    fn has_something(&self) -> bool {
+        is_file(&self.taken) || is_file(&self.laid)
+    }
+
+    fn take(&self) -> std::io::Result<()> {
+        if is_file(&self.taken) { Ok(()) } else { fs::rename(&self.laid, &self.taken) }
+    }
+
+    /// What has become of it, for whoever has laid it there.
+    fn mark(&self, end: &str) {
+        let _ = fs::rename(&self.taken, self.laid.with_extension(format!("csv.{end}")));
     }
 }
 

@@ -52,6 +52,7 @@ impl Apply<'_> {
             }
             self.applied.counts.memberships.added += add.len();
             self.applied.counts.memberships.removed += remove.len();
+            self.count_left(&remove);
             for known in remove {
                 self.note(end_of_membership(named, known, Standing::Applied));
             }

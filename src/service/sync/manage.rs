@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use super::alarm;
 use super::change::Standing;
 use super::drive::Ask;
-use super::reading;
 use super::view::{is_over, shown, status};
 use crate::pull::SourceKind;
-use crate::service::administer::{ListPage, ListParameters};
+use crate::service::administer::{ListPage, ListParameters, checked_settings};
 use crate::service::audit::{Target, action};
 use crate::service::context::State;
 use crate::service::error::AdminError;
@@ -107,7 +106,7 @@ impl Service {
                 return Err(AdminError::invalid("settings", message).into());
             }
             Some(settings) => {
-                reading::checked(&settings, &row.kind)?;
+                checked_settings(Some(&settings), &row.kind)?;
                 Some(settings.to_string())
             }
         };

@@ -8,7 +8,7 @@
 //! connector reads, [`apply`] writes by the same use cases as SCIM does. One run at a time reads a
 //! directory, under a lease; a run that was cut off is done again from its beginning, where everything that
 //! it has applied is found unchanged. [`manage`] is what an operator sees and asks for, [`config`] what
-//! is stored of the source, [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it
+//! is stored of the source, [`taken`] what runs have taken away lately, [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it
 //! beside its runs.
 
 mod addresses;
@@ -35,6 +35,7 @@ mod run;
 pub(in crate::service) mod settings;
 mod show;
 mod stage;
+mod taken;
 mod view;
 
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use super::view::{Counts, status};
 use crate::pull::guard::{Reason, Toll};
 use crate::pull::plan::{Extent, Plan};
 use crate::pull::{Fault, Finished, Kind, SourceError};
+use crate::store::brake::Taken;
 
 /// How a run ended.
 pub(super) struct Outcome {
@@ -16,6 +17,8 @@ pub(super) struct Outcome {
     pub(super) changes: Vec<Change>,
     pub(super) error: Option<SourceError>,
     pub(super) held: Option<Value>,
+    /// What was taken away without a decision.
+    pub(super) taken: Taken,
     /// Users, groups and memberships that are not listed and stay, because of objects that cannot be used.
     pub(super) spared: usize,
     /// Whose e-mail addresses the source shows no more, and who keep them.
@@ -39,6 +42,7 @@ impl Outcome {
             changes: Vec::new(),
             error: Some(error),
             held: None,
+            taken: Taken::default(),
             spared: 0,
             kept: 0,
             finished: None,
@@ -53,8 +57,14 @@ pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
 }
 
 /// What is not in place although the run went on: objects that could not be used, who stays for want of
-/// proof, and who keeps an address that the source does not show. `None` where all is.
-pub(super) fn remarks(failed: usize, spared: usize, kept: usize) -> Option<SourceError> {
+/// proof, who keeps an address that the source does not show, and names of the scope that no group has.
+/// `None` where all is.
+pub(super) fn remarks(
+    failed: usize,
+    spared: usize,
+    kept: usize,
+    unscoped: &[String],
+) -> Option<SourceError> {
     let mut said = Vec::new();
     if failed > 0 {
         let objects = counted(failed, "object", "objects");
@@ -74,6 +84,9 @@ pub(super) fn remarks(failed: usize, spared: usize, kept: usize) -> Option<Sourc
             "the source shows no e-mail address any more of {kept} active users, who keep theirs; if they are \
              to go, set the guard to \"off\" for a run"
         ));
+    }
+    if !unscoped.is_empty() {
+        said.push(format!("group_scope names what is no group: {}", unscoped.join(", ")));
     }
     (!said.is_empty()).then(|| SourceError::failed(said.join("; ")))
 }
@@ -130,9 +143,11 @@ pub(super) fn held_view(reason: Reason, toll: &Toll) -> Value {
         "reason": reason,
         "users": toll.users,
         "of_active_users": toll.active_users,
+        "inactive_users": toll.inactive_users,
         "memberships": toll.memberships,
         "of_memberships": toll.all_memberships,
         "role_groups": toll.role_groups,
+        "earlier": toll.earlier,
     })
 }
 
@@ -142,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_used_is_said_in_numbers_that_fit() {
-        let said = |failed, spared| remarks(failed, spared, 0).map(|e| e.message().to_owned());
+        let said = |failed, spared| remarks(failed, spared, 0, &[]).map(|e| e.message().to_owned());
         assert_eq!(said(0, 0), None);
         assert_eq!(said(1, 0).as_deref(), Some("1 object of the source could not be used"));
         let both = "40 objects of the source could not be used; 2 users, groups and memberships that it does \

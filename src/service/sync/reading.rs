@@ -6,11 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::next_after_change;
-use super::{outdate, settings};
-use crate::service::administer::{DirectoryView, audited, missing};
+use super::outdate;
+use crate::service::administer::{DirectoryView, audited, checked_settings, missing};
 use crate::service::audit::{Target, action};
 use crate::service::context::Settings;
-use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 
 /// Settings of a directory that is read; null takes one away, what is left out stays.
@@ -55,19 +54,6 @@ impl Reading {
     }
 }
 
-/// Settings that a directory of that kind can be read by.
-///
-/// # Errors
-/// 422 that names the setting.
-pub(super) fn checked(settings: &Value, kind: &str) -> Result<Settings, AdminError> {
-    let checked: Settings = serde_path_to_error::deserialize(settings).map_err(|error| {
-        let field = format!("settings.{}", error.path());
-        AdminError::invalid(&field, format!("{}.", error.inner()))
-    })?;
-    settings::check(&checked, kind)?;
-    Ok(checked)
-}
-
 impl Service {
     /// Changes what a directory is read by; it is read at once, if it is read by itself.
     ///
@@ -92,8 +78,7 @@ impl Service {
                 let before = audited(tx, &syncs, &row)?;
                 let stored = serde_json::from_str(&row.settings).unwrap_or_default();
                 let settings = change.merged(&stored);
-                checked(&settings, &row.kind)?;
-                let settings = settings.to_string();
+                let settings = checked_settings(Some(&settings), &row.kind)?;
                 tx.directory_update(key, &row.name, &row.state, &settings, &row.config, now)?;
                 tx.sync_schedule_set(key, next_after_change(kind, &settings, now))?;
                 outdate(tx, &mut ids.clone(), now, &row)?;

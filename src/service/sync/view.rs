@@ -66,6 +66,48 @@ pub(super) fn is_over(row: &RunRow) -> bool {
     !matches!(row.status.as_str(), status::PENDING | status::APPROVED | status::RUNNING)
 }
 
+/// Why a run is held, with the sentence for people.
+fn told(mut held: Value) -> Value {
+    let message = held_words(&held);
+    if let Some(members) = held.as_object_mut() {
+        members.insert("message".to_owned(), message.into());
+    }
+    held
+}
+
+/// What a held run waits to take away, in words: a fragment.
+pub(super) fn held_words(held: &Value) -> String {
+    let number = |pointer: &str| held.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let mut words = match held.get("reason").and_then(Value::as_str) {
+        Some("source_empty") => "the source lists nobody; ".to_owned(),
+        Some("groups_empty") => {
+            "the source lists no groups any more, or none of those in scope; ".to_owned()
+        }
+        _ => String::new(),
+    };
+    words.push_str(&format!(
+        "it takes something from {} of {} active users",
+        number("/users"),
+        number("/of_active_users")
+    ));
+    words.push_str(&match number("/inactive_users") {
+        0 => " and".to_owned(),
+        inactive => format!(", deletes {inactive} inactive and"),
+    });
+    words.push_str(&format!(
+        " ends {} of {} memberships",
+        number("/memberships"),
+        number("/of_memberships")
+    ));
+    let (users, memberships) = (number("/earlier/users"), number("/earlier/memberships"));
+    if users + memberships > 0 {
+        words.push_str(&format!(
+            "; runs of the last hour have taken away {users} users and {memberships} memberships before"
+        ));
+    }
+    words
+}
+
 pub(super) fn shown(row: &RunRow, directory_id: &str) -> Value {
     let object = |text: &Option<String>| {
         text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok())
@@ -86,7 +128,7 @@ pub(super) fn shown(row: &RunRow, directory_id: &str) -> Value {
         "finished_at": row.finished.map(instant_text),
         "counts": Counts::stored(&row.counts),
         "progress": if row.status == status::RUNNING { object(&row.progress) } else { None },
-        "held": object(&row.held),
+        "held": object(&row.held).map(told),
         "error": row.error,
         "settings": object(&row.settings),
     })

@@ -103,8 +103,7 @@ impl<'p> Change<'p> {
 /// Why a run is held, in words.
 fn held_because(reason: &str) -> &'static str {
     match reason {
-        "source_empty" => "The source lists nobody any more.",
-        "groups_empty" => "The source lists no groups any more.",
+        "source_empty" | "groups_empty" => "The source may have lost the right to see them.",
         "memberships" => "It would end more memberships than the guard lets go.",
         _ => "It would take something from more users than the guard lets go.",
     }

@@ -16,6 +16,8 @@ on_both_databases![
     filter_and_scope_decide_who_comes_in,
     file_in_the_folder_is_taken_once,
     file_ends_what_waits_by_the_one_before,
+    run_that_has_read_the_file_before_decides_nothing,
+    file_that_was_taken_and_not_read_comes_before_the_next_one,
     wrong_files_are_refused,
     many_new_users_have_each_their_own_values,
 ];
@@ -229,6 +231,10 @@ fn filter_and_scope_decide_who_comes_in(app: &TestApp) {
         ["delete group Staff planned", "delete user 1 planned"],
         "{planned}"
     );
+    // A name that no group has is told, and lets in nobody.
+    let mistyped = json!({"group_scope": ["Guests", "Staf"]});
+    let run = source.run(json!({"dry_run": true, "settings": mistyped}));
+    assert_eq!(run["error"], "group_scope names what is no group: Staf");
     app.api.patch(&source.path, json!({"settings": wanted})).expect(200);
     assert_eq!(source.sync()["counts"]["users"]["deleted"], 1);
     assert_eq!(source.users().into_keys().collect::<Vec<_>>(), ["3"]);
@@ -290,6 +296,53 @@ fn file_ends_what_waits_by_the_one_before(app: &TestApp) {
     assert_eq!(source.ended(half["id"].as_str().expect("an id"))["status"], "cancelled");
     api_error(&source.decide(&half, "approve"), 409, "not_held");
     assert_eq!(source.users().len(), 40);
+}
+
+fn run_that_has_read_the_file_before_decides_nothing(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |users: std::ops::RangeInclusive<usize>, title: &str| {
+        let rows = users.map(|n| format!("{n},user{n},{title}\n"));
+        format!("id,userName,title\n{}", rows.collect::<String>())
+    };
+    source.sync_users(&file(1..=1_500, "Desk"));
+    // Half of a file, of which much is written before it ends as held.
+    source.upload("users", &file(1..=750, "Hall"));
+    let asked = app.api.post(&format!("{}/sync", source.path), json!({})).expect(202).id();
+    let told = source.events();
+    while source.events() == told {
+        std::thread::yield_now();
+    }
+    source.upload("users", &file(1..=1_500, "Hall"));
+    let ended = source.ended(&asked);
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    api_error(&source.decide(&ended, "approve"), 409, "not_held");
+    assert_eq!(source.sync()["counts"]["users"]["deleted"], 0);
+}
+
+fn file_that_was_taken_and_not_read_comes_before_the_next_one(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"watch": true}), json!({}));
+    let folder = app.database.folder.path().join("data/inbox").join(&source.handle.id);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    // A server was killed after it had taken the first one; the second one was laid in since.
+    std::fs::write(folder.join("new"), numbered(1..=2)).expect("written");
+    std::fs::write(folder.join("users.csv.taken"), numbered(1..=1)).expect("written");
+    std::fs::rename(folder.join("new"), folder.join("users.csv")).expect("in place");
+    let second = loop {
+        let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
+        match runs["data"].as_array().map(Vec::len) {
+            Some(2) => break source.next_run(2),
+            _ => std::thread::yield_now(),
+        }
+    };
+    assert_eq!((&second["status"], source.users().len()), (&json!("completed"), 2), "{second}");
+    // The mark comes after the run is asked for.
+    let names = || {
+        let names = std::fs::read_dir(&folder).expect("a folder").flatten();
+        names.map(|file| file.file_name()).collect::<Vec<_>>()
+    };
+    while names() != ["users.csv.done"] {
+        std::thread::yield_now();
+    }
 }
 
 fn wrong_files_are_refused(app: &TestApp) {

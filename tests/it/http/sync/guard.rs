@@ -1,5 +1,7 @@
 //! Runs that take too much away wait for somebody.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Source, numbered};
@@ -16,7 +18,14 @@ on_both_databases![
     read_that_a_decision_owes_is_tried_until_it_succeeds,
     guard_is_a_setting,
     addresses_that_the_source_shows_no_more_stay,
+    source_that_shrinks_a_little_with_each_run_is_held,
+    what_was_decided_on_or_let_go_counts_no_more,
+    memberships_that_end_with_each_run_add_up,
+    who_is_inactive_has_nothing_to_lose_but_the_record,
 ];
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn empty_source_holds_the_run_and_approving_applies_it(app: &TestApp) {
     let source = Source::csv(app);
@@ -78,7 +87,7 @@ fn read_that_a_decision_owes_is_tried_until_it_succeeds(app: &TestApp) {
     source.decide(&run, "approve").expect(200);
     assert_eq!(source.next_run(3)["status"], "failed");
     source.upload("users", &with_other_ids());
-    app.clock.advance(std::time::Duration::from_secs(120));
+    app.clock.advance(2 * MINUTE);
     assert_eq!(source.next_run(4)["status"], "completed");
     assert_eq!(source.users().len(), 5);
     assert_eq!(source.view()["next_sync_at"], json!(null));
@@ -219,4 +228,99 @@ fn addresses_that_the_source_shows_no_more_stay(app: &TestApp) {
     app.api.patch(&source.path, json!({"settings": {"guard": "off"}})).expect(200);
     source.sync_users(&file(9..=9, 5));
     assert_eq!(addresses(), vec![json!(null); 4]);
+}
+
+fn source_that_shrinks_a_little_with_each_run_is_held(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=40));
+    let first = source.sync_users(&numbered(4..=40));
+    assert_eq!((&first["status"], source.users().len()), (&json!("completed"), 37), "{first}");
+    app.clock.advance(MINUTE);
+    // A dry run takes nothing, so it counts for nothing, and says what would be.
+    source.upload("users", &numbered(7..=40));
+    let dry = source.run(json!({"dry_run": true}));
+    assert_eq!((&dry["held"]["reason"], &dry["status"]), (&json!("users"), &json!("completed")));
+    for _ in 0..2 {
+        app.clock.advance(MINUTE);
+        let run = source.run(json!({}));
+        assert_eq!((&run["status"], source.users().len()), (&json!("held"), 37), "{run}");
+        let held = &run["held"];
+        assert_eq!((&held["users"], &held["of_active_users"]), (&json!(3), &json!(37)), "{held}");
+        let earlier = json!({"users": 3, "memberships": 0, "role_groups": 0});
+        assert_eq!(held["earlier"], earlier);
+        let words = "runs of the last hour have taken away 3 users and 0 memberships before";
+        assert!(held["message"].as_str().is_some_and(|text| text.ends_with(words)), "{held}");
+        let alarms = app.api.get("/api/v1/alarms").expect(200).text;
+        assert!(alarms.contains(words), "{alarms}");
+    }
+    // A tenth within an hour is let go, whatever the runs; after the hour the next one.
+    let run = source.sync_users(&numbered(5..=40));
+    assert_eq!((&run["status"], source.users().len()), (&json!("completed"), 36), "{run}");
+    app.clock.advance(HOUR);
+    let run = source.sync_users(&numbered(8..=40));
+    assert_eq!((&run["status"], source.users().len()), (&json!("completed"), 33), "{run}");
+}
+
+fn what_was_decided_on_or_let_go_counts_no_more(app: &TestApp) {
+    let source = Source::csv(app);
+    source.sync_users(&numbered(1..=40));
+    source.sync_users(&numbered(4..=40));
+    let run = source.sync_users(&numbered(7..=40));
+    assert_eq!(run["status"], "held", "{run}");
+    source.decide(&run, "approve").expect(200);
+    source.ended(run["id"].as_str().expect("an id"));
+    assert_eq!(source.users().len(), 34);
+    // Three of 34 are let go, three more are not.
+    assert_eq!(source.sync_users(&numbered(10..=40))["status"], "completed");
+    assert_eq!(source.sync_users(&numbered(13..=40))["status"], "held");
+    let guard = |guard: Value| {
+        app.api.patch(&source.path, json!({"settings": {"guard": guard}})).expect(200);
+    };
+    guard(json!("off"));
+    assert_eq!(source.run(json!({}))["status"], "completed");
+    guard(json!({}));
+    let run = source.sync_users(&numbered(15..=40));
+    assert_eq!((&run["status"], source.users().len()), (&json!("completed"), 26), "{run}");
+}
+
+fn memberships_that_end_with_each_run_add_up(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |outside: usize| {
+        let group = |n: usize| if n <= outside { "" } else { "Staff" };
+        let rows = (1..=60).map(|n| format!("{n},user{n},{}\n", group(n)));
+        format!("id,userName,groups\n{}", rows.collect::<String>())
+    };
+    source.sync_users(&file(0));
+    for outside in [2, 4, 6] {
+        let run = source.sync_users(&file(outside));
+        assert_eq!(run["status"], "completed", "{run}");
+    }
+    // Ten of sixty within the hour.
+    let run = source.sync_users(&file(10));
+    assert_eq!((&run["status"], &run["held"]["reason"]), (&json!("held"), &json!("memberships")));
+    assert_eq!(
+        (&run["held"]["memberships"], &run["held"]["of_memberships"]),
+        (&json!(4), &json!(54)),
+        "{run}"
+    );
+    assert_eq!(run["held"]["earlier"], json!({"users": 0, "memberships": 6, "role_groups": 0}));
+}
+
+fn who_is_inactive_has_nothing_to_lose_but_the_record(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |inactive: usize| {
+        let status = |n: usize| if n <= 10 { "active" } else { "terminated" };
+        let rows = (1..=10 + inactive).map(|n| format!("{n},user{n},{},Staff\n", status(n)));
+        format!("id,userName,status,groups\n{}", rows.collect::<String>())
+    };
+    source.sync_users(&file(20));
+    // Two of thirty are few.
+    assert_eq!(source.sync_users(&file(18))["status"], "completed");
+    let run = source.sync_users(&file(2));
+    let held = &run["held"];
+    assert_eq!((&run["status"], &held["reason"]), (&json!("held"), &json!("users")), "{run}");
+    assert_eq!(
+        held["message"],
+        "it takes something from 0 of 10 active users, deletes 16 inactive and ends 0 of 28 memberships"
+    );
 }

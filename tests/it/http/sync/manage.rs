@@ -21,6 +21,7 @@ on_both_databases![
     run_of_a_killed_process_is_taken_over_when_its_lease_ends,
     run_that_stood_still_takes_nothing_away,
     deleted_directory_leaves_nothing,
+    settings_of_a_dry_run_are_checked_as_those_in_force,
 ];
 
 fn kinds_are_published_with_their_schemas(app: &TestApp) {
@@ -219,4 +220,18 @@ fn deleted_directory_leaves_nothing(app: &TestApp) {
     app.purge();
     app.api.get(&source.path).expect(404);
     api_error(&app.api.get(&format!("{}/syncs", source.path)), 404, "entity_not_found");
+}
+
+fn settings_of_a_dry_run_are_checked_as_those_in_force(app: &TestApp) {
+    let source = Source::csv(app);
+    let refused = |settings: Value, field: &str| {
+        let path = format!("{}/sync", source.path);
+        let body = json!({"dry_run": true, "settings": settings});
+        assert_invalid(&app.api.post(&path, body), field);
+        assert_invalid(&app.api.patch(&source.path, json!({"settings": settings})), field);
+    };
+    refused(json!([]), "settings");
+    refused(json!("no JSON"), "settings");
+    refused(json!({"group_scope": "Staff"}), "settings.group_scope");
+    refused(json!({"profile": {"no_such_thing": true}}), "settings.profile.no_such_thing");
 }
