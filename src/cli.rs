@@ -211,6 +211,7 @@ pub fn run() -> Result<ExitCode, StartError> {
     let config = Config::load()?;
     match cli.command {
         Command::Check(command) => return check::run(&config, &command),
+        Command::Sync(command) => return sync::run(&config, command),
         Command::Serve => {
             telemetry::init_logs();
             actix_web::rt::System::new().block_on(serve(&config))?;
@@ -226,7 +227,6 @@ pub fn run() -> Result<ExitCode, StartError> {
         Command::Replay(command) => requests::replay(&config, &command)?,
         Command::Events(command) => events::run(&config, command)?,
         Command::Audit(command) => audit::run(&config, command)?,
-        Command::Sync(command) => sync::run(&config, command)?,
         Command::Keys(command) => keys::run(&config, &command)?,
         Command::Admin(command) => {
             let answer = perform(&config, &admin::call(command)?)?;

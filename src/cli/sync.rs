@@ -1,20 +1,25 @@
 //! `rollbook sync`: runs of directories that are read, in the terminal.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::call::{Call, encoded};
+use super::backup::tell;
+use super::call::{Call, Page, encoded};
 use super::local::{exchange, local_agent, perform, send, server, understood};
 use super::{print, print_line};
 use crate::app::{LocalAccess, StartError};
 use crate::config::Config;
 
 /// Changes asked for at a time.
-const PAGE: i64 = 1_000;
+const CHANGES: i64 = 1_000;
+
+/// How a command ends whose run waits for a decision; with 1 it ends when the run has failed.
+const HELD: u8 = 3;
 
 /// How long one look at a run waits for its end, in seconds: that often the bar moves.
 const WAIT: u64 = 1;
@@ -53,7 +58,10 @@ pub(super) enum Sync {
         /// users or memberships
         name: String,
     },
-    /// Read the source now, and wait for the end; ends with 1 when the run has failed
+    /// Read the source now, and wait for the end
+    ///
+    /// Ends with 0 when the run is completed, with 1 when it has failed and with 3 when it is held and waits
+    /// for a decision. Objects that cannot be used are listed and counted; they are no failure.
     Run {
         /// Id of the directory
         directory: String,
@@ -67,23 +75,34 @@ pub(super) enum Sync {
         /// {"group_scope": ["Staff"]}
         #[arg(long, requires = "dry_run")]
         settings: Option<String>,
+        /// Print the run and its changes as JSON: {"run", "data"}
+        #[arg(long)]
+        json: bool,
     },
     /// Runs of a directory, newest first
     Runs {
         /// Id of the directory
         directory: String,
+        #[command(flatten)]
+        page: Page,
+        /// Print them as JSON: {"data", "list_metadata"}
+        #[arg(long)]
+        json: bool,
     },
     /// A run with what it has done, would do or waits to do
     ///
     /// A line for each change: "+" comes, "~" changes, "-" goes, "!" could not be done. Runs that are no
-    /// dry runs keep what went and what failed.
+    /// dry runs keep what went and what failed. Ends as "sync run" does.
     Show {
         /// Id of the directory
         directory: String,
         /// Id of the run: sync_…
         run: String,
+        /// Print the run and its changes as JSON: {"run", "data"}
+        #[arg(long)]
+        json: bool,
     },
-    /// Let a held run take away what it waits to take away
+    /// Let a held run take away what it waits to take away; ends as "sync run" does
     Approve {
         /// Id of the directory
         directory: String,
@@ -112,7 +131,7 @@ fn run_path(directory: &str, run: &str) -> String {
     path(directory, &format!("syncs/{}", encoded(run)))
 }
 
-pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
+pub(super) fn run(config: &Config, command: Sync) -> Result<ExitCode, StartError> {
     match command {
         Sync::Kinds { kind: None } => print(&perform(config, &Call::get("/api/v1/connectors"))?),
         Sync::Kinds { kind: Some(kind) } => {
@@ -134,7 +153,7 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
             let file = path(&directory, &format!("files/{}", encoded(&name)));
             perform(config, &Call::delete(file))?;
         }
-        Sync::Run { directory, dry_run, mode, settings } => {
+        Sync::Run { directory, dry_run, mode, settings, json } => {
             // What is no JSON is refused by the server, as text.
             let settings = settings.map(|text| serde_json::from_str(&text).unwrap_or(json!(text)));
             let body = json!({"dry_run": dry_run, "mode": mode, "settings": settings});
@@ -143,18 +162,16 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
             let asked = send(&access, &Call::post(path(&directory, "sync"), body))?;
             let run =
                 follow(&access, &directory, member(&asked, "id").as_str().unwrap_or_default())?;
-            show(&access, &directory, &run)?;
+            return show(&access, &directory, &run, json);
         }
-        Sync::Runs { directory } => {
-            let runs = perform(config, &Call::get(path(&directory, "syncs")))?;
-            for run in member(&runs, "data").as_array().into_iter().flatten() {
-                print_line(format_args!("{}", line(run)));
-            }
+        Sync::Runs { directory, page, json } => {
+            let runs = Call::find(path(&directory, "syncs"), &page.parameters());
+            list(&perform(config, &runs)?, json);
         }
-        Sync::Show { directory, run } => {
+        Sync::Show { directory, run, json } => {
             let access = server(config)?;
             let found = send(&access, &Call::get(run_path(&directory, &run)))?;
-            show(&access, &directory, &found)?;
+            return show(&access, &directory, &found, json);
         }
         Sync::Approve { directory, run } => {
             let access = server(config)?;
@@ -162,6 +179,7 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
             send(&access, &Call::post(approve, json!({})))?;
             let ended = follow(&access, &directory, &run)?;
             print_line(format_args!("{}", line(&ended)));
+            return code_of(&ended);
         }
         Sync::Reject { directory, run } => {
             let reject = format!("{}/reject", run_path(&directory, &run));
@@ -169,7 +187,29 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<(), StartError> {
             print_line(format_args!("{}", line(&rejected)));
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How a command ends that has waited for a run, or shows one.
+fn code_of(run: &Value) -> Result<ExitCode, StartError> {
+    match member(run, "status").as_str() {
+        Some("failed") => Err(StartError("the run has failed".into())),
+        Some("held") => Ok(ExitCode::from(HELD)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Runs, each in a line, and how to see the older ones.
+fn list(runs: &Value, json: bool) {
+    if json {
+        return print(runs);
+    }
+    for run in member(runs, "data").as_array().into_iter().flatten() {
+        print_line(format_args!("{}", line(run)));
+    }
+    if let Some(after) = member(member(runs, "list_metadata"), "after").as_str() {
+        tell(&format!("There are more: --after {after}"));
+    }
 }
 
 fn upload(
@@ -219,17 +259,25 @@ fn follow(access: &LocalAccess, directory: &str, run: &str) -> Result<Value, Sta
 
 fn draw(bar: &ProgressBar, progress: &Value) {
     let number = |name: &str| member(progress, name).as_u64().unwrap_or(0);
-    let phase = member(progress, "phase").as_str().unwrap_or("waiting").to_owned();
-    if phase == "applying" && number("planned") > 0 {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
-        bar.set_length(number("planned"));
-        bar.set_position(number("done"));
-        bar.set_message(phase);
-    } else {
-        bar.set_message(format!("{phase} {}", number("read")));
+    let is_applied = member(progress, "phase") == "applying" && number("planned") > 0;
+    if !is_applied {
+        return bar.set_message(how_far(progress));
+    }
+    if let Ok(style) =
+        ProgressStyle::with_template("applying: {wide_bar} {pos} of {len} changes, {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_length(number("planned"));
+    bar.set_position(number("done"));
+}
+
+/// How far a run is whose changes are not known yet.
+fn how_far(progress: &Value) -> String {
+    match member(progress, "phase").as_str() {
+        None => "waiting for its turn".to_owned(),
+        Some("reading") => format!("reading: {} objects", member(progress, "read")),
+        Some(phase) => phase.to_owned(),
     }
 }
 
@@ -261,32 +309,27 @@ fn line(run: &Value) -> String {
     line
 }
 
-/// A run and its changes, each in a line that begins with what is done.
-fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartError> {
+/// A run and its changes, each in a line that begins with what is done, or both as JSON.
+fn show(
+    access: &LocalAccess,
+    directory: &str,
+    run: &Value,
+    json: bool,
+) -> Result<ExitCode, StartError> {
     let id = member(run, "id").as_str().unwrap_or_default();
-    let mut after = 0;
-    loop {
-        let query = format!("{}/diff?after={after}&limit={PAGE}", run_path(directory, id));
-        let page = send(access, &Call::get(query))?;
-        for change in member(&page, "data").as_array().into_iter().flatten() {
-            print_line(format_args!("{}", change_line(change)));
-        }
-        match member(&page, "next").as_i64() {
-            Some(next) => after = next,
-            None => break,
-        }
+    if json {
+        let mut data = Vec::new();
+        changes(access, directory, id, |change| data.push(change.clone()))?;
+        print(&json!({"run": run, "data": data}));
+        return code_of(run);
     }
+    changes(access, directory, id, |change| {
+        print_line(format_args!("{}", change_line(change)));
+    })?;
     print_line(format_args!("{}", line(run)));
-    if let Some(held) = member(run, "held").as_object() {
-        let number = |name: &str| held.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let would = if member(run, "dry_run") == true { "would be held" } else { "held" };
-        print_line(format_args!(
-            "{would}: it takes something from {} of {} active users and ends {} of {} memberships",
-            number("users"),
-            number("of_active_users"),
-            number("memberships"),
-            number("of_memberships"),
-        ));
+    let would = if member(run, "dry_run") == true { "would be held" } else { "held" };
+    if let Some(message) = member(member(run, "held"), "message").as_str() {
+        print_line(format_args!("{would}: {message}"));
     }
     if member(run, "status") == "held" {
         print_line(format_args!(
@@ -294,9 +337,25 @@ fn show(access: &LocalAccess, directory: &str, run: &Value) -> Result<(), StartE
              reject {directory} {id}\""
         ));
     }
-    match member(run, "status").as_str() {
-        Some("failed") => Err(StartError("the run has failed".into())),
-        _ => Ok(()),
+    code_of(run)
+}
+
+/// All changes of a run, in their order.
+fn changes(
+    access: &LocalAccess,
+    directory: &str,
+    run: &str,
+    mut take: impl FnMut(&Value),
+) -> Result<(), StartError> {
+    let mut after = 0;
+    loop {
+        let query = format!("{}/diff?after={after}&limit={CHANGES}", run_path(directory, run));
+        let page = send(access, &Call::get(query))?;
+        member(&page, "data").as_array().into_iter().flatten().for_each(&mut take);
+        match member(&page, "next").as_i64() {
+            Some(next) => after = next,
+            None => return Ok(()),
+        }
     }
 }
 
@@ -341,4 +400,25 @@ fn change_line(change: &Value) -> String {
         line.push_str(" held");
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_does_is_said_with_what_is_counted() {
+        let progress = |phase: &str| json!({"phase": phase, "read": 1463, "planned": 0, "done": 0});
+        assert_eq!(how_far(&Value::Null), "waiting for its turn");
+        assert_eq!(how_far(&progress("reading")), "reading: 1463 objects");
+        assert_eq!(how_far(&progress("planning")), "planning");
+    }
+
+    #[test]
+    fn end_of_a_command_says_how_its_run_ended() {
+        for (status, code) in [("completed", ExitCode::SUCCESS), ("held", ExitCode::from(3))] {
+            assert_eq!(code_of(&json!({"status": status})).expect("a code"), code);
+        }
+        assert!(code_of(&json!({"status": "failed"})).is_err());
+    }
 }

@@ -76,14 +76,35 @@ fn killed_server_goes_on_with_the_run_and_commands_show_it() {
     assert!(dry.contains("+ membership new@example.com (9999) of group Staff\n"), "{dry}");
     fs::write(&file, "id,userName,groups\n1,user1@example.com,Staff\n").expect("written");
     command(&upload);
-    let held = command(&["sync", "run", &directory]);
+    let output = run(folder, &["sync", "run", &directory]);
+    assert_eq!(output.status.code(), Some(3), "a held run is no success");
+    let held = String::from_utf8(output.stdout).expect("text");
     assert!(held.contains("- user user2@example.com (2) [pull_missing] held\n"), "{held}");
     assert!(held.contains("held: it takes something from 1499 of 1500 active users"), "{held}");
     let runs = command(&["sync", "runs", &directory]);
     let newest = runs.split_whitespace().next().expect("a run").to_owned();
+    let output = run(folder, &["sync", "show", &directory, &newest, "--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (&shown["run"]["status"], &shown["run"]["held"]["users"]),
+        (&json!("held"), &json!(1499))
+    );
+    let (listed, counted) =
+        (shown["data"].as_array().map(Vec::len), shown["data"][0]["action"].clone());
+    assert_eq!((listed, counted), (Some(1_499), json!("delete")), "more than one answer has");
+    let runs = json_of(&["sync", "runs", &directory, "--json", "--limit", "1"]);
+    assert_eq!(
+        (&runs["data"][0]["id"], runs["data"].as_array().map(Vec::len)),
+        (&json!(newest), Some(1))
+    );
+    let lines = run(folder, &["sync", "runs", &directory, "--limit", "1"]);
+    assert!(String::from_utf8_lossy(&lines.stderr).contains("There are more: --after sync_"));
     assert!(command(&["sync", "reject", &directory, &newest]).contains("rejected"));
     assert!(command(&["sync", "show", &directory, &newest]).contains("rejected"));
     assert!(!run(folder, &["sync", "approve", &directory, &newest]).status.success());
+    command(&["sync", "remove-file", &directory, "users"]);
+    assert_eq!(run(folder, &["sync", "run", &directory]).status.code(), Some(1));
 }
 
 #[test]
