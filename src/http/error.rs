@@ -3,10 +3,13 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
+use super::State;
 use super::limit::TooMany;
+use super::web::browser::Site;
 use super::web::page::{self, Failure};
 use crate::scim::{ScimError, ScimType, v1};
 use crate::service::error::{AdminError, Trouble};
@@ -362,8 +365,11 @@ fn scim_body(response: &mut HttpResponseBuilder, error: &ScimError) -> HttpRespo
     response.content_type("application/scim+json").body(error.body().to_string())
 }
 
-/// Nothing is served at this path.
-pub(super) async fn unknown_route(request: HttpRequest) -> Result<HttpResponse, HttpError> {
+/// Nothing is served at this path. Where people look, one may have typed a slash behind it.
+pub(super) async fn unknown_route(
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, HttpError> {
     let path = request.path().trim_start_matches('/');
     let surface = if path.starts_with("scim") {
         Surface::Scim
@@ -372,6 +378,11 @@ pub(super) async fn unknown_route(request: HttpRequest) -> Result<HttpResponse, 
     } else {
         Surface::Api
     };
+    if surface == Surface::Page && path.ends_with('/') {
+        let (base, path) = (Site::of(&request, &state).base, path.trim_end_matches('/'));
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Ok(page::stands_at(&format!("{base}/{path}{query}")));
+    }
     let what = ScimError::not_found("This path");
     Err(HttpError::on(surface, what))
 }

@@ -114,6 +114,11 @@ pub(super) fn object(text: &str) -> Object {
     })
 }
 
+/// What people know a resource by: the userName, or the displayName of what has none.
+pub(super) fn called(doc: &Object) -> Option<&str> {
+    ["userName", "displayName"].into_iter().find_map(|name| doc.get(name)?.as_str())
+}
+
 /// Stored roles.
 pub(super) fn slugs(text: &str) -> Vec<String> {
     serde_json::from_str(text).unwrap_or_else(|error| {

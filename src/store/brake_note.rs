@@ -74,8 +74,18 @@ pub struct LostCounts {
     pub memberships: i64,
 }
 
-/// What cannot be put back: id, resource type, why, who is in the way.
-pub type Failed = (String, String, String);
+/// What an undo is about.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct NotedRow {
+    pub id: String,
+    pub resource_type: String,
+    /// The resource as it was.
+    pub doc: String,
+    /// What it has lost, or why it cannot be put back, or who is in the way.
+    pub what: String,
+}
+
+type NotedSql = (Text, Text, Text, Text);
 
 impl Tx<'_> {
     /// Notes a resource that is about to lose something. What was noted first stands.
@@ -251,49 +261,49 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What could not be put back: (id, resource type, why).
+    /// What could not be put back, and why.
     pub fn brake_failed(
         &mut self,
         directory_key: i64,
         limit: i64,
-    ) -> Result<Vec<Failed>, StoreError> {
-        self.rows::<(Text, Text, Text), _>(
-            "SELECT id, resource_type, failed FROM brake_note WHERE directory_key = ? \
+    ) -> Result<Vec<NotedRow>, StoreError> {
+        self.rows::<NotedSql, _>(
+            "SELECT id, resource_type, doc, failed FROM brake_note WHERE directory_key = ? \
              AND failed IS NOT NULL ORDER BY what, id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }
 
-    /// Deleted users whose userName somebody else has by now.
+    /// Deleted users whose userName somebody else has by now, and whose id that is.
     pub fn brake_taken_names(
         &mut self,
         directory_key: i64,
         limit: i64,
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    ) -> Result<Vec<NotedRow>, StoreError> {
         let named = self.dialect.each(
             "resource",
             "r",
             "r.directory_key = n.directory_key AND r.resource_type = n.resource_type \
              AND r.user_name_key = n.user_name_key",
         );
-        self.rows::<(Text, Text), _>(
+        self.rows::<NotedSql, _>(
             &format!(
-                "SELECT n.id, r.id FROM brake_note n {named} WHERE n.directory_key = ? \
-                 AND n.what = 'deleted' AND NOT n.given AND n.user_name_key IS NOT NULL \
-                 AND r.id <> n.id ORDER BY n.id LIMIT ?"
+                "SELECT n.id, n.resource_type, n.doc, r.id FROM brake_note n {named} \
+                 WHERE n.directory_key = ? AND n.what = 'deleted' AND NOT n.given \
+                 AND n.user_name_key IS NOT NULL AND r.id <> n.id ORDER BY n.id LIMIT ?"
             ),
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )
     }
 
-    /// Deleted resources and deactivated users that are to be put back: (id, resource type, which of both).
+    /// Deleted resources and deactivated users that are to be put back, and which of both they are.
     pub fn brake_listed(
         &mut self,
         directory_key: i64,
         limit: i64,
-    ) -> Result<Vec<(String, String, String)>, StoreError> {
-        self.rows::<(Text, Text, Text), _>(
-            "SELECT id, resource_type, what FROM brake_note WHERE directory_key = ? AND NOT given \
+    ) -> Result<Vec<NotedRow>, StoreError> {
+        self.rows::<NotedSql, _>(
+            "SELECT id, resource_type, doc, what FROM brake_note WHERE directory_key = ? AND NOT given \
              AND failed IS NULL AND what IN ('deleted', 'inactive') ORDER BY what, id LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(limit)],
         )

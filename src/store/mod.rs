@@ -50,6 +50,7 @@ pub mod intent;
 mod live;
 pub mod mapping;
 pub mod member;
+pub mod names;
 pub mod oauth;
 pub mod organization;
 pub mod pending;

@@ -6,7 +6,7 @@ use askama::Template;
 use super::{Answer, By, Frame, Viewer, html};
 use crate::http::web::only;
 use crate::http::web::text as filters;
-use crate::service::administer::ListPage;
+use crate::service::administer::{ListPage, Names};
 use crate::service::alarms::{AlarmQuery, AlarmView};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -18,6 +18,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 struct AlarmsPage {
     frame: Frame,
     alarms: ListPage<AlarmView>,
+    names: Names,
     /// `raised`, `resolved` or `all`.
     state: String,
 }
@@ -27,5 +28,7 @@ async fn list(visit: By<Viewer>) -> Answer {
     let wanted =
         AlarmQuery { state: Some(state.clone()), page: visit.stretch(), ..AlarmQuery::default() };
     let alarms = visit.service().alarm_list(visit.access(), &wanted).await?;
-    html(&AlarmsPage { frame: visit.frame.clone(), alarms, state })
+    let directories = alarms.data.iter().filter_map(|alarm| alarm.directory_id.as_ref());
+    let names = visit.service().names(visit.access(), directories).await?;
+    html(&AlarmsPage { frame: visit.frame.clone(), alarms, names, state })
 }

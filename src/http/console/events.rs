@@ -8,7 +8,7 @@ use super::{Answer, By, Frame, Operator, Sent, Viewer, html};
 use crate::http::body::Query;
 use crate::http::web::only;
 use crate::http::web::text as filters;
-use crate::service::administer::ListParameters;
+use crate::service::administer::{ListParameters, Names};
 use crate::service::error::AdminError;
 use crate::service::events::{Browse, LogEvent, name};
 use crate::service::webhook::{EndpointView, ReplayRequest};
@@ -29,6 +29,7 @@ struct EventsPage {
     frame: Frame,
     asked: Asked,
     events: Vec<Shown>,
+    names: Names,
     /// The address of older events, if there may be some.
     older: Option<String>,
 }
@@ -38,6 +39,7 @@ struct EventsPage {
 struct EventPage {
     frame: Frame,
     event: Shown,
+    names: Names,
     json: String,
     endpoints: Vec<EndpointView>,
 }
@@ -130,6 +132,8 @@ struct Shown {
     reason: Option<String>,
     /// Whom or what it is about, in a word that people know.
     about: String,
+    /// The part of the console where its page is; empty for what has none, or none any more.
+    page: &'static str,
     resource_id: String,
     directory_id: Option<String>,
 }
@@ -148,6 +152,14 @@ impl Shown {
             _ => text(&data, "directory_id"),
         };
         let subject = data.get("user").unwrap_or(&data);
+        let resource_id = text(subject, "id").unwrap_or_default();
+        let page = match event.event.as_str() {
+            // The page of a user stays when the user is gone.
+            name::USER_CREATED | name::USER_UPDATED | name::USER_DELETED => "people",
+            name::GROUP_USER_ADDED | name::GROUP_USER_REMOVED => "people",
+            name::GROUP_CREATED | name::GROUP_UPDATED => "groups",
+            _ => "",
+        };
         Self {
             id: event.id.clone().unwrap_or_default(),
             name: event.event.clone(),
@@ -155,7 +167,8 @@ impl Shown {
             position: event.position,
             reason: event.reason.clone(),
             about,
-            resource_id: text(subject, "id").unwrap_or_default(),
+            page,
+            resource_id,
             directory_id,
         }
     }
@@ -171,9 +184,11 @@ fn title(thing: &Value) -> String {
 async fn list(visit: By<Viewer>) -> Answer {
     let asked = Asked::of(&visit.query)?;
     let page = visit.service().log_browse(visit.access(), &asked.browse()).await?;
-    let events = page.data.iter().map(Shown::of).collect();
+    let events: Vec<Shown> = page.data.iter().map(Shown::of).collect();
+    let directories = events.iter().filter_map(|event| event.directory_id.as_ref());
+    let names = visit.service().names(visit.access(), directories).await?;
     let older = page.before.map(|position| asked.address(&visit.frame.base, Some(position)));
-    html(&EventsPage { frame: visit.frame.clone(), asked, events, older })
+    html(&EventsPage { frame: visit.frame.clone(), asked, events, names, older })
 }
 
 async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
@@ -182,7 +197,8 @@ async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
     let endpoints = visit.service().webhook_list(visit.access(), &list).await?.data;
     let json = serde_json::to_string_pretty(&event).unwrap_or_default();
     let event = Shown::of(&event);
-    html(&EventPage { frame: visit.frame.clone(), event, json, endpoints })
+    let names = visit.service().names(visit.access(), &event.directory_id).await?;
+    html(&EventPage { frame: visit.frame.clone(), event, names, json, endpoints })
 }
 
 /// Sends an event to an endpoint once more; leads to the endpoint, which shows what comes of it.

@@ -3,10 +3,11 @@
 use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 
-use super::people::asked;
+use super::people::{asked, directories};
 use super::{Answer, By, Frame, Viewer, html};
 use crate::http::web::only;
 use crate::http::web::text as filters;
+use crate::service::administer::Names;
 use crate::service::people::{Found, GroupView, PeopleQuery};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -22,6 +23,7 @@ struct GroupsPage {
     wanted: PeopleQuery,
     /// `None` before anything was looked for.
     found: Option<Found>,
+    names: Names,
     /// The search as it stands in links.
     search: String,
 }
@@ -31,6 +33,7 @@ struct GroupsPage {
 struct GroupPage {
     frame: Frame,
     shown: GroupView,
+    names: Names,
 }
 
 async fn search(visit: By<Viewer>) -> Answer {
@@ -39,10 +42,13 @@ async fn search(visit: By<Viewer>) -> Answer {
         true => None,
         false => Some(visit.service().groups(visit.access(), &wanted).await?),
     };
-    html(&GroupsPage { frame: visit.frame.clone(), wanted, found, search })
+    let names = directories(&visit, &found).await?;
+    html(&GroupsPage { frame: visit.frame.clone(), wanted, found, names, search })
 }
 
 async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
     let shown = visit.service().group(visit.access(), &id, &visit.stretch()).await?;
-    html(&GroupPage { frame: visit.frame.clone(), shown })
+    let places = [&shown.group.directory_id, &shown.group.organization_id];
+    let names = visit.service().names(visit.access(), places).await?;
+    html(&GroupPage { frame: visit.frame.clone(), shown, names })
 }

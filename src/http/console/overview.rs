@@ -7,6 +7,7 @@ use super::{Answer, By, Frame, Viewer, html};
 use crate::http::web::chart::{Chart, Series, Shape};
 use crate::http::web::only;
 use crate::http::web::text as filters;
+use crate::service::administer::Names;
 use crate::service::overview::{Overview, SPANS, Step};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -18,6 +19,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 struct OverviewPage {
     frame: Frame,
     overview: Overview,
+    names: Names,
     states: Vec<InState>,
     /// Drawn.
     charts: Vec<String>,
@@ -148,7 +150,9 @@ async fn show(visit: By<Viewer>) -> Answer {
     let span = visit.asked("span");
     let overview = visit.service().overview(visit.access(), span.as_deref()).await?;
     let (states, charts) = (states(&overview), charts(&overview));
-    html(&OverviewPage { frame: visit.frame.clone(), overview, states, charts })
+    let directories = overview.alarms.newest.iter().filter_map(|alarm| alarm.directory_id.as_ref());
+    let names = visit.service().names(visit.access(), directories).await?;
+    html(&OverviewPage { frame: visit.frame.clone(), overview, names, states, charts })
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use actix_web::web::{self, Path, ServiceConfig};
 use askama::Template;
 use serde_json::Value;
 
-use super::{Answer, By, Frame, Viewer, Visit, html, link};
+use super::{Answer, By, Frame, PageError, Viewer, Visit, html, link};
 use crate::http::web::only;
 use crate::http::web::text as filters;
+use crate::service::administer::Names;
 use crate::service::people::{Found, PeopleQuery, Story};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -22,6 +23,7 @@ struct PeoplePage {
     wanted: PeopleQuery,
     /// `None` before anything was looked for.
     found: Option<Found>,
+    names: Names,
     /// The search as it stands in links.
     search: String,
 }
@@ -31,6 +33,7 @@ struct PeoplePage {
 struct StoryPage {
     frame: Frame,
     story: Story,
+    names: Names,
 }
 
 /// A value as people read it.
@@ -58,16 +61,26 @@ pub(super) fn asked(visit: &Visit) -> (PeopleQuery, String) {
     (PeopleQuery { q, organization_id, limit: page.limit, after: page.after }, search)
 }
 
+/// The names of the directories in which something was found.
+pub(super) async fn directories(visit: &Visit, found: &Option<Found>) -> Result<Names, PageError> {
+    let found = found.iter().flat_map(|found| &found.data).map(|one| &one.directory_id);
+    Ok(visit.service().names(visit.access(), found).await?)
+}
+
 async fn search(visit: By<Viewer>) -> Answer {
     let (wanted, search) = asked(&visit);
     let found = match wanted.q.is_empty() {
         true => None,
         false => Some(visit.service().people(visit.access(), &wanted).await?),
     };
-    html(&PeoplePage { frame: visit.frame.clone(), wanted, found, search })
+    let names = directories(&visit, &found).await?;
+    html(&PeoplePage { frame: visit.frame.clone(), wanted, found, names, search })
 }
 
 async fn story(visit: By<Viewer>, id: Path<String>) -> Answer {
     let story = visit.service().story(visit.access(), &id, &visit.stretch()).await?;
-    html(&StoryPage { frame: visit.frame.clone(), story })
+    let accounts = story.accounts.iter().map(|account| &account.directory_id);
+    let places = accounts.chain([&story.directory_id, &story.organization_id]);
+    let names = visit.service().names(visit.access(), places).await?;
+    html(&StoryPage { frame: visit.frame.clone(), story, names })
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::http::web::browser::Form;
 use crate::http::web::only;
 use crate::http::web::text as filters;
-use crate::service::administer::{ListMetadata, ListPage, ListParameters};
+use crate::service::administer::{ListMetadata, ListPage, ListParameters, Names};
 use crate::service::error::AdminError;
 use crate::service::events::name;
 use crate::service::webhook::{
@@ -86,6 +86,8 @@ struct SecretPage {
 struct WebhookPage<'p> {
     frame: Frame,
     endpoint: EndpointView,
+    /// Of the organizations that it is limited to.
+    names: Names,
     deliveries: Vec<DeliveryView>,
     parked: ParkedPage,
     replays: Vec<ReplayView>,
@@ -194,6 +196,7 @@ async fn shown(visit: &Visit, id: &str, again: &Again<'_>) -> Answer {
         deliveries: service.webhook_deliveries(access, id, newest).await?.data,
         parked: service.webhook_parked(access, id, 0, SHOWN).await?,
         replays: service.webhook_replays(access, id).await?,
+        names: service.names(access, endpoint.organization_ids.iter().flatten()).await?,
         endpoint,
         again,
     };

@@ -11,9 +11,10 @@ use super::page::{Frame, Shown};
 use super::tried::{Outcome, Tried, put_or_try};
 use crate::http::State;
 use crate::http::web::browser::Form;
-use crate::http::web::form::{Fault, fault_of};
+use crate::http::web::form::Fault;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
+use crate::service::ServiceError;
 use crate::service::error::AdminError;
 use crate::service::mapping::attributes::{AttributeRule, AttributeRules};
 use crate::service::mapping::manage::{AttributeMapChange, AttributeMapPreview};
@@ -33,16 +34,37 @@ struct AttributesPage<'p> {
     tab: &'static str,
     directory: Shown,
     rows: Vec<Row>,
-    suggestions: Vec<Suggestion>,
+    suggestions: Suggested,
     tried: Option<Vec<Tried>>,
     faults: Vec<Fault>,
     applying: bool,
     faulty: i64,
 }
 
-impl AttributesPage<'_> {
-    fn fault(&self, id: &str) -> Option<&str> {
-        fault_of(&self.faults, id)
+/// What could be an attribute.
+enum Suggested {
+    Some(Vec<Suggestion>),
+    /// All that users have is an attribute already.
+    NoMore,
+    /// There is nobody to look at.
+    NobodyYet,
+    /// Why nothing can be suggested.
+    Failed(String),
+}
+
+impl Suggested {
+    /// Of what users have, what is in none of the rows.
+    fn of(found: Result<Vec<Suggestion>, ServiceError>, rows: &[Row]) -> Self {
+        let found = match found {
+            Ok(found) if found.is_empty() => return Self::NobodyYet,
+            Ok(found) => found,
+            Err(error) => return Self::Failed(error.to_scim().detail),
+        };
+        let is_new = |one: &Suggestion| !rows.iter().any(|row| row.name == one.name);
+        match found.into_iter().filter(is_new).collect::<Vec<_>>() {
+            none if none.is_empty() => Self::NoMore,
+            new => Self::Some(new),
+        }
     }
 }
 
@@ -157,9 +179,8 @@ async fn page(
     let map = service.attribute_map(&visit.access, &id);
     let map = service.portal_see(visit, &id, map).await.map_err(failed)?;
     let suggestions = service.attribute_suggestions(&visit.access, &id);
-    let suggestions = service.portal_see(visit, &id, suggestions).await.map_err(failed)?;
-    let is_new = |one: &Suggestion| !rows.iter().any(|row| row.name == one.name);
-    let suggestions = suggestions.into_iter().filter(is_new).collect();
+    let suggestions = service.portal_see(visit, &id, suggestions).await;
+    let suggestions = Suggested::of(suggestions, &rows);
     rows.resize_with(rows.len() + EMPTY_ROWS, Row::default);
     let status = outcome.status();
     let page = AttributesPage {

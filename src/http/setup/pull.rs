@@ -74,6 +74,8 @@ pub(super) struct Handed {
     pub(super) faults: Vec<Fault>,
     /// What cannot be used of what was taken: `line 3 of users` (empty for all of it), and why.
     pub(super) unusable: Vec<(String, String)>,
+    /// Why nobody could look at what was taken.
+    pub(super) unchecked: Option<String>,
 }
 
 impl Handed {
@@ -83,7 +85,7 @@ impl Handed {
             label: format!("File {name}"),
             sentence,
         };
-        Self { faults: refusal.errors.into_iter().map(fault).collect(), unusable: Vec::new() }
+        Self { faults: refusal.errors.into_iter().map(fault).collect(), ..Self::default() }
     }
 
     /// Those that are shown, and how many more there are.

@@ -9,7 +9,7 @@ use super::page::{Frame, Shown};
 use super::tried::{Outcome, Tried, put_or_try};
 use crate::http::State;
 use crate::http::web::browser::Form;
-use crate::http::web::form::{Fault, fault_of};
+use crate::http::web::form::Fault;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
 use crate::service::error::AdminError;
@@ -34,12 +34,6 @@ struct RolesPage<'p> {
     tried: Option<Vec<Tried>>,
     faults: Vec<Fault>,
     applying: bool,
-}
-
-impl RolesPage<'_> {
-    fn fault(&self, id: &str) -> Option<&str> {
-        fault_of(&self.faults, id)
-    }
 }
 
 #[derive(Clone, Debug, Default)]

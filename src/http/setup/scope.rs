@@ -11,7 +11,7 @@ use super::page::{Frame, Shown};
 use super::run;
 use crate::http::State;
 use crate::http::web::browser::Form;
-use crate::http::web::form::{Fault, fault_of};
+use crate::http::web::form::Fault;
 use crate::http::web::page::{lead_to, respond};
 use crate::http::web::text as filters;
 use crate::service::error::AdminError;
@@ -33,12 +33,6 @@ struct ScopePage<'p> {
     wanted: Wanted,
     choices: Choices,
     faults: Vec<Fault>,
-}
-
-impl ScopePage<'_> {
-    fn fault(&self, id: &str) -> Option<&str> {
-        fault_of(&self.faults, id)
-    }
 }
 
 /// What the form has.

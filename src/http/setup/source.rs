@@ -164,9 +164,14 @@ pub(super) async fn file(
         Err(refusal) => Handed::refused(&name, refusal),
         Ok(_) => {
             let checked = service.source_check(&visit.access, &id);
-            // What cannot be checked now, the next run checks.
-            let unusable = service.portal_see(&visit, &id, checked).await.unwrap_or_default();
-            Handed { unusable, ..Handed::default() }
+            match service.portal_see(&visit, &id, checked).await {
+                Ok(unusable) => Handed { unusable, ..Handed::default() },
+                // It is kept all the same.
+                Err(error) => {
+                    let unchecked = Some(error.to_scim().detail);
+                    Handed { unchecked, ..Handed::default() }
+                }
+            }
         }
     };
     match handed == Handed::default() {

@@ -90,6 +90,7 @@ struct Lost {
 struct Restored {
     id: String,
     resource_type: String,
+    name: Option<String>,
     was: String,
 }
 

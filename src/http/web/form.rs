@@ -52,7 +52,6 @@ pub(in crate::http) struct Field {
     pub(in crate::http) value: String,
     pub(in crate::http) required: bool,
     pub(in crate::http) operator_only: bool,
-    pub(in crate::http) error: Option<String>,
 }
 
 /// How a field is filled in.
@@ -128,7 +127,6 @@ impl Fields {
         };
         let field = |(name, property): (&String, &Value)| {
             let full = format!("{place}.{name}");
-            let error = errors.iter().find(|(field, _)| *field == full);
             let given = values.get(name).or_else(|| property.get("default"));
             Field {
                 id: full.replace(['.', '_'], "-"),
@@ -138,7 +136,6 @@ impl Fields {
                 value: shown(property, given),
                 required: is_required(name),
                 operator_only: is_set(property, "operator_only"),
-                error: error.map(|(_, sentence)| sentence.clone()),
                 name: full,
             }
         };
@@ -353,7 +350,8 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert!(matches!(fields.all[0].control, Control::Secret { stored: true }));
-        assert_eq!(fields.all[1].error.as_deref(), Some("it is 70; allowed is 1 to 10."));
+        let sentence = fault_of(&fields.faults, &fields.all[1].id);
+        assert_eq!(sentence, Some("it is 70; allowed is 1 to 10."));
         assert_eq!(fields.all[2].id, "config-base-url");
         let faults: Vec<(&str, &str)> =
             fields.faults.iter().map(|fault| (fault.id.as_str(), fault.label.as_str())).collect();

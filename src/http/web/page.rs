@@ -29,6 +29,11 @@ pub(in crate::http) fn lead_to(path: &str) -> HttpResponse {
     secure(&mut HttpResponse::SeeOther()).insert_header((LOCATION, path)).finish()
 }
 
+/// The same path of this server is written otherwise.
+pub(in crate::http) fn stands_at(path: &str) -> HttpResponse {
+    secure(&mut HttpResponse::PermanentRedirect()).insert_header((LOCATION, path)).finish()
+}
+
 /// Adds a cookie to the answer.
 pub(in crate::http) fn put_cookie(answer: &mut HttpResponse, cookie: &str) {
     if let Ok(value) = cookie.parse() {

@@ -24,10 +24,10 @@ use crate::service::context::{Directory, State};
 use crate::service::error::AdminError;
 use crate::service::mapping::work::follow_roles;
 use crate::service::record::Recorder;
-use crate::service::seen::app_view;
+use crate::service::seen::{app_view, called, object};
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::brake::{Brake, HeldRow};
-use crate::store::brake_note::{Failed, Lost as Part, LostMember};
+use crate::store::brake_note::{Lost as Part, LostMember, NotedRow};
 use crate::store::directory::Shared;
 use crate::store::{StoreError, Tx};
 
@@ -50,7 +50,16 @@ pub struct UndoRequest {
 pub(super) struct Left {
     id: String,
     resource_type: String,
+    /// `userName` or `displayName`, as far as it is noted.
+    name: Option<String>,
     message: String,
+}
+
+impl From<NotedRow> for Left {
+    fn from(row: NotedRow) -> Self {
+        let name = called(&object(&row.doc)).map(str::to_owned);
+        Self { id: row.id, resource_type: row.resource_type, name, message: row.what }
+    }
 }
 
 /// What an undo has done, or would do.
@@ -99,8 +108,17 @@ struct Restores {
 struct Resource {
     id: String,
     resource_type: String,
+    /// `userName` or `displayName`.
+    name: Option<String>,
     /// `deleted` or `inactive`.
     was: String,
+}
+
+impl From<NotedRow> for Resource {
+    fn from(row: NotedRow) -> Self {
+        let name = called(&object(&row.doc)).map(str::to_owned);
+        Self { id: row.id, resource_type: row.resource_type, name, was: row.what }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -162,7 +180,7 @@ impl Service {
             })
             .await;
         let (held, names, restores) = found?;
-        let not_restored = names.into_iter().map(|(id, holder)| name_taken(id, &holder)).collect();
+        let not_restored = names.into_iter().map(name_taken).collect();
         Ok(UndoReport::of(row.id, held, Some(restores), not_restored))
     }
 
@@ -204,7 +222,7 @@ impl Service {
         let mut left = Vec::new();
         while let Some(directory) = self.directory_now(key).await? {
             // Read before the last unit, which forgets them.
-            let failed: Result<Vec<Failed>, StoreError> =
+            let failed: Result<Vec<NotedRow>, StoreError> =
                 self.store.get("brake_failed", move |tx| tx.brake_failed(key, SHOWN)).await;
             let failed = failed?;
             if !failed.is_empty() {
@@ -244,12 +262,10 @@ impl Service {
 }
 
 fn restores(tx: &mut Tx<'_>, key: i64) -> Result<Restores, StoreError> {
-    let resources = tx.brake_listed(key, SHOWN)?.into_iter();
+    let resources = tx.brake_listed(key, SHOWN)?;
     let memberships = tx.brake_members(key, SHOWN)?.into_iter();
     Ok(Restores {
-        resources: resources
-            .map(|(id, resource_type, was)| Resource { id, resource_type, was })
-            .collect(),
+        resources: resources.into_iter().map(Resource::from).collect(),
         memberships: memberships
             .map(|LostMember { group_id, member_id, .. }| Membership { group_id, member_id })
             .collect(),
@@ -356,13 +372,7 @@ fn membership(
     Ok(Some(HeldRow { data: data.to_string(), ..row }))
 }
 
-fn name_taken(id: String, holder: &str) -> Left {
-    let message = format!("The user {holder} has its userName by now.");
-    Left { id, resource_type: "User".to_owned(), message }
-}
-
-impl From<Failed> for Left {
-    fn from((id, resource_type, message): Failed) -> Self {
-        Self { id, resource_type, message }
-    }
+fn name_taken(row: NotedRow) -> Left {
+    let what = format!("The user {} has its userName by now.", row.what);
+    Left::from(NotedRow { what, ..row })
 }

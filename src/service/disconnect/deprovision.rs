@@ -46,7 +46,7 @@ pub(super) fn step(
     for user in tx.resource_rows(directory.key, &active)? {
         // One user who cannot be stored any more keeps nobody else's access; the deletion ends theirs.
         if let Err(message) = deactivate(tx, part, &user, &mut recorder)? {
-            row = failing(row, &user.id, message);
+            row = failing(row, &user, message);
         }
     }
     row.reached = last;

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Disconnection, is_in_part, state};
 use crate::scim::key::instant_text;
+use crate::service::seen::{called, object};
 use crate::store::disconnection::DisconnectionRow;
+use crate::store::resource::ResourceRow;
 use crate::store::{StoreError, Tx};
 
 /// How many of those who failed are named.
@@ -14,6 +16,9 @@ const NAMED: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub id: String,
+    /// The userName; disconnections of earlier versions have noted none.
+    #[serde(default)]
+    pub name: Option<String>,
     /// A sentence.
     pub message: String,
 }
@@ -106,10 +111,15 @@ fn faults(row: &DisconnectionRow) -> Vec<Fault> {
 }
 
 /// The same with one who failed.
-pub(super) fn failing(row: DisconnectionRow, id: &str, message: String) -> DisconnectionRow {
+pub(super) fn failing(
+    row: DisconnectionRow,
+    user: &ResourceRow,
+    message: String,
+) -> DisconnectionRow {
     let mut named = faults(&row);
     if named.len() < NAMED {
-        named.push(Fault { id: id.to_owned(), message });
+        let name = called(&object(&user.doc)).map(str::to_owned);
+        named.push(Fault { id: user.id.clone(), name, message });
     }
     let faults = serde_json::to_string(&named).unwrap_or_default();
     DisconnectionRow { failed: row.failed.saturating_add(1), faults, ..row }

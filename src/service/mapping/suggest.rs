@@ -60,7 +60,7 @@ impl Service {
             .await;
         let users = users?;
         if users.is_empty() {
-            return Ok(found.suggestions);
+            return found.suggestions();
         }
         let place = std::sync::Arc::clone(&self.previews).acquire_owned().await;
         computed(move || {
@@ -79,12 +79,12 @@ impl Service {
 pub(in crate::service) fn suggested_by(
     registry: &Registry,
     users: impl Iterator<Item = Object>,
-) -> Vec<Suggestion> {
-    let Some(user) = registry.by_name("User") else { return Vec::new() };
+) -> Result<Vec<Suggestion>, ServiceError> {
+    let Some(user) = registry.by_name("User") else { return Ok(Vec::new()) };
     let looked_at = usize::try_from(LOOKED_AT).unwrap_or(usize::MAX);
     let users: Vec<Object> =
         users.take(looked_at).map(|attributes| raw(user, &attributes, None)).collect();
-    suggested(&users).unwrap_or_default()
+    suggested(&users)
 }
 
 fn suggested(users: &[Object]) -> Result<Vec<Suggestion>, ServiceError> {

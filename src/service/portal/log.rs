@@ -11,7 +11,7 @@ use super::session::Visit;
 use crate::scim::Object;
 use crate::service::administer::{ListMetadata, ListPage, ListParameters};
 use crate::service::exchange::RecordQuery;
-use crate::service::seen::object;
+use crate::service::seen::{called, object};
 use crate::service::{Service, ServiceError, on_behalf_of};
 use crate::store::StoreError;
 use crate::store::directory::DirectoryRow;
@@ -127,9 +127,7 @@ impl Service {
                 let mut names = HashMap::new();
                 for (kind, id) in &wanted {
                     let Some(row) = tx.resource_get(directory_key, kind, id)? else { continue };
-                    let doc = object(&row.doc);
-                    let name = ["userName", "displayName"].into_iter().find_map(|n| doc.get(n));
-                    if let Some(name) = name.and_then(Value::as_str) {
+                    if let Some(name) = called(&object(&row.doc)) {
                         names.insert(id.clone(), name.to_owned());
                     }
                 }

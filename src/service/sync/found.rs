@@ -9,6 +9,7 @@ use super::Syncs;
 use crate::pull::Kind;
 use crate::pull::plan::Source;
 use crate::scim::Registry;
+use crate::service::error::AdminError;
 use crate::service::mapping::suggest::{Suggestion, suggested_by};
 use crate::service::seen::object;
 use crate::service::{Service, ServiceError};
@@ -24,7 +25,9 @@ pub struct Found {
     /// By name.
     pub groups: Vec<FoundGroup>,
     /// Empty where users are stored, who say more.
-    pub suggestions: Vec<Suggestion>,
+    suggestions: Vec<Suggestion>,
+    /// They could not be made.
+    lacks_suggestions: bool,
 }
 
 /// A group of a source.
@@ -50,9 +53,26 @@ impl Found {
         let users = source.of_kind(Kind::Account).filter_map(|user| user.attributes.as_deref());
         let suggestions = match is_first {
             true => suggested_by(registry, users.map(object)),
-            false => Vec::new(),
+            false => Ok(Vec::new()),
         };
-        Self { groups, suggestions }
+        if let Err(error) = &suggestions {
+            tracing::warn!(?error, "attributes could not be suggested");
+        }
+        let lacks_suggestions = suggestions.is_err();
+        Self { groups, suggestions: suggestions.unwrap_or_default(), lacks_suggestions }
+    }
+
+    /// Attributes that the users of the source could have.
+    ///
+    /// # Errors
+    /// 503 `no_suggestions` where they could not be made.
+    pub(in crate::service) fn suggestions(self) -> Result<Vec<Suggestion>, ServiceError> {
+        if self.lacks_suggestions {
+            let message =
+                "The last read could not look at what its users have; read the source again.";
+            return Err(AdminError::new(503, "no_suggestions", message).into());
+        }
+        Ok(self.suggestions)
     }
 }
 

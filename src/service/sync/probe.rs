@@ -39,8 +39,8 @@ impl Service {
     /// Whether the source can be reached: `{ok, users?, groups?, warnings, error?}`. Changes nothing.
     ///
     /// # Errors
-    /// 409 `test_in_progress` while the directory is tested already, 503 `too_many_tests` while too many
-    /// others are.
+    /// 409 `test_in_progress` while the directory is tested already, 503 `too_many_tests` while two
+    /// others of its organization are, or too many of all.
     pub async fn source_test(&self, access: &ApiAccess, id: &str) -> Result<Value, ServiceError> {
         let (row, sync, kind) = self.source_of(access, id).await?;
         let probed = self.examine(&row, &sync, kind, |connector, _| connector.probe()).await?;
@@ -96,7 +96,7 @@ impl Service {
         + Send
         + 'static,
     ) -> Result<Result<T, SourceError>, ServiceError> {
-        let turn = self.syncs.tests.begin(&row.id)?;
+        let turn = self.syncs.tests.begin_of(&row.organization_id, &row.id)?;
         let config = self.syncs.open_config(row, sync).unwrap_or_default();
         let config = with_defaults(&config, kind.fields);
         let wants_groups = ReadSettings::of(&Settings::stored(&row.settings), kind)

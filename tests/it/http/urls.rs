@@ -10,6 +10,7 @@ on_both_databases![
     slashes_more_than_needed_are_passed_over,
     trailing_delimiters_of_a_query_are_passed_over,
     unknown_parameters_are_passed_over_and_names_have_no_letter_case,
+    page_with_a_slash_behind_it_leads_to_the_page,
     unknown_path_behind_doubled_slashes_is_a_scim_error,
 ];
 
@@ -37,6 +38,22 @@ fn slashes_more_than_needed_are_passed_over(app: &TestApp) {
         let location = answer.body["meta"]["location"].as_str().expect("a link");
         assert_eq!(location, format!("{}/Users/{id}", app.directory.base_url), "{path}");
     }
+}
+
+fn page_with_a_slash_behind_it_leads_to_the_page(app: &TestApp) {
+    let browser = app.signed_in("viewer");
+    for (path, page) in [
+        ("/console/", "/console"),
+        ("/console/people//?q=a&after=", "/console/people?q=a&after="),
+        ("//setup/rbl_1/", "/setup/rbl_1"),
+        ("/setup/", "/setup"),
+    ] {
+        let answer = browser.get(path).expect(308);
+        assert_eq!(answer.header("location"), Some(page), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    browser.get("/console/nothing").expect(404);
+    at_the_server(app).get("/api/v1/organizations/").expect(404);
 }
 
 fn trailing_delimiters_of_a_query_are_passed_over(app: &TestApp) {

@@ -252,9 +252,11 @@ fn dry_run_says_what_would_come_back_and_changes_nothing(app: &TestApp) {
     });
     assert_eq!((&report["dry_run"], &report["events_held"]), (&json!(true), &json!(3)));
     assert_eq!(report["lost"]["users_deleted"], 2);
-    let would = |id: &String| json!({"id": id, "resource_type": "User", "was": "deleted"});
-    assert_eq!(report["restores"]["resources"], json!([would(&ids[1]), would(&ids[2])]));
-    assert_eq!(report["not_restored"][0]["id"], json!(ids[2]));
+    let would = |id: &String, name: &str| json!({"id": id, "resource_type": "User", "name": name, "was": "deleted"});
+    let expected = json!([would(&ids[1], "b"), would(&ids[2], "c")]);
+    assert_eq!(report["restores"]["resources"], expected);
+    let left = &report["not_restored"][0];
+    assert_eq!((&left["id"], &left["name"]), (&json!(ids[2]), &json!("c")));
     assert_eq!(shown(app), before);
     let wrong = app.api.post(&path(app, "/undo"), json!({"dryrun": true}));
     api_error(&wrong, 422, "invalid_request_parameters");

@@ -50,7 +50,11 @@ fn alarm_leads_to_the_brake_that_is_decided_about(app: &TestApp) {
     assert!(text.contains("There is no such alarm."), "{text}");
     hold(app, ["a", "b", "c"]);
     let brake = format!("/console/directories/{}/brake", app.directory.id);
-    assert!(page(operator.get("/console/alarms"), 200).contains(&format!("href=\"{brake}\"")));
+    let text = page(operator.get("/console/alarms"), 200);
+    assert!(text.contains(&format!("href=\"{brake}\"")), "{text}");
+    let directory = format!("<a href=\"/console/directories/{}\">Directory</a>", app.directory.id);
+    assert!(text.contains(&directory), "{text}");
+    assert!(page(operator.get("/console"), 200).contains(&directory));
     operator.submit(&format!("{brake}/release"), &[]).expect(303);
     let over = page(operator.get("/console/alarms?state=resolved"), 200);
     assert!(!over.contains(&brake), "{over}");

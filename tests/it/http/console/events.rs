@@ -42,6 +42,9 @@ fn events_are_listed_newest_first_and_by_what_they_are_about(app: &TestApp) {
     assert!(place(">a@example.com<") > place(">b@example.com<"));
     assert!(place(">b@example.com<") > place(">a@example.com in Team<"));
     assert!(page.contains("/console/live?of=events"), "{page}");
+    let person = format!("<a href=\"/console/people/{id}\">a@example.com in Team</a>");
+    let directory = format!("<a href=\"/console/directories/{}\">Directory</a>", app.directory.id);
+    assert!(page.contains(&person) && page.contains(&directory), "{page}");
     let page = browser.get("/console/events?event=dsync.user.created").expect(200).text;
     assert!(page.contains(">b@example.com<") && !page.contains("in Team"), "{page}");
     let page = browser.get(&format!("/console/events?resource_id={id}")).expect(200).text;

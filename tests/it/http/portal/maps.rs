@@ -3,12 +3,14 @@
 use serde_json::json;
 
 use super::{enter, led, page};
+use crate::http::USER;
 use crate::on_both_databases;
 use crate::support::{TestApp, group, user};
 
 on_both_databases![
     suggested_attribute_is_tried_and_put,
     faulty_expression_is_told_beside_its_field,
+    suggestions_stand_first_or_it_is_said_why_there_are_none,
     group_gives_a_role,
 ];
 
@@ -49,6 +51,23 @@ fn faulty_expression_is_told_beside_its_field(app: &TestApp) {
     let text = page(browser.post(&at, &fields), 422);
     assert_eq!(text.matches("class=\"fault\"").count(), 1, "{text}");
     assert!(text.contains("value=\"raw.title +\"") && text.contains("value=\"raw.b\""), "{text}");
+}
+
+fn suggestions_stand_first_or_it_is_said_why_there_are_none(app: &TestApp) {
+    let (browser, _) = enter(app);
+    let at = format!("/setup/directories/{}/attributes", app.directory.id);
+    let text = page(browser.get(&at), 200);
+    assert!(text.contains("Nothing can be suggested yet"), "{text}");
+    app.scim.post("/Users", json!({"schemas": [USER], "userName": "ada"})).expect(201);
+    let text = page(browser.get(&at), 200);
+    let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
+    assert!(place("value=\"username=\"") < place("id=\"name-0\""), "{text}");
+    assert!(!text.contains("Nothing can be suggested yet"), "{text}");
+    let put = json!({"attributes": {"username": {}}});
+    let map = format!("/api/v1/directories/{}/attribute_map", app.directory.id);
+    app.api.put(&map, put).expect(200);
+    let text = page(browser.get(&at), 200);
+    assert!(text.contains("Nothing more is suggested"), "{text}");
 }
 
 fn group_gives_a_role(app: &TestApp) {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{connected, ended, enter, hand_in, led, page, source_form};
+use crate::http::sync::tested::UnderTest;
 use crate::on_both_databases;
 use crate::support::{Browser, TestApp};
 
@@ -14,6 +15,7 @@ on_both_databases![
     form_that_is_corrected_after_the_way_back_is_applied,
     secret_keeps_its_blanks,
     file_is_chosen_or_pasted_and_its_faults_are_named,
+    file_that_cannot_be_checked_now_is_kept_and_it_is_said_so,
     held_run_is_the_customers_unless_the_operator_decides,
 ];
 
@@ -213,6 +215,21 @@ fn file_is_chosen_or_pasted_and_its_faults_are_named(app: &TestApp) {
     assert!(text.contains("<a href=\"#file-users\">File users</a>: it is empty."), "{text}");
     page(hand_in(&browser, "forged", &at, USERS), 403);
     page(browser.post(&format!("{at}/files/users"), &[("proof", &*proof), ("content", "x")]), 415);
+}
+
+fn file_that_cannot_be_checked_now_is_kept_and_it_is_said_so(app: &TestApp) {
+    let (browser, proof) = enter(app);
+    let at = csv(&browser, &proof);
+    let tests = [UnderTest::begin(app), UnderTest::begin(app)];
+    let text = page(hand_in(&browser, &proof, &at, USERS), 200);
+    let said = ["The file was kept, but it was not checked.", "Two directories", "try again"];
+    said.iter().for_each(|said| assert!(text.contains(said), "{said} in {text}"));
+    let files = app.api.get(&format!("{}/files", at.replace("/setup/", "/api/v1/"))).expect(200);
+    assert_eq!(files.body["data"][0]["bytes"], json!(USERS.len()));
+    for test in tests {
+        test.end();
+    }
+    hand_in(&browser, &proof, &at, USERS).expect(303);
 }
 
 fn held_run_is_the_customers_unless_the_operator_decides(app: &TestApp) {

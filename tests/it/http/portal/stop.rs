@@ -10,6 +10,7 @@ on_both_databases![
     visitor_pauses_and_starts_again_but_not_what_the_operator_stopped,
     everybody_loses_access_and_the_directory_goes,
     frozen_directory_refuses_and_tells_nothing,
+    brake_names_who_would_be_put_back,
     revoked_session_stops_nothing,
     disconnection_that_is_called_off_leaves_the_rest,
     visitor_hands_over_to_the_directory_of_the_new_provider,
@@ -85,6 +86,18 @@ fn frozen_directory_refuses_and_tells_nothing(app: &TestApp) {
     assert_eq!(app.events(&app.directory).len(), before);
     led(&browser, &proof, &format!("{at}/state"), &[("state", "linked")]);
     app.scim.post("/Users", user("bob@example.com")).expect(201);
+}
+
+fn brake_names_who_would_be_put_back(app: &TestApp) {
+    let limit = json!({"at_least": 1, "more_than": 1, "percent": 100});
+    let tight = json!({"mode": "hold", "limits": {"users": limit, "memberships": limit}});
+    app.api.put(&format!("/api/v1/directories/{}/brake", app.directory.id), tight).expect(200);
+    let ids = ["a", "b", "c"]
+        .map(|name| app.scim.post("/Users", user(&format!("{name}@example.com"))).expect(201).id());
+    ids.iter().for_each(|id| drop(app.scim.delete(&format!("/Users/{id}")).expect(204)));
+    let (browser, _) = enter(app);
+    let text = page(browser.get(&format!("/setup/directories/{}/brake", app.directory.id)), 200);
+    assert!(text.contains("<strong>c@example.com</strong>") && text.contains(&ids[2]), "{text}");
 }
 
 fn revoked_session_stops_nothing(app: &TestApp) {

@@ -25,7 +25,7 @@ mod replicas;
 mod scim;
 mod scim_access;
 mod states;
-mod tested;
+pub(in crate::http) mod tested;
 
 use std::collections::BTreeMap;
 

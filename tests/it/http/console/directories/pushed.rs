@@ -46,7 +46,7 @@ fn tokens_are_made_replaced_and_revoked(app: &TestApp) {
     reader.get("/Users").expect(200);
     reader.post("/Users", user("ada@example.com")).expect(403);
     let page = browser.get(&tokens).expect(200);
-    shows(&page, &["All of these let in at the same time", "2099-01-01T23:59:59"]);
+    shows(&page, &["All of these let in at the same time", "2099-01-01T23:59:59", ">no end<"]);
     hides(&page, &[&secret]);
 
     let rotate = format!("{tokens}/{}/rotate", app.directory.token_id);
@@ -176,7 +176,7 @@ fn brake_is_set_undone_and_released(app: &TestApp) {
     shows(&browser.get(&path(app)).expect(200), &["<strong>brake</strong>", "Decide"]);
     let undo = browser.get(&format!("{brake}/undo")).expect(200);
     // What went before too much was gone has been told.
-    shows(&undo, &["Put back what was taken away?", &ids[2], "inactive"]);
+    shows(&undo, &["Put back what was taken away?", ">c@example.com</a>", &ids[2], "inactive"]);
     assert_eq!(app.scim.get(&format!("/Users/{}", ids[2])).body["active"], false);
     let undone = done(&browser, &format!("{brake}/undo"), &[]);
     shows(&undone, &["What was taken away is being put back."]);
