@@ -263,6 +263,9 @@ impl App {
                 if let Err(error) = service.prune_webhooks().await {
                     tracing::warn!(%error, "the log of deliveries is not pruned yet");
                 }
+                if let Err(error) = service.name_people().await {
+                    tracing::warn!(%error, "some people are not found by their names yet");
+                }
                 if let Err(error) = service.resume_rotation().await {
                     tracing::warn!(%error, "the change of the secret key does not go on yet");
                 }

@@ -199,6 +199,14 @@ impl Tx<'_> {
         )
     }
 
+    /// The least key of a directory that is no less.
+    pub fn directory_key_from(&mut self, key: i64) -> Result<Option<i64>, StoreError> {
+        self.row::<BigInt, i64>(
+            "SELECT key FROM directory WHERE key >= ? ORDER BY key LIMIT 1",
+            &[Bind::Int(key)],
+        )
+    }
+
     /// Keys of directories in that state.
     pub fn directory_keys_in_state(&mut self, state: &str) -> Result<Vec<i64>, StoreError> {
         self.rows::<BigInt, i64>(

@@ -28,6 +28,8 @@ pub struct SuggestionRow {
     /// The address of the account, and its identity; `None` when the account is gone.
     pub email: Option<String>,
     pub own_id: Option<String>,
+    /// The least address of the accounts of the other identity.
+    pub identity_email: Option<String>,
 }
 
 type Sql = (
@@ -45,10 +47,12 @@ type Sql = (
     Nullable<BigInt>,
     Nullable<Text>,
     Nullable<Text>,
+    Nullable<Text>,
 );
 
 const COLUMNS: &str = "SELECT s.directory_key, d.id, s.user_id, s.identity_key, i.id, s.id, \
-     s.reason, s.state, s.from_key, s.into_key, s.created, s.decided, a.email, own.id \
+     s.reason, s.state, s.from_key, s.into_key, s.created, s.decided, a.email, own.id, \
+     (SELECT MIN(o.email) FROM identity_account o WHERE o.identity_key = s.identity_key) \
      FROM identity_suggestion s JOIN directory d ON d.key = s.directory_key \
      JOIN identity i ON i.key = s.identity_key \
      LEFT JOIN identity_account a ON a.directory_key = s.directory_key AND a.user_id = s.user_id \

@@ -176,8 +176,9 @@ impl Shown {
 
 /// What people know a thing by.
 fn title(thing: &Value) -> String {
-    let known = ["username", "email", "name", "message", "suffix", "id"];
-    let found = known.iter().find_map(|member| thing.get(member)?.as_str());
+    // An identity that has no profile is known by its first account.
+    let known = ["/username", "/email", "/name", "/message", "/suffix", "/accounts/0/email", "/id"];
+    let found = known.iter().find_map(|place| thing.pointer(place)?.as_str());
     found.unwrap_or_default().to_owned()
 }
 
@@ -195,7 +196,8 @@ async fn one(visit: By<Viewer>, id: Path<String>) -> Answer {
     let event = visit.service().log_get(visit.access(), &id).await?;
     let list = ListParameters { limit: Some(ENDPOINTS), ..ListParameters::default() };
     let endpoints = visit.service().webhook_list(visit.access(), &list).await?.data;
-    let json = serde_json::to_string_pretty(&event).unwrap_or_default();
+    let json = serde_json::to_value(&event).unwrap_or_default();
+    let json = serde_json::to_string_pretty(&json).unwrap_or_default();
     let event = Shown::of(&event);
     let names = visit.service().names(visit.access(), &event.directory_id).await?;
     html(&EventPage { frame: visit.frame.clone(), event, names, json, endpoints })

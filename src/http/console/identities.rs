@@ -66,12 +66,10 @@ fn accounts(identity: &Value) -> &[Value] {
 fn name(identity: &Value) -> String {
     let parts = ["/first_name", "/last_name"].map(|part| text(identity, part));
     let name = parts.join(" ").trim().to_owned();
-    let address = text(identity, "/email");
-    match (name.is_empty(), address.is_empty()) {
-        (false, _) => name,
-        (true, false) => address.to_owned(),
-        (true, true) => text(identity, "/id").to_owned(),
-    }
+    // Without a primary directory there is no profile, and the accounts say who it is.
+    let known = [&*name, text(identity, "/email"), text(identity, "/accounts/0/email")];
+    let known = known.into_iter().find(|known| !known.is_empty());
+    known.unwrap_or_else(|| text(identity, "/id")).to_owned()
 }
 
 fn said(key: &str) -> Option<&'static str> {

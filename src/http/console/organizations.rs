@@ -8,7 +8,7 @@ use super::{Again, Answer, By, Frame, Operator, Sent, Viewer, Visit, checked, ht
 use crate::http::web::only;
 use crate::http::web::text as filters;
 use crate::service::administer::{
-    DirectoryView, ListPage, NewOrganization, OrganizationChange, OrganizationView,
+    DirectoryView, ListPage, Names, NewOrganization, OrganizationChange, OrganizationView,
 };
 use crate::service::alarms::{AlarmQuery, AlarmView};
 use crate::service::portal::{NewPortalLink, PortalRevocation};
@@ -76,6 +76,7 @@ struct OnePage<'p> {
     organization: OrganizationView,
     directories: ListPage<DirectoryView>,
     alarms: Vec<AlarmView>,
+    names: Names,
     again: &'p Again<'p>,
 }
 
@@ -150,10 +151,12 @@ async fn shown(visit: &Visit, id: &str, again: &Again<'_>) -> Answer {
     // Alarms of this organization alone.
     let within = visit.admin.within(&organization.id);
     let alarms = service.alarm_list(&within, &AlarmQuery::default()).await?;
+    let alarming = alarms.data.iter().filter_map(|alarm| alarm.directory_id.as_ref());
     let page = OnePage {
         frame: visit.saying(said),
         organization,
         directories,
+        names: service.names(access, alarming).await?,
         alarms: alarms.data,
         again,
     };

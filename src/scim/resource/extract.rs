@@ -56,6 +56,12 @@ pub fn person_names(user: &Object) -> BTreeSet<String> {
     keys.filter(|key| !key.is_empty()).collect()
 }
 
+/// The index entries of them.
+pub fn person_name_keys(user: &Object) -> impl Iterator<Item = AttributeKey> + use<> {
+    let numbered = (0_i32..).zip(person_names(user));
+    numbered.map(|(ordinal, key)| AttributeKey { path_id: PERSON_NAMES, key, ordinal })
+}
+
 /// The columns and index entries of a document.
 pub fn columns(document: &Document, resource_type: &ResourceType) -> Result<Columns, ScimError> {
     let user_name_key = match resource_type.is_user() {
@@ -97,12 +103,7 @@ fn attribute_keys(document: &Document, resource_type: &ResourceType) -> Vec<Attr
         keys.push(AttributeKey { path_id: ACTIVE_UNASSIGNED, key, ordinal: 0 });
     }
     if resource_type.is_user() {
-        let names = (0_i32..).zip(person_names(object));
-        keys.extend(names.map(|(ordinal, key)| AttributeKey {
-            path_id: PERSON_NAMES,
-            key,
-            ordinal,
-        }));
+        keys.extend(person_name_keys(object));
     }
     keys
 }

@@ -55,6 +55,7 @@ pub(super) fn suggestion_view(organization_id: &str, row: &SuggestionRow) -> Val
             "identity_id": row.own_id,
         },
         "identity_id": row.identity_id,
+        "identity_email": row.identity_email,
         "created_at": instant_text(row.created),
         "decided_at": row.decided.map(instant_text),
     })

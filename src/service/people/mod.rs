@@ -5,6 +5,7 @@
 //! users.
 
 mod group;
+mod names;
 mod search;
 mod story;
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::assert_invalid;
+use super::own_schemas::execute;
 use crate::on_both_databases;
 use crate::support::{TestApp, encode, group, patch, user};
 use rollbook::store::people::{Known, Search};
@@ -11,6 +12,7 @@ use rollbook::store::{StoreError, Tx};
 on_both_databases![
     people_are_found_by_what_they_are_known_by,
     people_are_found_by_their_names_once,
+    people_who_were_stored_before_names_were_looked_for_are_found_by_them,
     pages_have_everybody_once,
     limited_keys_find_their_own,
     groups_are_found_by_their_name,
@@ -80,6 +82,29 @@ fn people_are_found_by_their_names_once(app: &TestApp) {
     assert_eq!(found(app, "q=king"), ["u1"]);
     app.scim.delete(&format!("/Users/{ada}")).expect(204);
     assert_eq!(found(app, "q=king"), [""; 0]);
+}
+
+fn people_who_were_stored_before_names_were_looked_for_are_found_by_them(app: &TestApp) {
+    let (_, scim) = app.directory("scim.okta");
+    let named = |n: usize| {
+        let mut body = user(&format!("u{n}"));
+        body["displayName"] = json!(format!("Person {n}"));
+        body
+    };
+    // More than are named at a time, and another directory behind them.
+    (0..205).for_each(|n| drop(app.scim.post("/Users", named(n)).expect(201)));
+    scim.post("/Users", named(999)).expect(201);
+    let forgotten = "DELETE FROM resource_attr WHERE path_id = 5;";
+    // The server has looked when it began, and there was nobody.
+    execute(app, &format!("{forgotten} DELETE FROM setting WHERE name = 'person_names'"));
+    assert_eq!(found(app, "q=person%20"), [""; 0]);
+    app.wait(app.service().name_people()).expect("names");
+    assert_eq!(found(app, "q=person%20204"), ["u204"]);
+    assert_eq!(found(app, "q=person%20999"), ["u999"]);
+    assert_eq!(found(app, "q=person%20&limit=200").len(), 200);
+    execute(app, forgotten);
+    app.wait(app.service().name_people()).expect("nothing");
+    assert_eq!(found(app, "q=person%20"), [""; 0], "it is done once");
 }
 
 fn pages_have_everybody_once(app: &TestApp) {

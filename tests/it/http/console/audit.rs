@@ -83,6 +83,7 @@ fn suggestions_are_decided_on_the_page_of_identities(app: &TestApp) {
     app.scim.post("/Users", person("a@example.com")).expect(201);
     scim.post("/Users", person("b@example.com")).expect(201);
     let text = page(operator.get(&one), 200);
+    assert!(text.contains("a@example.com<br><code class=\"quiet id\">identity_"), "{text}");
     let (_, rest) = text.split_once("/suggestions/").expect("a suggestion");
     let id = rest.split('/').next().expect("an id").to_owned();
     let at = format!("{one}/suggestions/{id}");

@@ -62,7 +62,7 @@ fn alarms_that_stand_are_shown(app: &TestApp) {
     let service = Arc::clone(app.service());
     app.wait(async move { service.watch_alarms().await }).expect("a look");
     let page = browser.get("/console").expect(200).text;
-    assert!(page.contains("badge-token_expiring") && page.contains("All alarms"), "{page}");
+    assert!(page.contains("alarm\">token expiring<") && page.contains("All alarms"), "{page}");
 }
 
 mod overview_of_many_directories_and_users_answers_at_once_heavy {
