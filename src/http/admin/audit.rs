@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::Bytes;
 use futures_util::stream;
 
-use super::{Answer, failed, manager, ok, parameters, query};
+use super::{Answer, Manager, failed, ok, parameters};
 use crate::http::State;
 use crate::http::body::Query;
 use crate::http::error::HttpError;
@@ -16,13 +16,12 @@ use crate::service::error::AdminError;
 use crate::service::{ApiAccess, ServiceError};
 
 /// Rows, newest first; with `format`, all that the query selects.
-pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
-    let access = manager(&request, &state).await?;
-    let query = query(&request)?;
+pub(super) async fn list(by: Manager) -> Answer {
+    let query = by.query()?;
     let wanted = AuditQuery { page: parameters(&query)?, ..wanted(&query) };
     match query.get("format").filter(|format| !format.is_empty() && *format != "json") {
-        None => state.service.audit_list(&access, &wanted).await.map(ok).map_err(failed),
-        Some(format) => export(&state, &access, &wanted, format).map_err(HttpError::api),
+        None => by.service().audit_list(&by.access, &wanted).await.map(ok).map_err(failed),
+        Some(format) => export(&by.state, &by.access, &wanted, format).map_err(HttpError::api),
     }
 }
 

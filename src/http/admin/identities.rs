@@ -5,13 +5,12 @@ use std::sync::Arc;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Answer, created, failed, json, manager, ok, parameters, query};
+use super::{Answer, Manager, created, failed, ok, parameters, query};
 use crate::http::State;
 use crate::http::body::Query;
 use crate::http::error::HttpError;
 use crate::http::json::let_in_any;
 use crate::http::observe::RouteName;
-use crate::http::once::once;
 use crate::service::identity::{Decision, IdentityQuery};
 use crate::service::{ApiAccess, ApiScope};
 
@@ -34,15 +33,9 @@ pub(super) async fn primary_get(
     state.service.primary_get(&access, &id).await.map(ok).map_err(failed)
 }
 
-pub(super) async fn primary_put(
-    request: HttpRequest,
-    id: Path<String>,
-    payload: Payload,
-    state: Data<State>,
-) -> Answer {
-    let access = manager(&request, &state).await?;
-    let change = json(&request, payload).await?;
-    state.service.primary_put(&access, &id, change).await.map(ok).map_err(failed)
+pub(super) async fn primary_put(by: Manager, id: Path<String>, payload: Payload) -> Answer {
+    let change = by.json(payload).await?;
+    by.service().primary_put(&by.access, &id, change).await.map(ok).map_err(failed)
 }
 
 pub(super) async fn list(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
@@ -67,14 +60,9 @@ pub(super) async fn get(
     state.service.identity_get(&access, &path.0, &path.1).await.map(ok).map_err(failed)
 }
 
-pub(super) async fn unlink(
-    request: HttpRequest,
-    path: Path<(String, String, String)>,
-    state: Data<State>,
-) -> Answer {
-    let access = manager(&request, &state).await?;
+pub(super) async fn unlink(by: Manager, path: Path<(String, String, String)>) -> Answer {
     let (id, identity, user) = path.into_inner();
-    let alone = state.service.account_unlink(&access, &id, &identity, &user).await;
+    let alone = by.service().account_unlink(&by.access, &id, &identity, &user).await;
     alone.map(ok).map_err(failed)
 }
 
@@ -88,28 +76,21 @@ pub(super) async fn alias_list(
 }
 
 pub(super) async fn alias_create(
-    request: HttpRequest,
+    by: Manager,
     path: Path<(String, String)>,
     payload: Payload,
-    state: Data<State>,
 ) -> Answer {
-    let access = manager(&request, &state).await?;
     let (id, identity) = path.into_inner();
-    once(&request, payload, &state, access, async move |service, access, new| {
+    by.once(payload, async move |service, access, new| {
         let made = service.alias_create(&access, &id, &identity, new).await;
         made.map(created).map_err(failed)
     })
     .await
 }
 
-pub(super) async fn alias_delete(
-    request: HttpRequest,
-    path: Path<(String, String, String)>,
-    state: Data<State>,
-) -> Answer {
-    let access = manager(&request, &state).await?;
+pub(super) async fn alias_delete(by: Manager, path: Path<(String, String, String)>) -> Answer {
     let (id, identity, email) = path.into_inner();
-    state.service.alias_delete(&access, &id, &identity, &email).await.map_err(failed)?;
+    by.service().alias_delete(&by.access, &id, &identity, &email).await.map_err(failed)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -125,39 +106,21 @@ pub(super) async fn suggestion_list(
     found.map(ok).map_err(failed)
 }
 
-pub(super) async fn accept(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    state: Data<State>,
-) -> Answer {
-    decide(&request, path, &state, Decision::Accept).await
+pub(super) async fn accept(by: Manager, path: Path<(String, String)>) -> Answer {
+    decide(by, path, Decision::Accept).await
 }
 
-pub(super) async fn reject(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    state: Data<State>,
-) -> Answer {
-    decide(&request, path, &state, Decision::Reject).await
+pub(super) async fn reject(by: Manager, path: Path<(String, String)>) -> Answer {
+    decide(by, path, Decision::Reject).await
 }
 
-pub(super) async fn undo(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    state: Data<State>,
-) -> Answer {
-    decide(&request, path, &state, Decision::Undo).await
+pub(super) async fn undo(by: Manager, path: Path<(String, String)>) -> Answer {
+    decide(by, path, Decision::Undo).await
 }
 
-async fn decide(
-    request: &HttpRequest,
-    path: Path<(String, String)>,
-    state: &State,
-    decision: Decision,
-) -> Answer {
-    let access = manager(request, state).await?;
+async fn decide(by: Manager, path: Path<(String, String)>, decision: Decision) -> Answer {
     let (id, suggestion) = path.into_inner();
-    let decided = state.service.suggestion_decide(&access, &id, &suggestion, decision).await;
+    let decided = by.service().suggestion_decide(&by.access, &id, &suggestion, decision).await;
     decided.map(ok).map_err(failed)
 }
 

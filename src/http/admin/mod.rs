@@ -8,6 +8,7 @@ mod events;
 mod handlers;
 mod identities;
 mod keys;
+mod manager;
 mod mapping;
 mod overview;
 mod people;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::web::{self, ServiceConfig};
 
+use self::manager::Manager;
 use super::State;
 use super::body::Query;
 use super::error::HttpError;
@@ -256,11 +258,6 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .service(methods("/api_keys", "GET, POST").get(h::api_key_list).post(h::api_key_create))
             .service(methods("/api_keys/{id}", "DELETE").delete(h::api_key_delete)),
     );
-}
-
-/// Lets in keys that manage.
-async fn manager(request: &HttpRequest, state: &State) -> Result<Arc<ApiAccess>, HttpError> {
-    let_in(request, state, RouteName("management"), ApiScope::Manage).await
 }
 
 /// Lets in keys that decide on administrators.

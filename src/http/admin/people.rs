@@ -1,10 +1,8 @@
 //! People and groups of all directories, and the story of one person.
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Path};
+use actix_web::web::Path;
 
-use super::{Answer, failed, manager, ok, parameters, query};
-use crate::http::State;
+use super::{Answer, Manager, failed, ok, parameters};
 use crate::http::body::Query;
 use crate::http::error::HttpError;
 use crate::service::people::PeopleQuery;
@@ -20,26 +18,22 @@ fn wanted(query: &Query) -> Result<PeopleQuery, HttpError> {
     })
 }
 
-pub(super) async fn people(request: HttpRequest, state: Data<State>) -> Answer {
-    let access = manager(&request, &state).await?;
-    let wanted = wanted(&query(&request)?)?;
-    state.service.people(&access, &wanted).await.map(ok).map_err(failed)
+pub(super) async fn people(by: Manager) -> Answer {
+    let wanted = wanted(&by.query()?)?;
+    by.service().people(&by.access, &wanted).await.map(ok).map_err(failed)
 }
 
-pub(super) async fn groups(request: HttpRequest, state: Data<State>) -> Answer {
-    let access = manager(&request, &state).await?;
-    let wanted = wanted(&query(&request)?)?;
-    state.service.groups(&access, &wanted).await.map(ok).map_err(failed)
+pub(super) async fn groups(by: Manager) -> Answer {
+    let wanted = wanted(&by.query()?)?;
+    by.service().groups(&by.access, &wanted).await.map(ok).map_err(failed)
 }
 
-pub(super) async fn story(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let access = manager(&request, &state).await?;
-    let page = parameters(&query(&request)?)?;
-    state.service.story(&access, &id, &page).await.map(ok).map_err(failed)
+pub(super) async fn story(by: Manager, id: Path<String>) -> Answer {
+    let page = by.page()?;
+    by.service().story(&by.access, &id, &page).await.map(ok).map_err(failed)
 }
 
-pub(super) async fn group(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
-    let access = manager(&request, &state).await?;
-    let page = parameters(&query(&request)?)?;
-    state.service.group(&access, &id, &page).await.map(ok).map_err(failed)
+pub(super) async fn group(by: Manager, id: Path<String>) -> Answer {
+    let page = by.page()?;
+    by.service().group(&by.access, &id, &page).await.map(ok).map_err(failed)
 }
