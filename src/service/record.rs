@@ -15,7 +15,7 @@ use crate::clock::Ids;
 use crate::event::{Reason, name, previous_attributes, stable};
 use crate::scim::Object;
 use crate::scim::key::text_key;
-use crate::store::event::{NewEvent, Undoable};
+use crate::store::event::NewEvent;
 use crate::store::resource::{AppState, ResourceContent, ResourceRow};
 use crate::store::{StoreError, Tx};
 
@@ -103,25 +103,26 @@ impl Recorder<'_> {
         resource_id: &str,
         data: String,
         reason: Option<Reason>,
-        undoable: impl FnOnce(&Self) -> Undoable,
+        before: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<(), StoreError> {
         let new = self.event(event, resource_id, data, reason);
-        self.write(tx, &new, undoable)
+        self.write(tx, &new, before)
     }
 
-    /// Writes an event, or puts it behind those that wait. What waits has no id yet.
+    /// Writes an event, or puts it behind those that wait, with what the app was told `before`. What waits has
+    /// no id yet.
     fn write(
         &mut self,
         tx: &mut Tx<'_>,
         new: &NewEvent,
-        undoable: impl FnOnce(&Self) -> Undoable,
+        before: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<(), StoreError> {
         let key = self.directory.key;
         if !tx.holds(key) {
             return tx.event_write(key, new);
         }
         self.event_ids.take_back(&new.id);
-        tx.event_hold(key, new, &undoable(self))
+        tx.event_hold(key, new, before(self).as_deref())
     }
 
     fn event(
@@ -133,21 +134,25 @@ impl Recorder<'_> {
     ) -> NewEvent {
         let id = self.ids.next("event");
         self.event_ids.push(&id, MAX_EVENTS);
-        NewEvent { id, event, resource_id: resource_id.to_owned(), data, reason, created: self.now }
+        NewEvent {
+            id,
+            event,
+            resource_id: resource_id.to_owned(),
+            member_id: None,
+            data,
+            reason,
+            created: self.now,
+        }
     }
 
-    /// The same for several events, in their order.
-    fn write_all(
-        &mut self,
-        tx: &mut Tx<'_>,
-        new: Vec<(NewEvent, Undoable)>,
-    ) -> Result<(), StoreError> {
+    /// The same for several events, in their order, before which the app knew nothing.
+    fn write_all(&mut self, tx: &mut Tx<'_>, new: &[NewEvent]) -> Result<(), StoreError> {
         let key = self.directory.key;
         if !tx.holds(key) {
-            return tx.events_write(key, new.iter().map(|(event, _)| event));
+            return tx.events_write(key, new.iter());
         }
-        for (event, undoable) in new {
-            self.write(tx, &event, |_| undoable)?;
+        for event in new {
+            self.write(tx, event, |_| None)?;
         }
         Ok(())
     }
@@ -161,11 +166,11 @@ impl Recorder<'_> {
         let (mut events, mut known) = (Vec::with_capacity(new.len()), Vec::new());
         for (row, told) in new {
             if let Some(event) = self.creation(row, *told) {
-                events.push((event, Undoable::default()));
+                events.push(event);
                 known.push((row, told.filter(|told| told.state == row.app_state)));
             }
         }
-        self.write_all(tx, events)?;
+        self.write_all(tx, &events)?;
         for (row, told) in known {
             match told.and_then(|told| told.facts.as_ref()) {
                 Some(facts) => self.account_is(tx, &row.id, facts)?,
@@ -215,10 +220,7 @@ impl Recorder<'_> {
         row: &ResourceRow,
     ) -> Result<(), StoreError> {
         let Some(data) = self.view(row) else { return Ok(()) };
-        let before = |recorder: &Self| Undoable {
-            before: recorder.view(old).map(|view| view.to_string()),
-            member: None,
-        };
+        let before = |recorder: &Self| recorder.view(old).map(|view| view.to_string());
         self.append(tx, event, &row.id, data.to_string(), None, before)?;
         self.account_seen(tx, row)
     }
@@ -350,8 +352,8 @@ impl Recorder<'_> {
         if let Some(object) = data.as_object_mut() {
             object.insert("previous_attributes".into(), previous);
         }
-        let before = || Undoable { before: Some(before.to_string()), member: None };
-        self.append(tx, event, &new.id, data.to_string(), reason, |_| before())?;
+        let before = |_: &Self| Some(before.to_string());
+        self.append(tx, event, &new.id, data.to_string(), reason, before)?;
         facts.map_or(Ok(()), |facts| self.account_is(tx, &new.id, &facts))
     }
 
@@ -370,10 +372,7 @@ impl Recorder<'_> {
             if row.resource_type == "User" { name::USER_DELETED } else { name::GROUP_DELETED };
         match self.view(row) {
             Some(data) => {
-                let before = |recorder: &Self| Undoable {
-                    before: recorder.view(old).map(|view| view.to_string()),
-                    member: None,
-                };
+                let before = |recorder: &Self| recorder.view(old).map(|view| view.to_string());
                 self.append(tx, event, &row.id, data.to_string(), reason, before)
             }
             None => Ok(()),
@@ -477,10 +476,10 @@ impl Recorder<'_> {
         let directory = self.directory;
         let rendered = side_by_side(pairs, |(user, group)| group.with(directory, user));
         let told = pairs.iter().zip(rendered).filter_map(|((user, group), data)| {
-            let undoable = Undoable { before: None, member: Some(user.id.clone()) };
-            Some((self.event(event, group.id, data?, reason), undoable))
+            let event = self.event(event, group.id, data?, reason);
+            Some(NewEvent { member_id: Some(user.id.clone()), ..event })
         });
-        let events = told.collect();
-        self.write_all(tx, events)
+        let events: Vec<NewEvent> = told.collect();
+        self.write_all(tx, &events)
     }
 }

@@ -9,7 +9,7 @@ use diesel::Queryable;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::StoreError;
-use super::event::{NewEvent, Undoable};
+use super::event::NewEvent;
 use super::sql::{Bind, Tx};
 use crate::event::Reason;
 
@@ -225,12 +225,13 @@ impl Tx<'_> {
     }
 
     /// Puts an event behind those that wait. The key is drawn while the unit holds the resource, as that
-    /// of an event.
+    /// of an event. `before` is what the app was told of the resource before; `None` when it knew nothing of
+    /// it.
     pub fn event_hold(
         &mut self,
         directory_key: i64,
         new: &NewEvent,
-        undoable: &Undoable,
+        before: Option<&str>,
     ) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO event_held (directory_key, event, resource_id, member_id, before_data, \
@@ -239,8 +240,8 @@ impl Tx<'_> {
                 Bind::Int(directory_key),
                 Bind::Text(new.event),
                 Bind::Text(&new.resource_id),
-                Bind::Text(undoable.member.as_deref().unwrap_or_default()),
-                Bind::OptText(undoable.before.as_deref()),
+                Bind::Text(new.member_id.as_deref().unwrap_or_default()),
+                Bind::OptText(before),
                 Bind::Text(&new.data),
                 Bind::OptText(new.reason.map(Reason::as_str)),
                 Bind::Int(new.created),

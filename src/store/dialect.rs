@@ -4,10 +4,12 @@ use diesel::backend::Backend;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::migration::MigrationSource;
 use diesel::result::QueryResult;
-use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
+use diesel::sql_types::Binary;
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection, declare_sql_function};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::conn::AnyConn;
+use super::packed::unpack;
 use super::sql::{Answers, Statement};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -176,10 +178,21 @@ fn run_postgres(conn: &mut PgConnection) -> Result<Vec<String>, String> {
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 
+#[declare_sql_function]
+extern "SQL" {
+    /// The text of an event, for the migration that takes packing back; NULL, which the column does not
+    /// take, where it is damaged.
+    fn event_text(data: Binary) -> Nullable<Text>;
+}
+
 /// Takes every migration back, newest first.
 pub(super) fn revert_all(conn: &mut AnyConn) -> Result<(), String> {
     match conn {
-        AnyConn::Sqlite(inner) => inner.revert_all_migrations(SQLITE),
+        AnyConn::Sqlite(inner) => {
+            event_text_utils::register_impl(inner, |data: Vec<u8>| unpack(data).ok())
+                .map_err(|error| error.to_string())?;
+            inner.revert_all_migrations(SQLITE)
+        }
         AnyConn::Pg(inner) => inner.revert_all_migrations(POSTGRES),
     }
     .map(|_| ())

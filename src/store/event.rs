@@ -1,9 +1,12 @@
 //! The event log: written in the unit of the change that it reports.
 
-use diesel::Queryable;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow, Queryable};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use super::StoreError;
+use super::dialect::Dialect;
+use super::packed::{Unreadable, pack, unpack};
 use super::sql::{Bind, Insert, Tx};
 use crate::event::Reason;
 
@@ -14,6 +17,8 @@ pub struct NewEvent {
     /// `dsync.user.created`, …
     pub event: &'static str,
     pub resource_id: String,
+    /// The user of an event of a membership.
+    pub member_id: Option<String>,
     /// The `data` member as compact JSON.
     pub data: String,
     /// Why access was taken away, on events that do so.
@@ -21,13 +26,25 @@ pub struct NewEvent {
     pub created: i64,
 }
 
-/// What an undo has to know of an event that waits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Undoable {
-    /// What the app was told of the resource before; `None` when it knew nothing of it.
-    pub before: Option<String>,
-    /// The user of an event of a membership.
-    pub member: Option<String>,
+/// The `data` member as it is stored: the bytes of the text on PostgreSQL, packed on SQLite.
+#[derive(Debug, FromSqlRow)]
+pub struct StoredData(Vec<u8>);
+
+impl<DB: Backend> FromSql<Binary, DB> for StoredData
+where
+    Vec<u8>: FromSql<Binary, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Vec::from_sql(bytes).map(Self)
+    }
+}
+
+impl TryFrom<StoredData> for String {
+    type Error = Unreadable;
+
+    fn try_from(stored: StoredData) -> Result<Self, Unreadable> {
+        unpack(stored.0)
+    }
 }
 
 /// A stored event.
@@ -37,10 +54,27 @@ pub struct EventRow {
     pub id: String,
     pub event: String,
     pub resource_id: String,
+    #[diesel(deserialize_as = StoredData)]
     pub data: String,
     pub created: i64,
     pub reason: Option<String>,
 }
+
+/// PostgreSQL finds the user of a membership in the text.
+const PLAIN: Insert<'_> = Insert {
+    into: "INSERT INTO event (directory_key, id, event, resource_id, created, reason, data)",
+    row: "(?, ?, ?, ?, ?, ?, ?)",
+    then: "",
+};
+
+/// SQLite copies each page before a statement of several rows changes it, to undo the statement alone. With
+/// FAIL it need not: an error ends the unit or its part, which is undone as a whole.
+const PACKED: Insert<'_> = Insert {
+    into: "INSERT OR FAIL INTO event (directory_key, id, event, resource_id, created, reason, data, \
+           member_id)",
+    row: "(?, ?, ?, ?, ?, ?, ?, ?)",
+    then: "",
+};
 
 impl Tx<'_> {
     /// Appends the event. The key is taken by this statement, while the unit already holds the lock
@@ -51,7 +85,7 @@ impl Tx<'_> {
     /// While events of the directory wait, it is put behind them.
     pub fn event_append(&mut self, directory_key: i64, new: &NewEvent) -> Result<(), StoreError> {
         match self.holds(directory_key) {
-            true => self.event_hold(directory_key, new, &Undoable::default()),
+            true => self.event_hold(directory_key, new, None),
             false => self.event_write(directory_key, new),
         }
     }
@@ -67,21 +101,25 @@ impl Tx<'_> {
         directory_key: i64,
         new: impl Iterator<Item = &'e NewEvent>,
     ) -> Result<(), StoreError> {
-        let insert = Insert {
-            into: "INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)",
-            row: "(?, ?, ?, ?, ?, ?, ?)",
-            then: "",
+        let (insert, packs) = match self.dialect {
+            Dialect::Sqlite => (PACKED, true),
+            Dialect::Postgres => (PLAIN, false),
         };
         let binds = new.flat_map(|new| {
-            [
+            let common = [
                 Bind::Int(directory_key),
                 Bind::Text(&new.id),
                 Bind::Text(new.event),
                 Bind::Text(&new.resource_id),
-                Bind::Text(&new.data),
                 Bind::Int(new.created),
                 Bind::OptText(new.reason.map(Reason::as_str)),
-            ]
+            ];
+            let data = match packs {
+                true => Bind::Bytes(pack(&new.data)),
+                false => Bind::Text(&new.data),
+            };
+            let member = packs.then_some(Bind::OptText(new.member_id.as_deref()));
+            common.into_iter().chain([data]).chain(member)
         });
         self.insert(insert, &binds.collect::<Vec<_>>())
     }
@@ -93,7 +131,7 @@ impl Tx<'_> {
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<EventRow>, StoreError> {
-        self.rows::<(BigInt, Text, Text, Text, Text, BigInt, Nullable<Text>), _>(
+        self.rows::<(BigInt, Text, Text, Text, Binary, BigInt, Nullable<Text>), _>(
             "SELECT key, id, event, resource_id, data, created, reason FROM event \
              WHERE directory_key = ? AND key > ? ORDER BY key LIMIT ?",
             &[Bind::Int(directory_key), Bind::Int(after_key), Bind::Int(limit)],

@@ -4,10 +4,11 @@
 //! seen misses nothing and sees nothing twice.
 
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use super::StoreError;
 use super::dialect::Dialect;
+use super::event::StoredData;
 use super::resource::key_list;
 use super::sequencer::IS_IN_GAP;
 use super::sql::{Bind, Tx};
@@ -25,6 +26,7 @@ pub struct LogRow {
     pub id: String,
     pub event: String,
     /// The `data` member as compact JSON.
+    #[diesel(deserialize_as = StoredData)]
     pub data: String,
     pub created: i64,
     pub reason: Option<String>,
@@ -101,7 +103,7 @@ impl Reading {
     }
 }
 
-type RowSql = (BigInt, BigInt, Text, Text, Text, BigInt, Nullable<Text>);
+type RowSql = (BigInt, BigInt, Text, Text, Binary, BigInt, Nullable<Text>);
 
 const ROW: &str = "SELECT p.position, e.key, e.id, e.event, e.data, e.created, e.reason";
 /// The event of a row `p` of positions.

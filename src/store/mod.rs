@@ -53,6 +53,7 @@ pub mod member;
 pub mod names;
 pub mod oauth;
 pub mod organization;
+pub mod packed;
 pub mod pending;
 pub mod people;
 pub mod plan;

@@ -4,9 +4,10 @@
 //! it costs writers nothing. Within a directory it stops at the limit.
 
 use diesel::Queryable;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use super::dialect::Dialect;
+use super::event::StoredData;
 use super::resource::ResourceRow;
 use super::sql::{Bind, Tx};
 use super::{ListRange, StoreError};
@@ -64,6 +65,7 @@ pub struct ToldRow {
     pub id: String,
     pub event: String,
     /// The `data` member as compact JSON.
+    #[diesel(deserialize_as = StoredData)]
     pub data: String,
     pub created: i64,
     pub reason: Option<String>,
@@ -165,21 +167,21 @@ impl Tx<'_> {
         range: &ListRange,
     ) -> Result<Vec<ToldRow>, StoreError> {
         let (condition, order, cursor) = range.sql_on("e.id");
-        let member = self
-            .dialect
-            .pick("json_extract(e.data, '$.user.id')", "CAST(e.data AS json) #>> '{user,id}'");
+        let member = self.dialect.pick(
+            "e.member_id = ?",
+            "(CAST(e.data AS json) #>> '{user,id}') = ? \
+             AND e.event IN ('dsync.group.user_added', 'dsync.group.user_removed')",
+        );
         let columns = "e.directory_key, e.id, e.event, e.data, e.created, e.reason";
-        let half = |which: String| {
+        let half = |which: &str| {
             format!(
                 "SELECT * FROM (SELECT {columns} FROM event e WHERE {which} AND {condition} \
                  ORDER BY {order} LIMIT ?) {}",
                 if which.contains("resource_id") { "own" } else { "memberships" }
             )
         };
-        let own = half("e.resource_id = ?".to_owned());
-        let memberships = half(format!(
-            "({member}) = ? AND e.event IN ('dsync.group.user_added', 'dsync.group.user_removed')"
-        ));
+        let own = half("e.resource_id = ?");
+        let memberships = half(member);
         let text = format!(
             "{own} UNION ALL {memberships} ORDER BY {} LIMIT ?",
             order.replacen("e.id", "id", 1)
@@ -187,7 +189,7 @@ impl Tx<'_> {
         let half = [Bind::Text(resource_id), Bind::Text(cursor), Bind::Int(range.limit)];
         let binds: Vec<Bind<'_>> =
             half.iter().chain(&half).cloned().chain([Bind::Int(range.limit)]).collect();
-        self.rows::<(BigInt, Text, Text, Text, BigInt, Nullable<Text>), _>(&text, &binds)
+        self.rows::<(BigInt, Text, Text, Binary, BigInt, Nullable<Text>), _>(&text, &binds)
     }
 
     /// One user or group of any directory, with the directory's key, also one that the app does not see.

@@ -15,7 +15,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
-use diesel::sql_types::{BigInt, Bool, HasSqlType, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, HasSqlType, Integer, Nullable, Text};
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 
 use super::conn::AnyConn;
@@ -33,6 +33,7 @@ pub(super) enum Bind<'v> {
     Text(&'v str),
     OptText(Option<&'v str>),
     Owned(String),
+    Bytes(Vec<u8>),
 }
 
 /// Whether a prepared statement is kept for the next use.
@@ -64,6 +65,7 @@ where
     i32: ToSql<Integer, DB>,
     bool: ToSql<Bool, DB>,
     str: ToSql<Text, DB>,
+    [u8]: ToSql<Binary, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         if self.keep == Keep::No {
@@ -82,6 +84,7 @@ where
                         out.push_bind_param::<Nullable<Text>, Option<&str>>(v)?;
                     }
                     Some(Bind::Owned(v)) => out.push_bind_param::<Text, String>(v)?,
+                    Some(Bind::Bytes(v)) => out.push_bind_param::<Binary, Vec<u8>>(v)?,
                     None => {
                         return Err(diesel::result::Error::QueryBuilderError(
                             "a statement has more places than values".into(),

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Binary, Text};
+use rollbook::store::packed::unpack;
 use serde_json::Value;
 
 use crate::check::Stored;
@@ -80,8 +81,9 @@ struct Found {
 struct Event {
     #[diesel(sql_type = Text)]
     event: String,
-    #[diesel(sql_type = Text)]
-    data: String,
+    /// The text on PostgreSQL, packed on SQLite.
+    #[diesel(sql_type = Binary)]
+    data: Vec<u8>,
 }
 
 /// The rows of a query with one column `found`.
@@ -138,8 +140,10 @@ pub fn events(database: &str, tenant: &Tenant) -> Vec<(String, Value)> {
         None => diesel::sql_query(text).load(&mut postgres(database)),
     }
     .expect("events");
-    let event =
-        |row: Event| (row.event, serde_json::from_str(&row.data).expect("event data is JSON"));
+    let event = |row: Event| {
+        let data = unpack(row.data).expect("event data can be read");
+        (row.event, serde_json::from_str(&data).expect("event data is JSON"))
+    };
     rows.into_iter().map(event).collect()
 }
 

@@ -151,6 +151,7 @@ fn note(
         id: ids.next("event"),
         event,
         resource_id: token.id.clone(),
+        member_id: None,
         data: data.to_string(),
         reason: None,
         created: now,

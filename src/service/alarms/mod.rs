@@ -193,6 +193,7 @@ fn tell(
             id: ids.next("event"),
             event,
             resource_id,
+            member_id: None,
             data: data.to_string(),
             reason: None,
             created: now,

@@ -241,6 +241,7 @@ pub(super) fn prepare(
             id: ids.next("event"),
             event: name::ACTIVATED,
             resource_id: target.id.clone(),
+            member_id: None,
             data: activated(&target, &domains).to_string(),
             reason: None,
             created: now,

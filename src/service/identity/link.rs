@@ -46,6 +46,7 @@ impl Ledger<'_> {
             id,
             event,
             resource_id: of.row.id.clone(),
+            member_id: None,
             data: data.to_string(),
             reason: None,
             created: self.now,

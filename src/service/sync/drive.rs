@@ -452,6 +452,7 @@ impl Service {
                     id: ids.clone().next("event"),
                     event: name::ACTIVATED,
                     resource_id: row.id.clone(),
+                    member_id: None,
                     data: activated(&row, &domains).to_string(),
                     reason: None,
                     created: now,

@@ -10,8 +10,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{Connection, SqliteConnection};
+use futures_util::FutureExt;
 use tempfile::TempDir;
 
+use rollbook::store::event::NewEvent;
 use rollbook::store::{LaneSizes, Location, Store, StoreError, migrate};
 
 #[derive(QueryableByName)]
@@ -115,6 +117,54 @@ fn unit_that_panics_is_rolled_back_and_the_others_commit() {
     let stored = names(&path);
     assert_eq!(stored.len(), 19);
     assert!(!stored.contains("unit-7"));
+}
+
+fn event(number: usize) -> NewEvent {
+    NewEvent {
+        id: format!("event_{number:03}"),
+        event: "dsync.user.created",
+        resource_id: format!("user_{number:03}"),
+        member_id: None,
+        data: format!("{{\"id\":\"user_{number:03}\"}}"),
+        reason: None,
+        created: 0,
+    }
+}
+
+/// The statement that meets an id for the second time does not undo what it has written before: the unit or
+/// its part is undone as a whole.
+#[test]
+fn event_id_that_is_there_leaves_nothing_of_the_unit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, store) = open(&folder, LaneSizes::default());
+    let twice: Vec<NewEvent> = (0..150).chain([5]).chain(150..300).map(event).collect();
+    assert_eq!(twice.len(), 301);
+    let again = twice.clone();
+    actix_web::rt::System::new().block_on(async {
+        let all = store.write("all", move |tx| {
+            tx.setting_put_once("all", "x")?;
+            tx.events_write(1, twice.iter())
+        });
+        let part = store.write("part", move |tx| {
+            tx.setting_put_once("part", "x")?;
+            let refused = tx.part(|tx| tx.events_write(1, again.iter()))?;
+            assert!(matches!(refused, Err(StoreError::Unique(_))), "{refused:?}");
+            tx.event_write(1, &event(500))
+        });
+        let [all, part] = <[_; 2]>::try_from(
+            behind_a_busy_writer(&store, [all.boxed_local(), part.boxed_local()].into_iter()).await,
+        )
+        .expect("two units");
+        assert!(matches!(all, Err(StoreError::Unique(_))), "{all:?}");
+        part.expect("what stands beside the part commits");
+        let left = store.read("events", |tx| tx.event_list(1, 0, 1_000)).await.expect("events");
+        let left: Vec<(&str, &str)> =
+            left.iter().map(|row| (row.id.as_str(), row.data.as_str())).collect();
+        assert_eq!(left, [("event_500", r#"{"id":"user_500"}"#)]);
+    });
+    assert_eq!(store.metrics().aborted_batches.get(), 0);
+    drop(store);
+    assert_eq!(names(&path), HashSet::from(["part".to_owned()]));
 }
 
 #[test]

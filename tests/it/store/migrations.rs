@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use diesel::backend::Backend;
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::sql_types::{Binary, Text};
+use diesel::{Connection, PgConnection, SqliteConnection, declare_sql_function};
+use diesel_migrations::FileBasedMigrations;
 
 use rollbook::store::{Location, migrate, migrate_requests, revert_all};
 
@@ -73,6 +77,9 @@ mod both_databases_have_the_same_columns {
         let mut sqlite = sqlite_columns(&path);
         sqlite.extend(sqlite_columns(&requests));
         assert!(sqlite.len() > 50);
+        // The data of an event is packed on SQLite alone: PostgreSQL finds the user of a membership in it.
+        let member = Column { table_name: "event".to_owned(), column_name: "member_id".to_owned() };
+        assert!(sqlite.remove(&member), "{member:?}");
         assert_eq!(sqlite, postgres_columns(&database.url()));
     }
 }
@@ -100,11 +107,109 @@ mod migrations_can_be_taken_back_and_made_again {
     }
 }
 
+/// The migrations of that database, oldest first.
+fn migrations<DB: Backend>(database: &str) -> Vec<Box<dyn Migration<DB>>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(database);
+    let source = FileBasedMigrations::from_path(path).expect("the folder");
+    let mut all = MigrationSource::<DB>::migrations(&source).expect("migrations");
+    all.sort_by_key(|migration| migration.name().to_string());
+    all
+}
+
+mod events_of_earlier_versions_stay {
+    use diesel::deserialize::QueryableByName;
+    use diesel::sqlite::Sqlite;
+    use diesel_migrations::MigrationHarness;
+    use rollbook::store::packed::{pack, unpack};
+    use rollbook::store::{LaneSizes, ListRange, RangeFrom, Store, StoreError};
+
+    use super::*;
+
+    #[declare_sql_function]
+    extern "SQL" {
+        fn event_text(data: Binary) -> Nullable<Text>;
+    }
+
+    #[derive(QueryableByName, PartialEq, Eq, Debug)]
+    struct Event {
+        #[diesel(sql_type = Text)]
+        id: String,
+        #[diesel(sql_type = Text)]
+        data: String,
+    }
+
+    const ADDED: &str = r#"{"directory_id":"d","user":{"id":"u1"},"group":{"id":"g1"}}"#;
+
+    /// Events as the version before packing wrote them.
+    const OLD: &str = r#"INSERT INTO event (directory_key, id, event, resource_id, data, created) VALUES
+        (1, 'event_1', 'dsync.user.created', 'u1', '{"id":"u1"}', 1),
+        (1, 'event_2', 'dsync.group.user_added', 'g1',
+            '{"directory_id":"d","user":{"id":"u1"},"group":{"id":"g1"}}', 2),
+        (1, 'event_3', 'dsync.group.user_added', 'g1',
+            '{"directory_id":"d","user":{"id":"u2"},"group":{"id":"g1"}}', 3)"#;
+
+    /// A file as the version before packing left it, and the migration that follows.
+    fn before(path: &Path) -> (SqliteConnection, Box<dyn Migration<Sqlite>>) {
+        let mut conn = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("a file");
+        conn.applied_migrations().expect("the table of migrations");
+        for migration in migrations::<Sqlite>("sqlite") {
+            if migration.name().to_string() == "0038_packed_events" {
+                conn.batch_execute(OLD).expect("events");
+                return (conn, migration);
+            }
+            conn.run_migration(&*migration).expect("tables");
+        }
+        panic!("there is no such migration");
+    }
+
+    #[test]
+    fn and_are_read_as_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("old.db");
+        drop(before(&path));
+        let location = Location::Sqlite(path);
+        migrate(&location).expect("the newest tables");
+        let store = Store::open(&location, LaneSizes::default()).expect("a store");
+        let read = store.read("events", |tx| {
+            let range = ListRange { from: RangeFrom::Newest, limit: 10 };
+            Ok::<_, StoreError>((tx.event_list(1, 0, 10)?, tx.told_list("u1", &range)?))
+        });
+        let (events, told) = actix_web::rt::System::new().block_on(read).expect("events");
+        let texts: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
+        assert_eq!(texts, [r#"{"id":"u1"}"#, ADDED, &ADDED.replace("u1", "u2")]);
+        let told: Vec<(&str, &str)> =
+            told.iter().map(|event| (event.id.as_str(), event.data.as_str())).collect();
+        assert_eq!(told, [("event_2", ADDED), ("event_1", r#"{"id":"u1"}"#)]);
+    }
+
+    #[test]
+    fn and_those_that_were_packed_are_texts_again_on_the_way_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut conn, migration) = before(&folder.path().join("back.db"));
+        migration.run(&mut conn).expect("the column");
+        let data = ADDED.replace("g1", "g2");
+        diesel::sql_query(
+            "INSERT INTO event (directory_key, id, event, resource_id, data, created, member_id) \
+             VALUES (1, 'event_4', 'dsync.group.user_added', 'g2', ?, 4, 'u1')",
+        )
+        .bind::<Binary, _>(pack(&data))
+        .execute(&mut conn)
+        .expect("a packed event");
+        // Without the program's function nothing is lost.
+        assert!(migration.revert(&mut conn).is_err());
+        event_text_utils::register_impl(&mut conn, |data: Vec<u8>| unpack(data).ok())
+            .expect("a function");
+        migration.revert(&mut conn).expect("taken back");
+        let of_user = "SELECT id, data FROM event WHERE json_extract(data, '$.user.id') = 'u1' \
+             AND event IN ('dsync.group.user_added', 'dsync.group.user_removed') ORDER BY id";
+        let found: Vec<Event> = diesel::sql_query(of_user).load(&mut conn).expect("events");
+        let event = |id: &str, data: &str| Event { id: id.to_owned(), data: data.to_owned() };
+        assert_eq!(found, [event("event_2", ADDED), event("event_4", &data)]);
+    }
+}
+
 mod managers_of_existing_users_get_index_entries {
-    use diesel::connection::SimpleConnection;
-    use diesel::migration::{Migration, MigrationSource};
     use diesel::sql_types::BigInt;
-    use diesel_migrations::FileBasedMigrations;
 
     use super::*;
 
@@ -162,15 +267,6 @@ mod managers_of_existing_users_get_index_entries {
             ));
         }
         text
-    }
-
-    /// The migrations of that database, oldest first.
-    fn migrations<DB: diesel::backend::Backend>(database: &str) -> Vec<Box<dyn Migration<DB>>> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(database);
-        let source = FileBasedMigrations::from_path(path).expect("the folder");
-        let mut all = MigrationSource::<DB>::migrations(&source).expect("migrations");
-        all.sort_by_key(|migration| migration.name().to_string());
-        all
     }
 
     #[test]

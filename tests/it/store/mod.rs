@@ -7,6 +7,7 @@ mod event_order;
 mod housekeep;
 mod keys;
 mod migrations;
+mod packed;
 mod plan;
 mod prepared;
 mod sequencer;

@@ -30,8 +30,8 @@ INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
 VALUES (:directory_key, :path_id_4, :attribute_4, :key, :ordinal_4)
 ON CONFLICT DO NOTHING;
 
-INSERT INTO event (directory_key, id, event, resource_id, data, created, reason)
-VALUES (:directory_key, :event_id, :event, :id, :data, :now, :reason);
+INSERT OR FAIL INTO event (directory_key, id, event, resource_id, created, reason, data, member_id)
+VALUES (:directory_key, :event_id, :event, :id, :now, :reason, :data, :member_id);
 
 INSERT INTO resource_count (directory_key, resource_type, active, slot, n)
 VALUES (:directory_key, :resource_type, :active, 0, :one)

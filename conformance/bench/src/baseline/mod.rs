@@ -3,6 +3,8 @@
 //! The texts name every value, `:user_name_key`, where the server binds one. A test of the server
 //! compares them with what it runs, so that both do the same work.
 
+#[path = "../../../../src/store/packed.rs"]
+pub mod packed;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub(crate) mod template;

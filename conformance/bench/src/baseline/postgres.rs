@@ -32,7 +32,7 @@ impl Bare {
         user_name: &str,
         ids: &[&str],
     ) -> Result<Self, String> {
-        let text = select("json_build_object", "json_build_array", "json_agg");
+        let text = select("json_build_object", "json_build_array", "json_agg", "e.data");
         let json = psql(url, &format!("{text} '{user_name}'"))?;
         let template = Template::parse(&json)?;
         let mut variables = Vec::new();

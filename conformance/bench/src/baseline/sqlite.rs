@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Statement};
 
-use super::template::{Piece, Template, select};
+use super::packed::{pack, unpack};
+use super::template::{CREATED, Piece, Template, select};
 use super::{SQLITE, statements};
 use crate::people::spread;
 
@@ -22,6 +23,8 @@ pub(crate) struct Bare {
 enum Filling {
     Fixed(Value),
     Text(Vec<Piece>),
+    /// As the server packs it.
+    Packed(Vec<Piece>),
     Id(&'static str),
     /// The key that the database gave to the row.
     Key,
@@ -48,10 +51,17 @@ impl Bare {
              PRAGMA cache_size = -32768;",
         )
         .map_err(words)?;
-        let text = select("json_object", "json_array", "json_group_array") + "?";
+        let text = select("json_object", "json_array", "json_group_array", "NULL") + "?";
         let json: String = conn.query_row(&text, [user_name], |row| row.get(0)).map_err(words)?;
+        let text = format!("SELECT e.data{CREATED}?");
+        let data: Vec<u8> = conn.query_row(&text, [user_name], |row| row.get(0)).map_err(words)?;
+        let data = unpack(data).map_err(|error| format!("the bare database: {error}"))?;
+        let mut template = Template::parse(&json)?;
+        template.put("data", data.into());
+        // A create is no event of a membership.
+        template.put("member_id", serde_json::Value::Null);
         let next = fastrand::u64(1 << 50..1 << 60);
-        Ok(Self { conn, template: Template::parse(&json)?, next })
+        Ok(Self { conn, template, next })
     }
 
     /// Creates users for a while, `together` in one transaction; answers how many a second.
@@ -98,7 +108,10 @@ impl Bare {
             _ => match self.template.value(name)? {
                 serde_json::Value::Null => Filling::Fixed(Value::Null),
                 serde_json::Value::Bool(truth) => Filling::Fixed(Value::from(*truth)),
-                serde_json::Value::String(text) => Filling::Text(self.template.pieces(text)),
+                serde_json::Value::String(text) => {
+                    let pieces = self.template.pieces(text);
+                    if name == "data" { Filling::Packed(pieces) } else { Filling::Text(pieces) }
+                }
                 number => Filling::Fixed(number.as_i64().map_or(Value::Null, Value::from)),
             },
         })
@@ -107,6 +120,14 @@ impl Bare {
 
 fn create(prepared: &mut [Prepared<'_>], number: u64, id: &str) -> rusqlite::Result<()> {
     let (name, decimal) = (format!("{:016x}", spread(number)), number.to_string());
+    let text = |pieces: &[Piece]| -> String {
+        let texts = pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.as_str(),
+            Piece::Name => name.as_str(),
+            Piece::Decimal => decimal.as_str(),
+        });
+        texts.collect()
+    };
     let mut key = 0_i64;
     for Prepared { statement, fillings, gives_key } in prepared {
         for (at, filling) in fillings.iter().enumerate() {
@@ -116,16 +137,9 @@ fn create(prepared: &mut [Prepared<'_>], number: u64, id: &str) -> rusqlite::Res
                 Filling::Id(prefix) => {
                     statement.raw_bind_parameter(at + 1, format!("{prefix}{id}"))?;
                 }
-                Filling::Text(pieces) => {
-                    let text: String = pieces
-                        .iter()
-                        .map(|piece| match piece {
-                            Piece::Text(text) => text.as_str(),
-                            Piece::Name => name.as_str(),
-                            Piece::Decimal => decimal.as_str(),
-                        })
-                        .collect();
-                    statement.raw_bind_parameter(at + 1, text)?;
+                Filling::Text(pieces) => statement.raw_bind_parameter(at + 1, text(pieces))?,
+                Filling::Packed(pieces) => {
+                    statement.raw_bind_parameter(at + 1, pack(&text(pieces)))?;
                 }
             }
         }

@@ -62,6 +62,11 @@ impl Template {
         Ok(Self { values, name, decimal: NUMBER.to_string() })
     }
 
+    /// A value that the SELECT cannot give.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        self.values.insert(name.to_owned(), value);
+    }
+
     pub(super) fn value(&self, name: &str) -> Result<&Value, String> {
         self.values.get(name).ok_or_else(|| {
             format!("the statements of the baseline name `:{name}`, which no created row has")
@@ -88,9 +93,14 @@ impl Template {
     }
 }
 
-/// The SELECT of a template, for both databases; they differ in the names of three functions. The
-/// user's name is the one value.
-pub(super) fn select(object: &str, array: &str, list: &str) -> String {
+/// Where the rows of a created user are; the user's name is the one value.
+pub(super) const CREATED: &str = " FROM resource r JOIN directory d ON d.key = r.directory_key
+             JOIN event e ON e.resource_id = r.id AND e.directory_key = r.directory_key
+         WHERE r.user_name_key = ";
+
+/// The SELECT of a template, for both databases; they differ in the names of three functions, and `data` is
+/// the text of the event or NULL. The user's name is the one value.
+pub(super) fn select(object: &str, array: &str, list: &str, data: &str) -> String {
     format!(
         "SELECT {object}(
             'directory_key', r.directory_key, 'resource_type', r.resource_type,
@@ -98,14 +108,11 @@ pub(super) fn select(object: &str, array: &str, list: &str) -> String {
             'external_id', r.external_id, 'active', r.active, 'doc', r.doc, 'extra', r.extra,
             'app_state', r.app_state, 'now', r.created, 'custom_attributes', r.custom_attributes,
             'attribute_faults', r.attribute_faults, 'roles', r.roles,
-            'event', e.event, 'data', e.data, 'reason', e.reason,
+            'event', e.event, 'data', {data}, 'reason', e.reason,
             'schema_version', d.schema_version, 'settings', d.settings,
             'attributes', (SELECT {list}({array}(a.path_id, a.key, a.ordinal))
                 FROM resource_attr a WHERE a.directory_key = r.directory_key
-                AND a.resource_key = r.key))
-         FROM resource r JOIN directory d ON d.key = r.directory_key
-             JOIN event e ON e.resource_id = r.id AND e.directory_key = r.directory_key
-         WHERE r.user_name_key = "
+                AND a.resource_key = r.key)){CREATED}"
     )
 }
 
