@@ -24,7 +24,7 @@ use crate::scim::resource::meta::Condition;
 use crate::scim::resource::{Document, Notes, doc, validate};
 use crate::scim::{Object, ResourceType, ScimError};
 use crate::store::resource::{ResourceContent, ResourceRow};
-use crate::store::{Single, StoreError, Tx, UniqueRule};
+use crate::store::{EventForm, Single, StoreError, Tx, UniqueRule};
 
 /// A new resource, without what the maps of its directory make of it.
 struct Draft {
@@ -34,15 +34,17 @@ struct Draft {
     content: ResourceContent,
     members: Option<Vec<String>>,
     revive: Option<Arc<Editor>>,
+    /// How its event is kept.
+    form: EventForm,
 }
 
 impl Draft {
     /// Evaluates the maps, which may take its time.
     fn made(self) -> Result<Creation, ServiceError> {
-        let Self { site, document, extra, mut content, members, revive } = self;
+        let Self { site, document, extra, mut content, members, revive, form } = self;
         content.mapped = mapped(&content, &site.resource_type, &site.directory)?;
         Ok(Creation {
-            told: Told::new(&site, document.as_object(), &extra, &content),
+            told: Told::new(&site, form, document.as_object(), &extra, &content),
             content,
             members: members.map(MemberStep::Add).into_iter().collect(),
             revive,
@@ -115,7 +117,8 @@ impl Service {
         let content = content(&document, &notes.extra, resource_type, &site.directory)?;
         // What is too large to be kept is not told either.
         let extra = content.extra.as_ref().map(|_| notes.extra).unwrap_or_default();
-        Ok(Draft { site, document, extra, content, members, revive })
+        let form = self.store.event_form();
+        Ok(Draft { site, document, extra, content, members, revive, form })
     }
 
     /// POST: stores a new resource.

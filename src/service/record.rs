@@ -15,9 +15,9 @@ use crate::clock::Ids;
 use crate::event::{Reason, name, previous_attributes, stable};
 use crate::scim::Object;
 use crate::scim::key::text_key;
-use crate::store::event::NewEvent;
+use crate::store::event::{EventData, NewEvent};
 use crate::store::resource::{AppState, ResourceContent, ResourceRow};
-use crate::store::{StoreError, Tx};
+use crate::store::{EventForm, StoreError, Tx};
 
 /// How many member rows are read at a time for their events.
 const CHUNK: usize = 500;
@@ -45,7 +45,7 @@ pub(super) struct Recorder<'r> {
 /// counts if the policies that the unit finds give the resource the same state.
 pub(super) struct Told {
     state: AppState,
-    data: Option<String>,
+    data: Option<EventData>,
     /// What the identity of a user follows, where there are identities.
     facts: Option<Facts>,
 }
@@ -58,6 +58,7 @@ impl Told {
 
     pub(super) fn new(
         site: &Site,
+        form: EventForm,
         document: &Object,
         extra: &Object,
         content: &ResourceContent,
@@ -81,7 +82,7 @@ impl Told {
         let data = seen.view(&site.directory).filter(|_| state.is_visible());
         let is_linked = resource_type.is_user() && site.directory.identities.is_some();
         let facts = data.as_ref().filter(|_| is_linked).map(Facts::of);
-        Self { state, data: data.as_ref().map(text), facts }
+        Self { state, data: data.map(|data| form.data(text(&data))), facts }
     }
 }
 
@@ -105,7 +106,7 @@ impl Recorder<'_> {
         reason: Option<Reason>,
         before: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<(), StoreError> {
-        let new = self.event(event, resource_id, data, reason);
+        let new = self.event(event, resource_id, data.into(), reason);
         self.write(tx, &new, before)
     }
 
@@ -129,7 +130,7 @@ impl Recorder<'_> {
         &mut self,
         event: &'static str,
         resource_id: &str,
-        data: String,
+        data: EventData,
         reason: Option<Reason>,
     ) -> NewEvent {
         let id = self.ids.next("event");
@@ -286,7 +287,7 @@ impl Recorder<'_> {
         let rendered = told.filter(|told| told.state == row.app_state);
         let data = match rendered.and_then(|told| told.data.clone()) {
             Some(data) => data,
-            None => text(&self.view(row)?),
+            None => text(&self.view(row)?).into(),
         };
         Some(self.event(event, &row.id, data, None))
     }
@@ -464,8 +465,8 @@ impl Recorder<'_> {
         self.memberships(tx, event, &pairs, reason)
     }
 
-    /// One event for each user and group; those of many are rendered on several threads, as everybody else
-    /// who writes waits.
+    /// One event for each user and group; those of many are rendered and packed on several threads, as
+    /// everybody else who writes waits.
     fn memberships(
         &mut self,
         tx: &mut Tx<'_>,
@@ -474,7 +475,10 @@ impl Recorder<'_> {
         reason: Option<Reason>,
     ) -> Result<(), StoreError> {
         let directory = self.directory;
-        let rendered = side_by_side(pairs, |(user, group)| group.with(directory, user));
+        let form = tx.event_form();
+        let rendered = side_by_side(pairs, |(user, group)| {
+            group.with(directory, user).map(|text| form.data(text))
+        });
         let told = pairs.iter().zip(rendered).filter_map(|((user, group), data)| {
             let event = self.event(event, group.id, data?, reason);
             Some(NewEvent { member_id: Some(user.id.clone()), ..event })

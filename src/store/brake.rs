@@ -242,7 +242,7 @@ impl Tx<'_> {
                 Bind::Text(&new.resource_id),
                 Bind::Text(new.member_id.as_deref().unwrap_or_default()),
                 Bind::OptText(before),
-                Bind::Text(&new.data),
+                Bind::Text(new.data.text()),
                 Bind::OptText(new.reason.map(Reason::as_str)),
                 Bind::Int(new.created),
             ],

@@ -1,5 +1,7 @@
 //! The event log: written in the unit of the change that it reports.
 
+use std::borrow::Cow;
+
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow, Queryable};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
@@ -10,6 +12,48 @@ use super::packed::{Unreadable, pack, unpack};
 use super::sql::{Bind, Insert, Tx};
 use crate::event::Reason;
 
+/// How a database keeps the data of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventForm {
+    /// On PostgreSQL.
+    Text,
+    /// On SQLite, see [`super::packed`].
+    Packed,
+}
+
+impl EventForm {
+    /// Data in this form. One thread writes, and whoever makes it on another one spares that one the work.
+    pub fn data(self, text: String) -> EventData {
+        let packed = (self == Self::Packed).then(|| pack(&text));
+        EventData { text, packed }
+    }
+}
+
+/// The `data` member of an event to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventData {
+    /// Compact JSON.
+    text: String,
+    /// Made when the event is written, where it is not there and is needed.
+    packed: Option<Vec<u8>>,
+}
+
+impl From<String> for EventData {
+    fn from(text: String) -> Self {
+        Self { text, packed: None }
+    }
+}
+
+impl EventData {
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn packed(&self) -> Cow<'_, [u8]> {
+        self.packed.as_deref().map_or_else(|| Cow::Owned(pack(&self.text)), Cow::Borrowed)
+    }
+}
+
 /// An event to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
@@ -19,8 +63,7 @@ pub struct NewEvent {
     pub resource_id: String,
     /// The user of an event of a membership.
     pub member_id: Option<String>,
-    /// The `data` member as compact JSON.
-    pub data: String,
+    pub data: EventData,
     /// Why access was taken away, on events that do so.
     pub reason: Option<Reason>,
     pub created: i64,
@@ -77,6 +120,14 @@ const PACKED: Insert<'_> = Insert {
 };
 
 impl Tx<'_> {
+    /// How the data of events is kept here.
+    pub fn event_form(&self) -> EventForm {
+        match self.dialect {
+            Dialect::Sqlite => EventForm::Packed,
+            Dialect::Postgres => EventForm::Text,
+        }
+    }
+
     /// Appends the event. The key is taken by this statement, while the unit already holds the lock
     /// of the resource, so the keys of one resource rise in the order of its changes. Before it the
     /// unit has locked or written a row: on PostgreSQL it must have a transaction id when it draws a
@@ -101,9 +152,10 @@ impl Tx<'_> {
         directory_key: i64,
         new: impl Iterator<Item = &'e NewEvent>,
     ) -> Result<(), StoreError> {
-        let (insert, packs) = match self.dialect {
-            Dialect::Sqlite => (PACKED, true),
-            Dialect::Postgres => (PLAIN, false),
+        let form = self.event_form();
+        let insert = match form {
+            EventForm::Text => PLAIN,
+            EventForm::Packed => PACKED,
         };
         let binds = new.flat_map(|new| {
             let common = [
@@ -114,11 +166,13 @@ impl Tx<'_> {
                 Bind::Int(new.created),
                 Bind::OptText(new.reason.map(Reason::as_str)),
             ];
-            let data = match packs {
-                true => Bind::Bytes(pack(&new.data)),
-                false => Bind::Text(&new.data),
+            let (data, member) = match form {
+                EventForm::Text => (Bind::Text(new.data.text()), None),
+                EventForm::Packed => {
+                    let member = Bind::OptText(new.member_id.as_deref());
+                    (Bind::Bytes(new.data.packed()), Some(member))
+                }
             };
-            let member = packs.then_some(Bind::OptText(new.member_id.as_deref()));
             common.into_iter().chain([data]).chain(member)
         });
         self.insert(insert, &binds.collect::<Vec<_>>())

@@ -89,6 +89,7 @@ use crossbeam_channel::{Sender, bounded};
 pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
+pub use event::EventForm;
 pub use exec::{Session, in_line, in_session, in_turn, on_behalf_of, under_claim};
 pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
@@ -411,6 +412,11 @@ impl Store {
     /// for it.
     pub fn has_singles(&self) -> bool {
         self.lanes.lookups.is_none()
+    }
+
+    /// How the data of events is kept here.
+    pub fn event_form(&self) -> EventForm {
+        if self.has_singles() { EventForm::Text } else { EventForm::Packed }
     }
 
     /// Like [`Store::write`]. On PostgreSQL `single` is tried first: the same in one statement, which

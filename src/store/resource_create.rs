@@ -93,7 +93,7 @@ impl Single<'_> {
             text(|event| &event.id),
             text(|event| event.event),
             text(|event| &event.resource_id),
-            text(|event| &event.data),
+            text(|event| event.data.text()),
             Bind::Int(new.now),
             Bind::OptText(new.event.and_then(|event| event.reason).map(Reason::as_str)),
             Bind::Bool(new.event.is_some()),

@@ -7,6 +7,7 @@
 //! A statement goes to the connection of its database, not through diesel's enum of connections: that
 //! one walks a statement nine times for each use, this one three times.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(super) enum Bind<'v> {
     Text(&'v str),
     OptText(Option<&'v str>),
     Owned(String),
-    Bytes(Vec<u8>),
+    Bytes(Cow<'v, [u8]>),
 }
 
 /// Whether a prepared statement is kept for the next use.
@@ -84,7 +85,7 @@ where
                         out.push_bind_param::<Nullable<Text>, Option<&str>>(v)?;
                     }
                     Some(Bind::Owned(v)) => out.push_bind_param::<Text, String>(v)?,
-                    Some(Bind::Bytes(v)) => out.push_bind_param::<Binary, Vec<u8>>(v)?,
+                    Some(Bind::Bytes(v)) => out.push_bind_param::<Binary, [u8]>(v)?,
                     None => {
                         return Err(diesel::result::Error::QueryBuilderError(
                             "a statement has more places than values".into(),

@@ -291,7 +291,7 @@ impl Draft {
             event: name::ACTIVATED,
             resource_id: row.id.clone(),
             member_id: None,
-            data: activated(&row, &domains).to_string(),
+            data: activated(&row, &domains).to_string().into(),
             reason: None,
             created: self.now,
         };
@@ -575,7 +575,7 @@ impl Ending {
             event: name::DELETED,
             resource_id: row.id.clone(),
             member_id: None,
-            data: deleted(&row).to_string(),
+            data: deleted(&row).to_string().into(),
             reason: Some(Reason::DirectoryDeleted),
             created: now,
         };

@@ -152,7 +152,7 @@ fn note(
         event,
         resource_id: token.id.clone(),
         member_id: None,
-        data: data.to_string(),
+        data: data.to_string().into(),
         reason: None,
         created: now,
     };

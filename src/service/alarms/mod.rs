@@ -194,7 +194,7 @@ fn tell(
             event,
             resource_id,
             member_id: None,
-            data: data.to_string(),
+            data: data.to_string().into(),
             reason: None,
             created: now,
         },

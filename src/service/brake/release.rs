@@ -243,7 +243,7 @@ fn told(row: &HeldRow, ids: &mut Ids, now: i64) -> NewEvent {
             .unwrap_or(name::USER_UPDATED),
         resource_id: row.resource_id.clone(),
         member_id: Some(row.member_id.clone()).filter(|id| !id.is_empty()),
-        data: row.data.clone(),
+        data: row.data.clone().into(),
         reason: row.reason.as_deref().and_then(crate::event::Reason::parse),
         created: now,
     }

@@ -242,7 +242,7 @@ pub(super) fn prepare(
             event: name::ACTIVATED,
             resource_id: target.id.clone(),
             member_id: None,
-            data: activated(&target, &domains).to_string(),
+            data: activated(&target, &domains).to_string().into(),
             reason: None,
             created: now,
         };

@@ -47,7 +47,7 @@ impl Ledger<'_> {
             event,
             resource_id: of.row.id.clone(),
             member_id: None,
-            data: data.to_string(),
+            data: data.to_string().into(),
             reason: None,
             created: self.now,
         };

@@ -453,7 +453,7 @@ impl Service {
                     event: name::ACTIVATED,
                     resource_id: row.id.clone(),
                     member_id: None,
-                    data: activated(&row, &domains).to_string(),
+                    data: activated(&row, &domains).to_string().into(),
                     reason: None,
                     created: now,
                 };

@@ -125,7 +125,7 @@ fn event(number: usize) -> NewEvent {
         event: "dsync.user.created",
         resource_id: format!("user_{number:03}"),
         member_id: None,
-        data: format!("{{\"id\":\"user_{number:03}\"}}"),
+        data: format!("{{\"id\":\"user_{number:03}\"}}").into(),
         reason: None,
         created: 0,
     }
