@@ -17,8 +17,9 @@ use crate::store::Tx;
 /// Most of them in one unit, which the others who write wait for.
 const BUNDLE: usize = 500;
 
-/// Bundles that are made at the same time, or are made and wait for the one that is written.
-const MADE: usize = 3;
+/// Bundles that are made at the same time, or are made and wait for the one that is written; each takes some
+/// ten megabytes.
+const MADE: usize = 2;
 
 /// Units under way at the same time: the writer finds the next one when it has written one.
 const WRITTEN: usize = 2;

@@ -329,7 +329,7 @@ fn read_in_unit(app: &TestApp, asked: Asked) -> Vec<(&'static str, i64)> {
         };
         service.store.write("statements", work).await
     });
-    undone.err().expect("taken back").0.expect("read")
+    undone.expect_err("taken back").0.expect("read")
 }
 
 /// In snapshots PostgreSQL plans a statement with its values five times, and then without them.

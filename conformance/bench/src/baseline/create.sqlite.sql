@@ -14,21 +14,17 @@ VALUES (:directory_key, :id, :resource_type, :user_name_key, :display_key, :disp
     :custom_attributes, :attribute_faults, :roles)
 RETURNING key, id;
 
-INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
-VALUES (:directory_key, :path_id_1, :attribute_1, :key, :ordinal_1)
-ON CONFLICT DO NOTHING;
+INSERT OR IGNORE INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_1, :attribute_1, :key, :ordinal_1);
 
-INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
-VALUES (:directory_key, :path_id_2, :attribute_2, :key, :ordinal_2)
-ON CONFLICT DO NOTHING;
+INSERT OR IGNORE INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_2, :attribute_2, :key, :ordinal_2);
 
-INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
-VALUES (:directory_key, :path_id_3, :attribute_3, :key, :ordinal_3)
-ON CONFLICT DO NOTHING;
+INSERT OR IGNORE INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_3, :attribute_3, :key, :ordinal_3);
 
-INSERT INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
-VALUES (:directory_key, :path_id_4, :attribute_4, :key, :ordinal_4)
-ON CONFLICT DO NOTHING;
+INSERT OR IGNORE INTO resource_attr (directory_key, path_id, key, resource_key, ordinal)
+VALUES (:directory_key, :path_id_4, :attribute_4, :key, :ordinal_4);
 
 INSERT OR FAIL INTO event (directory_key, id, event, resource_id, created, reason, data, member_id)
 VALUES (:directory_key, :event_id, :event, :id, :now, :reason, :data, :member_id);
