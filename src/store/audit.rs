@@ -128,10 +128,12 @@ impl Tx<'_> {
         let text = match self.dialect {
             Dialect::Sqlite => format!(
                 "SELECT {COLUMNS} FROM audit WHERE id IN (SELECT x.id \
-                 FROM {listed} CROSS JOIN audit x ON x.id IN (SELECT id {of_each})) ORDER BY {order} LIMIT ?"
+                 FROM {listed} CROSS JOIN audit x ON x.id IN (SELECT id {of_each})) \
+                 ORDER BY {order} LIMIT ?"
             ),
             Dialect::Postgres => format!(
-                "SELECT {COLUMNS} FROM {listed} CROSS JOIN LATERAL (SELECT {COLUMNS} {of_each}) part ORDER BY {order} LIMIT ?"
+                "SELECT {COLUMNS} FROM {listed} \
+                 CROSS JOIN LATERAL (SELECT {COLUMNS} {of_each}) part ORDER BY {order} LIMIT ?"
             ),
         };
         let ids = serde_json::Value::from(organizations.as_slice()).to_string();
