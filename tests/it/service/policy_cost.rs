@@ -42,8 +42,17 @@ fn statements(work: impl FnOnce()) -> Vec<String> {
     taken().into_iter().filter(|text| !beside.iter().any(|word| text.contains(word))).collect()
 }
 
+/// How often a cost is counted. Jobs of the process look for work each second, and what they send among the
+/// statements of a request can only make it look dearer: the least is its own.
+const ROUNDS: usize = 5;
+
 /// A create, a join, a leave, a deactivation, the DELETE of a user in a group and of a group.
-fn costs(app: &TestApp, round: &str) -> [usize; 6] {
+fn costs(app: &TestApp, what: &str) -> [usize; 6] {
+    let rounds = (0..ROUNDS).map(|n| costs_once(app, &format!("{what}-{n}")));
+    rounds.reduce(|least, next| std::array::from_fn(|i| least[i].min(next[i]))).expect("a round")
+}
+
+fn costs_once(app: &TestApp, round: &str) -> [usize; 6] {
     let scim = &app.scim;
     let set = |path: &str, op: Value| {
         let path = format!("{path}?attributes=id");
