@@ -135,7 +135,8 @@ pub struct Reply {
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'r> {
     pub status: u16,
-    headers: &'r [(String, String)],
+    /// Names in lower case.
+    pub headers: &'r [(String, String)],
     /// Null for what is no JSON.
     pub body: &'r Value,
 }

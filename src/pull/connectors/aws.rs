@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::aws_call::{AwsError, Endpoint, Keys, judged};
+use super::aws_call::{AwsError, Endpoint, Keys, has_ended, judged};
 use super::aws_keys::{KeyRing, Role};
 use super::aws_map;
 use crate::outbound::{Fetched, Outbound};
@@ -419,9 +419,8 @@ impl Store {
         let target = format!("AWSIdentityStore.{operation}");
         let headers =
             [("Content-Type", "application/x-amz-json-1.1"), ("X-Amz-Target", target.as_str())];
-        let keys = self.keys.current()?;
         let body = Value::Object(body).to_string();
-        let answer = self.endpoint.call(&keys, &headers, &body, judge)?;
+        let answer = self.call(&headers, &body, *judge)?;
         if answer.status != 200 {
             return Ok(Page::Lost);
         }
@@ -448,6 +447,27 @@ impl Store {
             Some(_) => return odd("has a NextToken that is no text"),
         };
         Ok(Page::Part { objects, next })
+    }
+
+    /// The answer to a request. Keys of a role may end before their time; new ones are asked for once.
+    fn call(
+        &mut self,
+        headers: &[(&str, &str)],
+        body: &str,
+        judge: fn(&Fetched) -> Judgement,
+    ) -> Result<Fetched, SourceError> {
+        if self.keys.can_renew() {
+            let unless_ended = |fetched: &Fetched| match has_ended(fetched) {
+                true => Judgement::Answer,
+                false => judge(fetched),
+            };
+            let answer = self.endpoint.call(&self.keys.current()?, headers, body, &unless_ended)?;
+            if !has_ended(&answer) {
+                return Ok(answer);
+            }
+            self.keys.forget();
+        }
+        self.endpoint.call(&self.keys.current()?, headers, body, &judge)
     }
 }
 

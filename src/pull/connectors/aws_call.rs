@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::outbound::Fetched;
-use crate::pull::client::{Client, Judgement, Request};
+use crate::pull::client::{Client, Judgement, Refusal, Request};
 use crate::pull::{SourceError, Surroundings};
 
 /// An access key.
@@ -175,6 +175,9 @@ const REFUSED: [&str; 16] = [
     "UnrecognizedClientException",
 ];
 
+/// Codes of temporary keys that have ended, of the services and of STS.
+const ENDED: [&str; 2] = ["ExpiredTokenException", "ExpiredToken"];
+
 /// What says that the clocks differ: no key is wrong then.
 const SKEWED: [&str; 4] =
     ["Signature expired", "Signature not yet current", "RequestExpired", "RequestTimeTooSkewed"];
@@ -219,7 +222,8 @@ impl AwsError {
         }
     }
 
-    fn judgement(&self, retry_after: Option<i64>) -> Judgement {
+    /// `retry_after_ms` is what a header asks for.
+    fn judgement(&self, retry_after_ms: Option<i64>) -> Judgement {
         let is_one_of = |codes: &[&str]| codes.contains(&self.code.as_str());
         let is_skewed = SKEWED.iter().any(|sign| self.code == *sign || self.message.contains(sign));
         if is_skewed {
@@ -228,16 +232,16 @@ impl AwsError {
         }
         match self.status {
             _ if is_one_of(&REFUSED) => Judgement::Credentials(self.words()),
-            429 | 500 | 502..=599 => self.busy(retry_after),
-            _ if is_one_of(&BUSY) => self.busy(retry_after),
+            429 | 500 | 502..=599 => self.busy(retry_after_ms),
+            _ if is_one_of(&BUSY) => self.busy(retry_after_ms),
             401 | 403 => Judgement::Credentials(self.words()),
             _ => Judgement::Failed(self.words()),
         }
     }
 
-    fn busy(&self, retry_after: Option<i64>) -> Judgement {
-        let seconds = self.retry_after_s.or(retry_after).filter(|seconds| *seconds >= 0);
-        let pause_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+    fn busy(&self, retry_after_ms: Option<i64>) -> Judgement {
+        let seconds = self.retry_after_s.filter(|seconds| *seconds >= 0);
+        let pause_ms = seconds.map(|seconds| seconds.saturating_mul(1_000)).or(retry_after_ms);
         Judgement::Busy { words: self.words(), pause_ms }
     }
 
@@ -253,13 +257,16 @@ impl AwsError {
 pub(super) fn judged(fetched: &Fetched) -> Judgement {
     match fetched.status {
         200 => Judgement::Answer,
-        _ => {
-            let mut headers = fetched.headers.iter();
-            let retry_after = headers.find(|(name, _)| name == "retry-after");
-            let retry_after = retry_after.and_then(|(_, value)| value.parse().ok());
-            AwsError::of(fetched).judgement(retry_after)
+        status => {
+            let refusal = Refusal { status, headers: &fetched.headers, body: &Value::Null };
+            AwsError::of(fetched).judgement(refusal.retry_after_ms())
         }
     }
+}
+
+/// Whether the temporary keys that have signed have ended.
+pub(super) fn has_ended(fetched: &Fetched) -> bool {
+    fetched.status != 200 && ENDED.contains(&AwsError::of(fetched).code.as_str())
 }
 
 /// `com.amazonaws.identitystore#ThrottlingException:http://…` is `ThrottlingException`.
@@ -330,6 +337,23 @@ mod tests {
         ] {
             assert_eq!(judged(&fetched(status, body)), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn retry_after_is_heeded_in_the_body_and_in_both_forms_of_the_header() {
+        let pause_ms = |headers: &[(&str, &str)], body: &str| {
+            let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let fetched = Fetched { headers: headers.collect(), ..fetched(429, body) };
+            let Judgement::Busy { pause_ms, .. } = judged(&fetched) else { panic!("busy") };
+            pause_ms
+        };
+        let seconds = ("retry-after", "7");
+        let time = ("retry-after", "Sat, 21 Nov 2026 20:00:09 GMT");
+        let date = ("date", "Sat, 21 Nov 2026 20:00:00 GMT");
+        assert_eq!(pause_ms(&[seconds], ""), Some(7_000));
+        assert_eq!(pause_ms(&[date, time], "{}"), Some(9_000));
+        assert_eq!(pause_ms(&[seconds], r#"{"RetryAfterSeconds":3}"#), Some(3_000));
+        assert_eq!(pause_ms(&[], ""), None);
     }
 
     #[test]

@@ -51,6 +51,16 @@ impl KeyRing {
         self.assumed = Some((keys.clone(), until));
         Ok(keys)
     }
+
+    /// Whether there are other keys when those of now have ended: a role gives new ones.
+    pub(super) fn can_renew(&self) -> bool {
+        self.role.is_some()
+    }
+
+    /// Asks the role for new keys the next time.
+    pub(super) fn forget(&mut self) {
+        self.assumed = None;
+    }
 }
 
 #[derive(Deserialize)]

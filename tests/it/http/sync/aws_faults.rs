@@ -8,15 +8,17 @@ use crate::support::fake::{Asked, Fake, Fault, Said};
 use crate::support::{Database, ENTERPRISE, TestApp};
 
 /// Users, groups, and who is in them by their positions.
-struct Data {
+pub(super) struct Data {
     users: Vec<Value>,
     groups: Vec<(&'static str, Vec<usize>)>,
+    /// How often the role was assumed: only the keys of the last time are good then.
+    assumed: usize,
 }
 
 /// Rows on a page.
 const PAGE: usize = 2;
 
-fn data(_: &str) -> Data {
+pub(super) fn data(_: &str) -> Data {
     let user = |n: usize| {
         json!({"UserId": format!("u{n}"), "UserName": format!("user{n}"), "UserStatus": "ENABLED",
             "Extensions": {"aws:identitystore:enterprise":
@@ -25,6 +27,7 @@ fn data(_: &str) -> Data {
     Data {
         users: (1..=5).map(user).collect(),
         groups: vec![("g1", vec![1, 2, 3]), ("g2", vec![5]), ("g3", vec![])],
+        assumed: 0,
     }
 }
 
@@ -37,10 +40,36 @@ fn error(code: &str, more: &Value) -> Said {
     Said::json(400, &body)
 }
 
-fn answer(data: &mut Data, asked: &Asked) -> Said {
+/// The id of the key that has signed.
+fn signer(asked: &Asked) -> &str {
+    let signed = asked.header("authorization").strip_prefix("AWS4-HMAC-SHA256 Credential=");
+    signed.and_then(|signed| signed.split('/').next()).expect("a signature")
+}
+
+/// The answer to AssumeRole, which any user of the account may ask for here.
+fn assumed(data: &mut Data, asked: &Asked) -> Said {
+    let form = asked.form();
+    assert!(form.contains(&("Action".to_owned(), "AssumeRole".to_owned())), "{form:?}");
+    assert_eq!(signer(asked), KEY);
+    data.assumed += 1;
+    let number = data.assumed;
+    let body = format!(
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAKEY{number}</AccessKeyId>\
+         <SecretAccessKey>of-the-role</SecretAccessKey><SessionToken>session-{number}</SessionToken>\
+         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+    );
+    Said { body, ..Said::json(200, &Value::Null) }
+}
+
+pub(super) fn answer(data: &mut Data, asked: &Asked) -> Said {
     let body = asked.json();
-    assert!(asked.header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7"));
+    let good = match data.assumed {
+        0 => KEY.to_owned(),
+        number => format!("ASIAKEY{number}"),
+    };
     let (list, rows) = match asked.header("x-amz-target") {
+        "" => return assumed(data, asked),
+        _ if signer(asked) != good => return error("UnrecognizedClientException", &json!({})),
         "AWSIdentityStore.ListUsers" => ("Users", data.users.clone()),
         "AWSIdentityStore.ListGroups" => {
             let group = |(id, _): &(&str, _)| json!({"GroupId": id, "DisplayName": id});
@@ -108,13 +137,14 @@ fn rewritten(
 
 fn config(url: &str) -> Value {
     json!({"region": "eu-central-1", "identity_store_id": "d-1234567890",
-        "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": SECRET,
+        "access_key_id": KEY, "secret_access_key": SECRET,
         "endpoint_url": url, "allow_private_network": true})
 }
 
+const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-fn reader<'a>(app: &'a TestApp, url: &str) -> Source<'a> {
+pub(super) fn reader<'a>(app: &'a TestApp, url: &str) -> Source<'a> {
     Source::new(app, "pull.aws", config(url), json!({"schedule": "off"}))
 }
 
@@ -286,6 +316,159 @@ fn store_that_is_busy_is_waited_for_and_odd_objects_spare_the_others() {
     source.sync();
     let targets = fake.asked().into_iter().map(|asked| asked.header("x-amz-target").to_owned());
     assert!(targets.into_iter().all(|target| target.ends_with("ListUsers")));
+}
+
+/// The rows of a list.
+fn rows(page: &mut Value) -> &mut Vec<Value> {
+    let mut lists = page.as_object_mut().expect("an object").values_mut();
+    lists.find_map(Value::as_array_mut).expect("a list")
+}
+
+#[test]
+fn rows_that_come_twice_are_one() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let (told, users) = (source.events(), source.users());
+    for list in ["ListUsers", "ListGroups", "ListGroupMemberships"] {
+        fake.fault(rewritten(list, ALWAYS, |page| {
+            let rows = rows(page);
+            rows.extend(rows.clone());
+        }));
+        let run = source.sync();
+        assert_eq!((source.told(told), source.users()), (Vec::new(), users.clone()), "{list}");
+        assert_eq!(run["counts"]["users"]["failed"], 0, "{list}: {run}");
+        fake.heal();
+    }
+}
+
+#[test]
+fn list_that_has_shrunk_holds_the_run() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let (told, users) = (source.events(), source.users());
+    for (list, reason) in
+        [("ListUsers", "users"), ("ListGroups", "groups_empty"), ("ListGroupMemberships", "users")]
+    {
+        // Of the users the first page is left, and of the others nothing.
+        let mut pages = 0;
+        fake.fault(rewritten(list, ALWAYS, move |page| {
+            pages += 1;
+            if list != "ListUsers" || pages % 3 != 1 {
+                rows(page).clear();
+            }
+        }));
+        let run = source.run(json!({}));
+        assert_eq!((&run["status"], &run["held"]["reason"]), (&json!("held"), &json!(reason)));
+        assert_eq!((source.told(told), source.users()), (Vec::new(), users.clone()), "{list}");
+        fake.heal();
+    }
+    assert_eq!(source.sync()["counts"]["users"]["unchanged"], 5);
+    assert_eq!(source.told(told), [""; 0]);
+}
+
+#[test]
+fn store_is_left_alone_as_long_as_it_asks_for() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let (told, users) = (source.events(), source.users());
+    let busy = |seconds: u32| Fault::busy("", seconds, &json!({}));
+    let until = |seconds: u32| Fault::busy_until("", seconds, &json!({}));
+    for fault in [busy(0), until(0)] {
+        fake.fault(fault.after(1).times(2));
+        source.sync();
+        fake.heal();
+    }
+    let day = Said::json(503, &json!({}))
+        .with("Date", "Sat, 21 Nov 2026 20:00:00 GMT")
+        .with("Retry-After", "Sun, 22 Nov 2026 20:00:00 GMT");
+    for (fault, words) in [(busy(86_400), "answers 429"), (Fault::instead("", day), "answers 503")]
+    {
+        fake.asked();
+        fake.fault(fault.after(1));
+        let run = source.run(json!({}));
+        assert!(run["error"].as_str().is_some_and(|error| error.contains(words)), "{run}");
+        assert_eq!(fake.asked().len(), 2, "who comes again before the time is refused again");
+        fake.heal();
+    }
+    assert_eq!((source.told(told), source.users()), (Vec::new(), users));
+}
+
+#[test]
+fn keys_of_a_role_that_end_in_the_middle_are_asked_for_again_once() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let mut config = config(&fake.url);
+    config["role_arn"] = json!("arn:aws:iam::111122223333:role/Rollbook");
+    config["sts_endpoint_url"] = json!(fake.url);
+    let source = Source::new(app, "pull.aws", config, json!({"schedule": "off"}));
+    assert_eq!(source.sync()["counts"]["users"]["created"], 5);
+    let (told, users) = (source.events(), source.users());
+    let signers = || -> Vec<String> {
+        let mut ids: Vec<String> =
+            fake.asked().iter().map(|asked| signer(asked).to_owned()).collect();
+        ids.dedup();
+        ids
+    };
+    assert_eq!(signers(), [KEY, "ASIAKEY1"], "one session is enough for a read");
+    let ended = || error("ExpiredTokenException", &json!({"message": "The token has expired."}));
+    for list in ["ListUsers", "ListGroupMemberships"] {
+        let before = fake.data(|data| data.assumed);
+        fake.fault(instead(list, (2, 1), ended()));
+        let run = source.sync();
+        assert_eq!(run["counts"]["users"]["unchanged"], 5, "{run}");
+        let [first, second] = [1, 2].map(|n| format!("ASIAKEY{}", before + n));
+        assert_eq!(signers(), [KEY, first.as_str(), KEY, second.as_str()], "{list}");
+        fake.heal();
+    }
+    // New keys that are refused as well are not asked for a third time.
+    fake.fault(instead("ListUsers", (2, usize::MAX), ended()));
+    let run = source.run(json!({}));
+    let error = run["error"].as_str().unwrap_or_default();
+    assert_eq!(
+        (&run["status"], error),
+        (&json!("failed"), "the source answers 400: ExpiredTokenException: The token has expired.")
+    );
+    assert_eq!(source.view()["state"], "invalid_credentials");
+    assert_eq!(signers().iter().filter(|id| *id == KEY).count(), 2);
+    assert_eq!((source.told(told), source.users()), (Vec::new(), users));
+    fake.heal();
+    // A role that cannot be assumed again fails the run, and says so.
+    let denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not any more</Message>\
+                  </Error></ErrorResponse>";
+    let denied = Said { body: denied.to_owned(), ..Said::json(403, &Value::Null) };
+    fake.fault(instead("ListUsers", (2, 1), ended()));
+    let mut is_known = false;
+    fake.fault(Fault::new("", move |asked, said| match asked.header("x-amz-target") {
+        "" if std::mem::replace(&mut is_known, true) => denied.clone(),
+        _ => said,
+    }));
+    let run = source.run(json!({}));
+    let error = run["error"].as_str().unwrap_or_default();
+    assert!(error.starts_with("the role cannot be assumed: "), "{run}");
+    assert!(error.ends_with("AccessDenied: not any more"), "{run}");
+}
+
+/// Keys of the configuration itself are all that there is.
+#[test]
+fn temporary_keys_that_have_ended_are_told() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let (told, users) = (source.events(), source.users());
+    fake.asked();
+    fake.fault(instead("ListUsers", (2, 1), error("ExpiredTokenException", &json!({}))));
+    let run = source.run(json!({}));
+    assert_eq!(run["error"], "the source answers 400: ExpiredTokenException", "{run}");
+    assert_eq!(source.view()["state"], "invalid_credentials");
+    assert_eq!(fake.asked().len(), 2, "no other key is tried");
+    assert_eq!((source.told(told), source.users()), (Vec::new(), users));
 }
 
 #[test]
