@@ -365,7 +365,11 @@ impl Session {
     /// Why a search came to nothing.
     pub fn refused(&self, search: &Search, outcome: &Outcome) -> SourceError {
         let base = if search.base.is_empty() { "the root entry" } else { &search.base };
-        SourceError::failed(format!("the search below {base}: {}", self.words(outcome)))
+        let said = format!("the search below {base}: {}", self.words(outcome));
+        SourceError::failed(match outcome.remedy() {
+            "" => said,
+            remedy => format!("{said}; {remedy}"),
+        })
     }
 
     /// An outcome in the server's own words, without the password.

@@ -95,6 +95,25 @@ impl Outcome {
             _ => "unknown",
         }
     }
+
+    /// What whoever runs the server can do about a limit of it; empty for what is none.
+    pub fn remedy(&self) -> &'static str {
+        match self.code {
+            3 => {
+                "give the account more time for a search: time in the limits of OpenLDAP, nsTimeLimit in 389 \
+                 Directory Server, MaxQueryDuration in Active Directory"
+            }
+            4 => {
+                "let the account read all entries: size=unlimited in the limits of OpenLDAP, nsSizeLimit -1 in \
+                 389 Directory Server"
+            }
+            11 => {
+                "let the account search all entries: size.unchecked in the limits of OpenLDAP, \
+                 nsLookThroughLimit -1 in 389 Directory Server"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// What a server sends.

@@ -13,6 +13,10 @@ use rollbook::pull::ldap::sync;
 use serde_json::{Value, json};
 
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+
+/// Where each page but the first begins.
+const COOKIE: &str = "more";
+
 const BIND_REQUEST: u8 = 0x60;
 const SEARCH_REQUEST: u8 = 0x63;
 
@@ -32,7 +36,12 @@ pub enum Wrong {
     EndlessPage,
     /// An entry of a million values and one.
     ManyValues,
+    /// The second page ends with this result behind its first entry.
+    Ends(i64),
 }
+
+/// What the server says with a result that is none of success.
+pub const WORDS: &str = "no more for this account";
 
 type Turn = Box<dyn FnOnce(&mut World) + Send>;
 
@@ -150,6 +159,8 @@ struct Asked {
     is_base: bool,
     filter: Vec<u8>,
     wants_sync: bool,
+    /// A page that is not the first one.
+    goes_on: bool,
 }
 
 impl Asked {
@@ -162,9 +173,9 @@ impl Asked {
         }
         let (tag, content) = reader.take().expect("a filter");
         let controls = rest.optional(0xa0).expect("controls").unwrap_or_default();
-        let wanted = sync::REQUEST.as_bytes();
-        let wants_sync = controls.windows(wanted.len()).any(|window| window == wanted);
-        Self { id, base, is_base, filter: element(tag, content), wants_sync }
+        let holds = |text: &str| controls.windows(text.len()).any(|found| found == text.as_bytes());
+        let (wants_sync, goes_on) = (holds(sync::REQUEST), holds(COOKIE));
+        Self { id, base, is_base, filter: element(tag, content), wants_sync, goes_on }
     }
 }
 
@@ -194,13 +205,14 @@ impl World {
         let listed = self.entries.iter().filter(|(dn, _)| dn.ends_with(&below));
         let listed = listed.filter(|(_, found)| meets(found, Reader(&asked.filter)));
         let mut messages: Vec<Vec<u8>> = listed.map(|(dn, found)| entry(id, dn, found)).collect();
+        let wrong = self.wrong;
         if let Some((_, turn)) = self.turn.take_if(|(base, _)| *base == asked.base) {
             turn(self);
         }
-        match self.wrong {
+        match wrong {
             Wrong::Nothing => messages.push(end),
-            Wrong::SamePage => messages.push(done(id, 0x65, 0, Some("more"))),
-            Wrong::EmptyPages => messages = vec![done(id, 0x65, 0, Some("more"))],
+            Wrong::SamePage => messages.push(done(id, 0x65, 0, Some(COOKIE))),
+            Wrong::EmptyPages => messages = vec![done(id, 0x65, 0, Some(COOKIE))],
             Wrong::EndlessPage => {
                 let numbered = move |number: u64| {
                     entry(id, &format!("uid=n{number},ou=p,dc=x"), &Attributes::new())
@@ -211,6 +223,14 @@ impl World {
                 let values = vec![String::new(); 1_000_001];
                 messages.push(entry(id, "uid=many,ou=p,dc=x", &attributes(&[("mail", &values)])));
                 messages.push(end);
+            }
+            Wrong::Ends(code) => {
+                let last = match asked.goes_on {
+                    true => done(id, 0x65, code, None),
+                    false => done(id, 0x65, 0, Some(COOKIE)),
+                };
+                let shown = messages.into_iter().skip(usize::from(asked.goes_on)).take(1);
+                messages = shown.chain([last]).collect();
             }
         }
         Box::new(messages.into_iter())
@@ -258,7 +278,8 @@ fn entry(id: i64, dn: &str, attributes: &Attributes) -> Vec<u8> {
 
 /// The end of an operation; with where the next page begins.
 fn done(id: i64, tag: u8, code: i64, cookie: Option<&str>) -> Vec<u8> {
-    let content = [number(ENUMERATED, code), octets(b""), octets(b"")].concat();
+    let said = if code == 0 { "" } else { WORDS };
+    let content = [number(ENUMERATED, code), octets(b""), octets(said.as_bytes())].concat();
     let mut parts = vec![number(INTEGER, id), element(tag, &content)];
     if let Some(cookie) = cookie {
         let value = sequence(&[number(INTEGER, 0), octets(cookie.as_bytes())]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Source;
 use crate::on_both_databases;
-use crate::support::fake_ldap::{FakeLdap, World, Wrong};
+use crate::support::fake_ldap::{FakeLdap, WORDS, World, Wrong};
 use crate::support::slapd::Slapd;
 use crate::support::{Database, TestApp};
 
@@ -17,6 +17,7 @@ on_both_databases![
     users_stay_the_same_when_the_server_learns_another_id,
     names_that_several_have_are_listed_and_nobody_goes,
     test_looks_at_users_as_a_run_does,
+    list_that_ends_at_a_limit_takes_nobody_away,
 ];
 
 const FULL: Duration = Duration::from_secs(25 * 3_600);
@@ -51,14 +52,15 @@ fn reader<'a>(app: &'a TestApp, config: Value) -> Source<'a> {
     Source::new(app, "pull.ldap", config, json!({"schedule": "off", "guard": "off"}))
 }
 
-/// A run that fails with these words and changes nothing.
+/// A run that fails with these words and changes nothing; all that it says.
 #[track_caller]
-fn assert_fails(source: &Source<'_>, words: &str) {
+fn assert_fails(source: &Source<'_>, words: &str) -> String {
     let (users, told) = (source.users(), source.events());
     let run = source.run(json!({}));
     let error = run["error"].as_str().unwrap_or_default();
     assert!(run["status"] == "failed" && error.contains(words), "{run}");
     assert_eq!((source.users(), source.events()), (users, told));
+    error.to_owned()
 }
 
 fn server_that_is_behind_is_not_believed(app: &TestApp) {
@@ -241,6 +243,39 @@ fn test_looks_at_users_as_a_run_does(app: &TestApp) {
     fake.world(|world| world.entries.clear());
     let none = tested(json!({"user_filter": "(uid=nobody)"}));
     assert!(none["warnings"].to_string().contains("user_filter, (uid=nobody)."), "{none}");
+}
+
+fn list_that_ends_at_a_limit_takes_nobody_away(app: &TestApp) {
+    let fake = server(&["a", "b", "c"]);
+    let source = reader(app, fake.config(json!({"incremental": "off"})));
+    source.sync();
+    for (code, name, remedy) in [
+        (3, "timeLimitExceeded", "MaxQueryDuration in Active Directory"),
+        (4, "sizeLimitExceeded", "size=unlimited in the limits of OpenLDAP"),
+        (11, "adminLimitExceeded", "nsLookThroughLimit -1 in 389 Directory Server"),
+        (51, "busy", ""),
+        (52, "unavailable", ""),
+    ] {
+        let said = |base: &str| {
+            format!("the search below {base}: the server answers {code} ({name}): {WORDS}")
+        };
+        // In the list of users, and in that of groups.
+        fake.world(|world| world.wrong = Wrong::Ends(code));
+        let error = assert_fails(&source, &said("ou=p,dc=x"));
+        assert!(error.contains(remedy), "{error}");
+        fake.world(|world| {
+            world.wrong = Wrong::Nothing;
+            world.after_list("ou=p,dc=x", move |world| world.wrong = Wrong::Ends(code));
+        });
+        assert_fails(&source, &said("ou=g,dc=x"));
+        assert_eq!(source.view()["state"], "error");
+        let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+        let error = tested["error"].as_str().unwrap_or_default();
+        assert!(error.contains(name) && error.contains(remedy), "{tested}");
+    }
+    fake.world(|world| world.wrong = Wrong::Nothing);
+    assert_eq!(source.sync()["counts"]["users"]["unchanged"], 3);
+    assert_eq!(source.view()["state"], "linked");
 }
 
 #[test]
