@@ -403,8 +403,9 @@ impl Server {
         let mut ids = HashSet::new();
         let mut trail = Trail::default();
         // By index, a page begins with the last one of the page before: who is deleted meanwhile moves
-        // all others, and one of them would be on neither page.
-        let (mut last, mut beginnings) = (None::<String>, 1);
+        // all others, and one of them would be on neither page. A list that gets shorter while it is read may
+        // show less than there is.
+        let (mut last, mut there, mut beginnings) = (None::<String>, None, 1);
         loop {
             let place = match &next {
                 Next::Index(index) => ("startIndex", index.to_string()),
@@ -419,24 +420,28 @@ impl Server {
             let page = self.get(&url)?;
             let total = member(&page, "totalResults").and_then(Value::as_u64);
             let resources = list_of(&page)?;
-            let (read, known) = (resources.len(), ids.len());
-            let has_moved = last.as_ref().is_some_and(|last| {
-                read > 0 && !resources.iter().any(|resource| id_text(resource) == *last)
-            });
+            // A row that comes twice is one: else the next page would begin too late.
+            let listed: HashSet<String> = resources.iter().map(id_text).collect();
+            let (read, known) = (listed.len(), ids.len());
+            let has_shrunk = total.zip(there).is_some_and(|(total, there)| total < there);
+            let has_moved =
+                has_shrunk || last.as_ref().is_some_and(|last| read > 0 && !listed.contains(last));
             if has_moved && beginnings == BEGINNINGS {
                 let message = format!("the list {endpoint} changes faster than it can be read");
                 return Err(SourceError::failed(message));
             }
             if has_moved {
-                (last, next, beginnings) = (None, Next::Index(1), beginnings + 1);
+                (last, there, next) = (None, None, Next::Index(1));
+                beginnings += 1;
                 ids.clear();
                 continue;
             }
-            last = match next {
-                Next::Index(_) if read > 1 => resources.last().map(id_text),
-                _ => None,
+            (last, there) = match next {
+                Next::Index(_) if read > 1 => (resources.last().map(id_text), total),
+                Next::Index(_) => (None, total),
+                Next::Cursor(_) => (None, None),
             };
-            ids.extend(resources.iter().map(id_text));
+            ids.extend(listed);
             for resource in resources {
                 let Value::Object(resource) = resource else {
                     return Err(SourceError::failed(format!(

@@ -152,10 +152,14 @@ impl Service {
         let cursor =
             cursor.map(|cursor| self.syncs.seal.seal(job.row.id.as_bytes(), cursor.as_bytes()));
         let is_complete = outcome.is_complete();
-        // What a complete read has left undone is looked at by the next one, not in a day.
-        let full_at = match is_complete {
-            true => Some(now).filter(|_| outcome.error.is_none() && outcome.spared == 0),
-            false => sync.full_at,
+        // What a complete read has left undone is looked at by the next one, not in a day; so is what waits
+        // for a decision, which may be no.
+        let full_at = match outcome.status {
+            status::HELD => None,
+            _ if is_complete => {
+                Some(now).filter(|_| outcome.error.is_none() && outcome.spared == 0)
+            }
+            _ => sync.full_at,
         };
         let said = outcome.error.as_ref().map(|error| error.message().to_owned());
         SyncEnd {
@@ -174,8 +178,9 @@ impl Service {
                 false => Some(outcome.counts.text()),
             },
             // A read of changes does not see what a complete one has complained of.
-            last_error: said
-                .or_else(|| sync.last_error.clone().filter(|_| !is_complete && full_at.is_none())),
+            last_error: said.or_else(|| {
+                sync.last_error.clone().filter(|_| !is_complete && sync.full_at.is_none())
+            }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fake::{Fake, Said, Wire};
+use super::fake::{Fake, Fault, Said, Wire};
 
 /// What a source answers.
 #[derive(Clone, Debug)]
@@ -55,6 +55,16 @@ impl FakeSource {
 
     pub fn answer(&self, script: impl FnMut(&str) -> Told + Send + 'static) {
         self.fake.data(|told| *told = Box::new(script));
+    }
+
+    /// Adds a fault to whatever is answered; see [`Fake::fault`].
+    pub fn fault(&self, fault: Fault) {
+        self.fake.fault(fault);
+    }
+
+    /// From now on there are no faults but those of the script.
+    pub fn heal(&self) {
+        self.fake.heal();
     }
 
     /// Paths with queries, in the order in which they came, since the last look.

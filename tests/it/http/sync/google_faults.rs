@@ -96,6 +96,42 @@ fn read_that_breaks_off_takes_nobody_away() {
 }
 
 #[test]
+fn changes_that_break_off_are_read_again() {
+    let app = sqlite();
+    let fake = Google::start(5, NOW);
+    fake.data(|google| google.page = 2);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let told = source.events();
+    fake.data(|google| {
+        google.user("2")["archived"] = true.into();
+        google.members.get_mut("g1").expect("the group").retain(|member| member["id"] != "5");
+    });
+    for fault in [
+        Fault::instead(USERS, error(500, "backendError", "Backend Error")).after(1),
+        Fault::instead("/token", error(500, "backendError", "Backend Error")),
+        Fault::truncated("/groups?"),
+        Fault::cut(MEMBERS),
+        Fault::stuck(MEMBERS),
+    ] {
+        fake.data(Google::end_tokens);
+        fake.fault(fault);
+        let run = source.run(json!({"mode": "incremental"}));
+        assert_eq!((&run["status"], source.told(told)), (&json!("failed"), Vec::new()), "{run}");
+        fake.heal();
+    }
+    let run = source.run(json!({"mode": "incremental"}));
+    assert_eq!(
+        (&run["status"], &run["mode"]),
+        (&json!("completed"), &json!("incremental")),
+        "{run}"
+    );
+    let mut seen = source.told(told);
+    seen.sort_unstable();
+    assert_eq!(seen, ["group.user_removed 5 g1", "user.updated 2"]);
+}
+
+#[test]
 fn fault_that_passes_is_waited_out() {
     let app = sqlite();
     let fake = Google::start(5, NOW);

@@ -1,5 +1,6 @@
 //! Runs that take too much away wait for somebody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ on_both_databases![
     what_was_decided_on_or_let_go_counts_no_more,
     memberships_that_end_with_each_run_add_up,
     who_is_inactive_has_nothing_to_lose_but_the_record,
+    group_that_gives_a_role_holds_the_run_by_less,
 ];
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -323,4 +325,72 @@ fn who_is_inactive_has_nothing_to_lose_but_the_record(app: &TestApp) {
         held["message"],
         "it takes something from 0 of 10 active users, deletes 16 inactive and ends 0 of 28 memberships"
     );
+}
+
+/// Two of twelve are few, unless a role goes with their group.
+fn group_that_gives_a_role_holds_the_run_by_less(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |groups: &[&str]| {
+        let rows = (1..=12).map(|n| {
+            let more = if n <= 2 { groups } else { &[] };
+            format!("{n},user{n},{}\n", [&["Staff"], more].concat().join(";"))
+        });
+        format!("id,userName,groups\n{}", rows.collect::<String>())
+    };
+    source.sync_users(&file(&["Admins", "Auditors", "Plain"]));
+    let listed = app.api.get(&format!("/directory_groups?directory={}", source.handle.id));
+    let listed = listed.expect(200).body["data"].as_array().expect("a list").clone();
+    let rules: Vec<Value> = listed
+        .iter()
+        .filter_map(|group| match group["name"].as_str()? {
+            "Admins" => Some(json!({"role": "admin", "group": group["id"]})),
+            "Auditors" => Some(json!({"role": "auditor", "group": group["id"]})),
+            _ => None,
+        })
+        .collect();
+    let map = format!("{}/role_map", source.path);
+    app.api.put(&map, json!({"rules": rules})).expect(200);
+    let settle = || {
+        let service = Arc::clone(app.service());
+        app.wait(async move { service.apply_mappings().await }).expect("maps are applied");
+    };
+    let roles = || {
+        let user = source.user("1");
+        let roles = user["roles"].as_array().into_iter().flatten();
+        let mut slugs: Vec<String> =
+            roles.map(|role| role["slug"].as_str().expect("a slug").to_owned()).collect();
+        slugs.sort_unstable();
+        slugs
+    };
+    settle();
+    assert_eq!(roles(), ["admin", "auditor"]);
+    let without_plain = source.sync_users(&file(&["Admins", "Auditors"]));
+    assert_eq!(without_plain["status"], "completed", "{without_plain}");
+    assert_eq!(without_plain["counts"]["groups"]["deleted"], 1, "{without_plain}");
+
+    // Everything that the run would take away waits, and so do the roles.
+    app.clock.advance(2 * HOUR);
+    let told = source.events();
+    let run = source.sync_users(&file(&["Auditors"]));
+    let held = &run["held"];
+    assert_eq!((&run["status"], &held["reason"]), (&json!("held"), &json!("users")), "{run}");
+    assert_eq!(
+        (&held["users"], &held["memberships"], &held["role_groups"]),
+        (&json!(2), &json!(2), &json!(1)),
+        "{held}"
+    );
+    settle();
+    assert_eq!((roles(), source.events()), (vec!["admin".into(), "auditor".into()], told));
+    source.decide(&run, "approve").expect(200);
+    source.ended(run["id"].as_str().expect("an id"));
+    settle();
+    assert_eq!(roles(), ["auditor"]);
+
+    // Who lets more go says so.
+    let settings = json!({"settings": {"guard": {"role_groups": 2}}});
+    app.api.patch(&source.path, settings).expect(200);
+    let run = source.sync_users(&file(&[]));
+    assert_eq!(run["status"], "completed", "{run}");
+    settle();
+    assert_eq!(roles(), [] as [String; 0]);
 }

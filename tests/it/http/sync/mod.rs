@@ -6,6 +6,7 @@ mod aws;
 mod aws_faults;
 mod csv;
 mod csv_glitches;
+mod drips;
 mod entra;
 mod entra_client;
 mod entra_faults;
@@ -20,12 +21,15 @@ mod ldap_faults;
 mod manage;
 mod names;
 mod okta;
+mod okta_faults;
 mod okta_peer;
 mod replicas;
 mod scim;
 mod scim_access;
+mod scim_faults;
 mod states;
 pub(in crate::http) mod tested;
+mod whole_reads;
 
 use std::collections::BTreeMap;
 

@@ -22,11 +22,11 @@ on_both_databases![organization_is_read_and_followed_by_what_happens_in_it];
 /// The time at which the clock of a test stands.
 const NOW_MS: i64 = 1_750_000_000_000;
 
-fn app() -> TestApp {
+pub(super) fn app() -> TestApp {
     TestApp::start(Database::sqlite())
 }
 
-fn reader<'a>(app: &'a TestApp, fake: &Fake<Org>, more: Value) -> Source<'a> {
+pub(super) fn reader<'a>(app: &'a TestApp, fake: &Fake<Org>, more: Value) -> Source<'a> {
     let mut config = json!({"org_url": fake.url, "allow_private_network": true});
     if more.get("client_id").is_none() {
         config["api_token"] = API_TOKEN.into();
@@ -38,7 +38,7 @@ fn reader<'a>(app: &'a TestApp, fake: &Fake<Org>, more: Value) -> Source<'a> {
 }
 
 /// An organization with so many users `user1@…` and a group Staff with all of them.
-fn crowd(count: usize) -> (Fake<Org>, Vec<String>, String) {
+pub(super) fn crowd(count: usize) -> (Fake<Org>, Vec<String>, String) {
     let fake = start(NOW_MS);
     let (users, staff) = fake.data(|org| {
         org.page = 3;

@@ -21,7 +21,7 @@ on_both_databases![
     private_networks_and_wrong_addresses_are_refused,
 ];
 
-fn reader<'a>(app: &'a TestApp, base: &str, more: Value) -> Source<'a> {
+pub(super) fn reader<'a>(app: &'a TestApp, base: &str, more: Value) -> Source<'a> {
     let mut config = json!({"base_url": base, "token": "s3cret-of-the-source-0123",
         "allow_private_network": true});
     for (name, value) in more.as_object().expect("an object") {
@@ -110,7 +110,7 @@ fn own_server_is_read_page_by_page_and_followed_by_its_changes(app: &TestApp) {
 }
 
 /// Users 1 to `count` of a source, all on one page.
-fn list(count: usize) -> Value {
+pub(super) fn list(count: usize) -> Value {
     let users: Vec<Value> = (1..=count)
         .map(|n| {
             json!({"id": format!("u{n}"), "userName": format!("user{n}@example.com"),
@@ -125,7 +125,7 @@ fn list(count: usize) -> Value {
 }
 
 /// No cursors, no groups, and these users.
-fn healthy(count: usize) -> impl FnMut(&str) -> Told + Send + 'static {
+pub(super) fn healthy(count: usize) -> impl FnMut(&str) -> Told + Send + 'static {
     move |path: &str| match path {
         path if path.starts_with("/ServiceProviderConfig") => Told::status(404, "", "{}"),
         path if path.starts_with("/Groups") => Told::json(&list(0)),
@@ -322,7 +322,7 @@ fn walk_without_an_end_is_a_failure(app: &TestApp) {
 }
 
 /// Pages by index over users that change after each of the first `times` pages.
-fn paged(
+pub(super) fn paged(
     users: &[&str],
     times: usize,
     change: fn(&mut Vec<String>),
