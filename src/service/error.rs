@@ -21,9 +21,10 @@ impl From<&StoreError> for Trouble {
             | StoreError::Unavailable(_)
             | StoreError::TimedOut(_)
             | StoreError::WantsAlone => Self::Unavailable,
-            StoreError::MissingReference | StoreError::Unique(_) | StoreError::SessionEnded => {
-                Self::Conflict
-            }
+            StoreError::MissingReference
+            | StoreError::Unique(_)
+            | StoreError::SessionEnded
+            | StoreError::LeaseLost => Self::Conflict,
             StoreError::Panicked(_) | StoreError::Database(_) => Self::Fault,
         }
     }

@@ -166,7 +166,9 @@ pub fn check(
     if is_file {
         tell("file", file(&mut conn));
     } else {
-        dialect::run(&mut conn, "SET statement_timeout = 0")?;
+        // Whoever is shown what was found may take their time.
+        let patient = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+        dialect::run(&mut conn, patient)?;
     }
     let tables = tables(&mut conn);
     let readable = matches!(&tables, Ok(found) if found.is_empty());

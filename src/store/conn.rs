@@ -94,8 +94,12 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
 /// small table reads all of it and stays until the next ANALYZE: whole tables are therefore not read, not
 /// hashed and not kept aside. A plan without values is as good as one with them, and making one for each
 /// execution takes longer than the statement. Compiling never pays.
+///
+/// A process that stands still in the middle of a unit has that undone, and keeps its rows from nobody, before the
+/// lease of what it works at is over (20 seconds for a directory that is read). A unit waits for nothing but the
+/// database, so between two statements it is never idle for so long.
 const SESSION: &str = "SET client_min_messages = warning; SET lock_timeout = '10s'; \
-     SET statement_timeout = '30s'; SET jit = off; SET enable_seqscan = off; \
+     SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '15s'; SET jit = off; SET enable_seqscan = off; \
      SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; \
      SET plan_cache_mode = force_generic_plan";
 

@@ -24,6 +24,8 @@ pub enum StoreError {
     MissingReference,
     /// The set-up session that asked for it has ended; nothing was done.
     SessionEnded,
+    /// Somebody else reads the directory by now; nothing was done.
+    LeaseLost,
     /// The queue of the lane is full; nothing was done.
     Overloaded,
     /// The database cannot be reached, is read-only or has no room. Nothing was done, unless the
@@ -72,7 +74,10 @@ impl StoreError {
     /// True when only the unit that caused it is affected: the database refused a row and the
     /// transaction around it is intact. Anything else ends the batch (SQLite may have rolled back).
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Unique(_) | Self::MissingReference | Self::SessionEnded)
+        matches!(
+            self,
+            Self::Unique(_) | Self::MissingReference | Self::SessionEnded | Self::LeaseLost
+        )
     }
 }
 
@@ -128,6 +133,7 @@ impl std::fmt::Display for StoreError {
             Self::Unique(rule) => write!(f, "uniqueness rule {rule:?} is violated"),
             Self::MissingReference => f.write_str("a referenced row is missing"),
             Self::SessionEnded => f.write_str("the set-up session has ended"),
+            Self::LeaseLost => f.write_str("somebody else reads the directory by now"),
             Self::Overloaded => f.write_str("the queue of the database lane is full"),
             Self::Unavailable(reason) => write!(f, "the database is unavailable: {reason}"),
             Self::TimedOut(reason) => write!(f, "the database took too long: {reason}"),

@@ -24,6 +24,9 @@ tokio::task_local! {
 
     /// The set-up session that the task works in.
     static SESSION: Session;
+
+    /// The lease that the task works under.
+    static LEASE: Lease;
 }
 
 /// Runs `work` so that every unit it hands over takes turns as one of that directory.
@@ -68,11 +71,25 @@ pub async fn in_session<F: Future>(session: Session, work: F) -> F::Output {
     SESSION.scope(session, work).await
 }
 
+/// The lease on a directory that is read, and who has it.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub directory_key: i64,
+    pub runner: String,
+}
+
+/// Runs `work` so that every unit it writes is undone with [`StoreError::LeaseLost`] when somebody else has the
+/// directory by the end of it: a process that stood still does nothing late.
+pub async fn under_lease<F: Future>(lease: Lease, work: F) -> F::Output {
+    LEASE.scope(lease, work).await
+}
+
 /// What every unit that the task writes has to end with.
 #[derive(Clone)]
 pub(super) struct Terms {
     claim: Option<Claim>,
     session: Option<Session>,
+    pub(super) lease: Option<Lease>,
 }
 
 impl Terms {
@@ -82,23 +99,42 @@ impl Terms {
         {
             return Err(StoreError::SessionEnded);
         }
+        if let Some(lease) = &self.lease
+            && !tx.sync_lease_stands(lease)?
+        {
+            return Err(StoreError::LeaseLost);
+        }
         match &self.claim {
             Some(claim) if !tx.idempotent_commit(claim)? => Err(StoreError::MissingReference),
             _ => Ok(()),
         }
     }
+
+    /// The unit with what it has to end with.
+    pub(super) fn after<T, E: UnitError>(
+        self,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static {
+        move |tx| {
+            let value = work(tx)?;
+            self.check(tx)?;
+            Ok(value)
+        }
+    }
+
+    /// Whether a unit of one statement can look at them by itself, as it can at the lease.
+    pub(super) fn fit_one_statement(&self) -> bool {
+        self.claim.is_none() && self.session.is_none()
+    }
 }
 
-/// The terms of the task; `None` when there are none.
-pub(super) fn terms() -> Option<Terms> {
-    let session = SESSION.try_with(Clone::clone).ok();
-    let terms = Terms { claim: claim(), session };
-    (terms.claim.is_some() || terms.session.is_some()).then_some(terms)
-}
-
-/// The claim that the task works under.
-fn claim() -> Option<Claim> {
-    CLAIM.try_with(Clone::clone).ok()
+/// The terms of the task.
+pub(super) fn terms() -> Terms {
+    Terms {
+        claim: CLAIM.try_with(Clone::clone).ok(),
+        session: SESSION.try_with(Clone::clone).ok(),
+        lease: LEASE.try_with(Clone::clone).ok(),
+    }
 }
 
 /// What a unit needs around it.

@@ -90,7 +90,9 @@ pub use check::{CheckPart, check, repair_counters};
 pub use conn::Location;
 pub use error::{StoreError, UniqueRule, UnitError};
 pub use event::EventForm;
-pub use exec::{Session, in_line, in_session, in_turn, on_behalf_of, under_claim};
+pub use exec::{
+    Lease, Session, in_line, in_session, in_turn, on_behalf_of, under_claim, under_lease,
+};
 pub use housekeep::{Keeping, Pages};
 pub use metrics::StoreMetrics;
 pub use range::{From as RangeFrom, IdRange, ListRange, Walk};
@@ -391,21 +393,13 @@ impl Store {
     pub async fn write<T, E>(
         &self,
         name: &'static str,
-        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: UnitError,
     {
-        let Some(terms) = exec::terms() else {
-            return self.lanes.write.run(name, Mode::Write, work).await;
-        };
-        let checked = move |tx: &mut Tx<'_>| {
-            let value = work(tx)?;
-            terms.check(tx)?;
-            Ok(value)
-        };
-        self.lanes.write.run(name, Mode::Write, checked).await
+        self.lanes.write.run(name, Mode::Write, exec::terms().after(work)).await
     }
 
     /// True where a unit can be one statement: on PostgreSQL. Elsewhere nothing has to be prepared
@@ -424,19 +418,21 @@ impl Store {
     pub async fn write_in_one<T, E>(
         &self,
         name: &'static str,
-        single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
+        mut single: impl FnMut(Single<'_>) -> Result<Option<T>, E> + Send + 'static,
         work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: UnitError,
     {
-        // What a unit has to end with is a statement of its own.
-        if exec::terms().is_some() {
+        let terms = exec::terms();
+        // What else a unit has to end with is a statement of its own.
+        if !terms.fit_one_statement() {
             return self.write(name, work).await;
         }
-        let single = self.in_one(single);
-        self.lanes.write.run_in_one(name, Mode::Write, single, work).await
+        let lease = terms.lease.clone();
+        let single = self.in_one(move |one: Single<'_>| single(one.under(lease.as_ref())));
+        self.lanes.write.run_in_one(name, Mode::Write, single, terms.after(work)).await
     }
 
     pub fn metrics(&self) -> &StoreMetrics {

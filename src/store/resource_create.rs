@@ -1,5 +1,7 @@
 //! A create as one statement of PostgreSQL.
 
+use std::sync::LazyLock;
+
 use diesel::sql_types::BigInt;
 use serde_json::json;
 
@@ -33,12 +35,19 @@ pub struct NewResource<'n> {
 
 /// The directory is taken as by `directory_share`, and has to be as it was. The event selects from the
 /// row that was inserted: its key is drawn while the unit holds the resource.
-const CREATE: &str = "WITH d AS ( \
+const DIRECTORY: &str = "WITH d AS ( \
          SELECT key FROM directory WHERE key = ? AND state NOT IN ('disabled', 'deleting') \
          AND NOT converting \
          AND schema_version = ? AND settings = ? AND policy_cursor IS NULL AND brake IS NULL \
          AND pg_advisory_xact_lock_shared(hashtext('directory'), \
-         CAST(? % 2147483647 AS INTEGER)) IS NOT NULL FOR KEY SHARE), \
+         CAST(? % 2147483647 AS INTEGER)) IS NOT NULL";
+
+/// Looked at when the directory is taken: see [`super::sql::Tx::sync_lease_stands`].
+const UNDER_LEASE: &str = " AND EXISTS (SELECT FROM sync_directory s \
+         WHERE s.directory_key = directory.key AND s.runner = ?)";
+
+/// What follows once the directory is taken.
+const ROWS: &str = " FOR KEY SHARE), \
      r AS (INSERT INTO resource (directory_key, id, resource_type, user_name_key, display_key, \
          display, external_id, active, doc, extra, version, created, modified, app_state, \
          custom_attributes, attribute_faults, roles) \
@@ -56,9 +65,14 @@ const CREATE: &str = "WITH d AS ( \
          SELECT r.directory_key, ?, ?, ?, ?, ?, ? FROM r WHERE CAST(? AS BOOLEAN)) \
      SELECT key FROM r";
 
+static CREATE: LazyLock<String> = LazyLock::new(|| format!("{DIRECTORY}{ROWS}"));
+
+static CREATE_UNDER_LEASE: LazyLock<String> =
+    LazyLock::new(|| format!("{DIRECTORY}{UNDER_LEASE}{ROWS}"));
+
 impl Single<'_> {
     /// Inserts the row with its index entries, its event and its place in the totals; answers its key.
-    /// `None` when the directory is no longer as it was. A taken userName is [`StoreError::Unique`].
+    /// `None` when the directory is no longer as it was, or no longer the runner's. A taken userName is [`StoreError::Unique`].
     pub fn resource_create(self, new: &NewResource<'_>) -> Result<Option<i64>, StoreError> {
         let (directory, content) = (new.directory, new.content);
         let columns = &content.columns;
@@ -67,11 +81,15 @@ impl Single<'_> {
         );
         let entries = serde_json::Value::Array(entries.collect()).to_string();
         let text = |part: fn(&NewEvent) -> &str| Bind::OptText(new.event.map(part));
-        let binds = [
+        let taken = [
             Bind::Int(directory.directory_key),
             Bind::Int(directory.schema_version),
             Bind::Text(&directory.settings),
             Bind::Int(directory.directory_key),
+        ];
+        let create = if self.lease.is_some() { &CREATE_UNDER_LEASE } else { &CREATE };
+        let runner = self.lease.map(|lease| Bind::Text(&lease.runner));
+        let rows = [
             Bind::Text(new.id),
             Bind::Text(new.resource_type),
             Bind::OptText(columns.user_name_key.as_deref()),
@@ -98,6 +116,7 @@ impl Single<'_> {
             Bind::OptText(new.event.and_then(|event| event.reason).map(Reason::as_str)),
             Bind::Bool(new.event.is_some()),
         ];
-        self.row::<BigInt, i64>(CREATE, &binds)
+        let binds: Vec<Bind<'_>> = taken.into_iter().chain(runner).chain(rows).collect();
+        self.row::<BigInt, i64>(create, &binds)
     }
 }

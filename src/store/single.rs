@@ -6,16 +6,27 @@
 
 use super::StoreError;
 use super::conn::AnyConn;
+use super::exec::Lease;
 use super::sql::{Answers, Bind, Statement, Tx};
 
 /// A connection for one statement: its functions consume it.
 pub struct Single<'c> {
     tx: Tx<'c>,
+    /// What the statement has to find, beside everything else.
+    pub(super) lease: Option<&'c Lease>,
 }
 
 impl<'c> Single<'c> {
     pub(super) fn new(conn: &'c mut AnyConn) -> Self {
-        Self { tx: Tx::new(conn) }
+        Self { tx: Tx::new(conn), lease: None }
+    }
+
+    /// The same for whoever works under a lease.
+    pub(super) fn under<'l>(self, lease: Option<&'l Lease>) -> Single<'l>
+    where
+        'c: 'l,
+    {
+        Single { tx: self.tx, lease }
     }
 
     /// The only row of the statement, if there is one.

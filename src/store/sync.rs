@@ -6,6 +6,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::Serialize;
 
 use super::StoreError;
+use super::exec::Lease;
 use super::resource::key_list;
 use super::sql::{Bind, Tx};
 
@@ -55,6 +56,14 @@ const DUE: &str = "s.directory_key IN (SELECT n.directory_key FROM sync_director
      WHERE n.next_at <= ? UNION ALL SELECT r.directory_key FROM sync_run r \
      WHERE r.status IN ('pending', 'running', 'approved')) AND s.lease <= ? \
      AND d.state IN ('validating', 'linked', 'invalid_credentials', 'error')";
+
+/// A directory that somebody has taken to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    pub directory_key: i64,
+    /// Whoever had it before has not let it go for good: it was killed, stands still, or was in trouble.
+    pub is_taken_over: bool,
+}
 
 /// A resource that came from a source.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -162,29 +171,33 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes up to `limit` directories that there is something to do for, those that have waited longest
-    /// first; answers their keys.
+    /// Takes up to `limit` directories that there is something to do for: those that somebody has asked for,
+    /// then those that have waited longest, for their time or for the end of a lease.
     pub fn sync_claim(
         &mut self,
         runner: &str,
         now: i64,
         lease: i64,
         limit: i64,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<Claimed>, StoreError> {
         let lock = self.dialect.pick("", "FOR NO KEY UPDATE OF s SKIP LOCKED");
         let text = format!(
-            "SELECT s.directory_key FROM sync_directory s JOIN directory d ON d.key = s.directory_key \
-             WHERE {DUE} ORDER BY s.lease, s.next_at, s.directory_key LIMIT ? {lock}"
+            "SELECT s.directory_key, s.lease FROM sync_directory s \
+             JOIN directory d ON d.key = s.directory_key WHERE {DUE} \
+             ORDER BY CASE WHEN s.next_at <= ? AND s.next_at > s.lease THEN s.next_at ELSE s.lease END, \
+             s.directory_key LIMIT ? {lock}"
         );
-        let due =
-            self.rows::<BigInt, i64>(&text, &[Bind::Int(now), Bind::Int(now), Bind::Int(limit)])?;
-        for key in &due {
+        let times = [Bind::Int(now), Bind::Int(now), Bind::Int(now), Bind::Int(limit)];
+        let due = self.rows::<(BigInt, BigInt), (i64, i64)>(&text, &times)?;
+        for (key, _) in &due {
             self.execute(
                 "UPDATE sync_directory SET runner = ?, lease = ? WHERE directory_key = ?",
                 &[Bind::Text(runner), Bind::Int(lease), Bind::Int(*key)],
             )?;
         }
-        Ok(due)
+        let claimed =
+            |(directory_key, before)| Claimed { directory_key, is_taken_over: before > 0 };
+        Ok(due.into_iter().map(claimed).collect())
     }
 
     /// Whether there is something to do for any directory.
@@ -238,6 +251,17 @@ impl Tx<'_> {
         );
         let found =
             self.row::<BigInt, i64>(&text, &[Bind::Int(directory_key), Bind::Text(runner)])?;
+        Ok(found.is_some())
+    }
+
+    /// The same without a lock, for units that write under the lease. On PostgreSQL whoever takes a directory over
+    /// waits for the units that had begun by then (see [`Tx::directory_lock_exclusive`]); those that begin later see
+    /// it here.
+    pub(super) fn sync_lease_stands(&mut self, lease: &Lease) -> Result<bool, StoreError> {
+        let found = self.row::<BigInt, i64>(
+            "SELECT directory_key FROM sync_directory WHERE directory_key = ? AND runner = ?",
+            &[Bind::Int(lease.directory_key), Bind::Text(&lease.runner)],
+        )?;
         Ok(found.is_some())
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::stage::Progress;
 use crate::clock::Clock;
 use crate::service::{Service, ServiceError};
-use crate::store::{StoreError, Tx};
+use crate::store::sync::Claimed;
+use crate::store::{self, StoreError, Tx, under_lease};
 
 /// How often a process looks for directories whose time has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -167,12 +168,12 @@ impl Heart {
 }
 
 /// Serves a directory on this thread: a large run must not take the time of those who send events.
-fn serve_alone(service: &Arc<Service>, key: i64, runner: String) {
+fn serve_alone(service: &Arc<Service>, claimed: Claimed, runner: String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     match runtime {
         Ok(runtime) => {
             service.syncs.metrics.running.inc();
-            runtime.block_on(service.serve_source(key, runner));
+            runtime.block_on(service.serve_source(claimed, runner));
             service.syncs.metrics.running.dec();
         }
         Err(error) => tracing::warn!(%error, "a directory cannot be read"),
@@ -225,17 +226,17 @@ impl Service {
         }
         let runner = self.clock.id("run");
         let name = runner.clone();
-        let claimed: Result<Vec<i64>, StoreError> = self
+        let claimed: Result<Vec<Claimed>, StoreError> = self
             .store
             .write("sync_claim", move |tx| tx.sync_claim(&name, now, now + LEASE_MS, room))
             .await;
-        for key in claimed? {
+        for claimed in claimed? {
             let Ok(place) = Arc::clone(&self.syncs.readers).acquire_owned().await else { break };
             let (service, runner) = (Arc::clone(self), runner.clone());
             let thread = std::thread::Builder::new().name("sync".to_owned());
             let started = thread.spawn(move || {
                 let _place = place;
-                serve_alone(&service, key, runner);
+                serve_alone(&service, claimed, runner);
             });
             if let Err(error) = started {
                 tracing::warn!(%error, "there is no thread for a directory; it waits for its lease");
@@ -245,9 +246,17 @@ impl Service {
     }
 
     /// Does what there is to do for a directory, and lets it go.
-    async fn serve_source(self: &Arc<Self>, key: i64, runner: String) {
+    async fn serve_source(self: &Arc<Self>, claimed: Claimed, runner: String) {
+        let key = claimed.directory_key;
+        let terms = store::Lease { directory_key: key, runner: runner.clone() };
         let lease = Lease::new(self, key, runner);
-        let rest = match self.drive(&lease).await {
+        let work = async {
+            if claimed.is_taken_over {
+                self.outlast_writers(key).await?;
+            }
+            self.drive(&lease).await
+        };
+        let rest = match under_lease(terms, work).await {
             Ok(()) => 0,
             // Whoever has the directory next goes on.
             Err(_) if lease.is_lost() => 0,
@@ -265,6 +274,13 @@ impl Service {
         }
         self.syncs.ended.notify_waiters();
         self.syncs.wanted.notify_one();
+    }
+
+    /// Waits for the units under way of whoever had the directory before; what it begins later is undone.
+    async fn outlast_writers(&self, key: i64) -> Result<(), ServiceError> {
+        let wait = move |tx: &mut Tx<'_>| tx.directory_lock_exclusive(key).map(drop);
+        let waited: Result<(), StoreError> = self.store.write("sync_take_over", wait).await;
+        Ok(waited?)
     }
 
     /// Renews a lease; false when it is not the runner's any more.
