@@ -28,6 +28,7 @@ mod killed;
 mod load;
 mod model;
 mod proxy;
+mod reads;
 mod replicas;
 mod stopped;
 #[path = "../it/support/mod.rs"]

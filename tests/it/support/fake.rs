@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -64,6 +64,26 @@ pub struct Said {
     pub headers: Vec<(String, String)>,
     pub body: String,
     pub wire: Wire,
+    /// What it waits for.
+    pub gate: Option<Gate>,
+}
+
+/// Keeps answers back until it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub fn open(&self) {
+        let (is_open, opened) = &*self.0;
+        *is_open.lock().expect("not poisoned") = true;
+        opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let (is_open, opened) = &*self.0;
+        let is_open = is_open.lock().expect("not poisoned");
+        drop(opened.wait_while(is_open, |is_open| !*is_open).expect("not poisoned"));
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +101,12 @@ impl Said {
     pub fn json(status: u16, body: &Value) -> Self {
         let headers =
             vec![("Content-Type".to_owned(), "application/json; charset=UTF-8".to_owned())];
-        Self { status, headers, body: body.to_string(), wire: Wire::Whole }
+        Self { status, headers, body: body.to_string(), wire: Wire::Whole, gate: None }
+    }
+
+    /// Answered when the gate is open; other requests do not wait for it.
+    pub fn behind(self, gate: &Gate) -> Self {
+        Self { gate: Some(gate.clone()), ..self }
     }
 
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
@@ -343,6 +368,7 @@ fn serve<D>(stream: &TcpStream, shared: &Shared<D>) {
             log.push(asked);
             said
         };
+        said.gate.iter().for_each(Gate::pass);
         let goes_on = written(stream, &said).unwrap_or(false);
         if !goes_on {
             let _ = stream.shutdown(Shutdown::Both);
@@ -489,6 +515,23 @@ mod tests {
         assert_eq!(answer.headers()["retry-after"], "Sat, 21 Nov 2026 20:00:05 GMT");
         fake.heal();
         assert_eq!(get(&fake, "/list/a").expect("200").0, 200);
+    }
+
+    #[test]
+    fn answer_waits_for_its_gate_and_others_do_not() {
+        let (fake, gate) = (fake(), Gate::default());
+        let behind = gate.clone();
+        fake.fault(Fault::new("/list/held", move |_, said| said.behind(&behind)));
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| body(&fake, "/list/held"));
+            while fake.data(|pages| *pages) == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(body(&fake, "/list/other")["page"], 2);
+            assert!(!held.is_finished());
+            gate.open();
+            assert_eq!(held.join().expect("an answer")["page"], 1);
+        });
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Told {
         let headers = std::iter::once(content_type).chain(own);
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let wire = if self.cut { Wire::Cut } else { Wire::Whole };
-        Said { status: self.status, headers, body: self.body, wire }
+        Said { status: self.status, headers, body: self.body, wire, gate: None }
     }
 }
 
