@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection};
+use diesel::{Connection, PgConnection, SqliteConnection};
 use serde_json::json;
 
 use rollbook::store::intent::Ending;
@@ -273,12 +273,6 @@ fn user_who_goes_before_the_group_leaves_it_first(app: &TestApp) {
     assert_nothing_is_left(app);
 }
 
-#[derive(QueryableByName)]
-struct Waiting {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    n: i64,
-}
-
 /// A DELETE that has looked for a large change and found none waits for the group; the change begins.
 #[test]
 fn delete_that_waited_for_the_first_unit_postgres() {
@@ -297,19 +291,7 @@ fn delete_that_waited_for_the_first_unit_postgres() {
     std::thread::scope(|scope| {
         let (scim, path) = (app.scim.clone(), path.clone());
         let delete = scope.spawn(move || scim.delete(&path));
-        let until = Instant::now() + Duration::from_secs(9);
-        loop {
-            // A transaction sees the activity of when it first looked.
-            conn.batch_execute("SELECT pg_stat_clear_snapshot()").expect("a new look");
-            let text = "SELECT COUNT(*) AS n FROM pg_stat_activity \
-                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: Waiting = diesel::sql_query(text).get_result(&mut conn).expect("a count");
-            if waiting.n > 0 {
-                break;
-            }
-            assert!(Instant::now() < until, "nobody waits");
-            std::thread::yield_now();
-        }
+        app.database.wait_for_lock_of("%resource%");
         conn.batch_execute("COMMIT").expect("the first unit is stored");
         let detail = delete.join().expect("no panic").expect_scim_error(503, None);
         assert!(detail.contains("changing many members"), "{detail}");

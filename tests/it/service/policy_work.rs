@@ -2,11 +2,10 @@
 //! written meanwhile.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::BigInt;
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
+use diesel::{Connection, PgConnection};
 use serde_json::{Value, json};
 
 use rollbook::service::Service;
@@ -226,35 +225,18 @@ fn stale_suspension_revives_nobody(app: &TestApp) {
     assert_eq!(app.scim.get(&format!("/Users/{ada}")).expect(200).body["title"], Value::Null);
 }
 
-#[derive(QueryableByName)]
-struct Waiting {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
 /// The schemas are changed by another process after a change of settings has read them.
 #[test]
 fn change_by_schemas_of_before_is_left_to_the_job_postgres() {
     let app = TestApp::start(Database::postgres());
     fill(&app, 1, false);
     let mut other = PgConnection::establish(&app.database.url()).expect("the database");
-    let mut watch = PgConnection::establish(&app.database.url()).expect("the database");
     let id = &app.directory.id;
     let lock = format!("BEGIN; SELECT 1 FROM directory WHERE id = '{id}' FOR UPDATE");
     other.batch_execute(&lock).expect("the lock");
     std::thread::scope(|scope| {
         let change = scope.spawn(|| store_settings(&app, json!({"inactive_users": "delete"})));
-        let until = Instant::now() + Duration::from_secs(30);
-        let text = "SELECT COUNT(DISTINCT pid) AS n FROM pg_stat_activity \
-                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        loop {
-            let now: Waiting = diesel::sql_query(text).get_result(&mut watch).expect("a count");
-            if now.n > 0 {
-                break;
-            }
-            assert!(Instant::now() < until, "nobody waits");
-            std::thread::yield_now();
-        }
+        app.database.wait_for_lock_of("SELECT state, brake FROM directory%");
         let version = "UPDATE directory SET schema_version = schema_version + 1";
         other.batch_execute(&format!("{version} WHERE id = '{id}'; COMMIT")).expect("changed");
         change.join().expect("no panic");

@@ -33,7 +33,7 @@ fn change_that_waited_for_a_lock_is_reported_later(app: &TestApp) {
             scim.patch(&path, patch(ops))
         }
     });
-    wait_until_someone_waits(app);
+    app.database.wait_for_lock_of("%resource%");
     let first: Key = diesel::sql_query(
         "INSERT INTO event (directory_key, id, event, resource_id, data, created) \
          SELECT directory_key, 'event_first', 'dsync.user.updated', id, '{}', 0 \
@@ -76,7 +76,7 @@ fn create_that_waited_for_the_deletion_of_its_directory_stores_nothing(app: &Tes
         let scim = app.scim.clone();
         move || scim.post("/Users", user("ben@example.com"))
     });
-    wait_until_someone_waits(app);
+    app.database.wait_for_lock_of("WITH d AS%");
     diesel::sql_query("UPDATE directory SET state = 'deleting' WHERE key = $1")
         .bind::<BigInt, _>(directory.key)
         .execute(&mut other)
@@ -96,23 +96,6 @@ fn create_that_waited_for_the_deletion_of_its_directory_stores_nothing(app: &Tes
             .get_result(&mut other)
             .expect("the events");
     assert_eq!(usize::try_from(events.key), Ok(before));
-}
-
-/// Returns when a session of this database waits for a lock; the lock is held until then.
-fn wait_until_someone_waits(app: &TestApp) {
-    let mut conn = PgConnection::establish(&app.database.url()).expect("a third session");
-    loop {
-        let waiting: Key = diesel::sql_query(
-            "SELECT COUNT(*) AS key FROM pg_stat_activity \
-             WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        .get_result(&mut conn)
-        .expect("the statistics");
-        if waiting.key > 0 {
-            return;
-        }
-        std::thread::yield_now();
-    }
 }
 
 mod change_that_waited_for_a_lock_is_reported_later {

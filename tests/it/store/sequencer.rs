@@ -147,7 +147,7 @@ fn two_changes_of_one_resource_keep_their_order() {
     // Another resource is told of meanwhile: the log goes on.
     app.scim.post("/Users", user("ben@example.com")).expect(201);
     assert_eq!(end(&app), start + 1);
-    wait_until_someone_waits(&app);
+    app.database.wait_for_lock_of("%resource%");
     diesel::sql_query(
         "INSERT INTO event (directory_key, id, event, resource_id, data, created) \
          SELECT directory_key, 'event_first', 'dsync.user.updated', id, '{}', 0 \
@@ -161,22 +161,6 @@ fn two_changes_of_one_resource_keep_their_order() {
     assert_eq!(end(&app), start + 3);
     let told = ids(&app, start + 1);
     assert_eq!((told.len(), told[0].as_str()), (2, "event_first"));
-}
-
-fn wait_until_someone_waits(app: &TestApp) {
-    let mut conn = connect(app);
-    loop {
-        let waiting: Number = diesel::sql_query(
-            "SELECT COUNT(*) AS n FROM pg_stat_activity \
-             WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        .get_result(&mut conn)
-        .expect("the statistics");
-        if waiting.n > 0 {
-            return;
-        }
-        std::thread::yield_now();
-    }
 }
 
 /// A session that has locked the row and does nothing keeps others out only as long as it lives.

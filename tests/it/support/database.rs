@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -73,6 +74,25 @@ impl Database {
                 let mut conn = SqliteConnection::establish(file).expect("the file opens");
                 held(&mut conn, "BEGIN IMMEDIATE", work)
             }
+        }
+    }
+
+    /// Waits until a session stands before a lock with a statement like that, on PostgreSQL. What the server
+    /// does beside may stand before the same lock, sooner than what is meant: a token that was used is noted in
+    /// its directory.
+    #[track_caller]
+    pub fn wait_for_lock_of(&self, statement: &str) {
+        let mut conn = PgConnection::establish(&self.url()).expect("the database");
+        let query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock' AND query LIKE $1) AS known";
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let waits = diesel::sql_query(query).bind::<Text, _>(statement);
+            if waits.get_result::<Known>(&mut conn).expect("the activity").known {
+                return;
+            }
+            assert!(Instant::now() < until, "nobody waits: {statement}");
+            std::thread::yield_now();
         }
     }
 
