@@ -12,9 +12,9 @@ on_both_databases![heavy_lookup_and_member_patch_do_not_grow_with_the_directory]
 /// Users in the larger directory; `ROLLBOOK_TEST_USERS` makes it larger still.
 const USERS: usize = 20_000;
 
-fn median(mut samples: Vec<Duration>) -> Duration {
-    samples.sort_unstable();
-    samples[samples.len() / 2]
+/// The fastest: what else the machine does is no cost of ours.
+fn least(samples: &[Duration]) -> Duration {
+    samples.iter().min().copied().expect("samples")
 }
 
 /// A look-up by userName and a one-member PATCH take about as long with many users as with few. The
@@ -42,7 +42,7 @@ fn heavy_lookup_and_member_patch_do_not_grow_with_the_directory(app: &TestApp) {
                 patches.push(started.elapsed());
             }
         }
-        (median(lookups), median(patches))
+        (least(&lookups), least(&patches))
     };
     measure();
     let few = measure();

@@ -46,8 +46,18 @@ fn sent(request: impl FnOnce()) -> Vec<String> {
     texts
 }
 
-fn held(what: &str, expected: usize, request: impl FnOnce()) {
-    let texts = sent(request);
+/// How often a request is counted. Jobs of the process look for work each second, and what they send beside a
+/// request can only make it look dearer: the least is its own.
+const ROUNDS: usize = 5;
+
+/// The least that is sent for a request, which is told which round it is.
+fn least(request: impl Fn(usize)) -> Vec<String> {
+    let rounds = (0..ROUNDS).map(|round| sent(|| request(round)));
+    rounds.min_by_key(Vec::len).expect("a round")
+}
+
+fn held(what: &str, expected: usize, request: impl Fn(usize)) {
+    let texts = least(request);
     assert_eq!(texts.len(), expected, "{what}:\n{}", texts.join("\n"));
 }
 
@@ -66,38 +76,44 @@ mod hot_requests_are_one_round_trip {
         scim.post("/Groups", group("outer", &[&inner])).expect(201);
         scim.get(&format!("/Users/{ben}")).expect(200);
 
-        held("create", 1, || {
-            scim.post("/Users", user("ada@example.com")).expect(201);
+        let made = |round: usize| {
+            scim.post("/Users", user(&format!("ada{round}@example.com"))).expect(201).id()
+        };
+        held("create", 1, |round| {
+            made(round);
         });
-        held("GET by id", 1, || {
+        held("GET by id", 1, |_| {
             scim.get(&format!("/Users/{ben}")).expect(200);
         });
-        held("GET of the row alone", 1, || {
+        held("GET of the row alone", 1, |_| {
             scim.get(&format!("/Users/{ben}?attributes=userName")).expect(200);
         });
         let team = scim.post("/Groups", group("team", &[&ben])).expect(201).id();
-        held("GET by id, in a group", 1, || {
+        held("GET by id, in a group", 1, |_| {
             let shown = scim.get(&format!("/Users/{ben}")).expect(200);
             assert_eq!(shown.body["groups"][0]["value"], json!(team));
         });
         // The statement finds that a group is in a group; the transaction walks up.
-        held("GET by id, in nested groups", 3, || {
+        held("GET by id, in nested groups", 3, |_| {
             let shown = scim.get(&format!("/Users/{eve}")).expect(200);
             assert_eq!(shown.body["groups"].as_array().map(Vec::len), Some(2));
         });
-        held("userName eq", 2, || {
+        held("userName eq", 2, |_| {
             let filter = "/Users?filter=userName%20eq%20%22ben@example.com%22";
             assert_eq!(scim.get(filter).expect(200).body["totalResults"], json!(1));
         });
         // However many users are on the page. A list that fits on it is counted by reading it.
-        held("a list", 2, || {
-            assert_eq!(scim.get("/Users").expect(200).body["totalResults"], json!(3));
+        let all = json!(2 + ROUNDS);
+        held("a list", 2, |_| {
+            assert_eq!(scim.get("/Users").expect(200).body["totalResults"], all);
         });
-        held("the first page of a longer list", 3, || {
-            assert_eq!(scim.get("/Users?count=2").expect(200).body["totalResults"], json!(3));
+        held("the first page of a longer list", 3, |_| {
+            assert_eq!(scim.get("/Users?count=2").expect(200).body["totalResults"], all);
         });
-        let add = json!([{"op": "add", "path": "members", "value": [{"value": eve}]}]);
-        held("one member more", 7, || {
+        let joining: Vec<String> = (ROUNDS..2 * ROUNDS).map(made).collect();
+        held("one member more", 7, |round| {
+            let member = json!([{"value": joining[round]}]);
+            let add = json!([{"op": "add", "path": "members", "value": member}]);
             scim.patch(&format!("/Groups/{team}?attributes=id"), patch(add)).expect(200);
         });
     }
@@ -125,7 +141,9 @@ mod create_by_old_settings_goes_by_the_new_ones {
             first.scim.post("/Users", body).expect(201);
         };
         absent("eve@example.com");
-        held("an inactive user, whom the app sees", 1, || absent("ada@example.com"));
+        held("an inactive user, whom the app sees", 1, |round| {
+            absent(&format!("ada{round}@example.com"));
+        });
         second.settings(&first.directory, json!({"inactive_users": "delete"}));
         let before = first.event_names(&first.directory).len();
         let texts = sent(|| absent("ben@example.com"));
@@ -142,11 +160,16 @@ fn list_of_directories_asks_once_for_what_all_of_them_have() {
     for _ in 0..4 {
         app.directory("scim.okta");
     }
-    taken();
-    let listed = app.api.get("/directories?limit=100").expect(200);
-    let mut texts = taken();
-    assert!(listed.body["data"].as_array().is_some_and(|rows| rows.len() >= 5), "{}", listed.text);
     let beside = ["resource_count", "app_count", "organization_domain"];
-    texts.retain(|text| beside.iter().any(|table| text.contains(table)));
+    let rounds = (0..ROUNDS).map(|_| {
+        taken();
+        let listed = app.api.get("/directories?limit=100").expect(200);
+        let mut texts = taken();
+        let rows = listed.body["data"].as_array().map_or(0, Vec::len);
+        assert!(rows >= 5, "{}", listed.text);
+        texts.retain(|text| beside.iter().any(|table| text.contains(table)));
+        texts
+    });
+    let texts = rounds.min_by_key(Vec::len).expect("a round");
     assert_eq!(texts.len(), beside.len(), "{}", texts.join("\n"));
 }
