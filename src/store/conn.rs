@@ -99,7 +99,8 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
 /// lease of what it works at is over (20 seconds for a directory that is read). A unit waits for nothing but the
 /// database, so between two statements it is never idle for so long.
 const SESSION: &str = "SET client_min_messages = warning; SET lock_timeout = '10s'; \
-     SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '15s'; SET jit = off; SET enable_seqscan = off; \
+     SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '15s'; \
+     SET jit = off; SET enable_seqscan = off; \
      SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; \
      SET plan_cache_mode = force_generic_plan";
 

@@ -72,7 +72,8 @@ static CREATE_UNDER_LEASE: LazyLock<String> =
 
 impl Single<'_> {
     /// Inserts the row with its index entries, its event and its place in the totals; answers its key.
-    /// `None` when the directory is no longer as it was, or no longer the runner's. A taken userName is [`StoreError::Unique`].
+    /// `None` when the directory is no longer as it was, or no longer the runner's. A taken userName is
+    /// [`StoreError::Unique`].
     pub fn resource_create(self, new: &NewResource<'_>) -> Result<Option<i64>, StoreError> {
         let (directory, content) = (new.directory, new.content);
         let columns = &content.columns;
