@@ -256,7 +256,7 @@ impl Service {
             }
             self.drive(&lease).await
         };
-        let rest = match under_lease(terms, work).await {
+        let rest = match under_lease(terms, Box::pin(work)).await {
             Ok(()) => 0,
             // Whoever has the directory next goes on.
             Err(_) if lease.is_lost() => 0,

@@ -134,15 +134,22 @@ fn who_has_waited_longest_is_taken_first(app: &TestApp) {
 fn unit_of_a_lost_lease_is_undone(app: &TestApp) {
     let source = Source::new(app, "pull.csv", json!({}), json!({"schedule": "off"}));
     let generation = || {
-        let row = unit(&source, None, |tx, key| tx.sync_get(key)).expect("readable");
-        row.expect("the directory").generation
+        let read = |tx: &mut Tx<'_>, key| Ok(tx.sync_get(key)?.expect("the directory").generation);
+        unit(&source, None, read).expect("readable")
+    };
+    let outdate = |runner: &str| {
+        let work = |tx: &mut Tx<'_>, key| {
+            tx.sync_outdate(key)?;
+            Ok(())
+        };
+        unit(&source, Some(runner), work)
     };
     let before = generation();
-    let lost = unit(&source, Some("run_other"), |tx, key| tx.sync_outdate(key));
+    let lost = outdate("run_other");
     assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
     assert_eq!(generation(), before);
     // Nobody has had it yet.
-    unit(&source, Some(""), |tx, key| tx.sync_outdate(key)).expect("stored");
+    outdate("").expect("stored");
     assert_eq!(generation(), before + 1);
 }
 
