@@ -16,6 +16,16 @@ pub struct Entry {
     pub values_count: usize,
     /// The list of attributes, checked to be one.
     attributes: Box<[u8]>,
+    /// Where each of them stands in it: an entry is asked for more attributes than it has.
+    places: Box<[Place]>,
+}
+
+/// An attribute in the list: its name stands from `name` to `set`, its set of values from there to `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    name: usize,
+    set: usize,
+    end: usize,
 }
 
 /// The values of an attribute.
@@ -40,24 +50,34 @@ impl Entry {
         let mut reader = Reader(content);
         let dn = reader.text()?.to_owned();
         let attributes = reader.expect(SEQUENCE)?;
-        let (mut rest, mut values_count) = (Reader(attributes), 0);
+        let (mut rest, mut values_count, mut places) = (Reader(attributes), 0, Vec::new());
         while !rest.is_empty() {
             let (name, mut set) = attribute(&mut rest)?;
             std::str::from_utf8(name).map_err(|_| Malformed)?;
+            let end = attributes.len() - rest.0.len();
+            let start = end - set.0.len();
+            places.push(Place { name: start - name.len(), set: start, end });
             let mut values = Reader(set.expect(SET)?);
             while !values.is_empty() {
                 values.expect(OCTET_STRING)?;
                 values_count += 1;
             }
         }
-        Ok(Self { dn, controls, values_count, attributes: attributes.into() })
+        Ok(Self {
+            dn,
+            controls,
+            values_count,
+            attributes: attributes.into(),
+            places: places.into(),
+        })
     }
 
     /// What it takes in memory, in bytes, near enough.
     pub fn size(&self) -> usize {
         let controls = self.controls.iter().filter_map(|control| control.value.as_ref());
         let controls: usize = controls.map(Vec::len).sum();
-        size_of::<Self>() + self.dn.len() + self.attributes.len() + controls
+        let places = size_of_val(&*self.places);
+        size_of::<Self>() + self.dn.len() + self.attributes.len() + places + controls
     }
 
     /// Every attribute by the name that the server gives it, with options (`member;range=0-1499`).
@@ -68,8 +88,9 @@ impl Entry {
 
     /// Names and sets of values, as they stand there.
     fn sets(&self) -> impl Iterator<Item = (&[u8], Reader<'_>)> {
-        let mut rest = Reader(&self.attributes);
-        std::iter::from_fn(move || attribute(&mut rest).ok())
+        self.places.iter().filter_map(|&Place { name, set, end }| {
+            Some((self.attributes.get(name..set)?, Reader(self.attributes.get(set..end)?)))
+        })
     }
 
     /// The values of an attribute, by its name in any letter case.
