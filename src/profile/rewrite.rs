@@ -7,7 +7,7 @@ use super::Profile;
 use crate::scim::filter::{TargetPath, parse_target_path};
 use crate::scim::message::member;
 use crate::scim::patch::PatchOp;
-use crate::scim::schema::{Attribute, DataType, Resolution};
+use crate::scim::schema::{Attribute, DataType, Resolution, Schema};
 use crate::scim::{AttrPath, Object, ResourceType, ScimError, certificate, urn};
 
 /// One rewrite that fired.
@@ -95,6 +95,12 @@ fn registered_path(path: &TargetPath, resource_type: &ResourceType) -> Option<Ta
     (means_nothing && resource_type.resolve(&known.attr).is_some()).then_some(known)
 }
 
+/// Whether a value may be meant that stands there in another form: one that is not multi-valued, complex or a
+/// truth value stands as it is.
+fn has_forms(attribute: &Attribute) -> bool {
+    attribute.multi_valued || attribute.is_complex() || attribute.data_type == DataType::Boolean
+}
+
 struct Rewriter<'p> {
     profile: &'p Profile,
     fired: Vec<Fired>,
@@ -110,6 +116,10 @@ impl Rewriter<'_> {
         // Most names are no paths.
         if let Some(attribute) = resource_type.attribute(name) {
             self.value(attribute, value, name);
+        } else if let (Some(extension), Value::Object(members)) =
+            (resource_type.extension(name), &mut *value)
+        {
+            self.extension(&extension.schema, members, name);
         } else if let Ok(path) = parse_target_path(name) {
             self.target(&path, value, resource_type, name);
         }
@@ -125,11 +135,7 @@ impl Rewriter<'_> {
     ) {
         match (resource_type.resolve(&path.attr), value) {
             (Some(Resolution::Extension(extension)), Value::Object(members)) => {
-                for (inner, value) in members.iter_mut() {
-                    if let Some(attribute) = extension.0.attribute(inner) {
-                        self.value(attribute, value, &format!("{shown}:{inner}"));
-                    }
-                }
+                self.extension(extension.0, members, shown);
             }
             (Some(Resolution::Attribute(at)), value) => {
                 let sub = path.sub.as_deref().and_then(|sub| at.attribute.sub(sub)).or(at.sub);
@@ -147,6 +153,15 @@ impl Rewriter<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn extension(&mut self, extension: &Schema, members: &mut Object, shown: &str) {
+        for (inner, value) in members.iter_mut() {
+            let attribute = extension.attribute(inner);
+            if let Some(attribute) = attribute.filter(|attribute| has_forms(attribute)) {
+                self.value(attribute, value, &format!("{shown}:{inner}"));
+            }
         }
     }
 
@@ -172,7 +187,7 @@ impl Rewriter<'_> {
             self.json_in_roles(attribute, value, path);
             if let Value::Object(members) = value {
                 for (name, member) in members.iter_mut() {
-                    if let Some(sub) = attribute.sub(name) {
+                    if let Some(sub) = attribute.sub(name).filter(|sub| has_forms(sub)) {
                         self.value(sub, member, &format!("{path}.{name}"));
                     }
                 }

@@ -11,8 +11,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::decompose_compatible;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::schema::{Attribute, DataType};
 
@@ -37,17 +37,24 @@ pub fn text_key(value: &str, case_exact: bool) -> String {
 pub fn part_key(value: &str, case_exact: bool) -> String {
     match (case_exact, value.is_ascii()) {
         (true, true) => value.to_owned(),
-        (true, false) => value.nfc().collect(),
+        (true, false) => composed(value.into()).into_owned(),
         (false, true) => value.to_ascii_lowercase(),
         (false, false) => {
+            let value = match value.chars().any(has_other_width) {
+                true => composed(value.chars().flat_map(width_mapped).collect()),
+                false => composed(value.into()),
+            };
             // Lower-casing can leave a pair that has a composed form: J and a caron.
-            let lower =
-                |composed: &str| composed.chars().flat_map(char::to_lowercase).nfc().collect();
-            match value.chars().any(has_other_width) {
-                true => lower(&value.chars().flat_map(width_mapped).nfc().collect::<String>()),
-                false => lower(&value.nfc().collect::<String>()),
-            }
+            composed(value.chars().flat_map(char::to_lowercase).collect()).into_owned()
         }
+    }
+}
+
+/// In NFC. Most text is already.
+fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text,
+        IsNormalized::No | IsNormalized::Maybe => text.nfc().collect(),
     }
 }
 

@@ -95,37 +95,41 @@ impl Document {
     /// Canonical form without the checks, for what is stored already.
     pub(super) fn arranged(mut object: Object, id: &str, resource_type: &ResourceType) -> Self {
         let mut schemas = vec![Value::from(resource_type.schema.id.clone())];
-        let mut body = take_in_order(&mut object, &resource_type.schema.attributes);
+        let mut extensions = Vec::new();
         for extension in &resource_type.extensions {
             let uri = &extension.schema.id;
-            if let Some(Value::Object(mut inner)) = object.shift_remove(uri) {
-                let ordered = take_in_order(&mut inner, &extension.schema.attributes);
+            if let Some(Value::Object(inner)) = object.swap_remove(uri) {
+                let ordered = in_order(inner, &extension.schema.attributes, Object::new());
                 if !ordered.is_empty() {
                     schemas.push(uri.clone().into());
-                    body.insert(uri.clone(), ordered.into());
+                    extensions.push((uri.clone(), ordered.into()));
                 }
             }
         }
-        let mut document = Object::new();
+        let mut document = Object::with_capacity(object.len() + extensions.len() + 2);
         document.insert("schemas".into(), schemas.into());
         document.insert("id".into(), id.into());
-        if let Some(external_id) = object.shift_remove("externalId").filter(|v| !v.is_null()) {
+        if let Some(external_id) = object.swap_remove("externalId").filter(|v| !v.is_null()) {
             document.insert("externalId".into(), external_id);
         }
-        document.append(&mut body);
+        let mut document = in_order(object, &resource_type.schema.attributes, document);
+        document.extend(extensions);
         Self(document)
     }
 }
 
-/// Moves the values of `attributes` out of `from`, in schema order; what is left there has none.
-fn take_in_order(from: &mut Object, attributes: &[Attribute]) -> Object {
-    let mut ordered = Object::new();
-    for attribute in attributes {
-        let value = from.swap_remove(&attribute.name);
-        if let Some(value) = value.and_then(|value| canonical_value(attribute, value)) {
-            ordered.insert(attribute.name.clone(), value);
-        }
-    }
+/// Puts the values of `attributes` behind what is in `ordered`, in schema order; what else is in `from` goes.
+fn in_order(from: Object, attributes: &[Attribute], mut ordered: Object) -> Object {
+    // Few of the attributes have values: to look for theirs by name would take a look for each of them.
+    let mut placed: Vec<_> = from
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let place = attributes.iter().position(|attribute| attribute.name == name)?;
+            Some((place, name, canonical_value(attributes.get(place)?, value)?))
+        })
+        .collect();
+    placed.sort_unstable_by_key(|(place, ..)| *place);
+    ordered.extend(placed.into_iter().map(|(_, name, value)| (name, value)));
     ordered
 }
 
@@ -138,8 +142,8 @@ fn canonical_value(attribute: &Attribute, value: Value) -> Option<Value> {
                 elements.into_iter().filter_map(|e| canonical_value(attribute, e)).collect();
             (!kept.is_empty()).then(|| Value::Array(distinct(attribute, kept)))
         }
-        Value::Object(mut members) => {
-            let ordered = take_in_order(&mut members, &attribute.sub_attributes);
+        Value::Object(members) => {
+            let ordered = in_order(members, &attribute.sub_attributes, Object::new());
             (!ordered.is_empty()).then_some(Value::Object(ordered))
         }
         other => Some(other),
@@ -151,7 +155,9 @@ fn check_attributes(
     attributes: &[Attribute],
     within: Option<&PathTo<'_>>,
 ) -> Result<(), ScimError> {
-    for attribute in attributes {
+    // Of most there is nothing that only the whole document shows.
+    for attribute in attributes.iter().filter(|attribute| attribute.multi_valued || asks(attribute))
+    {
         let name = &attribute.name;
         let path = within.map_or_else(|| PathTo::top(name), |within| within.then(name));
         match holder.get(&attribute.name) {
@@ -172,6 +178,11 @@ fn check_attributes(
         }
     }
     Ok(())
+}
+
+/// Whether a value must be there, of this or of a part of it.
+fn asks(attribute: &Attribute) -> bool {
+    attribute.required || attribute.sub_attributes.iter().any(|sub| sub.multi_valued || asks(sub))
 }
 
 pub(super) fn empty(attribute: &str) -> ScimError {
