@@ -1,8 +1,12 @@
 //! The normalised objects of the app-facing API: a directory user and a directory group, made from
 //! SCIM documents.
 
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::stable::{Stable, StableObject};
 use crate::scim::key::instant_text;
 use crate::scim::{Object, urn};
 
@@ -13,6 +17,82 @@ pub struct Subject<'s> {
     pub organization_id: &'s str,
     /// A user without addresses has the userName as e-mail if it looks like one.
     pub email_from_user_name: bool,
+}
+
+/// The members of an object that the app sees, in their order. Most are written as they stand in the
+/// document, and not copied for it.
+pub struct Members<'v>(Vec<(&'static str, Member<'v>)>);
+
+enum Member<'v> {
+    Value(Cow<'v, Value>),
+    Object(Cow<'v, Object>),
+}
+
+impl Members<'_> {
+    /// As they are; [`super::stable::stabilise`] makes of it what is written.
+    pub fn into_value(self) -> Value {
+        let owned = self.0.into_iter().map(|(name, member)| {
+            let member = match member {
+                Member::Value(value) => value.into_owned(),
+                Member::Object(object) => Value::Object(object.into_owned()),
+            };
+            (name.to_owned(), member)
+        });
+        Value::Object(owned.collect())
+    }
+}
+
+/// In the form of [`super::stable`].
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, member)| (name, member)))
+    }
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Value(value) => Stable(value).serialize(serializer),
+            Self::Object(object) => StableObject(object).serialize(serializer),
+        }
+    }
+}
+
+impl<'v> From<&'v Value> for Member<'v> {
+    fn from(value: &'v Value) -> Self {
+        Self::Value(Cow::Borrowed(value))
+    }
+}
+
+impl From<Value> for Member<'_> {
+    fn from(value: Value) -> Self {
+        Self::Value(Cow::Owned(value))
+    }
+}
+
+impl<'v> From<Cow<'v, Object>> for Member<'v> {
+    fn from(object: Cow<'v, Object>) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl From<&str> for Member<'_> {
+    fn from(text: &str) -> Self {
+        Value::from(text).into()
+    }
+}
+
+impl From<String> for Member<'_> {
+    fn from(text: String) -> Self {
+        Value::from(text).into()
+    }
+}
+
+/// A value of a document, or null.
+impl<'v> From<Option<&'v Value>> for Member<'v> {
+    fn from(value: Option<&'v Value>) -> Self {
+        value.unwrap_or(&Value::Null).into()
+    }
 }
 
 /// A stored user, seen by the app.
@@ -31,58 +111,55 @@ pub struct UserView<'u> {
     pub roles: &'u [String],
 }
 
-impl UserView<'_> {
+impl<'u> UserView<'u> {
     /// The `directory_user` object without `groups`, as events carry it.
-    pub fn to_value(&self, subject: Subject<'_>) -> Value {
-        let text = |name: &str| self.doc.get(name).cloned().unwrap_or(Value::Null);
-        let name = |part: &str| {
-            self.doc.get("name").and_then(|n| n.get(part)).cloned().unwrap_or(Value::Null)
-        };
-        let emails = self.doc.get("emails").cloned().unwrap_or_else(|| json!([]));
-        // Not with `json!`, which copies a value that it is given.
-        let mut view = Object::with_capacity(20);
-        let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
+    pub fn members(&self, subject: Subject<'u>) -> Members<'u> {
+        let name = |part: &str| self.doc.get("name").and_then(|name| name.get(part));
+        let mut members = Vec::with_capacity(20);
+        let mut put = |name: &'static str, member: Member<'u>| members.push((name, member));
         put("object", "directory_user".into());
         put("id", self.id.into());
         put("directory_id", subject.directory_id.into());
         put("organization_id", subject.organization_id.into());
         put("idp_id", idp_id(self.doc, self.id));
         put("email", self.email(subject));
-        put("first_name", name("givenName"));
-        put("last_name", name("familyName"));
+        put("first_name", name("givenName").into());
+        put("last_name", name("familyName").into());
         put("name", self.full_name());
-        put("emails", emails);
-        put("job_title", self.job_title());
-        put("username", text("userName"));
+        put("emails", self.doc.get("emails").map_or_else(|| json!([]).into(), Member::from));
+        put("job_title", self.job_title().into());
+        put("username", self.doc.get("userName").into());
         put("state", if self.active { "active" } else { "inactive" }.into());
         put("raw_attributes", raw_attributes(self.doc, self.extra).into());
-        put("custom_attributes", self.custom_attributes.cloned().unwrap_or_default().into());
+        let custom = self.custom_attributes.map_or_else(Cow::default, Cow::Borrowed);
+        put("custom_attributes", custom.into());
         // Both are left out when there is none.
         if let Some(highest) = self.roles.first() {
-            put("role", json!({"slug": highest}));
-            put("roles", self.roles.iter().map(|slug| json!({"slug": slug})).collect());
+            put("role", json!({"slug": highest}).into());
+            let roles = self.roles.iter().map(|slug| json!({"slug": slug}));
+            put("roles", roles.collect::<Value>().into());
         }
         put("created_at", instant_text(self.created).into());
         put("updated_at", instant_text(self.modified).into());
-        Value::Object(view)
+        Members(members)
     }
 
     /// The title; clients that have none in the core schema send one beside the enterprise extension.
-    fn job_title(&self) -> Value {
+    fn job_title(&self) -> Option<&'u Value> {
         let beside = || {
             let flat = self.extra?.get(&format!("{}:title", urn::ENTERPRISE_USER));
             flat.filter(|title| title.is_string())
         };
-        self.doc.get("title").or_else(beside).cloned().unwrap_or(Value::Null)
+        self.doc.get("title").or_else(beside)
     }
 
     /// The primary address, else the first one of type work, else of type home, else the first one that
     /// has no type: some clients send addresses as values alone.
-    fn email(&self, subject: Subject<'_>) -> Value {
+    fn email(&self, subject: Subject<'_>) -> Member<'u> {
         let addresses = self.doc.get("emails").and_then(Value::as_array);
         let addresses = addresses.map_or(&[][..], Vec::as_slice);
         let with = |wanted: &dyn Fn(&Value) -> bool| {
-            addresses.iter().find(|a| wanted(a)).and_then(|a| a.get("value")).cloned()
+            addresses.iter().find(|a| wanted(a)).and_then(|a| a.get("value"))
         };
         let of_type = |kind: &'static str| {
             move |a: &Value| a.get("type").and_then(Value::as_str) == Some(kind)
@@ -93,18 +170,18 @@ impl UserView<'_> {
             .or_else(|| with(&|a| a.get("type").is_none()));
         let user_name = self.doc.get("userName").and_then(Value::as_str).unwrap_or_default();
         match found {
-            Some(found) => found,
+            Some(found) => found.into(),
             None if addresses.is_empty()
                 && subject.email_from_user_name
                 && looks_like_address(user_name) =>
             {
                 user_name.into()
             }
-            None => Value::Null,
+            None => Value::Null.into(),
         }
     }
 
-    fn full_name(&self) -> Value {
+    fn full_name(&self) -> Member<'u> {
         let part = |name: &str| self.doc.get("name")?.get(name)?.as_str().filter(|t| !t.is_empty());
         if let Some(formatted) = part("formatted") {
             return formatted.into();
@@ -114,7 +191,7 @@ impl UserView<'_> {
         if !parts.is_empty() {
             return parts.join(" ").into();
         }
-        self.doc.get("displayName").cloned().unwrap_or(Value::Null)
+        self.doc.get("displayName").into()
     }
 }
 
@@ -128,33 +205,33 @@ pub struct GroupView<'g> {
     pub modified: i64,
 }
 
-impl GroupView<'_> {
+impl<'g> GroupView<'g> {
     /// The `directory_group` object.
-    pub fn to_value(&self, subject: Subject<'_>) -> Value {
-        json!({
-            "object": "directory_group",
-            "id": self.id,
-            "idp_id": idp_id(self.doc, self.id),
-            "directory_id": subject.directory_id,
-            "organization_id": subject.organization_id,
-            "name": self.doc.get("displayName").cloned().unwrap_or(Value::Null),
-            "raw_attributes": raw_attributes(self.doc, self.extra),
-            "created_at": instant_text(self.created),
-            "updated_at": instant_text(self.modified),
-        })
+    pub fn members(&self, subject: Subject<'g>) -> Members<'g> {
+        Members(vec![
+            ("object", "directory_group".into()),
+            ("id", self.id.into()),
+            ("idp_id", idp_id(self.doc, self.id)),
+            ("directory_id", subject.directory_id.into()),
+            ("organization_id", subject.organization_id.into()),
+            ("name", self.doc.get("displayName").into()),
+            ("raw_attributes", raw_attributes(self.doc, self.extra).into()),
+            ("created_at", instant_text(self.created).into()),
+            ("updated_at", instant_text(self.modified).into()),
+        ])
     }
 }
 
 /// The identity provider's own id: `externalId`, else the id.
-fn idp_id(doc: &Object, id: &str) -> Value {
-    doc.get("externalId").cloned().unwrap_or_else(|| id.into())
+fn idp_id<'v>(doc: &'v Object, id: &str) -> Member<'v> {
+    doc.get("externalId").map_or_else(|| id.into(), Member::from)
 }
 
 /// What the source sent: the document and what no schema knows.
-pub fn raw_attributes(doc: &Object, extra: Option<&Object>) -> Object {
-    let mut raw = doc.clone();
+pub fn raw_attributes<'v>(doc: &'v Object, extra: Option<&Object>) -> Cow<'v, Object> {
+    let mut raw = Cow::Borrowed(doc);
     for (name, value) in extra.into_iter().flatten() {
-        raw.entry(name.clone()).or_insert_with(|| value.clone());
+        raw.to_mut().entry(name.clone()).or_insert_with(|| value.clone());
     }
     raw
 }
@@ -242,7 +319,7 @@ mod tests {
         ] {
             let doc = doc.as_object().expect("object").clone();
             let view = nobody(&doc);
-            assert_eq!(view.to_value(subject)["email"], expected);
+            assert_eq!(view.members(subject).into_value()["email"], expected);
         }
     }
 
@@ -264,13 +341,15 @@ mod tests {
         let subject =
             Subject { directory_id: "d", organization_id: "o", email_from_user_name: true };
         let doc = Object::new();
-        let plain = nobody(&doc).to_value(subject);
+        let plain = nobody(&doc).members(subject).into_value();
         assert!(plain.get("role").is_none() && plain.get("roles").is_none());
         assert_eq!(plain["custom_attributes"], json!({}));
         let custom = json!({"badge": 7});
         let roles = ["admin".to_owned(), "viewer".to_owned()];
         let custom_attributes = custom.as_object();
-        let view = UserView { roles: &roles, custom_attributes, ..nobody(&doc) }.to_value(subject);
+        let view = UserView { roles: &roles, custom_attributes, ..nobody(&doc) }
+            .members(subject)
+            .into_value();
         assert_eq!(view["role"], json!({"slug": "admin"}));
         assert_eq!(view["roles"], json!([{"slug": "admin"}, {"slug": "viewer"}]));
         assert_eq!(view["custom_attributes"], custom);
@@ -285,7 +364,8 @@ mod tests {
             Subject { directory_id: "d", organization_id: "o", email_from_user_name: true };
         let (doc, extra) =
             (Object::new(), json!({(format!("{}:title", urn::ENTERPRISE_USER)): "Lead"}));
-        let view = UserView { extra: extra.as_object(), ..nobody(&doc) }.to_value(subject);
+        let view =
+            UserView { extra: extra.as_object(), ..nobody(&doc) }.members(subject).into_value();
         assert_eq!(view["job_title"], "Lead");
     }
 }

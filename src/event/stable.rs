@@ -4,6 +4,7 @@
 //! JavaScript puts members whose names are whole numbers first, in their order, and knows numbers as
 //! doubles alone. A number that it would write in another way is kept as text.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 /// The greatest whole number that a double has without gaps: 2^53 - 1.
@@ -25,6 +26,38 @@ pub fn stabilise(value: &mut Value) {
             }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// Writes a value in that form, without changing it.
+pub struct Stable<'v>(pub &'v Value);
+
+impl Serialize for Stable<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(members) => StableObject(members).serialize(serializer),
+            Value::Array(elements) => serializer.collect_seq(elements.iter().map(Stable)),
+            Value::Number(number) => match other_form(number) {
+                Some(stable) => stable.serialize(serializer),
+                None => number.serialize(serializer),
+            },
+            Value::Null | Value::Bool(_) | Value::String(_) => self.0.serialize(serializer),
+        }
+    }
+}
+
+/// The same for an object.
+pub struct StableObject<'v>(pub &'v Map<String, Value>);
+
+impl Serialize for StableObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = self.0.iter().map(|(name, value)| (name, Stable(value)));
+        if !self.0.keys().any(|name| index(name).is_some()) {
+            return serializer.collect_map(members);
+        }
+        let mut members: Vec<_> = members.collect();
+        members.sort_by_key(|(name, _)| place(name));
+        serializer.collect_map(members)
     }
 }
 
@@ -51,10 +84,15 @@ fn index(name: &str) -> Option<u32> {
     (number < u32::MAX && number.to_string() == name).then_some(number)
 }
 
+/// Where a member stands, in a sort that leaves equal ones as they are: names that are no index stay in
+/// their order, behind the others.
+fn place(name: &str) -> u64 {
+    index(name).map_or(u64::MAX, u64::from)
+}
+
 fn reorder(members: &mut Map<String, Value>) {
     let mut all: Vec<(String, Value)> = std::mem::take(members).into_iter().collect();
-    // The sort is stable: names that are no index stay in their order, behind the others.
-    all.sort_by_key(|(name, _)| index(name).map_or(u64::MAX, u64::from));
+    all.sort_by_key(|(name, _)| place(name));
     members.extend(all);
 }
 
@@ -84,8 +122,10 @@ mod tests {
 
     fn stable(text: &str) -> String {
         let mut value: Value = serde_json::from_str(text).expect("JSON");
+        let written = serde_json::to_string(&Stable(&value)).expect("JSON");
         stabilise(&mut value);
-        value.to_string()
+        assert_eq!(written, value.to_string(), "written as it is changed");
+        written
     }
 
     /// What `JSON.stringify(JSON.parse(text))` gives for the expected form is the expected form.

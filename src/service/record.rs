@@ -8,7 +8,7 @@ use super::context::Directory;
 use super::exchange::{Listed, MAX_EVENTS};
 use super::identity::{self, Facts, Ledger, Scope};
 use super::policy::InForce;
-use super::seen::{GroupTold, Seen, app_view, text};
+use super::seen::{GroupTold, Seen, app_text, app_view, text};
 use super::side_by_side::side_by_side;
 use super::unit::Site;
 use crate::clock::Ids;
@@ -79,10 +79,14 @@ impl Told {
             custom_attributes: content.mapped.custom_attributes.as_deref(),
             roles: content.mapped.roles.as_deref(),
         };
-        let data = seen.view(&site.directory).filter(|_| state.is_visible());
-        let is_linked = resource_type.is_user() && site.directory.identities.is_some();
-        let facts = data.as_ref().filter(|_| is_linked).map(Facts::of);
-        Self { state, data: data.map(|data| form.data(text(&data))), facts }
+        if !state.is_visible() {
+            return Self { state, data: None, facts: None };
+        }
+        let directory = &site.directory;
+        let is_linked = resource_type.is_user() && directory.identities.is_some();
+        let view = is_linked.then(|| seen.view(directory)).flatten();
+        let data = view.as_ref().map_or_else(|| seen.text(directory), |view| Some(text(view)));
+        Self { state, data: data.map(|data| form.data(data)), facts: view.as_ref().map(Facts::of) }
     }
 }
 
@@ -287,7 +291,7 @@ impl Recorder<'_> {
         let rendered = told.filter(|told| told.state == row.app_state);
         let data = match rendered.and_then(|told| told.data.clone()) {
             Some(data) => data,
-            None => text(&self.view(row)?).into(),
+            None => app_text(self.directory, row)?.into(),
         };
         Some(self.event(event, &row.id, data, None))
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::context::Directory;
-use crate::event::{GroupView, Subject, UserView, stable};
+use crate::event::{GroupView, Members, Subject, UserView, stable};
 use crate::scim::Object;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::resource::{AppState, ResourceRow};
@@ -27,6 +27,19 @@ pub(super) struct Seen<'s> {
 impl Seen<'_> {
     /// As events and snapshots carry it; `None` for types that the app does not know.
     pub(super) fn view(&self, directory: &Directory) -> Option<Value> {
+        self.shown(directory, |members| {
+            let mut view = members.into_value();
+            stable::stabilise(&mut view);
+            view
+        })
+    }
+
+    /// The same as JSON text.
+    pub(super) fn text(&self, directory: &Directory) -> Option<String> {
+        self.shown(directory, |members| text(&members))
+    }
+
+    fn shown<T>(&self, directory: &Directory, with: impl FnOnce(Members<'_>) -> T) -> Option<T> {
         let subject = Subject {
             directory_id: &directory.id,
             organization_id: &directory.organization_id,
@@ -41,19 +54,29 @@ impl Seen<'_> {
         });
         let (doc, extra) = (stripped.as_ref().unwrap_or(self.doc), self.extra);
         let &Self { id, active, created, modified, .. } = self;
-        let mut view = match self.resource_type {
+        match self.resource_type {
             "User" => {
                 let custom = self.custom_attributes.map(object);
                 let roles: Vec<String> = self.roles.map(slugs).unwrap_or_default();
                 let (custom_attributes, roles) = (custom.as_ref(), roles.as_slice());
-                UserView { id, doc, extra, active, created, modified, custom_attributes, roles }
-                    .to_value(subject)
+                let user = UserView {
+                    id,
+                    doc,
+                    extra,
+                    active,
+                    created,
+                    modified,
+                    custom_attributes,
+                    roles,
+                };
+                Some(with(user.members(subject)))
             }
-            "Group" => GroupView { id, doc, extra, created, modified }.to_value(subject),
-            _ => return None,
-        };
-        stable::stabilise(&mut view);
-        Some(view)
+            "Group" => {
+                let group = GroupView { id, doc, extra, created, modified };
+                Some(with(group.members(subject)))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -65,7 +88,8 @@ pub(super) struct GroupTold<'g> {
 
 impl<'g> GroupTold<'g> {
     pub(super) fn of(directory: &Directory, row: &'g ResourceRow) -> Option<Self> {
-        let view = serde_json::value::to_raw_value(&app_view(directory, row)?).ok()?;
+        let view =
+            app_shown(directory, row, |members| serde_json::value::to_raw_value(&members))?.ok()?;
         Some(Self { id: &row.id, view })
     }
 
@@ -74,11 +98,14 @@ impl<'g> GroupTold<'g> {
         #[derive(Serialize)]
         struct Membership<'m> {
             directory_id: &'m str,
-            user: Value,
+            user: Members<'m>,
             group: &'m RawValue,
         }
-        let user = (member.resource_type == "User").then(|| app_view(directory, member))??;
-        Some(text(&Membership { directory_id: &directory.id, user, group: &self.view }))
+        if member.resource_type != "User" {
+            return None;
+        }
+        let (directory_id, group) = (directory.id.as_str(), &*self.view);
+        app_shown(directory, member, |user| text(&Membership { directory_id, user, group }))
     }
 }
 
@@ -90,6 +117,23 @@ pub(super) fn text(data: &impl Serialize) -> String {
 /// A resource as the app sees it, in events and in the read API; `None` for types that it does not
 /// know.
 pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value> {
+    seen_of(row, |seen| seen.view(directory))
+}
+
+/// The same as JSON text.
+pub(super) fn app_text(directory: &Directory, row: &ResourceRow) -> Option<String> {
+    seen_of(row, |seen| seen.text(directory))
+}
+
+fn app_shown<T>(
+    directory: &Directory,
+    row: &ResourceRow,
+    with: impl FnOnce(Members<'_>) -> T,
+) -> Option<T> {
+    seen_of(row, |seen| seen.shown(directory, with))
+}
+
+fn seen_of<T>(row: &ResourceRow, with: impl FnOnce(&Seen<'_>) -> T) -> T {
     let (doc, extra) = (object(&row.doc), row.extra.as_deref().map(object));
     let seen = Seen {
         resource_type: &row.resource_type,
@@ -102,7 +146,7 @@ pub(super) fn app_view(directory: &Directory, row: &ResourceRow) -> Option<Value
         custom_attributes: row.custom_attributes.as_deref(),
         roles: row.roles.as_deref(),
     };
-    seen.view(directory)
+    with(&seen)
 }
 
 /// Stored JSON back as an object; what is stored was one. Anything else is damage that the operator

@@ -182,7 +182,7 @@ fn roles_in(row: &DirectoryRow, map: RoleMap) -> RoleMap {
 
 /// What events show as `raw_attributes`.
 fn raw(resource_type: &ResourceType, document: &Object, extra: Option<&Object>) -> Object {
-    let mut raw = raw_attributes(document, extra);
+    let mut raw = raw_attributes(document, extra).into_owned();
     if resource_type.hides_attributes() {
         strip_hidden(&mut raw, resource_type);
     }
