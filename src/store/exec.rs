@@ -146,6 +146,14 @@ pub(super) enum Mode {
     Read,
     /// A transaction that writes.
     Write,
+    /// A transaction that writes much, and that nobody waits for at a screen.
+    Bulk,
+}
+
+impl Mode {
+    pub(super) fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::Bulk)
+    }
 }
 
 /// How a unit ended, seen from the lane.
@@ -312,7 +320,7 @@ impl Lane {
         let unit = Box::new(TypedUnit { name, mode, single, work, result: None, reply });
         let tenant = TENANT.try_with(|tenant| *tenant).unwrap_or_default();
         let tenant = match mode {
-            Mode::Write => tenant,
+            Mode::Write | Mode::Bulk => tenant,
             // Reads wait for nobody.
             Mode::Get | Mode::Read => Tenant { line: None, ..tenant },
         };

@@ -402,6 +402,20 @@ impl Store {
         self.lanes.write.run(name, Mode::Write, exec::terms().after(work)).await
     }
 
+    /// Like [`Store::write`], for many rows that nobody waits for at a screen: units of this kind that come
+    /// one after another are committed together.
+    pub async fn write_bulk<T, E>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: UnitError,
+    {
+        self.lanes.write.run(name, Mode::Bulk, exec::terms().after(work)).await
+    }
+
     /// True where a unit can be one statement: on PostgreSQL. Elsewhere nothing has to be prepared
     /// for it.
     pub fn has_singles(&self) -> bool {

@@ -44,7 +44,7 @@ fn answer(
     metrics: &StoreMetrics,
 ) {
     // A read has no effect: without a reader it is not worth its time.
-    if unit.mode() != Mode::Write && unit.is_abandoned() {
+    if !unit.mode().writes() && unit.is_abandoned() {
         return;
     }
     let started = Stopwatch::start();
@@ -124,7 +124,7 @@ fn try_unit(
         && let Some(ended) = try_single(session, unit)?
     {
         session.used = Stopwatch::start();
-        let committing = unit.mode() == Mode::Write;
+        let committing = unit.mode().writes();
         return match ended {
             Ended::Broken(error) => Err(Fault { error, committing }),
             Ended::Done | Ended::Refused => Ok(()),
@@ -137,7 +137,7 @@ fn try_unit(
 
 /// Tries the unit as one statement; `None` when it is none and nothing was done.
 fn try_single(session: &mut Session, unit: &mut dyn Unit) -> Result<Option<Ended>, StoreError> {
-    if unit.mode() == Mode::Write && session.used.elapsed() > RESTED {
+    if unit.mode().writes() && session.used.elapsed() > RESTED {
         dialect::run(&mut session.conn, "SELECT 1")?;
     }
     Ok(unit.run_single(Single::new(&mut session.conn)))
@@ -151,7 +151,7 @@ fn run_in_transaction(
     match unit.mode() {
         Mode::Get => {}
         Mode::Read => dialect::begin_snapshot(conn)?,
-        Mode::Write => dialect::begin_write(conn)?,
+        Mode::Write | Mode::Bulk => dialect::begin_write(conn)?,
     }
     match (unit.run(&mut Tx::sharing(conn, sharing)), unit.mode()) {
         (Ended::Broken(error), _) => Err(error.into()),

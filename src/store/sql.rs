@@ -69,9 +69,6 @@ where
     [u8]: ToSql<Binary, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        if self.keep == Keep::No {
-            out.unsafe_to_cache_prepared();
-        }
         let mut binds = self.binds.iter();
         for (index, part) in self.text.split('?').enumerate() {
             if index > 0 {
@@ -96,6 +93,10 @@ where
             out.push_sql(part);
         }
         Ok(())
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &DB) -> QueryResult<bool> {
+        Ok(self.keep == Keep::Prepared)
     }
 }
 

@@ -5,6 +5,9 @@
 //! at once: SQLite may already have rolled everything back without the driver noticing, and later
 //! statements would then commit one by one. The connection is replaced and the other units run
 //! again, one per transaction; only the faulty one is refused.
+//!
+//! Units that write much, and begin a batch, have no savepoints, for which every page that they change would be
+//! copied. When one of them is refused the batch is undone, and its units run again, one per transaction.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +26,10 @@ const MAX_BATCH: usize = 256;
 
 /// How long a transaction takes more units: nobody waits longer for the commit because of the others.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(25);
+
+/// The same while all of them are [`Mode::Bulk`]: a page of an index that each of them changes is written
+/// once.
+const MAX_BULK_TIME: Duration = Duration::from_millis(100);
 
 /// A connection that is opened when needed and thrown away when suspect.
 struct Slot {
@@ -90,7 +97,8 @@ fn run_batch(
     let outcome = try_batch(slot, &mut batch, queue);
     let units = batch.len();
     match outcome {
-        Ok(()) => batch.into_iter().for_each(Unit::answer),
+        Ok(Batch::Committed) => batch.into_iter().for_each(Unit::answer),
+        Ok(Batch::Undone) => batch.into_iter().for_each(|unit| run_alone(slot, unit, metrics)),
         Err((faulty, error)) => {
             slot.discard();
             metrics.aborted_batches.inc();
@@ -116,6 +124,12 @@ fn begin(slot: &mut Slot) -> Result<(), StoreError> {
     begun
 }
 
+/// What has become of a batch.
+enum Batch {
+    Committed,
+    Undone,
+}
+
 /// Runs units in the transaction that was begun, and commits. Units are taken from the queue one by one:
 /// who comes in the meantime is not behind all that waited before. The error names the unit that broke
 /// the batch, if one did.
@@ -123,24 +137,34 @@ fn try_batch(
     slot: &mut Slot,
     batch: &mut Vec<Box<dyn Unit>>,
     queue: &Queue,
-) -> Result<(), (Option<usize>, StoreError)> {
+) -> Result<Batch, (Option<usize>, StoreError)> {
     let outside = |error: StoreError| (None, error);
     let conn = slot.get().map_err(outside)?;
-    let (started, mut index) = (Stopwatch::start(), 0);
+    let (started, mut index, mut is_bulk) = (Stopwatch::start(), 0, true);
     while let Some(unit) = batch.get_mut(index) {
         let inside = |error: diesel::result::Error| (Some(index), StoreError::from(error));
-        dialect::begin_savepoint(conn).map_err(inside)?;
+        is_bulk &= unit.mode() == Mode::Bulk;
+        if !is_bulk {
+            dialect::begin_savepoint(conn).map_err(inside)?;
+        }
         match unit.run(&mut Tx::new(conn)) {
+            Ended::Done if is_bulk => {}
             Ended::Done => dialect::release(conn).map_err(inside)?,
+            Ended::Refused if is_bulk => {
+                dialect::rollback(conn).map_err(|error| outside(error.into()))?;
+                return Ok(Batch::Undone);
+            }
             Ended::Refused => dialect::undo(conn).map_err(inside)?,
             Ended::Broken(error) => return Err((Some(index), error)),
         }
         index += 1;
-        if index < MAX_BATCH && started.elapsed() < MAX_BATCH_TIME {
+        let most = if is_bulk { MAX_BULK_TIME } else { MAX_BATCH_TIME };
+        if index < MAX_BATCH && started.elapsed() < most {
             batch.extend(queue.try_take());
         }
     }
-    dialect::commit(conn).map_err(|error| outside(error.into()))
+    dialect::commit(conn).map_err(|error| outside(error.into()))?;
+    Ok(Batch::Committed)
 }
 
 /// Runs one unit in a transaction of its own.

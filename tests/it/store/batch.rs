@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use rollbook::store::event::NewEvent;
-use rollbook::store::{LaneSizes, Location, Store, StoreError, migrate};
+use rollbook::store::{LaneSizes, Location, Store, StoreError, Tx, migrate};
 
 #[derive(QueryableByName)]
 struct Name {
@@ -59,6 +59,15 @@ async fn behind_a_busy_writer<T>(
 /// Every tenth of 200 units writes a large value; the file has room for some of them only.
 #[test]
 fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
+    full_database_keeps_what_was_acknowledged(false);
+}
+
+#[test]
+fn full_database_in_mid_batch_of_bulk_units_keeps_what_was_acknowledged() {
+    full_database_keeps_what_was_acknowledged(true);
+}
+
+fn full_database_keeps_what_was_acknowledged(is_bulk: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, store) = open(&folder, LaneSizes::default());
     let outcome = actix_web::rt::System::new().block_on(async {
@@ -68,7 +77,11 @@ fn full_database_in_mid_batch_keeps_what_was_acknowledged() {
             let name = format!("unit-{n:03}");
             let value = "x".repeat(if n % 10 == 0 { 60_000 } else { 10 });
             let unit_name = name.clone();
-            let done = store.write("put", move |tx| tx.setting_put_once(&unit_name, &value));
+            let put = move |tx: &mut Tx<'_>| tx.setting_put_once(&unit_name, &value);
+            let done = match is_bulk {
+                true => store.write_bulk("put", put).boxed_local(),
+                false => store.write("put", put).boxed_local(),
+            };
             async move { (name, done.await) }
         });
         behind_a_busy_writer(&store, units).await
@@ -117,6 +130,37 @@ fn unit_that_panics_is_rolled_back_and_the_others_commit() {
     let stored = names(&path);
     assert_eq!(stored.len(), 19);
     assert!(!stored.contains("unit-7"));
+}
+
+/// Bulk units of a batch have no savepoints: one that is refused takes the whole batch with it, and the others run
+/// again.
+#[test]
+fn bulk_unit_that_is_refused_leaves_nothing_and_the_others_commit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, store) = open(&folder, LaneSizes::default());
+    let results = actix_web::rt::System::new().block_on(async {
+        let bulk = (0..6).map(|n| {
+            let unit = store.write_bulk("bulk", move |tx| {
+                tx.setting_put_once(&format!("bulk-{n}"), "x")?;
+                if n == 3 { Err(StoreError::MissingReference) } else { Ok(()) }
+            });
+            unit.boxed_local()
+        });
+        let plain = (6..9).map(|n| {
+            let name = format!("plain-{n}");
+            store.write("plain", move |tx| tx.setting_put_once(&name, "x").map(drop)).boxed_local()
+        });
+        behind_a_busy_writer(&store, bulk.chain(plain)).await
+    });
+    let refused: Vec<usize> =
+        results.iter().enumerate().filter(|(_, r)| r.is_err()).map(|(n, _)| n).collect();
+    assert_eq!(refused, [3]);
+    assert!(matches!(results.get(3), Some(Err(StoreError::MissingReference))));
+    assert_eq!(store.metrics().aborted_batches.get(), 0, "the storage has done nothing wrong");
+    drop(store);
+    let expected =
+        ["bulk-0", "bulk-1", "bulk-2", "bulk-4", "bulk-5", "plain-6", "plain-7", "plain-8"];
+    assert_eq!(names(&path), expected.map(str::to_owned).into());
 }
 
 fn event(number: usize) -> NewEvent {
