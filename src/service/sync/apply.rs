@@ -15,10 +15,10 @@ use tokio::sync::RwLock;
 
 use super::change::{Change, Standing, deactivation, end_of, reason_of};
 use super::drive::Job;
+use super::ids::Ids;
 use super::outcome::of_faults;
 use super::round::{Round, rounds};
 use super::run::Lease;
-use super::stage::{digest, manager_of};
 use super::view::{Counts, Tally};
 use crate::event::Reason;
 use crate::pull::Kind;
@@ -103,8 +103,7 @@ pub(super) struct Apply<'a> {
     /// What takes away waits.
     pub(super) held: bool,
     pub(super) access: RwLock<Access>,
-    /// Ids of new accounts and groups, as far as they were made.
-    pub(super) new_ids: HashMap<(Kind, String), String>,
+    pub(super) ids: Arc<Ids>,
     digests: Vec<(i64, String)>,
     /// Of those who were refused: that they are inactive.
     pub(super) endings: Vec<Update>,
@@ -120,6 +119,7 @@ impl<'a> Apply<'a> {
         whole: bool,
         held: bool,
     ) -> Self {
+        let ids = Arc::new(Ids::of(Arc::clone(&stored), HashMap::new()));
         Self {
             service,
             job,
@@ -128,7 +128,7 @@ impl<'a> Apply<'a> {
             whole,
             held,
             access: RwLock::new(job.access.clone()),
-            new_ids: HashMap::new(),
+            ids,
             digests: Vec::new(),
             endings: Vec::new(),
             applied: Applied::default(),
@@ -148,20 +148,20 @@ impl<'a> Apply<'a> {
 
         let (mut users, mut groups, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         users.reserve(creates.len());
-        self.new_ids.reserve(creates.len());
+        let mut new_ids = HashMap::with_capacity(creates.len());
         for record in creates {
             let prefix = match record.kind {
                 Kind::Account => "directory_user",
                 _ => "directory_group",
             };
-            // Given out now: users name their managers, and groups their members, by it.
             let id = self.service.clock.id(prefix);
-            self.new_ids.insert((record.kind, record.source_id.clone()), id.clone());
+            new_ids.insert((record.kind, record.source_id.clone()), id.clone());
             let item = Item::New { record, id };
             let to =
                 if late.contains(&item.record().source_id) { &mut waiting } else { &mut users };
             if item.record().kind == Kind::Account { to.push(item) } else { groups.push(item) }
         }
+        self.ids = Arc::new(Ids::of(Arc::clone(&self.stored), new_ids));
         for update in updates {
             let item = Item::Changed { update: Box::new(update) };
             let to =
@@ -216,7 +216,7 @@ impl<'a> Apply<'a> {
     pub(super) async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
         let mut left = Vec::new();
         for Round { alone, circles } in rounds(items) {
-            let alone = self.bundles(alone).await;
+            let alone = self.bundles(alone).await?;
             for batch in batches(alone, BATCH) {
                 if !self.goes_on() {
                     return Ok(());
@@ -277,7 +277,7 @@ impl<'a> Apply<'a> {
         let mut taken = Vec::new();
         for (item, done) in written {
             let (kind, record) = (item.record().kind, item.record());
-            let made_of = self.digest_of(record);
+            let made_of = self.ids.digest_of(record);
             let known = match &item {
                 Item::New { .. } => None,
                 Item::Changed { update } => Some((update.known.key, update.deactivates())),
@@ -344,44 +344,10 @@ impl<'a> Apply<'a> {
         Ok(kept?)
     }
 
-    /// The id here of an account or group of the source.
-    pub(super) fn id_of(&self, kind: Kind, source_id: &str) -> Option<&str> {
-        let known = self.stored.get(kind, source_id).map(|known| known.id.as_str());
-        let new = || self.new_ids.get(&(kind, source_id.to_owned())).map(String::as_str);
-        known.or_else(new)
-    }
-
-    /// By the ids of this run: the manager may have come with it.
-    pub(super) fn digest_of(&self, record: &Record) -> String {
-        let manager = record.manager.as_deref().and_then(|id| self.id_of(Kind::Account, id));
-        match (manager, &record.attributes) {
-            (Some(manager), Some(text)) => digest(text, manager),
-            _ => record.digest.clone(),
-        }
-    }
-
-    /// The attributes as they are sent: references by the ids here.
-    pub(super) fn body(&self, record: &Record) -> Object {
-        let text = record.attributes.as_deref().unwrap_or("{}");
-        let mut body: Object = serde_json::from_str(text).unwrap_or_default();
-        if let Some(name) = &record.usual_name {
-            body.insert("userName".to_owned(), name.as_ref().into());
-        }
-        let manager = manager_of(&body).map(|source_id| {
-            self.id_of(Kind::Account, source_id).map_or(Value::Null, |id| json!({"value": id}))
-        });
-        if let (Some(manager), Some(Value::Object(enterprise))) =
-            (manager, body.get_mut(urn::ENTERPRISE_USER))
-        {
-            enterprise.insert("manager".to_owned(), manager);
-        }
-        body
-    }
-
     async fn item(&self, item: &Item) -> Result<Done, ServiceError> {
         match item {
             Item::New { record, id } => {
-                let body = self.body(record);
+                let body = self.ids.body(record);
                 let written = self.tried(None, |access| {
                     let (kind, body) = (record.kind, body.clone());
                     async move {
@@ -407,7 +373,7 @@ impl<'a> Apply<'a> {
 
     /// What of an update is stored now: a deactivation may have to wait for a decision.
     pub(super) fn changed_body(&self, update: &Update) -> Object {
-        let mut body = self.body(&update.record);
+        let mut body = self.ids.body(&update.record);
         if update.deactivates() && self.held {
             body.shift_remove("active");
         }

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
 
 use super::apply::{Apply, Item, batches, type_of};
 use crate::pull::Kind;
@@ -15,23 +16,24 @@ use crate::service::{ServiceError, on_behalf_of};
 use crate::store::Tx;
 
 /// Most of them in one unit, which the others who write wait for.
-const BUNDLE: usize = 500;
+const BUNDLE: usize = 200;
 
-/// Bundles that are made at the same time, or are made and wait for the one that is written; each takes some
-/// ten megabytes.
+/// Bundles that are made at the same time.
 const MADE: usize = 2;
 
-/// Units under way at the same time: the writer finds the next one when it has written one.
-const WRITTEN: usize = 2;
+/// Bundles that are made and wait for those before them; each takes some megabytes.
+const READY: usize = 1;
+
+/// Units under way at the same time: the writer finds the next ones when it has written one, and commits
+/// them together.
+const WRITTEN: usize = 5;
 
 /// Some of one kind who are new.
 struct Bundle {
     kind: Kind,
     new: Vec<Item>,
-    /// As they are written; `None` where one of them cannot be.
-    creations: Option<Vec<Creation>>,
-    /// What each was made of.
-    digests: Vec<String>,
+    /// As they are written, and what each was made of; `None` where one of them cannot be.
+    creations: Option<(Vec<Creation>, Vec<String>)>,
     /// Who is left to be written alone.
     alone: Vec<Item>,
 }
@@ -39,77 +41,80 @@ struct Bundle {
 impl Apply<'_> {
     /// Writes those who are new, and answers who is left to be written alone: all others, and those who
     /// were refused together, of whom it is not known which one was meant.
-    pub(super) async fn bundles(&mut self, items: Vec<Item>) -> Vec<Item> {
+    pub(super) async fn bundles(&mut self, items: Vec<Item>) -> Result<Vec<Item>, ServiceError> {
         // A database elsewhere takes a create in one statement, many of them at the same time; maps take
         // their time beside everything else.
         let has_maps = self.job.access.directory.mapping.attributes.is_some();
         if self.service.store.has_singles() || has_maps {
-            return items;
+            return Ok(items);
         }
         let this = &*self;
-        let made = batches(items, BUNDLE).map(|items| this.made(items));
-        let made = futures_util::stream::iter(made).buffered(MADE);
-        let mut written = made.map(|bundle| this.written(bundle)).buffered(WRITTEN);
-        let (mut alone, mut created) = (Vec::new(), Vec::new());
-        while let Some((kind, count, left)) = written.next().await {
-            created.push((kind, count));
+        let (ready, mut bundles) = mpsc::channel(READY);
+        let making = async move {
+            let made = batches(items, BUNDLE).map(|items| this.made(items));
+            let mut made = stream::iter(made).buffered(MADE);
+            while let Some(bundle) = made.next().await {
+                if ready.send(bundle?).await.is_err() {
+                    break;
+                }
+            }
+            Ok::<_, ServiceError>(())
+        };
+        let bundles = stream::poll_fn(|context| bundles.poll_recv(context));
+        let writing = bundles.map(|bundle| this.written(bundle)).buffered(WRITTEN);
+        let (made, written) = tokio::join!(making, writing.collect::<Vec<_>>());
+        made?;
+        let mut alone = Vec::new();
+        for (kind, count, left) in written {
+            self.tally(kind).created += count;
             alone.extend(left);
         }
-        drop(written);
-        for (kind, count) in created {
-            self.tally(kind).created += count;
-        }
-        alone
+        Ok(alone)
     }
 
     /// Works out what is written of the new ones.
-    async fn made(&self, items: Vec<Item>) -> Bundle {
+    async fn made(&self, items: Vec<Item>) -> Result<Bundle, ServiceError> {
         let is_new = |item: &&Item| matches!(item, Item::New { .. });
         let first = items.iter().find(is_new);
         let kind = first.map_or(Kind::Account, |item| item.record().kind);
         let (new, alone): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| is_new(&item) && item.record().kind == kind);
-        let digests = new.iter().map(|item| self.digest_of(item.record())).collect();
-        let creations = match self.lease.is_lost() {
-            true => None,
-            false => self.creations(kind, &new).await.ok(),
-        };
-        Bundle { kind, new, creations, digests, alone }
-    }
-
-    async fn creations(&self, kind: Kind, new: &[Item]) -> Result<Vec<Creation>, ServiceError> {
         let access = self.access.read().await.clone();
-        let resource_type = type_of(&access, kind)?;
-        let drafts = new.iter().filter_map(|item| match item {
-            Item::New { record, id } => Some((id.clone(), self.body(record))),
-            Item::Changed { .. } => None,
-        });
-        let drafts: Vec<_> = drafts.collect();
-        let service = Arc::clone(self.service);
-        let made = move || {
-            let mut creations = Vec::with_capacity(drafts.len());
-            for (id, body) in drafts {
-                creations.push(service.creation(&access, &resource_type, id, body)?);
-            }
-            Ok(creations)
+        let resource_type = type_of(&access, kind).ok().filter(|_| !self.lease.is_lost());
+        let Some(resource_type) = resource_type else {
+            return Ok(Bundle { kind, new, creations: None, alone });
         };
-        computed(made).await?
+        let (service, ids) = (Arc::clone(self.service), Arc::clone(&self.ids));
+        let made = move || {
+            let creations: Result<Vec<Creation>, ServiceError> = new
+                .iter()
+                .filter_map(|item| match item {
+                    Item::New { record, id } => Some((id.clone(), ids.body(record))),
+                    Item::Changed { .. } => None,
+                })
+                .map(|(id, body)| service.creation(&access, &resource_type, id, body))
+                .collect();
+            let digests = new.iter().map(|item| ids.digest_of(item.record())).collect();
+            let creations = creations.ok().map(|creations| (creations, digests));
+            Bundle { kind, new, creations, alone }
+        };
+        computed(made).await
     }
 
     /// Writes a bundle, all of it or nothing: of which kind how many were written, and who was not.
     async fn written(&self, bundle: Bundle) -> (Kind, usize, Vec<Item>) {
-        let Bundle { kind, new, creations, digests, mut alone } = bundle;
+        let Bundle { kind, new, creations, mut alone } = bundle;
         let directory_key = self.job.row.key;
-        let is_written = match creations.filter(|new| !new.is_empty() && !self.lease.is_lost()) {
+        let is_written = match creations.filter(|_| !new.is_empty() && !self.lease.is_lost()) {
             None => false,
-            Some(creations) => {
+            Some((creations, digests)) => {
                 let work = move |tx: &mut Tx<'_>| -> Result<(), ServiceError> {
                     let keys = Creation::run_all(tx, &creations)?;
                     let digests = digests.iter().map(String::as_str);
                     let digests: Vec<(i64, &str)> = keys.into_iter().zip(digests).collect();
                     Ok(tx.sync_digests_put(directory_key, &digests)?)
                 };
-                let written = self.service.store.write("sync_create", work);
+                let written = self.service.store.write_bulk("sync_create", work);
                 on_behalf_of(directory_key, written).await.is_ok()
             }
         };

@@ -21,10 +21,10 @@ impl Apply<'_> {
             if !self.goes_on() {
                 return Ok(());
             }
-            let Some(group) = self.id_of(Kind::Group, &change.group).map(str::to_owned) else {
+            let Some(group) = self.ids.here(Kind::Group, &change.group).map(str::to_owned) else {
                 continue;
             };
-            let add = change.add.iter().filter_map(|(kind, member)| self.id_of(*kind, member));
+            let add = change.add.iter().filter_map(|(kind, member)| self.ids.here(*kind, member));
             let add: Vec<String> = add.map(str::to_owned).collect();
             let group_name = self.group_name(&change.group);
             let named = (group.as_str(), group_name.as_str());

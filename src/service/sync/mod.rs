@@ -22,6 +22,7 @@ mod drive;
 mod end;
 mod files;
 mod found;
+mod ids;
 mod join;
 mod known;
 mod manage;

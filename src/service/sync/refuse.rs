@@ -1,6 +1,8 @@
 //! Who could not be written, and what of that counts all the same: somebody who is inactive at the source
 //! loses access whatever is wrong with the rest, such as a name that somebody else has.
 
+use std::sync::Arc;
+
 use super::apply::{Apply, Item};
 use super::change::{Act, Change, Standing, about, called};
 use crate::pull::plan::{Record, Update};
@@ -11,7 +13,7 @@ impl Apply<'_> {
     pub(super) fn refuse(&mut self, item: &Item, message: &str) {
         let record = item.record();
         self.tally(record.kind).failed += 1;
-        self.new_ids.remove(&(record.kind, record.source_id.clone()));
+        Arc::make_mut(&mut self.ids).forget(record);
         let place = match record.place.is_empty() {
             true => record.source_id.clone(),
             false => format!("{} ({})", record.source_id, record.place),

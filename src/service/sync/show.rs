@@ -34,7 +34,7 @@ impl Apply<'_> {
             self.show_items(items).await?;
         }
         for change in &members {
-            let group = self.id_of(Kind::Group, &change.group).unwrap_or_default().to_owned();
+            let group = self.ids.here(Kind::Group, &change.group).unwrap_or_default().to_owned();
             // Of a new group, the name that it will have.
             let new = names.get(&(Kind::Group, change.group.clone())).cloned();
             let group_name = new.unwrap_or_else(|| self.group_name(&change.group));
@@ -133,7 +133,7 @@ impl Apply<'_> {
             .lookup_one("sync_compare", move |tx| tx.resource_get(key, &name, &id))
             .await;
         let Some(row) = row? else { return Ok(Vec::new()) };
-        let revision = self.revision(access, update, self.body(&update.record))?;
+        let revision = self.revision(access, update, self.ids.body(&update.record))?;
         let edit = (revision.edit)(&row)?;
         let extra = row.extra.as_deref().map(object).unwrap_or_default();
         let (before, after) = (object(&row.doc), edit.document.as_object());
