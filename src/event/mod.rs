@@ -6,7 +6,7 @@ pub mod set;
 pub mod sign;
 pub mod stable;
 
-pub use model::{GroupView, Members, Subject, UserView, previous_attributes};
+pub use model::{GroupView, Shown, Subject, UserView, previous_attributes};
 
 /// Why a person lost access. Kept beside the event, not in its `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,14 +21,14 @@ pub struct Subject<'s> {
 
 /// The members of an object that the app sees, in their order. Most are written as they stand in the
 /// document, and not copied for it.
-pub struct Members<'v>(Vec<(&'static str, Member<'v>)>);
+pub struct Shown<'v>(Vec<(&'static str, Member<'v>)>);
 
 enum Member<'v> {
     Value(Cow<'v, Value>),
     Object(Cow<'v, Object>),
 }
 
-impl Members<'_> {
+impl Shown<'_> {
     /// As they are; [`super::stable::stabilise`] makes of it what is written.
     pub fn into_value(self) -> Value {
         let owned = self.0.into_iter().map(|(name, member)| {
@@ -43,7 +43,7 @@ impl Members<'_> {
 }
 
 /// In the form of [`super::stable`].
-impl Serialize for Members<'_> {
+impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, member)| (name, member)))
     }
@@ -113,7 +113,7 @@ pub struct UserView<'u> {
 
 impl<'u> UserView<'u> {
     /// The `directory_user` object without `groups`, as events carry it.
-    pub fn members(&self, subject: Subject<'u>) -> Members<'u> {
+    pub fn shown(&self, subject: Subject<'u>) -> Shown<'u> {
         let name = |part: &str| self.doc.get("name").and_then(|name| name.get(part));
         let mut members = Vec::with_capacity(20);
         let mut put = |name: &'static str, member: Member<'u>| members.push((name, member));
@@ -141,7 +141,7 @@ impl<'u> UserView<'u> {
         }
         put("created_at", instant_text(self.created).into());
         put("updated_at", instant_text(self.modified).into());
-        Members(members)
+        Shown(members)
     }
 
     /// The title; clients that have none in the core schema send one beside the enterprise extension.
@@ -207,8 +207,8 @@ pub struct GroupView<'g> {
 
 impl<'g> GroupView<'g> {
     /// The `directory_group` object.
-    pub fn members(&self, subject: Subject<'g>) -> Members<'g> {
-        Members(vec![
+    pub fn shown(&self, subject: Subject<'g>) -> Shown<'g> {
+        Shown(vec![
             ("object", "directory_group".into()),
             ("id", self.id.into()),
             ("idp_id", idp_id(self.doc, self.id)),
@@ -319,7 +319,7 @@ mod tests {
         ] {
             let doc = doc.as_object().expect("object").clone();
             let view = nobody(&doc);
-            assert_eq!(view.members(subject).into_value()["email"], expected);
+            assert_eq!(view.shown(subject).into_value()["email"], expected);
         }
     }
 
@@ -341,14 +341,14 @@ mod tests {
         let subject =
             Subject { directory_id: "d", organization_id: "o", email_from_user_name: true };
         let doc = Object::new();
-        let plain = nobody(&doc).members(subject).into_value();
+        let plain = nobody(&doc).shown(subject).into_value();
         assert!(plain.get("role").is_none() && plain.get("roles").is_none());
         assert_eq!(plain["custom_attributes"], json!({}));
         let custom = json!({"badge": 7});
         let roles = ["admin".to_owned(), "viewer".to_owned()];
         let custom_attributes = custom.as_object();
         let view = UserView { roles: &roles, custom_attributes, ..nobody(&doc) }
-            .members(subject)
+            .shown(subject)
             .into_value();
         assert_eq!(view["role"], json!({"slug": "admin"}));
         assert_eq!(view["roles"], json!([{"slug": "admin"}, {"slug": "viewer"}]));
@@ -365,7 +365,7 @@ mod tests {
         let (doc, extra) =
             (Object::new(), json!({(format!("{}:title", urn::ENTERPRISE_USER)): "Lead"}));
         let view =
-            UserView { extra: extra.as_object(), ..nobody(&doc) }.members(subject).into_value();
+            UserView { extra: extra.as_object(), ..nobody(&doc) }.shown(subject).into_value();
         assert_eq!(view["job_title"], "Lead");
     }
 }

@@ -95,8 +95,7 @@ fn registered_path(path: &TargetPath, resource_type: &ResourceType) -> Option<Ta
     (means_nothing && resource_type.resolve(&known.attr).is_some()).then_some(known)
 }
 
-/// Whether a value may be meant that stands there in another form: one that is not multi-valued, complex or a
-/// truth value stands as it is.
+/// Whether clients write its values in other forms, too: lists, complex values and truth values.
 fn has_forms(attribute: &Attribute) -> bool {
     attribute.multi_valued || attribute.is_complex() || attribute.data_type == DataType::Boolean
 }

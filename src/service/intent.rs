@@ -154,6 +154,8 @@ impl Service {
             group_key,
             metrics: self.intent_metrics.clone(),
         };
+        // Nor does it ask for the lease of a run: what is left was decided in the first unit, and whoever comes
+        // finishes it.
         let rest = async move { rest.run().await };
         let running = tokio::spawn(in_turn(directory_key, identities, rest));
         match running.await {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::context::Directory;
-use crate::event::{GroupView, Members, Subject, UserView, stable};
+use crate::event::{GroupView, Shown, Subject, UserView, stable};
 use crate::scim::Object;
 use crate::scim::resource::project::strip_hidden;
 use crate::store::resource::{AppState, ResourceRow};
@@ -39,7 +39,7 @@ impl Seen<'_> {
         self.shown(directory, |members| text(&members))
     }
 
-    fn shown<T>(&self, directory: &Directory, with: impl FnOnce(Members<'_>) -> T) -> Option<T> {
+    fn shown<T>(&self, directory: &Directory, with: impl FnOnce(Shown<'_>) -> T) -> Option<T> {
         let subject = Subject {
             directory_id: &directory.id,
             organization_id: &directory.organization_id,
@@ -69,11 +69,11 @@ impl Seen<'_> {
                     custom_attributes,
                     roles,
                 };
-                Some(with(user.members(subject)))
+                Some(with(user.shown(subject)))
             }
             "Group" => {
                 let group = GroupView { id, doc, extra, created, modified };
-                Some(with(group.members(subject)))
+                Some(with(group.shown(subject)))
             }
             _ => None,
         }
@@ -98,7 +98,7 @@ impl<'g> GroupTold<'g> {
         #[derive(Serialize)]
         struct Membership<'m> {
             directory_id: &'m str,
-            user: Members<'m>,
+            user: Shown<'m>,
             group: &'m RawValue,
         }
         if member.resource_type != "User" {
@@ -128,7 +128,7 @@ pub(super) fn app_text(directory: &Directory, row: &ResourceRow) -> Option<Strin
 fn app_shown<T>(
     directory: &Directory,
     row: &ResourceRow,
-    with: impl FnOnce(Members<'_>) -> T,
+    with: impl FnOnce(Shown<'_>) -> T,
 ) -> Option<T> {
     seen_of(row, |seen| seen.shown(directory, with))
 }

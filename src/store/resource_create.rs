@@ -42,7 +42,9 @@ const DIRECTORY: &str = "WITH d AS ( \
          AND pg_advisory_xact_lock_shared(hashtext('directory'), \
          CAST(? % 2147483647 AS INTEGER)) IS NOT NULL";
 
-/// Looked at when the directory is taken: see [`super::sql::Tx::sync_lease_stands`].
+/// Looked at when the directory is taken: see [`super::sql::Tx::sync_lease_stands`]. It is asked as things stood when
+/// the statement began, so one that begins before the directory changes hands, and asks for the lock after whoever
+/// took it over had it, still inserts.
 const UNDER_LEASE: &str = " AND EXISTS (SELECT FROM sync_directory s \
          WHERE s.directory_key = directory.key AND s.runner = ?)";
 

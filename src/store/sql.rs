@@ -5,7 +5,7 @@
 //! are always bound, and the prepared statement is kept per connection under its text.
 //!
 //! A statement goes to the connection of its database, not through diesel's enum of connections: that
-//! one walks a statement nine times for each use, this one three times.
+//! one walks a statement nine times for each use, this one twice.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -95,6 +95,7 @@ where
         Ok(())
     }
 
+    // Without a walk: a statement of many rows has thousands of places.
     fn is_safe_to_cache_prepared(&self, _: &DB) -> QueryResult<bool> {
         Ok(self.keep == Keep::Prepared)
     }

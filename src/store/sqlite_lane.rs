@@ -74,7 +74,7 @@ pub(super) fn write_loop(
     }
 }
 
-/// Runs the unit and others that wait; answers how many there were.
+/// Runs the unit and others that wait; answers how many shared a commit.
 fn run_batch(
     slot: &mut Slot,
     first: Box<dyn Unit>,
@@ -98,7 +98,13 @@ fn run_batch(
     let units = batch.len();
     match outcome {
         Ok(Batch::Committed) => batch.into_iter().for_each(Unit::answer),
-        Ok(Batch::Undone) => batch.into_iter().for_each(|unit| run_alone(slot, unit, metrics)),
+        Ok(Batch::Undone) => {
+            for unit in batch {
+                metrics.retries.inc();
+                run_alone(slot, unit, metrics);
+            }
+            return 1;
+        }
         Err((faulty, error)) => {
             slot.discard();
             metrics.aborted_batches.inc();

@@ -109,8 +109,12 @@ const OVERLAP_MS: i64 = 5 * 60 * 1_000;
 /// How servers say that they do not filter by time (RFC 7644 §3.12), each in its own way.
 const REFUSALS: [u16; 6] = [400, 403, 404, 405, 422, 501];
 
-/// How often a list is begun again that changes while it is read by index.
-const BEGINNINGS: usize = 4;
+/// How often a list that is read by index may move meanwhile, so that a page does not begin where the one before
+/// has ended.
+const MOST_MOVES: usize = 4;
+
+/// How often it may get shorter behind that place, as one of many users does by itself.
+const MOST_SHRINKS: usize = 20;
 
 fn text<'c>(config: &'c Object, name: &str) -> &'c str {
     config.get(name).and_then(Value::as_str).unwrap_or_default()
@@ -405,7 +409,7 @@ impl Server {
         // By index, a page begins with the last one of the page before: who is deleted meanwhile moves
         // all others, and one of them would be on neither page. A list that gets shorter while it is read may
         // show less than there is.
-        let (mut last, mut there, mut beginnings) = (None::<String>, None, 1);
+        let (mut last, mut there, mut moves, mut shrinks) = (None::<String>, None, 0, 0);
         loop {
             let place = match &next {
                 Next::Index(index) => ("startIndex", index.to_string()),
@@ -424,15 +428,15 @@ impl Server {
             let listed: HashSet<String> = resources.iter().map(id_text).collect();
             let (read, known) = (listed.len(), ids.len());
             let has_shrunk = total.zip(there).is_some_and(|(total, there)| total < there);
-            let has_moved =
-                has_shrunk || last.as_ref().is_some_and(|last| read > 0 && !listed.contains(last));
-            if has_moved && beginnings == BEGINNINGS {
+            let has_moved = last.as_ref().is_some_and(|last| read > 0 && !listed.contains(last));
+            moves += usize::from(has_moved);
+            shrinks += usize::from(has_shrunk && !has_moved);
+            if moves >= MOST_MOVES || shrinks >= MOST_SHRINKS {
                 let message = format!("the list {endpoint} changes faster than it can be read");
                 return Err(SourceError::failed(message));
             }
-            if has_moved {
+            if has_moved || has_shrunk {
                 (last, there, next) = (None, None, Next::Index(1));
-                beginnings += 1;
                 ids.clear();
                 continue;
             }

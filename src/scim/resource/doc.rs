@@ -156,8 +156,7 @@ fn check_attributes(
     within: Option<&PathTo<'_>>,
 ) -> Result<(), ScimError> {
     // Of most there is nothing that only the whole document shows.
-    for attribute in attributes.iter().filter(|attribute| attribute.multi_valued || asks(attribute))
-    {
+    for attribute in attributes.iter().filter(|attribute| needs_look(attribute)) {
         let name = &attribute.name;
         let path = within.map_or_else(|| PathTo::top(name), |within| within.then(name));
         match holder.get(&attribute.name) {
@@ -180,9 +179,11 @@ fn check_attributes(
     Ok(())
 }
 
-/// Whether a value must be there, of this or of a part of it.
-fn asks(attribute: &Attribute) -> bool {
-    attribute.required || attribute.sub_attributes.iter().any(|sub| sub.multi_valued || asks(sub))
+/// Whether only the whole document shows that its values are good: lists, and what is required, of it or of its
+/// parts.
+fn needs_look(attribute: &Attribute) -> bool {
+    let is_one = attribute.multi_valued || attribute.required;
+    is_one || attribute.sub_attributes.iter().any(needs_look)
 }
 
 pub(super) fn empty(attribute: &str) -> ScimError {

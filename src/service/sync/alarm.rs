@@ -26,11 +26,17 @@ pub(super) struct RunAlarms {
 }
 
 impl RunAlarms {
-    /// `next` is how the directory stands after the run; `None` after a dry one.
-    pub(super) fn of(row: &DirectoryRow, outcome: &Outcome, next: Option<&SyncEnd>) -> Self {
+    /// `next` is how the directory stands after the run, `None` after a dry one; `is_owed` whether a complete
+    /// read was owed before it.
+    pub(super) fn of(
+        row: &DirectoryRow,
+        outcome: &Outcome,
+        next: Option<&SyncEnd>,
+        is_owed: bool,
+    ) -> Self {
         let failures = next.map_or(0, |next| next.failures);
         // While a complete read is owed, no other sees whether what the last one has found still is so.
-        let has_looked = outcome.is_complete() || next.is_some_and(|next| next.full_at.is_some());
+        let has_looked = outcome.is_complete() || (next.is_some() && !is_owed);
         let is_failed = outcome.status == status::FAILED;
         let held = outcome.held.as_ref().filter(|_| outcome.status == status::HELD);
         let error = outcome.error.as_ref();

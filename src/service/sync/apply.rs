@@ -55,10 +55,7 @@ pub(super) struct Applied {
 
 /// A new or changed account or group.
 pub(super) enum Item {
-    New {
-        record: Record,
-        id: String,
-    },
+    New(Record),
     /// In a box: there are as many new ones as the source has.
     Changed {
         update: Box<Update>,
@@ -68,7 +65,7 @@ pub(super) enum Item {
 impl Item {
     pub(super) fn record(&self) -> &Record {
         match self {
-            Self::New { record, .. } => record,
+            Self::New(record) => record,
             Self::Changed { update } => &update.record,
         }
     }
@@ -155,8 +152,8 @@ impl<'a> Apply<'a> {
                 _ => "directory_group",
             };
             let id = self.service.clock.id(prefix);
-            new_ids.insert((record.kind, record.source_id.clone()), id.clone());
-            let item = Item::New { record, id };
+            new_ids.insert((record.kind, record.source_id.clone()), id);
+            let item = Item::New(record);
             let to =
                 if late.contains(&item.record().source_id) { &mut waiting } else { &mut users };
             if item.record().kind == Kind::Account { to.push(item) } else { groups.push(item) }
@@ -279,7 +276,7 @@ impl<'a> Apply<'a> {
             let (kind, record) = (item.record().kind, item.record());
             let made_of = self.ids.digest_of(record);
             let known = match &item {
-                Item::New { .. } => None,
+                Item::New(_) => None,
                 Item::Changed { update } => Some((update.known.key, update.deactivates())),
             };
             let deactivates = known.is_some_and(|(_, deactivates)| deactivates);
@@ -346,13 +343,15 @@ impl<'a> Apply<'a> {
 
     async fn item(&self, item: &Item) -> Result<Done, ServiceError> {
         match item {
-            Item::New { record, id } => {
+            Item::New(record) => {
                 let body = self.ids.body(record);
                 let written = self.tried(None, |access| {
                     let (kind, body) = (record.kind, body.clone());
+                    let id = self.ids.here(kind, &record.source_id).map(str::to_owned);
                     async move {
                         let resource_type = type_of(&access, kind)?;
-                        self.service.create_as(&access, &resource_type, id.clone(), body).await
+                        let id = id.ok_or(StoreError::MissingReference)?;
+                        self.service.create_as(&access, &resource_type, id, body).await
                     }
                 });
                 judged(written.await, |row| Done::Created(row.key))
@@ -425,11 +424,14 @@ impl<'a> Apply<'a> {
                 ServiceError::SchemasChange
                 | ServiceError::MembersChange
                 | ServiceError::UndoRuns => true,
-                ServiceError::Store(error) => !matches!(error, StoreError::Unique(_)),
+                ServiceError::Store(StoreError::Unique(_) | StoreError::LeaseLost) => false,
+                ServiceError::Store(_) => true,
                 ServiceError::Scim(_) | ServiceError::Admin(_) => false,
             };
-            if matches!(&error, ServiceError::Scim(error) if error.status == 403) {
-                // Frozen, or being deleted: nobody is tried any more, and the run goes on if it is started again.
+            let is_lost = matches!(error, ServiceError::Store(StoreError::LeaseLost));
+            if is_lost || matches!(&error, ServiceError::Scim(error) if error.status == 403) {
+                // Somebody else's, frozen, or being deleted: nobody is tried any more, and the run goes on if it is
+                // started again.
                 self.lease.stop.store(true, Ordering::Relaxed);
             }
             tries += 1;

@@ -74,7 +74,7 @@ impl Apply<'_> {
 
     /// Works out what is written of the new ones.
     async fn made(&self, items: Vec<Item>) -> Result<Bundle, ServiceError> {
-        let is_new = |item: &&Item| matches!(item, Item::New { .. });
+        let is_new = |item: &&Item| matches!(item, Item::New(_));
         let first = items.iter().find(is_new);
         let kind = first.map_or(Kind::Account, |item| item.record().kind);
         let (new, alone): (Vec<Item>, Vec<Item>) =
@@ -86,16 +86,14 @@ impl Apply<'_> {
         };
         let (service, ids) = (Arc::clone(self.service), Arc::clone(&self.ids));
         let made = move || {
-            let creations: Result<Vec<Creation>, ServiceError> = new
-                .iter()
-                .filter_map(|item| match item {
-                    Item::New { record, id } => Some((id.clone(), ids.body(record))),
-                    Item::Changed { .. } => None,
-                })
-                .map(|(id, body)| service.creation(&access, &resource_type, id, body))
-                .collect();
-            let digests = new.iter().map(|item| ids.digest_of(item.record())).collect();
-            let creations = creations.ok().map(|creations| (creations, digests));
+            let creation = |item: &Item| {
+                let record = item.record();
+                let id = ids.here(kind, &record.source_id)?.to_owned();
+                service.creation(&access, &resource_type, id, ids.body(record)).ok()
+            };
+            let creations: Option<Vec<Creation>> = new.iter().map(creation).collect();
+            let digests = || new.iter().map(|item| ids.digest_of(item.record())).collect();
+            let creations = creations.map(|creations| (creations, digests()));
             Bundle { kind, new, creations, alone }
         };
         computed(made).await

@@ -189,6 +189,7 @@ impl Service {
         let begun: Result<(), StoreError> = self
             .store
             .write("sync_begin", move |tx| {
+                tx.directory_share(key)?;
                 tx.change_clear(key, &run.id)?;
                 tx.run_update(key, &run)
             })
@@ -310,8 +311,13 @@ impl Service {
 
     async fn start_decided(&self, job: &Job) -> Result<(), ServiceError> {
         let (key, run) = (job.row.key, job.run.clone());
-        let started: Result<(), StoreError> =
-            self.store.write("sync_begin", move |tx| tx.run_update(key, &run)).await;
+        let started: Result<(), StoreError> = self
+            .store
+            .write("sync_begin", move |tx| {
+                tx.directory_share(key)?;
+                tx.run_update(key, &run)
+            })
+            .await;
         Ok(started?)
     }
 

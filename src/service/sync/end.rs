@@ -74,7 +74,7 @@ impl Service {
         };
         let replaces = !job.run.dry_run && outcome.is_complete() && !is_decided;
         let is_whole = replaces && outcome.counts.failed() == 0;
-        let alarms = RunAlarms::of(&job.row, &outcome, next.as_ref());
+        let alarms = RunAlarms::of(&job.row, &outcome, next.as_ref(), job.sync.full_at.is_none());
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
         let counting = Counting::of(job, outcome.taken);

@@ -278,7 +278,7 @@ impl Service {
             last_counts: sync.last_counts.clone(),
             last_error: run.error.clone(),
         };
-        let alarms = RunAlarms::of(row, &outcome, Some(&end));
+        let alarms = RunAlarms::of(row, &outcome, Some(&end), sync.full_at.is_none());
         let generation = sync.generation;
         let told: Result<(), StoreError> = self
             .store

@@ -19,7 +19,7 @@ impl Apply<'_> {
             false => format!("{} ({})", record.source_id, record.place),
         };
         let act = match item {
-            Item::New { .. } => Act::Create,
+            Item::New(_) => Act::Create,
             Item::Changed { .. } => Act::Update,
         };
         if let Item::Changed { update } = item

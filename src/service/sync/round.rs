@@ -49,7 +49,7 @@ pub(super) fn rounds(items: Vec<Item>) -> Vec<Round> {
         let update = |item| match item {
             Item::Changed { update } => Some(*update),
             // Whoever is new has no name that another one could want.
-            Item::New { .. } => None,
+            Item::New(_) => None,
         };
         let circles = turn.circles.into_iter();
         let circles = circles

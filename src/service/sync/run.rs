@@ -133,7 +133,9 @@ impl Heart {
                 beats = 0;
             }
             let progress = self.progress.shown().to_string();
-            if beats.is_multiple_of(2) && progress != reported {
+            // Who stood still does not know yet whose run it is.
+            let is_counted_on = !self.renewal.is_old();
+            if is_counted_on && beats.is_multiple_of(2) && progress != reported {
                 self.report(&progress).await;
                 reported = progress;
             }
@@ -248,7 +250,7 @@ impl Service {
     /// Does what there is to do for a directory, and lets it go.
     async fn serve_source(self: &Arc<Self>, claimed: Claimed, runner: String) {
         let key = claimed.directory_key;
-        let terms = store::Lease { directory_key: key, runner: runner.clone() };
+        let held = store::Lease { directory_key: key, runner: runner.clone() };
         let lease = Lease::new(self, key, runner);
         let work = async {
             if claimed.is_taken_over {
@@ -256,7 +258,7 @@ impl Service {
             }
             self.drive(&lease).await
         };
-        let rest = match under_lease(terms, Box::pin(work)).await {
+        let rest = match under_lease(held, Box::pin(work)).await {
             Ok(()) => 0,
             // Whoever has the directory next goes on.
             Err(_) if lease.is_lost() => 0,

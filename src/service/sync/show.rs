@@ -80,7 +80,7 @@ impl Apply<'_> {
         let this = &*self;
         let compared = futures_util::stream::iter(items.into_iter().map(|item| async move {
             let attributes = match &item {
-                Item::New { .. } => Ok(Vec::new()),
+                Item::New(_) => Ok(Vec::new()),
                 Item::Changed { update } => this.differences(update).await,
             };
             (item, attributes)
@@ -90,7 +90,7 @@ impl Apply<'_> {
         for (item, attributes) in compared {
             let attributes = attributes?;
             match item {
-                Item::New { record, .. } => {
+                Item::New(record) => {
                     self.tally(record.kind).created += 1;
                     let (kind, source_id) = (about(record.kind), &record.source_id);
                     let mut shown = Change::new(kind, Act::Create, Standing::Planned, source_id);

@@ -132,35 +132,55 @@ fn unit_that_panics_is_rolled_back_and_the_others_commit() {
     assert!(!stored.contains("unit-7"));
 }
 
-/// Bulk units of a batch have no savepoints: one that is refused takes the whole batch with it, and the others run
-/// again.
+/// How a unit ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Well,
+    Refused,
+    Panic,
+}
+
+/// Bulk units that begin a batch have no savepoints: one that is refused takes the batch with it, and the others
+/// run again. Whatever stands beside it, of a unit that fails nothing is left, and nothing else is lost.
 #[test]
-fn bulk_unit_that_is_refused_leaves_nothing_and_the_others_commit() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (path, store) = open(&folder, LaneSizes::default());
-    let results = actix_web::rt::System::new().block_on(async {
-        let bulk = (0..6).map(|n| {
-            let unit = store.write_bulk("bulk", move |tx| {
-                tx.setting_put_once(&format!("bulk-{n}"), "x")?;
-                if n == 3 { Err(StoreError::MissingReference) } else { Ok(()) }
+fn unit_that_fails_beside_bulk_units_leaves_nothing_and_the_others_commit() {
+    use End::{Panic, Refused, Well};
+    let (bulk, plain) = (true, false);
+    for units in [
+        [(bulk, Well), (bulk, Well), (bulk, Refused), (bulk, Well), (plain, Well)],
+        [(bulk, Well), (bulk, Well), (plain, Refused), (plain, Well), (bulk, Well)],
+        [(plain, Well), (bulk, Well), (bulk, Refused), (bulk, Well), (plain, Well)],
+        [(bulk, Refused), (bulk, Refused), (bulk, Well), (plain, Refused), (plain, Well)],
+        [(bulk, Well), (bulk, Panic), (bulk, Well), (plain, Well), (bulk, Refused)],
+        [(bulk, Well), (plain, Panic), (bulk, Well), (plain, Well), (bulk, Well)],
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, store) = open(&folder, LaneSizes::default());
+        let results = actix_web::rt::System::new().block_on(async {
+            let units = units.into_iter().enumerate().map(|(n, (is_bulk, end))| {
+                let work = move |tx: &mut Tx<'_>| {
+                    tx.setting_put_once(&format!("unit-{n}"), "x")?;
+                    assert!(end != Panic, "this unit panics on purpose");
+                    if end == Refused { Err(StoreError::MissingReference) } else { Ok(()) }
+                };
+                match is_bulk {
+                    true => store.write_bulk("unit", work).boxed_local(),
+                    false => store.write("unit", work).boxed_local(),
+                }
             });
-            unit.boxed_local()
+            behind_a_busy_writer(&store, units).await
         });
-        let plain = (6..9).map(|n| {
-            let name = format!("plain-{n}");
-            store.write("plain", move |tx| tx.setting_put_once(&name, "x").map(drop)).boxed_local()
-        });
-        behind_a_busy_writer(&store, bulk.chain(plain)).await
-    });
-    let refused: Vec<usize> =
-        results.iter().enumerate().filter(|(_, r)| r.is_err()).map(|(n, _)| n).collect();
-    assert_eq!(refused, [3]);
-    assert!(matches!(results.get(3), Some(Err(StoreError::MissingReference))));
-    assert_eq!(store.metrics().aborted_batches.get(), 0, "the storage has done nothing wrong");
-    drop(store);
-    let expected =
-        ["bulk-0", "bulk-1", "bulk-2", "bulk-4", "bulk-5", "plain-6", "plain-7", "plain-8"];
-    assert_eq!(names(&path), expected.map(str::to_owned).into());
+        for (result, (_, end)) in results.iter().zip(units) {
+            match end {
+                Well => assert!(result.is_ok(), "{result:?}"),
+                Refused => assert!(matches!(result, Err(StoreError::MissingReference))),
+                Panic => assert!(matches!(result, Err(StoreError::Panicked("unit")))),
+            }
+        }
+        drop(store);
+        let well = units.iter().enumerate().filter(|(_, (_, end))| *end == Well);
+        assert_eq!(names(&path), well.map(|(n, _)| format!("unit-{n}")).collect());
+    }
 }
 
 fn event(number: usize) -> NewEvent {
