@@ -8,6 +8,7 @@
 //! What a source says itself needs no more than that: a tombstone, `active: false`, a filter that an
 //! object no longer meets.
 
+mod ahead;
 mod handed_over;
 mod membership;
 mod names;
@@ -15,6 +16,7 @@ mod scope;
 mod toll;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use self::membership::Membership;
 use self::names::{ambiguous, late};
@@ -124,6 +126,9 @@ pub struct Record {
     pub usual_name: Option<Box<str>>,
     /// Whether `attributes` hold no more than what changes.
     pub is_partial: bool,
+    /// Of somebody who is written before everything is read, the id here, and the manager's.
+    pub id: Option<Arc<str>>,
+    pub manager_id: Option<Arc<str>>,
 }
 
 impl Record {
@@ -143,6 +148,8 @@ impl Record {
             place,
             usual_name: None,
             is_partial: true,
+            id: None,
+            manager_id: None,
         }
     }
 }
@@ -172,7 +179,7 @@ impl Source {
         self.deleted.remove(&id);
         self.excluded.remove(&id);
         match self.by_id.get(&id).and_then(|place| self.records.get_mut(*place)) {
-            Some(before) => *before = record,
+            Some(before) => *before = Record { id: before.id.take(), ..record },
             None => {
                 self.by_id.insert(id, self.records.len());
                 self.records.push(record);

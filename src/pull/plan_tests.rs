@@ -31,6 +31,8 @@ fn record(kind: Kind, source_id: &str, name: &str) -> Record {
         manager: None,
         usual_name: None,
         is_partial: false,
+        id: None,
+        manager_id: None,
     }
 }
 

@@ -88,6 +88,8 @@ mod tests {
             place: String::new(),
             usual_name: None,
             is_partial: false,
+            id: None,
+            manager_id: None,
         }
     }
 

@@ -32,10 +32,10 @@ use crate::store::resource::ResourceRow;
 
 /// Changes that are under way at the same time: as many as SQLite takes into one transaction. A directory
 /// has a share of the writer like any other.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 
 /// Changes between two looks whether the run goes on.
-const BATCH: usize = 2_000;
+pub(super) const BATCH: usize = 2_000;
 
 /// How often a change is tried again that the storage, or another change, was in the way of.
 const TRIES: u32 = 8;
@@ -132,16 +132,18 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Carries out a plan, or shows what that would change.
-    pub(super) async fn run(mut self, plan: Plan) -> Result<Applied, ServiceError> {
+    /// Carries out a plan, or shows what that would change. Of those whom it finds unchanged some were `begun`
+    /// by this run.
+    pub(super) async fn run(mut self, plan: Plan, begun: usize) -> Result<Applied, ServiceError> {
         let Plan { creates, updates, members, removals, late, unknown, .. } = plan;
         let counts = &mut self.applied.counts;
-        counts.users.unchanged = plan.unchanged_users;
+        counts.users.created = begun;
+        counts.users.unchanged = plan.unchanged_users.saturating_sub(begun);
         counts.groups.unchanged = plan.unchanged_groups;
         counts.memberships.unknown = unknown.count;
         self.applied.changes = of_faults(&plan.faults, plan.unlisted_faults, counts);
         let total = creates.len() + updates.len() + members.len() + removals.len();
-        self.lease.progress.planned.store(total, Ordering::Relaxed);
+        self.lease.progress.planned.store(begun + total, Ordering::Relaxed);
 
         let (mut users, mut groups, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         users.reserve(creates.len());
@@ -151,7 +153,7 @@ impl<'a> Apply<'a> {
                 Kind::Account => "directory_user",
                 _ => "directory_group",
             };
-            let id = self.service.clock.id(prefix);
+            let id = record.id.clone().unwrap_or_else(|| self.service.clock.id(prefix).into());
             new_ids.insert((record.kind, record.source_id.clone()), id);
             let item = Item::New(record);
             let to =
@@ -188,7 +190,6 @@ impl<'a> Apply<'a> {
             self.members(later).await?;
         }
         self.endings().await?;
-        self.keep_digests().await?;
         Ok(self.applied)
     }
 
@@ -213,7 +214,7 @@ impl<'a> Apply<'a> {
     pub(super) async fn items(&mut self, items: Vec<Item>) -> Result<(), ServiceError> {
         let mut left = Vec::new();
         for Round { alone, circles } in rounds(items) {
-            let alone = self.bundles(alone).await?;
+            let alone = self.bundled(alone).await?;
             for batch in batches(alone, BATCH) {
                 if !self.goes_on() {
                     return Ok(());
@@ -319,13 +320,16 @@ impl<'a> Apply<'a> {
                 self.note(deactivation(update, standing));
             }
         }
-        self.keep_digests().await?;
+        let digests = std::mem::take(&mut self.digests);
+        self.keep_digests(digests).await?;
         Ok(taken)
     }
 
     /// Notes what is in place, so that the next run knows it without reading it.
-    async fn keep_digests(&mut self) -> Result<(), ServiceError> {
-        let digests = std::mem::take(&mut self.digests);
+    pub(super) async fn keep_digests(
+        &self,
+        digests: Vec<(i64, String)>,
+    ) -> Result<(), ServiceError> {
         if digests.is_empty() {
             return Ok(());
         }
@@ -341,13 +345,13 @@ impl<'a> Apply<'a> {
         Ok(kept?)
     }
 
-    async fn item(&self, item: &Item) -> Result<Done, ServiceError> {
+    pub(super) async fn item(&self, item: &Item) -> Result<Done, ServiceError> {
         match item {
             Item::New(record) => {
                 let body = self.ids.body(record);
                 let written = self.tried(None, |access| {
                     let (kind, body) = (record.kind, body.clone());
-                    let id = self.ids.here(kind, &record.source_id).map(str::to_owned);
+                    let id = self.ids.of_new(record).map(str::to_owned);
                     async move {
                         let resource_type = type_of(&access, kind)?;
                         let id = id.ok_or(StoreError::MissingReference)?;

@@ -2,10 +2,11 @@
 //! beside their rows is paid once for all of them. They are made on other threads while those before them
 //! are written.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::apply::{Apply, Item, batches, type_of};
@@ -16,7 +17,7 @@ use crate::service::{ServiceError, on_behalf_of};
 use crate::store::Tx;
 
 /// Most of them in one unit, which the others who write wait for.
-const BUNDLE: usize = 200;
+pub(super) const BUNDLE: usize = 200;
 
 /// Bundles that are made at the same time.
 const MADE: usize = 2;
@@ -30,7 +31,6 @@ const WRITTEN: usize = 5;
 
 /// Some of one kind who are new.
 struct Bundle {
-    kind: Kind,
     new: Vec<Item>,
     /// As they are written, and what each was made of; `None` where one of them cannot be.
     creations: Option<(Vec<Creation>, Vec<String>)>,
@@ -39,37 +39,58 @@ struct Bundle {
 }
 
 impl Apply<'_> {
-    /// Writes those who are new, and answers who is left to be written alone: all others, and those who
-    /// were refused together, of whom it is not known which one was meant.
-    pub(super) async fn bundles(&mut self, items: Vec<Item>) -> Result<Vec<Item>, ServiceError> {
-        // A database elsewhere takes a create in one statement, many of them at the same time; maps take
-        // their time beside everything else.
+    /// Whether many of them can be written together: a database elsewhere takes a create in one statement,
+    /// many of them at the same time, and maps take their time beside everything else.
+    pub(super) fn has_bundles(&self) -> bool {
         let has_maps = self.job.access.directory.mapping.attributes.is_some();
-        if self.service.store.has_singles() || has_maps {
+        !self.service.store.has_singles() && !has_maps
+    }
+
+    /// Writes those who are new, and answers who is left to be written alone.
+    pub(super) async fn bundled(&mut self, items: Vec<Item>) -> Result<Vec<Item>, ServiceError> {
+        if !self.has_bundles() {
             return Ok(items);
         }
-        let this = &*self;
-        let (ready, mut bundles) = mpsc::channel(READY);
+        let counted = |items: Vec<Item>, _| items.first().map(|i| (i.record().kind, items.len()));
+        let bundles = stream::iter(batches(items, BUNDLE));
+        let (written, left) = self.bundles(bundles, counted).await?;
+        for (kind, count) in written.into_iter().flatten() {
+            self.tally(kind).created += count;
+        }
+        Ok(left)
+    }
+
+    /// Writes those who are new. Answers what is `kept` of each bundle that was written, of the items and their
+    /// keys, and who is left to be written alone: all others, and those who were refused together, of whom it
+    /// is not known which one was meant.
+    pub(super) async fn bundles<K>(
+        &self,
+        bundles: impl Stream<Item = Vec<Item>>,
+        kept: impl Fn(Vec<Item>, Vec<i64>) -> K,
+    ) -> Result<(Vec<K>, Vec<Item>), ServiceError> {
+        let (ready, mut made) = mpsc::channel(READY);
         let making = async move {
-            let made = batches(items, BUNDLE).map(|items| this.made(items));
-            let mut made = stream::iter(made).buffered(MADE);
-            while let Some(bundle) = made.next().await {
+            let mut bundles = pin!(bundles.map(|items| self.made(items)).buffered(MADE));
+            while let Some(bundle) = bundles.next().await {
                 if ready.send(bundle?).await.is_err() {
                     break;
                 }
             }
             Ok::<_, ServiceError>(())
         };
-        let bundles = stream::poll_fn(|context| bundles.poll_recv(context));
-        let writing = bundles.map(|bundle| this.written(bundle)).buffered(WRITTEN);
-        let (made, written) = tokio::join!(making, writing.collect::<Vec<_>>());
+        let made = stream::poll_fn(|context| made.poll_recv(context));
+        let written = made.map(|bundle| self.written(bundle)).buffered(WRITTEN);
+        let (mut all, mut left) = (Vec::new(), Vec::new());
+        let writing = written.for_each(|(new, keys, alone)| {
+            if !new.is_empty() {
+                all.push(kept(new, keys));
+            }
+            left.extend(alone);
+            std::future::ready(())
+        });
+        let (made, ()) = tokio::join!(making, writing);
         made?;
-        let mut alone = Vec::new();
-        for (kind, count, left) in written {
-            self.tally(kind).created += count;
-            alone.extend(left);
-        }
-        Ok(alone)
+        Ok((all, left))
     }
 
     /// Works out what is written of the new ones.
@@ -82,45 +103,46 @@ impl Apply<'_> {
         let access = self.access.read().await.clone();
         let resource_type = type_of(&access, kind).ok().filter(|_| !self.lease.is_lost());
         let Some(resource_type) = resource_type else {
-            return Ok(Bundle { kind, new, creations: None, alone });
+            return Ok(Bundle { new, creations: None, alone });
         };
         let (service, ids) = (Arc::clone(self.service), Arc::clone(&self.ids));
         let made = move || {
             let creation = |item: &Item| {
                 let record = item.record();
-                let id = ids.here(kind, &record.source_id)?.to_owned();
+                let id = ids.of_new(record)?.to_owned();
                 service.creation(&access, &resource_type, id, ids.body(record)).ok()
             };
             let creations: Option<Vec<Creation>> = new.iter().map(creation).collect();
             let digests = || new.iter().map(|item| ids.digest_of(item.record())).collect();
             let creations = creations.map(|creations| (creations, digests()));
-            Bundle { kind, new, creations, alone }
+            Bundle { new, creations, alone }
         };
         computed(made).await
     }
 
-    /// Writes a bundle, all of it or nothing: of which kind how many were written, and who was not.
-    async fn written(&self, bundle: Bundle) -> (Kind, usize, Vec<Item>) {
-        let Bundle { kind, new, creations, mut alone } = bundle;
+    /// Writes a bundle, all of it or nothing: who was written, their keys, and who was not.
+    async fn written(&self, bundle: Bundle) -> (Vec<Item>, Vec<i64>, Vec<Item>) {
+        let Bundle { new, creations, mut alone } = bundle;
         let directory_key = self.job.row.key;
-        let is_written = match creations.filter(|_| !new.is_empty() && !self.lease.is_lost()) {
-            None => false,
+        let keys = match creations.filter(|_| !new.is_empty() && !self.lease.is_lost()) {
+            None => None,
             Some((creations, digests)) => {
-                let work = move |tx: &mut Tx<'_>| -> Result<(), ServiceError> {
+                let work = move |tx: &mut Tx<'_>| -> Result<Vec<i64>, ServiceError> {
                     let keys = Creation::run_all(tx, &creations)?;
                     let digests = digests.iter().map(String::as_str);
-                    let digests: Vec<(i64, &str)> = keys.into_iter().zip(digests).collect();
-                    Ok(tx.sync_digests_put(directory_key, &digests)?)
+                    let digests: Vec<(i64, &str)> = keys.iter().copied().zip(digests).collect();
+                    tx.sync_digests_put(directory_key, &digests)?;
+                    Ok(keys)
                 };
                 let written = self.service.store.write_bulk("sync_create", work);
-                on_behalf_of(directory_key, written).await.is_ok()
+                on_behalf_of(directory_key, written).await.ok()
             }
         };
-        if !is_written {
+        let Some(keys) = keys else {
             alone.extend(new);
-            return (kind, 0, alone);
-        }
+            return (Vec::new(), Vec::new(), alone);
+        };
         self.lease.progress.done.fetch_add(new.len(), Ordering::Relaxed);
-        (kind, new.len(), alone)
+        (new, keys, alone)
     }
 }

@@ -21,6 +21,7 @@ use crate::store::event::NewEvent;
 use crate::store::sync::SyncRow;
 use crate::store::sync_run::RunRow;
 
+use super::ahead::{Ahead, Begun};
 use super::apply::{Applied, Apply};
 use super::change::Change;
 use super::found::Found;
@@ -208,9 +209,10 @@ impl Service {
         }
         let stored = Arc::new(self.stored_of(job).await?);
         lease.progress.enter("reading");
-        let read = match self.read_source(job, lease, &stored).await? {
+        let (read, begun) = self.read_source(job, lease, &stored).await?;
+        let read = match read {
             Ok(read) => read,
-            Err(error) => return Ok(Outcome::failed(error)),
+            Err(error) => return Ok(Outcome::failed(error).after(begun.count())),
         };
         job.run.mode = match read.extent {
             Extent::Everything => "full".to_owned(),
@@ -218,6 +220,9 @@ impl Service {
         };
         lease.progress.enter("planning");
         let Read { mut source, finished, capabilities, extent, listed } = read;
+        let is_first = stored.of_kind(Kind::Account).next().is_none();
+        let stored = begun.join(stored, &mut source);
+        let begun = source.ahead();
         let stored = match stored.has_handed_over() {
             true => Arc::new(stored.recognising(&source)),
             false => stored,
@@ -228,7 +233,6 @@ impl Service {
             let (stored, directory) = (Arc::clone(&stored), Arc::clone(&job.access.directory));
             let groups = finished.groups;
             let planned = tokio::task::spawn_blocking(move || {
-                let is_first = stored.of_kind(Kind::Account).next().is_none();
                 // A source that says nothing of groups has those that were found before.
                 let is_told =
                     extent == Extent::Everything && (is_first || groups == GroupsGiven::Yes);
@@ -257,7 +261,8 @@ impl Service {
         }
         lease.progress.enter("applying");
         let (toll, spared, unscoped) = (plan.toll, plan.spared, std::mem::take(&mut plan.unscoped));
-        let applied = Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan).await?;
+        let applied =
+            Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan, begun).await?;
         let spared = spared + applied.spared;
         let Applied { counts, changes, taken, is_cut_off, .. } = applied;
         if is_cut_off {
@@ -345,11 +350,10 @@ impl Service {
         job: &Job,
         lease: &Lease,
         stored: &Arc<Stored>,
-    ) -> Result<Result<Read, SourceError>, ServiceError> {
+    ) -> Result<(Result<Read, SourceError>, Begun), ServiceError> {
         let Some(config) = self.syncs.open_config(&job.row, &job.sync) else {
-            return Ok(Err(SourceError::failed(
-                "its configuration was sealed with another secret key; send it again",
-            )));
+            let message = "its configuration was sealed with another secret key; send it again";
+            return Ok((Err(SourceError::failed(message)), Begun::default()));
         };
         let config = with_defaults(&config, job.kind.fields);
         let surroundings = Surroundings {
@@ -380,6 +384,9 @@ impl Service {
         };
         let (mut changed, mut whole) = (stage(), stage());
         let (open, is_dry) = (job.kind.open, job.run.dry_run);
+        let (ahead, sent) = Ahead::new(self.clock.clone());
+        // Who is in scope is known only by everything.
+        let ahead = Some(ahead).filter(|_| job.settings.group_scope.is_none());
         let read = tokio::task::spawn_blocking(move || -> Result<Read, SourceError> {
             let mut connector = open(&config, surroundings)?;
             let capabilities = connector.capabilities();
@@ -400,16 +407,16 @@ impl Service {
                 }
             }
             if !is_dry && matches!(capabilities.faults, Faults::AreListed) {
-                whole = whole.checked_by_writers();
+                whole = whole.written_meanwhile(ahead);
             }
             let finished = connector.full(&mut whole)?;
             let (source, extent) = (whole.finished(), Extent::Everything);
             Ok(Read { source, finished, capabilities, extent, listed: extent })
         });
-        match read.await {
-            Ok(read) => Ok(read),
-            Err(_) => Ok(Err(SourceError::failed("the connector has stopped"))),
-        }
+        let writer = Apply::new(self, job, lease, Arc::clone(stored), false, false);
+        let (read, begun) = tokio::join!(read, writer.ahead(sent));
+        let stopped = |_| Err(SourceError::failed("the connector has stopped"));
+        Ok((read.unwrap_or_else(stopped), begun?))
     }
 
     /// Where the last read has left off, if it was whole.
@@ -439,7 +446,7 @@ impl Service {
     }
 
     /// The first read has gone well: the app is told of the directory before it is told of its users.
-    async fn activate(&self, job: &Job) -> Result<(), ServiceError> {
+    pub(super) async fn activate(&self, job: &Job) -> Result<(), ServiceError> {
         let (key, now, ids) = (job.row.key, self.clock.now_ms(), self.clock.ids());
         let done: Result<(), ServiceError> = self
             .store

@@ -15,19 +15,29 @@ use crate::scim::{Object, urn};
 pub(super) struct Ids {
     stored: Arc<Stored>,
     /// Given out before anything is written: users name their managers, and groups their members, by it.
-    new: HashMap<(Kind, String), String>,
+    new: HashMap<(Kind, String), Arc<str>>,
 }
 
 impl Ids {
-    pub(super) fn of(stored: Arc<Stored>, new: HashMap<(Kind, String), String>) -> Self {
+    pub(super) fn of(stored: Arc<Stored>, new: HashMap<(Kind, String), Arc<str>>) -> Self {
         Self { stored, new }
     }
 
     /// Of an account or group of the source.
     pub(super) fn here(&self, kind: Kind, source_id: &str) -> Option<&str> {
         let known = self.stored.get(kind, source_id).map(|known| known.id.as_str());
-        let new = || self.new.get(&(kind, source_id.to_owned())).map(String::as_str);
+        let new = || self.new.get(&(kind, source_id.to_owned())).map(|id| &**id);
         known.or_else(new)
+    }
+
+    /// Of somebody who comes.
+    pub(super) fn of_new<'i>(&'i self, record: &'i Record) -> Option<&'i str> {
+        record.id.as_deref().or_else(|| self.here(record.kind, &record.source_id))
+    }
+
+    fn of_manager<'i>(&'i self, record: &'i Record) -> Option<&'i str> {
+        let here = || self.here(Kind::Account, record.manager.as_deref()?);
+        record.manager_id.as_deref().or_else(here)
     }
 
     /// Nobody means somebody who is not made after all.
@@ -38,8 +48,7 @@ impl Ids {
     /// What tells the next run whether a record has changed. By the ids of this run: the manager may have
     /// come with it.
     pub(super) fn digest_of(&self, record: &Record) -> String {
-        let manager = record.manager.as_deref().and_then(|id| self.here(Kind::Account, id));
-        match (manager, &record.attributes) {
+        match (self.of_manager(record), &record.attributes) {
             (Some(manager), Some(text)) => digest(text, manager),
             _ => record.digest.clone(),
         }
@@ -52,12 +61,10 @@ impl Ids {
         if let Some(name) = &record.usual_name {
             body.insert("userName".to_owned(), name.as_ref().into());
         }
-        let manager = manager_of(&body).map(|source_id| {
-            self.here(Kind::Account, source_id).map_or(Value::Null, |id| json!({"value": id}))
-        });
-        if let (Some(manager), Some(Value::Object(enterprise))) =
-            (manager, body.get_mut(urn::ENTERPRISE_USER))
+        if manager_of(&body).is_some()
+            && let Some(Value::Object(enterprise)) = body.get_mut(urn::ENTERPRISE_USER)
         {
+            let manager = self.of_manager(record).map_or(Value::Null, |id| json!({"value": id}));
             enterprise.insert("manager".to_owned(), manager);
         }
         body

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connector ─envelopes▶ stage (filter, check, digest) ─source▶ plan ─▶ guard ─▶ apply
+//!                         └─new users of a long first read▶ ahead ──────────────┘
 //! ```
 //!
 //! [`run`] says which directory this process reads now, [`drive`] is one run, [`stage`] takes what a
@@ -12,6 +13,7 @@
 //! beside its runs.
 
 mod addresses;
+mod ahead;
 mod alarm;
 mod apply;
 mod bundle;

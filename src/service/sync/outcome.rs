@@ -49,6 +49,12 @@ impl Outcome {
             found: None,
         }
     }
+
+    /// The same of a run that had let so many users in before.
+    pub(super) fn after(mut self, begun: usize) -> Self {
+        self.counts.users.created = begun;
+        self
+    }
 }
 
 /// A number with its word.

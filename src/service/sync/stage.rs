@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::ahead::Ahead;
 use super::outcome::counted;
 use crate::pull::plan::{Record, Source, Stored};
 use crate::pull::{Action, Envelope, Fault, Kind, Sink, SourceError};
@@ -70,6 +71,8 @@ pub(super) struct Stage {
     again: bool,
     /// Whether what is new is checked before anything is written.
     checks: bool,
+    /// Who is new is written while others are read.
+    ahead: Option<Ahead>,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
     pub(super) source: Source,
@@ -96,6 +99,7 @@ impl Stage {
             filter,
             again,
             checks: true,
+            ahead: None,
             stop,
             progress,
             source: Source::default(),
@@ -106,10 +110,13 @@ impl Stage {
         }
     }
 
-    /// Leaves the check of what is new to those who write it, who list what cannot be written: where nothing
-    /// is stored yet, nobody goes because of what is known sooner.
-    pub(super) fn checked_by_writers(self) -> Self {
-        Self { checks: !self.is_first(), ..self }
+    /// Leaves the check of what is new to those who write it, who list what cannot be written, and sends it to
+    /// them as it comes: where nothing is stored yet, nobody goes because of what is known sooner.
+    pub(super) fn written_meanwhile(self, ahead: Option<Ahead>) -> Self {
+        match self.is_first() {
+            true => Self { checks: false, ahead, ..self },
+            false => self,
+        }
     }
 
     /// What was read.
@@ -198,6 +205,8 @@ impl Stage {
             place,
             usual_name: usual_name.filter(|_| !is_same).map(String::into_boxed_str),
             is_partial: false,
+            id: None,
+            manager_id: None,
         })
     }
 
@@ -294,7 +303,12 @@ impl Sink for Stage {
             (_, Action::Upsert) => {
                 let ending = self.ending(&envelope);
                 match self.record(envelope) {
-                    Ok(record) => self.source.put(record),
+                    Ok(record) => {
+                        self.source.put(record);
+                        if let Some(ahead) = &mut self.ahead {
+                            ahead.send(&mut self.source)?;
+                        }
+                    }
                     Err(message) => {
                         ending.into_iter().for_each(|record| self.source.put(record));
                         self.refuse(kind, place, message);

@@ -1,0 +1,139 @@
+//! New users of a long first read, who are written while it goes on: whoever is waited for comes sooner, and
+//! what was read of them is not kept until the end. A read that fails after that has let some of them in; none
+//! of them goes by it, and the next one finds them unchanged.
+//!
+//! ```text
+//! stage ─batches▶ Apply::ahead ─written and left▶ plan of the rest
+//! ```
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::apply::{AT_ONCE, Apply, BATCH, Done, Item, batches};
+use super::bundle::BUNDLE;
+use crate::clock::Clock;
+use crate::pull::SourceError;
+use crate::pull::plan::{Known, Record, Source, Stored};
+use crate::service::ServiceError;
+
+/// Users whom a read lists before the first are written: most directories are smaller, and a read of theirs
+/// is over, or has failed, before anything is written.
+const LONG: usize = 2_000;
+
+/// Batches that are read and wait to be written; then the source waits.
+const READ: usize = 50;
+
+/// Where a read sends them.
+pub(super) struct Ahead {
+    to: mpsc::Sender<Vec<Item>>,
+    clock: Clock,
+    /// How many records were looked at.
+    seen: usize,
+}
+
+impl Ahead {
+    pub(super) fn new(clock: Clock) -> (Self, mpsc::Receiver<Vec<Item>>) {
+        let (to, sent) = mpsc::channel(READ);
+        (Self { to, clock, seen: 0 }, sent)
+    }
+
+    /// Sends who has come since the last time.
+    pub(super) fn send(&mut self, source: &mut Source) -> Result<(), SourceError> {
+        if source.len() < LONG.max(self.seen + BUNDLE) {
+            return Ok(());
+        }
+        let sent = source.send_ahead(self.seen, || self.clock.id("directory_user").into());
+        self.seen = source.len();
+        for items in batches(sent.into_iter().map(Item::New).collect(), BUNDLE) {
+            // Nobody takes them any more: the run is over.
+            self.to.blocking_send(items).map_err(|_| SourceError::Stopped)?;
+        }
+        Ok(())
+    }
+}
+
+/// Who was written before everything was read.
+#[derive(Default)]
+pub(super) struct Begun {
+    written: Vec<Known>,
+    /// Who could not be.
+    left: Vec<Record>,
+}
+
+impl Begun {
+    pub(super) fn count(&self) -> usize {
+        self.written.len()
+    }
+
+    /// What is stored by now; who is left is to be planned like everybody else.
+    pub(super) fn join(self, stored: Arc<Stored>, source: &mut Source) -> Arc<Stored> {
+        self.left.into_iter().for_each(|record| source.take_back(record));
+        match self.written.is_empty() {
+            true => stored,
+            false => Arc::new(stored.with(self.written)),
+        }
+    }
+}
+
+impl Apply<'_> {
+    /// Writes who is sent ahead.
+    pub(super) async fn ahead(
+        self,
+        mut sent: mpsc::Receiver<Vec<Item>>,
+    ) -> Result<Begun, ServiceError> {
+        let Some(first) = sent.recv().await else { return Ok(Begun::default()) };
+        if !self.job.sync.activated {
+            self.service.activate(self.job).await?;
+        }
+        let rest = stream::poll_fn(|context| sent.poll_recv(context));
+        let sent = stream::once(async { first }).chain(rest);
+        if !self.has_bundles() {
+            return self.singly(sent).await;
+        }
+        let stored = |items: Vec<Item>, keys: Vec<i64>| -> Vec<Known> {
+            let stored = items.into_iter().zip(keys);
+            stored.filter_map(|(item, key)| new(item)?.stored_as(key)).collect()
+        };
+        let (written, left) = self.bundles(sent, stored).await?;
+        let left = left.into_iter().filter_map(new).collect();
+        Ok(Begun { written: written.into_iter().flatten().collect(), left })
+    }
+
+    /// Writes each of them alone, many at the same time.
+    async fn singly(&self, sent: impl Stream<Item = Vec<Item>>) -> Result<Begun, ServiceError> {
+        let one = |item: Item| async move {
+            let done = self.item(&item).await;
+            self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
+            (item, done)
+        };
+        let done = sent.flat_map(stream::iter).map(one).buffer_unordered(AT_ONCE);
+        let mut done = pin!(done.chunks(BATCH));
+        let mut begun = Begun::default();
+        while let Some(chunk) = done.next().await {
+            let mut digests = Vec::with_capacity(chunk.len());
+            for (item, done) in chunk {
+                match (done?, item) {
+                    (Done::Created(key), Item::New(record)) => {
+                        digests.push((key, self.ids.digest_of(&record)));
+                        begun.written.extend(record.stored_as(key));
+                    }
+                    (_, item) => begun.left.extend(new(item)),
+                }
+            }
+            self.keep_digests(digests).await?;
+        }
+        Ok(begun)
+    }
+}
+
+/// The record of somebody who is new.
+fn new(item: Item) -> Option<Record> {
+    match item {
+        Item::New(record) => Some(record),
+        Item::Changed { .. } => None,
+    }
+}
