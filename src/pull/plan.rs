@@ -12,6 +12,7 @@ mod ahead;
 mod handed_over;
 mod membership;
 mod names;
+mod places;
 mod scope;
 mod toll;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use self::membership::Membership;
 use self::names::{ambiguous, late};
+use self::places::Places;
 use self::scope::Scope;
 use self::toll::toll;
 use super::guard::Toll;
@@ -46,7 +48,7 @@ pub struct Known {
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     things: Vec<Known>,
-    by_source: HashMap<(Kind, String), usize>,
+    by_source: Places,
     by_key: HashMap<i64, usize>,
     /// Places of those that another directory has handed over.
     handed_over: Vec<usize>,
@@ -60,7 +62,7 @@ impl Stored {
     /// Of two with one source id the older one is meant.
     pub fn add(&mut self, known: Known) {
         let place = self.things.len();
-        self.by_source.entry((known.kind, known.source_id.clone())).or_insert(place);
+        self.by_source.get_or_insert(known.kind, &known.source_id, place);
         self.by_key.insert(known.key, place);
         self.things.push(known);
     }
@@ -70,7 +72,7 @@ impl Stored {
     }
 
     pub fn get(&self, kind: Kind, source_id: &str) -> Option<&Known> {
-        self.things.get(*self.by_source.get(&(kind, source_id.to_owned()))?)
+        self.things.get(self.by_source.get(kind, source_id)?)
     }
 
     fn by_key(&self, key: i64) -> Option<&Known> {
@@ -158,7 +160,7 @@ impl Record {
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     records: Vec<Record>,
-    by_id: HashMap<(Kind, String), usize>,
+    by_id: Places,
     /// Of a group: the source's ids of members that it has, and of those that it has no more.
     joined: HashMap<String, BTreeSet<String>>,
     left: HashMap<String, BTreeSet<String>>,
@@ -175,15 +177,15 @@ pub struct Source {
 impl Source {
     /// A source may list an object twice, when it changes while it is read: the last one counts.
     pub fn put(&mut self, record: Record) {
-        let id = (record.kind, record.source_id.clone());
-        self.deleted.remove(&id);
-        self.excluded.remove(&id);
-        match self.by_id.get(&id).and_then(|place| self.records.get_mut(*place)) {
+        if !self.deleted.is_empty() || !self.excluded.is_empty() {
+            let id = (record.kind, record.source_id.clone());
+            self.deleted.remove(&id);
+            self.excluded.remove(&id);
+        }
+        let place = self.by_id.get_or_insert(record.kind, &record.source_id, self.records.len());
+        match self.records.get_mut(place) {
             Some(before) => *before = Record { id: before.id.take(), ..record },
-            None => {
-                self.by_id.insert(id, self.records.len());
-                self.records.push(record);
-            }
+            None => self.records.push(record),
         }
     }
 
@@ -223,13 +225,12 @@ impl Source {
 
     /// As if it had not been put.
     pub fn forget(&mut self, kind: Kind, source_id: &str) {
-        let id = (kind, source_id.to_owned());
-        if let Some(place) = self.by_id.remove(&id)
+        if let Some(place) = self.by_id.remove(kind, source_id)
             && place < self.records.len()
         {
             self.records.swap_remove(place);
             if let Some(moved) = self.records.get(place) {
-                self.by_id.insert((moved.kind, moved.source_id.clone()), place);
+                self.by_id.insert(moved.kind, moved.source_id.clone(), place);
             }
         }
     }
@@ -240,12 +241,20 @@ impl Source {
     }
 
     fn get(&self, kind: Kind, source_id: &str) -> Option<&Record> {
-        self.records.get(*self.by_id.get(&(kind, source_id.to_owned()))?)
+        self.records.get(self.by_id.get(kind, source_id)?)
     }
 
     /// Whether it was listed and let in.
     pub fn has(&self, kind: Kind, source_id: &str) -> bool {
         self.get(kind, source_id).is_some()
+    }
+
+    fn deletes(&self, known: &Known) -> bool {
+        !self.deleted.is_empty() && self.deleted.contains(&(known.kind, known.source_id.clone()))
+    }
+
+    fn excludes(&self, known: &Known) -> bool {
+        !self.excluded.is_empty() && self.excluded.contains(&(known.kind, known.source_id.clone()))
     }
 
     /// Whether a stored account is active after this read.
@@ -256,8 +265,8 @@ impl Source {
 
     /// Whether anything was said of it: that it is there, gone, or not let in.
     pub fn speaks_of(&self, kind: Kind, source_id: &str) -> bool {
-        let id = (kind, source_id.to_owned());
-        self.by_id.contains_key(&id) || self.deleted.contains(&id) || self.excluded.contains(&id)
+        let id = || (kind, source_id.to_owned());
+        self.has(kind, source_id) || self.deleted.contains(&id()) || self.excluded.contains(&id())
     }
 
     pub fn len(&self) -> usize {
@@ -491,10 +500,9 @@ fn removals(
 ) -> Vec<Removal> {
     let mut removals = Vec::new();
     for known in stored.of_kind(Kind::Group).chain(stored.of_kind(Kind::Account)) {
-        let id = (known.kind, known.source_id.clone());
-        let why = if source.deleted.contains(&id) {
+        let why = if source.deletes(known) {
             Some(Why::Deleted)
-        } else if source.excluded.contains(&id) {
+        } else if source.excludes(known) {
             Some(Why::Excluded)
         } else if known.kind == Kind::Group && rules.groups != Groups::Synced {
             (rules.groups == Groups::LeftOut).then_some(Why::OutOfScope)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Kind, Known, Record, Source, Stored};
+use super::{Kind, Known, Record, Source};
 
 impl Source {
     /// Sends new accounts ahead, from a place on; what stays of them is that they were listed. Who has to wait
@@ -40,8 +40,8 @@ impl Source {
 
     /// Takes back who could not be written, unless something else was read of them since.
     pub fn take_back(&mut self, record: Record) {
-        let place = self.by_id.get(&(record.kind, record.source_id.clone()));
-        let listed = place.and_then(|place| self.records.get_mut(*place));
+        let place = self.by_id.get(record.kind, &record.source_id);
+        let listed = place.and_then(|place| self.records.get_mut(place));
         if let Some(listed) = listed.filter(|listed| listed.is_ahead()) {
             *listed = Record { manager_id: None, ..record };
         }
@@ -63,14 +63,5 @@ impl Record {
 
     fn is_ahead(&self) -> bool {
         self.id.is_some() && self.attributes.is_none()
-    }
-}
-
-impl Stored {
-    /// The same with those who were written meanwhile.
-    pub fn with(&self, written: Vec<Known>) -> Self {
-        let mut stored = self.clone();
-        written.into_iter().for_each(|known| stored.add(known));
-        stored
     }
 }

@@ -48,11 +48,11 @@ impl Stored {
     fn is_named(&mut self, place: usize, source_id: &str) {
         let Some(known) = self.things.get_mut(place) else { return };
         let before = std::mem::replace(&mut known.source_id, source_id.to_owned());
-        let id = (known.kind, before);
-        if self.by_source.get(&id) == Some(&place) {
-            self.by_source.remove(&id);
+        let kind = known.kind;
+        if self.by_source.get(kind, &before) == Some(place) {
+            self.by_source.remove(kind, &before);
         }
-        self.by_source.insert((id.0, source_id.to_owned()), place);
+        self.by_source.insert(kind, source_id.to_owned(), place);
     }
 }
 

@@ -9,8 +9,12 @@ use crate::pull::{Fault, Kind};
 /// Accounts that have the name of another one. Who has it in the directory keeps it; of others nobody can
 /// tell whose it is. Answers the source's id and the fault of each.
 pub(super) fn ambiguous(source: &Source, stored: &Stored, scope: &Scope) -> Vec<(String, Fault)> {
+    let accounts = || source.records.iter().filter(|record| record.kind == Kind::Account);
+    // Those who are as they are stored have names of their own.
+    let changed = accounts().filter(|record| record.attributes.is_some());
+    let wanted: HashSet<&str> = changed.map(|record| record.name.as_str()).collect();
     let mut by_name: HashMap<&str, Vec<&Record>> = HashMap::new();
-    for record in source.records.iter().filter(|record| record.kind == Kind::Account) {
+    for record in accounts().filter(|record| wanted.contains(record.name.as_str())) {
         if scope.holds(record) {
             by_name.entry(&record.name).or_default().push(record);
         }

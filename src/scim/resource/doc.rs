@@ -133,6 +133,15 @@ fn in_order(from: Object, attributes: &[Attribute], mut ordered: Object) -> Obje
     ordered
 }
 
+/// Whether it has no more to do than to be kept: most clients write what they have read, in its order.
+fn is_in_order(from: &Object, attributes: &[Attribute]) -> bool {
+    let mut behind = attributes.iter();
+    from.iter().all(|(name, value)| {
+        let is_simple = !matches!(value, Value::Null | Value::Array(_) | Value::Object(_));
+        is_simple && behind.any(|attribute| attribute.name == *name)
+    })
+}
+
 /// Null, `[]` and `{}` mean unassigned (RFC 7643 §2.5); the same element twice is stored once.
 fn canonical_value(attribute: &Attribute, value: Value) -> Option<Value> {
     match value {
@@ -141,6 +150,9 @@ fn canonical_value(attribute: &Attribute, value: Value) -> Option<Value> {
             let kept: Vec<Value> =
                 elements.into_iter().filter_map(|e| canonical_value(attribute, e)).collect();
             (!kept.is_empty()).then(|| Value::Array(distinct(attribute, kept)))
+        }
+        Value::Object(members) if is_in_order(&members, &attribute.sub_attributes) => {
+            (!members.is_empty()).then_some(Value::Object(members))
         }
         Value::Object(members) => {
             let ordered = in_order(members, &attribute.sub_attributes, Object::new());

@@ -17,7 +17,7 @@ use super::apply::{AT_ONCE, Apply, BATCH, Done, Item, batches};
 use super::bundle::BUNDLE;
 use crate::clock::Clock;
 use crate::pull::SourceError;
-use crate::pull::plan::{Known, Record, Source, Stored};
+use crate::pull::plan::{Record, Source, Stored};
 use crate::service::ServiceError;
 
 /// Users whom a read lists before the first are written: most directories are smaller, and a read of theirs
@@ -25,7 +25,7 @@ use crate::service::ServiceError;
 const LONG: usize = 2_000;
 
 /// Batches that are read and wait to be written; then the source waits.
-const READ: usize = 50;
+const READ: usize = 8;
 
 /// Where a read sends them.
 pub(super) struct Ahead {
@@ -56,26 +56,31 @@ impl Ahead {
     }
 }
 
-/// Who was written before everything was read.
-#[derive(Default)]
+/// What was done before everything was read.
 pub(super) struct Begun {
-    written: Vec<Known>,
+    /// With those who were written.
+    stored: Arc<Stored>,
+    pub(super) written: usize,
     /// Who could not be.
     left: Vec<Record>,
 }
 
 impl Begun {
-    pub(super) fn count(&self) -> usize {
-        self.written.len()
+    pub(super) fn of(stored: &Arc<Stored>) -> Self {
+        Self { stored: Arc::clone(stored), written: 0, left: Vec::new() }
+    }
+
+    fn put(&mut self, item: Item, key: i64) {
+        if let Some(known) = new(item).and_then(|record| record.stored_as(key)) {
+            Arc::make_mut(&mut self.stored).add(known);
+            self.written += 1;
+        }
     }
 
     /// What is stored by now; who is left is to be planned like everybody else.
-    pub(super) fn join(self, stored: Arc<Stored>, source: &mut Source) -> Arc<Stored> {
+    pub(super) fn join(self, source: &mut Source) -> Arc<Stored> {
         self.left.into_iter().for_each(|record| source.take_back(record));
-        match self.written.is_empty() {
-            true => stored,
-            false => Arc::new(stored.with(self.written)),
-        }
+        self.stored
     }
 }
 
@@ -85,26 +90,31 @@ impl Apply<'_> {
         self,
         mut sent: mpsc::Receiver<Vec<Item>>,
     ) -> Result<Begun, ServiceError> {
-        let Some(first) = sent.recv().await else { return Ok(Begun::default()) };
+        let mut begun = Begun::of(&self.stored);
+        let Some(first) = sent.recv().await else { return Ok(begun) };
         if !self.job.sync.activated {
             self.service.activate(self.job).await?;
         }
         let rest = stream::poll_fn(|context| sent.poll_recv(context));
         let sent = stream::once(async { first }).chain(rest);
         if !self.has_bundles() {
-            return self.singly(sent).await;
+            self.singly(sent, &mut begun).await?;
+            return Ok(begun);
         }
-        let stored = |items: Vec<Item>, keys: Vec<i64>| -> Vec<Known> {
-            let stored = items.into_iter().zip(keys);
-            stored.filter_map(|(item, key)| new(item)?.stored_as(key)).collect()
+        let put = |items: Vec<Item>, keys: Vec<i64>| {
+            items.into_iter().zip(keys).for_each(|(item, key)| begun.put(item, key));
         };
-        let (written, left) = self.bundles(sent, stored).await?;
-        let left = left.into_iter().filter_map(new).collect();
-        Ok(Begun { written: written.into_iter().flatten().collect(), left })
+        let left = self.bundles(sent, put).await?;
+        begun.left = left.into_iter().filter_map(new).collect();
+        Ok(begun)
     }
 
     /// Writes each of them alone, many at the same time.
-    async fn singly(&self, sent: impl Stream<Item = Vec<Item>>) -> Result<Begun, ServiceError> {
+    async fn singly(
+        &self,
+        sent: impl Stream<Item = Vec<Item>>,
+        begun: &mut Begun,
+    ) -> Result<(), ServiceError> {
         let one = |item: Item| async move {
             let done = self.item(&item).await;
             self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
@@ -112,21 +122,20 @@ impl Apply<'_> {
         };
         let done = sent.flat_map(stream::iter).map(one).buffer_unordered(AT_ONCE);
         let mut done = pin!(done.chunks(BATCH));
-        let mut begun = Begun::default();
         while let Some(chunk) = done.next().await {
             let mut digests = Vec::with_capacity(chunk.len());
             for (item, done) in chunk {
-                match (done?, item) {
-                    (Done::Created(key), Item::New(record)) => {
-                        digests.push((key, self.ids.digest_of(&record)));
-                        begun.written.extend(record.stored_as(key));
+                match done? {
+                    Done::Created(key) => {
+                        digests.push((key, self.ids.digest_of(item.record())));
+                        begun.put(item, key);
                     }
-                    (_, item) => begun.left.extend(new(item)),
+                    _ => begun.left.extend(new(item)),
                 }
             }
             self.keep_digests(digests).await?;
         }
-        Ok(begun)
+        Ok(())
     }
 }
 

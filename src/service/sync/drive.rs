@@ -212,7 +212,7 @@ impl Service {
         let (read, begun) = self.read_source(job, lease, &stored).await?;
         let read = match read {
             Ok(read) => read,
-            Err(error) => return Ok(Outcome::failed(error).after(begun.count())),
+            Err(error) => return Ok(Outcome::failed(error).after(begun.written)),
         };
         job.run.mode = match read.extent {
             Extent::Everything => "full".to_owned(),
@@ -221,7 +221,7 @@ impl Service {
         lease.progress.enter("planning");
         let Read { mut source, finished, capabilities, extent, listed } = read;
         let is_first = stored.of_kind(Kind::Account).next().is_none();
-        let stored = begun.join(stored, &mut source);
+        let stored = begun.join(&mut source);
         let begun = source.ahead();
         let stored = match stored.has_handed_over() {
             true => Arc::new(stored.recognising(&source)),
@@ -353,7 +353,7 @@ impl Service {
     ) -> Result<(Result<Read, SourceError>, Begun), ServiceError> {
         let Some(config) = self.syncs.open_config(&job.row, &job.sync) else {
             let message = "its configuration was sealed with another secret key; send it again";
-            return Ok((Err(SourceError::failed(message)), Begun::default()));
+            return Ok((Err(SourceError::failed(message)), Begun::of(stored)));
         };
         let config = with_defaults(&config, job.kind.fields);
         let surroundings = Surroundings {

@@ -75,6 +75,7 @@ impl Service {
         let replaces = !job.run.dry_run && outcome.is_complete() && !is_decided;
         let is_whole = replaces && outcome.counts.failed() == 0;
         let alarms = RunAlarms::of(&job.row, &outcome, next.as_ref(), job.sync.full_at.is_none());
+        let is_later = job.sync.full_at.is_some();
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
         let counting = Counting::of(job, outcome.taken);
@@ -101,7 +102,10 @@ impl Service {
                 if replaces {
                     let reason = format!("the run {} has looked again since", run.id);
                     tx.run_supersede(key, &run.id, &reason)?;
-                    tx.sync_digests_prune(key)?;
+                    // After the first one nothing is left of anybody who has gone.
+                    if is_later {
+                        tx.sync_digests_prune(key)?;
+                    }
                 }
                 if is_whole {
                     tx.handed_over_clear(key)?;
