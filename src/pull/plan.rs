@@ -166,6 +166,8 @@ pub struct Source {
     left: HashMap<String, BTreeSet<String>>,
     deleted: HashSet<(Kind, String)>,
     excluded: HashSet<(Kind, String)>,
+    /// Ids here of accounts that were sent ahead and are not listed any more.
+    recalled: HashMap<String, Arc<str>>,
     pub faults: Vec<Fault>,
     /// Faults beyond those, of which the last one tells.
     pub unlisted_faults: usize,
@@ -184,8 +186,13 @@ impl Source {
         }
         let place = self.by_id.get_or_insert(record.kind, &record.source_id, self.records.len());
         match self.records.get_mut(place) {
+            Some(before) if before.is_ahead() && before.digest == record.digest => {}
             Some(before) => *before = Record { id: before.id.take(), ..record },
-            None => self.records.push(record),
+            None => {
+                let is_account = record.kind == Kind::Account;
+                let id = is_account.then(|| self.recalled.remove(&record.source_id)).flatten();
+                self.records.push(Record { id, ..record });
+            }
         }
     }
 
@@ -228,7 +235,8 @@ impl Source {
         if let Some(place) = self.by_id.remove(kind, source_id)
             && place < self.records.len()
         {
-            self.records.swap_remove(place);
+            let record = self.records.swap_remove(place);
+            self.recalled.extend(record.id.map(|id| (record.source_id, id)));
             if let Some(moved) = self.records.get(place) {
                 self.by_id.insert(moved.kind, moved.source_id.clone(), place);
             }

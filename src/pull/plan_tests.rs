@@ -18,7 +18,7 @@ fn known(key: i64, kind: Kind, source_id: &str, name: &str) -> Known {
     }
 }
 
-fn record(kind: Kind, source_id: &str, name: &str) -> Record {
+pub(super) fn record(kind: Kind, source_id: &str, name: &str) -> Record {
     Record {
         kind,
         source_id: source_id.to_owned(),
@@ -36,7 +36,7 @@ fn record(kind: Kind, source_id: &str, name: &str) -> Record {
     }
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         extent: Extent::Everything,
         absence: Absence::IsRemoval,
@@ -64,7 +64,7 @@ fn both() -> (Stored, Source) {
     (stored, source)
 }
 
-fn removed(plan: &Plan) -> Vec<(&str, Why)> {
+pub(super) fn removed(plan: &Plan) -> Vec<(&str, Why)> {
     plan.removals.iter().map(|r| (r.known.source_id.as_str(), r.why)).collect()
 }
 

@@ -61,7 +61,11 @@ impl Record {
         Some(Known { key, id, kind, source_id, name, active, version: 1, digest: None })
     }
 
-    fn is_ahead(&self) -> bool {
+    pub(super) fn is_ahead(&self) -> bool {
         self.id.is_some() && self.attributes.is_none()
     }
 }
+
+#[cfg(test)]
+#[path = "ahead_tests.rs"]
+mod tests;

@@ -117,7 +117,6 @@ impl Apply<'_> {
     ) -> Result<(), ServiceError> {
         let one = |item: Item| async move {
             let done = self.item(&item).await;
-            self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
             (item, done)
         };
         let done = sent.flat_map(stream::iter).map(one).buffer_unordered(AT_ONCE);
@@ -133,7 +132,9 @@ impl Apply<'_> {
                     _ => begun.left.extend(new(item)),
                 }
             }
-            self.keep_digests(digests).await?;
+            self.lease.progress.done.fetch_add(digests.len(), Ordering::Relaxed);
+            // Those who come next are in the queue, which may have no place for more.
+            self.tried(None, |_| self.keep_digests(digests.clone())).await?;
         }
         Ok(())
     }

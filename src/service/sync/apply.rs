@@ -132,13 +132,12 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Carries out a plan, or shows what that would change. Of those whom it finds unchanged some were `begun`
-    /// by this run.
+    /// Carries out a plan, or shows what that would change. So many users have come with this run before.
     pub(super) async fn run(mut self, plan: Plan, begun: usize) -> Result<Applied, ServiceError> {
         let Plan { creates, updates, members, removals, late, unknown, .. } = plan;
         let counts = &mut self.applied.counts;
         counts.users.created = begun;
-        counts.users.unchanged = plan.unchanged_users.saturating_sub(begun);
+        counts.users.unchanged = plan.unchanged_users;
         counts.groups.unchanged = plan.unchanged_groups;
         counts.memberships.unknown = unknown.count;
         self.applied.changes = of_faults(&plan.faults, plan.unlisted_faults, counts);

@@ -209,8 +209,8 @@ impl Service {
         }
         let stored = Arc::new(self.stored_of(job).await?);
         lease.progress.enter("reading");
-        let (read, begun) = self.read_source(job, lease, &stored).await?;
-        let read = match read {
+        let mut begun = Begun::of(&stored);
+        let read = match self.read_source(job, lease, &stored, &mut begun).await? {
             Ok(read) => read,
             Err(error) => return Ok(Outcome::failed(error).after(begun.written)),
         };
@@ -221,8 +221,9 @@ impl Service {
         lease.progress.enter("planning");
         let Read { mut source, finished, capabilities, extent, listed } = read;
         let is_first = stored.of_kind(Kind::Account).next().is_none();
+        let begun_users = begun.written;
         let stored = begun.join(&mut source);
-        let begun = source.ahead();
+        let ahead = source.ahead();
         let stored = match stored.has_handed_over() {
             true => Arc::new(stored.recognising(&source)),
             false => stored,
@@ -252,6 +253,8 @@ impl Service {
             return Ok(useless(&plan));
         }
         let whole = capabilities.whole_accounts;
+        // They have come with this run.
+        plan.unchanged_users = plan.unchanged_users.saturating_sub(ahead);
         let kept = self.keep_addresses(job, &mut plan, whole).await?;
         self.name_removed(job.row.key, &mut plan).await?;
         plan.toll.earlier = self.taken_lately(job.row.key).await?;
@@ -261,8 +264,9 @@ impl Service {
         }
         lease.progress.enter("applying");
         let (toll, spared, unscoped) = (plan.toll, plan.spared, std::mem::take(&mut plan.unscoped));
-        let applied =
-            Apply::new(self, job, lease, stored, whole, held.is_some()).run(plan, begun).await?;
+        let applied = Apply::new(self, job, lease, stored, whole, held.is_some())
+            .run(plan, begun_users)
+            .await?;
         let spared = spared + applied.spared;
         let Applied { counts, changes, taken, is_cut_off, .. } = applied;
         if is_cut_off {
@@ -344,16 +348,19 @@ impl Service {
         }
     }
 
-    /// Reads the source; what has changed, where that can be read and is enough.
+    /// Reads the source; what has changed, where that can be read and is enough. Of a long first read it writes
+    /// whom it lists meanwhile.
     async fn read_source(
         self: &Arc<Self>,
         job: &Job,
         lease: &Lease,
         stored: &Arc<Stored>,
-    ) -> Result<(Result<Read, SourceError>, Begun), ServiceError> {
+        begun: &mut Begun,
+    ) -> Result<Result<Read, SourceError>, ServiceError> {
         let Some(config) = self.syncs.open_config(&job.row, &job.sync) else {
-            let message = "its configuration was sealed with another secret key; send it again";
-            return Ok((Err(SourceError::failed(message)), Begun::of(stored)));
+            return Ok(Err(SourceError::failed(
+                "its configuration was sealed with another secret key; send it again",
+            )));
         };
         let config = with_defaults(&config, job.kind.fields);
         let surroundings = Surroundings {
@@ -414,9 +421,13 @@ impl Service {
             Ok(Read { source, finished, capabilities, extent, listed: extent })
         });
         let writer = Apply::new(self, job, lease, Arc::clone(stored), false, false);
-        let (read, begun) = tokio::join!(read, writer.ahead(sent));
+        let (read, written) = tokio::join!(read, writer.ahead(sent, begun));
         let stopped = |_| Err(SourceError::failed("the connector has stopped"));
-        Ok((read.unwrap_or_else(stopped), begun?))
+        match written {
+            Ok(()) => Ok(read.unwrap_or_else(stopped)),
+            Err(ServiceError::Store(error)) => Err(error.into()),
+            Err(other) => Ok(Err(SourceError::failed(other.to_scim().detail))),
+        }
     }
 
     /// Where the last read has left off, if it was whole.

@@ -1,6 +1,7 @@
 //! Directories that are read: from a source into the store, as the operator and the app see it.
 
 mod ad;
+mod ahead;
 mod alarms;
 mod aws;
 mod aws_faults;
