@@ -1,7 +1,7 @@
 //! Who is sent ahead, and what a plan makes of those who were written and of those who were not.
 
 use super::super::tests::{record, removed, rules};
-use super::super::{Plan, Why, plan};
+use super::super::{Plan, Stored, Why, plan};
 use super::*;
 
 fn account(source_id: &str, name: &str) -> Record {
@@ -33,8 +33,10 @@ fn ids(records: &[Record]) -> Vec<&str> {
 
 /// As they are stored when they were written.
 fn written(records: Vec<Record>) -> Stored {
+    let mut stored = Stored::default();
     let known = (1..).zip(records).filter_map(|(key, record)| record.stored_as(key));
-    Stored::default().with(known.collect())
+    known.for_each(|known| stored.add(known));
+    stored
 }
 
 fn updated(plan: &Plan) -> Vec<(&str, &str)> {

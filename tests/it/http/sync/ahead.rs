@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Source, scim};
+use super::{Source, ldap_faults, scim};
 use crate::on_both_databases;
 use crate::support::fake::{Asked, Fake, Fault, Gate, Said};
+use crate::support::fake_ldap::FakeLdap;
 use crate::support::{Database, ENTERPRISE, TestApp};
 
 on_both_databases![
@@ -15,6 +16,7 @@ on_both_databases![
     read_that_fails_late_leaves_whom_it_has_let_in,
     who_cannot_be_stored_is_listed_and_the_others_come,
     whoever_goes_on_with_a_read_lets_nobody_in_twice,
+    directory_that_is_deleted_meanwhile_is_let_go,
 ];
 
 /// Users of a source, the last page of them, and how many are written before that one: the first 2,000 together,
@@ -199,6 +201,24 @@ fn whoever_goes_on_with_a_read_lets_nobody_in_twice(app: &TestApp) {
     assert_nothing_changes(&source, ALL as u64);
 }
 
+/// Neither the source nor those who write wait for each other.
+fn directory_that_is_deleted_meanwhile_is_let_go(app: &TestApp) {
+    let (fake, source) = source(app, users(ALL), vec![]);
+    let (_run, gate) = begun(&fake, &source, EARLY);
+    let read_now = |number: usize| {
+        let metrics = app.api.get("/metrics").expect(200).text;
+        metrics.contains(&format!("\nrollbook_sync_running {number}\n"))
+    };
+    assert!(read_now(1));
+    app.api.delete(&source.path).expect(202);
+    gate.open();
+    while !read_now(0) {
+        std::thread::yield_now();
+    }
+    app.purge();
+    app.api.get(&source.path).expect(404);
+}
+
 #[test]
 fn users_with_custom_attributes_come_while_others_are_read() {
     let app = &TestApp::start(Database::sqlite());
@@ -230,6 +250,33 @@ fn who_is_listed_twice_comes_once() {
         fake.asked().iter().filter(|asked| asked.target.contains("/Users?startIndex=1&")).count();
     assert_eq!(firsts, 2);
     assert_nothing_changes(&source, ALL as u64);
+}
+
+/// By the time that an LDAP server shows a second entry of an id, the first one has come.
+#[test]
+fn first_of_two_entries_with_one_id_stays() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = FakeLdap::start();
+    fake.world(|world| {
+        for n in 1..=ALL {
+            let mut person = ldap_faults::person(&format!("u{n}"));
+            if n == ALL {
+                person["entryUUID"] = "u1".into();
+            }
+            world.put(&format!("uid=u{n:04},ou=p,dc=x"), &person);
+        }
+    });
+    let config = fake.config(json!({"incremental": "off"}));
+    let source = Source::new(app, "pull.ldap", config, json!({"schedule": "off"}));
+    let usable = (ALL - 1) as u64;
+    for counts in [[usable, 0, 1], [0, usable - 1, 1]] {
+        let run = source.sync();
+        assert_eq!(counted(&run), counts);
+        let error = "1 object of the source could not be used; \
+                     1 user, group or membership that it does not list stays until all can";
+        assert_eq!(run["error"], error);
+        assert_eq!((come(&source), source.events()), (numbered(1..ALL), ALL));
+    }
 }
 
 /// Who is in scope is known only by everything.

@@ -26,7 +26,7 @@ fn csn(second: u32, server: u32) -> String {
     format!("202611221000{second:02}.000000Z#000000#{server:03x}#000000")
 }
 
-fn person(uid: &str) -> Value {
+pub(super) fn person(uid: &str) -> Value {
     json!({"objectClass": "inetOrgPerson", "uid": uid, "cn": uid, "sn": uid, "entryUUID": uid})
 }
 
