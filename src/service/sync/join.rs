@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::apply::{Apply, patch, refusal, type_of};
@@ -13,6 +14,9 @@ use crate::service::ServiceError;
 
 /// Members in one change of a group.
 const MEMBERS: usize = 1_000;
+
+/// Changes of a group under way at the same time: while one is written, the next one is made ready.
+const AT_ONCE: usize = 2;
 
 impl Apply<'_> {
     pub(super) async fn members(&mut self, changes: Vec<MemberChange>) -> Result<(), ServiceError> {
@@ -82,18 +86,22 @@ impl Apply<'_> {
             .map(|known| operation("remove", &mut known.iter().map(|known| known.id.as_str())));
         let adding =
             add.chunks(MEMBERS).map(|ids| operation("add", &mut ids.iter().map(String::as_str)));
-        for operation in removing.chain(adding) {
-            let body = patch(vec![operation]);
-            // Whoever joins is told without it.
-            self.tried(Some(Reason::PullMissing), |access| {
-                let body = body.clone();
-                async move {
-                    let group_type = type_of(&access, Kind::Group)?;
-                    self.service.patch(&access, &group_type, group, None, &body).await
-                }
-            })
-            .await?;
-        }
-        Ok(())
+        let operations = stream::iter(removing.chain(adding)).map(Ok);
+        operations
+            .try_for_each_concurrent(AT_ONCE, |operation| self.patch_group(group, operation))
+            .await
+    }
+
+    async fn patch_group(&self, group: &str, operation: Value) -> Result<(), ServiceError> {
+        let body = patch(vec![operation]);
+        // Whoever joins is told without it.
+        let patched = self.tried(Some(Reason::PullMissing), |access| {
+            let body = body.clone();
+            async move {
+                let group_type = type_of(&access, Kind::Group)?;
+                self.service.patch(&access, &group_type, group, None, &body).await
+            }
+        });
+        patched.await.map(drop)
     }
 }
