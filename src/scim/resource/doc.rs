@@ -10,7 +10,7 @@ use std::fmt::Display;
 use serde_json::Value;
 
 use super::PathTo;
-use super::elements::{distinct, is_primary};
+use super::elements::{are_in_order, distinct, is_primary};
 use crate::scim::key::text_key;
 use crate::scim::schema::{Attribute, Mutability, ResourceType, Returned};
 use crate::scim::{Object, ScimError};
@@ -133,13 +133,11 @@ fn in_order(from: Object, attributes: &[Attribute], mut ordered: Object) -> Obje
     ordered
 }
 
-/// Whether it has no more to do than to be kept: most clients write what they have read, in its order.
-fn is_in_order(from: &Object, attributes: &[Attribute]) -> bool {
-    let mut behind = attributes.iter();
-    from.iter().all(|(name, value)| {
-        let is_simple = !matches!(value, Value::Null | Value::Array(_) | Value::Object(_));
-        is_simple && behind.any(|attribute| attribute.name == *name)
-    })
+/// Whether a complex value is canonical as it is.
+fn is_arranged(members: &Object, attributes: &[Attribute]) -> bool {
+    let is_simple =
+        |value: &Value| !matches!(value, Value::Null | Value::Array(_) | Value::Object(_));
+    members.values().all(is_simple) && are_in_order(members, attributes)
 }
 
 /// Null, `[]` and `{}` mean unassigned (RFC 7643 §2.5); the same element twice is stored once.
@@ -151,7 +149,7 @@ fn canonical_value(attribute: &Attribute, value: Value) -> Option<Value> {
                 elements.into_iter().filter_map(|e| canonical_value(attribute, e)).collect();
             (!kept.is_empty()).then(|| Value::Array(distinct(attribute, kept)))
         }
-        Value::Object(members) if is_in_order(&members, &attribute.sub_attributes) => {
+        Value::Object(members) if is_arranged(&members, &attribute.sub_attributes) => {
             (!members.is_empty()).then_some(Value::Object(members))
         }
         Value::Object(members) => {

@@ -116,8 +116,17 @@ pub(crate) fn distinct(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value
     kept
 }
 
+/// Whether all names are those of `attributes`, in their order: most clients write what they have read.
+pub(super) fn are_in_order(members: &Object, attributes: &[Attribute]) -> bool {
+    let mut behind = attributes.iter();
+    members.keys().all(|name| behind.any(|attribute| attribute.name == *name))
+}
+
 /// Puts the sub-attributes of a complex value in schema order.
 pub(crate) fn order(attribute: &Attribute, members: &mut Object) {
+    if are_in_order(members, &attribute.sub_attributes) {
+        return;
+    }
     let mut ordered = Object::with_capacity(members.len());
     for sub in &attribute.sub_attributes {
         ordered.extend(members.shift_remove_entry(&sub.name));

@@ -95,7 +95,7 @@ pub fn representation(
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<Object, ScimError> {
-    let mut result = Object::new();
+    let mut result = Object::with_capacity(body.len());
     for (name, value) in body {
         if name.eq_ignore_ascii_case("schemas") {
             check_schemas(value, resource_type, rules, notes)?;
@@ -116,7 +116,7 @@ pub fn representation(
                 other => return Err(wrong_type(&schema.id, "an object", other)),
             };
             let extends = PathTo::extension(&schema.id);
-            let mut checked = Object::new();
+            let mut checked = Object::with_capacity(inner.len());
             for (inner_name, inner_value) in inner {
                 match schema.attribute(inner_name) {
                     Some(attribute) => insert_attribute(
@@ -333,7 +333,7 @@ fn complex_value(
     let Value::Object(members) = value else {
         return Err(wrong_type(path, "an object", value));
     };
-    let mut found = Object::new();
+    let mut found = Object::with_capacity(members.len());
     for (name, member) in members {
         let Some(sub) = attribute.sub(name) else {
             let unknown = path.then(name);
