@@ -135,6 +135,9 @@ impl<'r> Reader<'r> {
 
     /// Members are named by it in groups of RFC 2307.
     fn note_uids(&mut self, entry: &Entry, id: &Arc<str>) -> Result<(), SourceError> {
+        if self.directory.group_base.is_none() {
+            return Ok(());
+        }
         for uid in entry.texts("uid") {
             match self.uids.get_mut(uid) {
                 Some(known) if known.as_ref() == Some(id) => {}

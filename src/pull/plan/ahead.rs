@@ -19,7 +19,8 @@ impl Source {
             if let Some(listed) = self.records.get_mut(place) {
                 listed.id = Some(id());
                 let attributes = listed.attributes.take();
-                sent.push(Record { attributes, manager_id, ..listed.clone() });
+                let place = std::mem::take(&mut listed.place);
+                sent.push(Record { attributes, place, manager_id, ..listed.clone() });
             }
         }
         sent

@@ -24,6 +24,10 @@ const COUNTED_ON_MS: i64 = LEASE_MS - 5_000;
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_millis(500);
 
+/// The priority of threads that read directories, from 0 as for all others to 19.
+#[cfg(target_os = "linux")]
+const PRIORITY: i32 = 10;
+
 /// How long a directory rests when the database was in trouble, in milliseconds.
 const REST_MS: i64 = 10_000;
 
@@ -169,9 +173,20 @@ impl Heart {
     }
 }
 
-/// Serves a directory on this thread: a large run must not take the time of those who send events.
+/// Lets every other thread go before this one. Where a priority is that of the whole process, it stays.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, PRIORITY) {
+        tracing::debug!(%error, "a thread that reads a directory has the priority of all others");
+    }
+}
+
+/// Serves a directory on this thread and others of its own, all of which give way: a large run must not take
+/// the time of those who answer requests, nor that of the thread that writes for it.
 fn serve_alone(service: &Arc<Service>, claimed: Claimed, runner: String) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    give_way();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().on_thread_start(give_way).build();
     match runtime {
         Ok(runtime) => {
             service.syncs.metrics.running.inc();
