@@ -97,10 +97,15 @@ impl Run {
         Some(members.values().filter_map(Value::as_u64).sum())
     }
 
-    /// A number of why it is held.
-    pub(super) fn held_number(&self, name: &str) -> u64 {
-        let held = self.held.as_ref();
-        held.and_then(|held| held.get(name)).and_then(Value::as_u64).unwrap_or(0)
+    /// A number of why it is held, by its path.
+    pub(super) fn held_number(&self, path: &str) -> u64 {
+        let held = self.held.as_ref().and_then(|held| held.pointer(&format!("/{path}")));
+        held.and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Whether runs before it have taken something away.
+    pub(super) fn counts_earlier(&self) -> bool {
+        self.held_number("earlier/users") + self.held_number("earlier/memberships") > 0
     }
 }
 

@@ -96,3 +96,17 @@ impl Service {
         Ok(opened.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions_that_could_not_be_made_are_not_none() {
+        assert!(Found::default().suggestions().is_ok_and(|suggestions| suggestions.is_empty()));
+        let lacking = serde_json::from_str::<Found>(r#"{"lacks_suggestions": true}"#);
+        let refused = lacking.expect("as it is stored").suggestions();
+        let Err(ServiceError::Admin(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!((error.status, error.code), (503, "no_suggestions"));
+    }
+}

@@ -17,6 +17,7 @@ on_both_databases![
     file_is_chosen_or_pasted_and_its_faults_are_named,
     file_that_cannot_be_checked_now_is_kept_and_it_is_said_so,
     held_run_is_the_customers_unless_the_operator_decides,
+    held_run_shows_what_the_last_hour_has_taken,
 ];
 
 const USERS: &str = "id,userName,active\n1,ada@example.com,true\n2,bob@example.com,true\n";
@@ -266,4 +267,22 @@ fn held_run_is_the_customers_unless_the_operator_decides(app: &TestApp) {
     assert_eq!(users, Some(1), "{}", Value::from(users));
     // Decided twice is decided once.
     page(browser.post(&format!("{held}/approve"), &[("proof", &proof)]), 409);
+}
+
+fn held_run_shows_what_the_last_hour_has_taken(app: &TestApp) {
+    let (browser, proof) = enter(app);
+    let at = csv(&browser, &proof);
+    let read = |users: u32| {
+        let rows: String = (0..users).map(|n| format!("{n},u{n}@example.com,true\n")).collect();
+        hand_in(&browser, &proof, &at, &format!("id,userName,active\n{rows}")).expect(303);
+        ended(app, &browser, &led(&browser, &proof, &format!("{at}/sync"), &[]))
+    };
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    read(40);
+    let text = words(read(37));
+    assert!(!text.contains("nothing was taken away yet"), "{text}");
+    let text = words(read(34));
+    let said = "3 users, 0 memberships. Runs of the last hour have taken away 3 users and 0 memberships before, \
+                which count as well. The list below says who.";
+    assert!(text.contains("nothing was taken away yet") && text.contains(said), "{text}");
 }
