@@ -155,8 +155,9 @@ impl App {
         let service = service.with_portal_origins(config.portal_origins.clone());
         let inbox = config.data_dir.join(INBOX);
         let source_time = Duration::from_secs(config.source_timeout);
-        let retry = config.source_retry;
-        let service = service.with_sources(outbound.clone(), inbox, retry, source_time);
+        let (retry, longest) =
+            (config.source_retry, Duration::from_secs(config.source_read_timeout));
+        let service = service.with_sources(outbound.clone(), inbox, retry, source_time, longest);
         let openid = config.console_openid().map_err(StartError)?;
         let service = service.with_console_openid(openid, outbound.clone());
         let service = service.with_webhooks(outbound, receiver_time, config.webhook_retry);
@@ -399,6 +400,7 @@ const SHOWN: &[&str] = &[
     "webhook_retry",
     "source_retry",
     "source_timeout",
+    "source_read_timeout",
     "members_at_once",
     "stop_timeout",
 ];

@@ -16,7 +16,7 @@ use crate::service::intent::MEMBERS_AT_ONCE;
 use crate::service::limit::RateLimit;
 use crate::service::policy::Span;
 use crate::service::portal::Origin;
-use crate::service::sync::{SOURCE_RETRY_MS, SOURCE_TIMEOUT};
+use crate::service::sync::{LONGEST_READ, SOURCE_RETRY_MS, SOURCE_TIMEOUT};
 use crate::service::webhook::{FIRST_RETRY_MS, TIMEOUT};
 use crate::store::Location;
 
@@ -87,6 +87,8 @@ pub struct Config {
     pub source_retry: i64,
     /// Seconds that a directory that is read has for one answer, 1 to 600.
     pub source_timeout: u64,
+    /// Seconds that a read of a directory may take as a whole, 60 to 604800: one that takes longer has failed.
+    pub source_read_timeout: u64,
     /// Most changes of a group's members that are stored together. A request that makes more is stored
     /// in several steps, so that other writers get their turn, and answered after the last.
     pub members_at_once: usize,
@@ -123,6 +125,7 @@ impl Default for Config {
             webhook_retry: FIRST_RETRY_MS,
             source_retry: SOURCE_RETRY_MS,
             source_timeout: SOURCE_TIMEOUT.as_secs(),
+            source_read_timeout: LONGEST_READ.as_secs(),
             members_at_once: MEMBERS_AT_ONCE,
             stop_timeout: 30,
         }
@@ -130,6 +133,9 @@ impl Default for Config {
 }
 
 const HOUR_MS: i64 = 60 * 60 * 1_000;
+
+/// In seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
 
 /// Variables with the prefix that are not settings of the server.
 const NOT_SETTINGS: [&str; 4] = ["log", "config", "test_postgres", "suites_dir"];
@@ -204,6 +210,9 @@ impl Config {
         }
         if !(1..=600).contains(&self.source_timeout) {
             return Err("source_timeout must be 1 to 600 seconds".into());
+        }
+        if !(60..=WEEK).contains(&self.source_read_timeout) {
+            return Err(format!("source_read_timeout must be 60 to {WEEK} seconds"));
         }
         if self.postgres_connections == 0 {
             return Err("postgres_connections must be at least 1".into());
@@ -332,6 +341,8 @@ mod tests {
             "source_retry = 60001",
             "source_timeout = 0",
             "source_timeout = 601",
+            "source_read_timeout = 59",
+            "source_read_timeout = 604801",
             "rate_limit = 'fast'",
             "rate_limit = 0",
             "rate_limit = -5",

@@ -303,7 +303,7 @@ impl Client {
         }
         let mut tries = 0;
         loop {
-            self.surroundings.check_stop()?;
+            self.surroundings.term.check()?;
             tries += 1;
             let Request { url, headers, body } = make()?;
             // A link that an answer holds may lead anywhere, and would take the credentials along.
@@ -409,7 +409,7 @@ impl Client {
         self.patience_ms -= pause;
         let mut left = pause;
         while left > 0 {
-            self.surroundings.check_stop()?;
+            self.surroundings.term.check()?;
             let step = left.min(LOOK_MS);
             std::thread::sleep(Duration::from_millis(u64::try_from(step).unwrap_or(0)));
             left -= step;

@@ -17,14 +17,15 @@ pub mod oauth;
 pub mod plan;
 pub mod rename;
 pub mod schedule;
+pub mod term;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use self::term::Term;
 use crate::clock::Clock;
 use crate::outbound::Outbound;
 use crate::scim::Object;
@@ -213,7 +214,7 @@ pub enum SourceError {
     Failed { message: String, retry_after_ms: Option<i64> },
     /// The cursor of an incremental read is no longer known: read everything.
     CursorLost(String),
-    /// The server stops, or somebody else reads the source now.
+    /// The server stops, somebody else reads the source now, or its time is over.
     Stopped,
 }
 
@@ -377,22 +378,13 @@ pub struct Surroundings {
     pub patience_ms: i64,
     /// Files that were handed in, by name.
     pub files: Arc<BTreeMap<String, Vec<u8>>>,
-    /// Set when the read is to end.
-    pub stop: Arc<AtomicBool>,
+    /// When the read is to end.
+    pub term: Term,
     /// Whether groups are of use to anybody.
     pub wants_groups: bool,
     /// Where the last read has left off, also for a read of everything: a source that is behind it knows
     /// less than what is stored.
     pub last: Option<String>,
-}
-
-impl Surroundings {
-    pub fn check_stop(&self) -> Result<(), SourceError> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(SourceError::Stopped),
-            false => Ok(()),
-        }
-    }
 }
 
 /// Checks a configuration with its defaults; the field and a sentence.

@@ -287,8 +287,10 @@ impl Service {
         inbox: PathBuf,
         first_retry_ms: i64,
         request_timeout: Duration,
+        longest_read: Duration,
     ) -> Self {
-        let syncs = self.syncs.reaching(outbound, inbox, first_retry_ms, request_timeout);
+        let syncs =
+            self.syncs.reaching(outbound, inbox, first_retry_ms, request_timeout, longest_read);
         Self { syncs: Arc::new(syncs), ..self }
     }
 

@@ -65,6 +65,14 @@ pub struct Claimed {
     pub is_taken_over: bool,
 }
 
+/// The places that a process has for directories.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    pub free: i64,
+    /// Keys of the directories that have the others.
+    pub reading: Vec<i64>,
+}
+
 /// A resource that came from a source.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct KnownRow {
@@ -171,24 +179,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes up to `limit` directories that there is something to do for: those that somebody has asked for,
-    /// then those that have waited longest, for their time or for the end of a lease.
+    /// Takes directories that there is something to do for. An organization gets a place only while more are free
+    /// than it has, and who has fewest comes first; then come those that somebody has asked for, then those that
+    /// have waited longest, for their time or for the end of a lease.
     pub fn sync_claim(
         &mut self,
         runner: &str,
         now: i64,
         lease: i64,
-        limit: i64,
+        room: &Room,
     ) -> Result<Vec<Claimed>, StoreError> {
         let lock = self.dialect.pick("", "FOR NO KEY UPDATE OF s SKIP LOCKED");
-        let text = format!(
-            "SELECT s.directory_key, s.lease FROM sync_directory s \
-             JOIN directory d ON d.key = s.directory_key WHERE {DUE} \
-             ORDER BY CASE WHEN s.next_at <= ? AND s.next_at > s.lease THEN s.next_at ELSE s.lease END, \
-             s.directory_key LIMIT ? {lock}"
-        );
-        let times = [Bind::Int(now), Bind::Int(now), Bind::Int(now), Bind::Int(limit)];
-        let due = self.rows::<(BigInt, BigInt), (i64, i64)>(&text, &times)?;
+        let due = self.sync_turns(now, room, lock)?;
         for (key, _) in &due {
             self.execute(
                 "UPDATE sync_directory SET runner = ?, lease = ? WHERE directory_key = ?",
@@ -200,13 +202,44 @@ impl Tx<'_> {
         Ok(due.into_iter().map(claimed).collect())
     }
 
-    /// Whether there is something to do for any directory.
-    pub fn sync_due(&mut self, now: i64) -> Result<bool, StoreError> {
+    /// Whether there is something to do for any directory that may have a place.
+    pub fn sync_due(&mut self, now: i64, room: &Room) -> Result<bool, StoreError> {
+        Ok(!self.sync_turns(now, room, "")?.is_empty())
+    }
+
+    /// Directories that may be taken, each with its lease. In their order each finds one place less free, and its
+    /// organization has one more for each of its directories before.
+    fn sync_turns(
+        &mut self,
+        now: i64,
+        room: &Room,
+        lock: &str,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        let keys = self.dialect.keys();
         let text = format!(
-            "SELECT s.directory_key FROM sync_directory s JOIN directory d ON d.key = s.directory_key \
-             WHERE {DUE} LIMIT 1"
+            "WITH has AS (SELECT d.organization_key, COUNT(*) AS places FROM {keys} \
+             JOIN directory d ON d.key = j.value GROUP BY d.organization_key), \
+             due AS (SELECT s.directory_key, d.organization_key, CASE WHEN s.next_at <= ? \
+             AND s.next_at > s.lease THEN s.next_at ELSE s.lease END AS since FROM sync_directory s \
+             JOIN directory d ON d.key = s.directory_key WHERE {DUE}), \
+             line AS (SELECT due.directory_key, due.since, COALESCE(has.places, 0) - 1 + ROW_NUMBER() \
+             OVER (PARTITION BY due.organization_key ORDER BY due.since, due.directory_key) AS places \
+             FROM due LEFT JOIN has ON has.organization_key = due.organization_key), \
+             turn AS (SELECT directory_key, places, \
+             ROW_NUMBER() OVER (ORDER BY places, since, directory_key) - 1 AS taken FROM line) \
+             SELECT s.directory_key, s.lease FROM turn JOIN sync_directory s \
+             ON s.directory_key = turn.directory_key WHERE ? - turn.taken > turn.places \
+             AND s.lease <= ? ORDER BY turn.taken {lock}"
         );
-        Ok(self.row::<BigInt, i64>(&text, &[Bind::Int(now), Bind::Int(now)])?.is_some())
+        let binds = [
+            Bind::Owned(key_list(&room.reading)),
+            Bind::Int(now),
+            Bind::Int(now),
+            Bind::Int(now),
+            Bind::Int(room.free),
+            Bind::Int(now),
+        ];
+        self.rows::<(BigInt, BigInt), (i64, i64)>(&text, &binds)
     }
 
     /// Keeps a directory; false when somebody else has it, or it was stopped.

@@ -106,9 +106,11 @@ impl World {
     }
 
     /// Makes directories that are read every five minutes, which is longer than all of this takes, and for the
-    /// first time at once.
-    fn make(&self, server: &Server, organization: &str, directories: std::ops::Range<usize>) {
+    /// first time at once. Each has an organization of its own, which no other keeps from being read.
+    fn make(&self, server: &Server, directories: std::ops::Range<usize>) {
         for directory in directories {
+            let organization = json!({"name": format!("Example {directory}")});
+            let organization = api(&server.url).post("/api/v1/organizations", organization);
             let config = json!({
                 "base_url": format!("{}/{directory}", self.source.url),
                 "token": "s3cret-of-the-source-0123",
@@ -116,7 +118,7 @@ impl World {
                 "allow_private_network": true,
             });
             let body = json!({
-                "organization_id": organization,
+                "organization_id": organization.expect(201).id(),
                 "name": format!("Directory {directory}"),
                 "kind": "pull.scim",
                 "config": config,
@@ -235,16 +237,14 @@ fn another_goes_on(fate: Fate) {
     let world = World::new();
     let folders = [0; 2].map(|_| tempfile::tempdir().expect("a folder"));
     let mut first = world.server(folders[0].path());
-    let organization = json!({"name": "Example"});
-    let organization = api(&first.url).post("/api/v1/organizations", organization).expect(201).id();
     let mut lock = world.connect();
     lock.batch_execute("BEGIN; LOCK TABLE member IN EXCLUSIVE MODE").expect("the lock");
 
     // The first process has as many directories as it reads at a time, and the second one as many of the others.
-    world.make(&first, &organization, 0..READERS);
+    world.make(&first, 0..READERS);
     wait("the first ones are asked", || (0..READERS).all(|n| world.has_asked(n, "Users", 1)));
     world.wait_in_the_middle();
-    world.make(&first, &organization, READERS..DIRECTORIES);
+    world.make(&first, READERS..DIRECTORIES);
     let second = world.server(folders[1].path());
     wait("others are asked", || {
         (READERS..DIRECTORIES).filter(|n| world.has_asked(*n, "Users", 1)).count() == READERS

@@ -246,7 +246,7 @@ impl Connector for Files {
         let mut keys: HashMap<String, u64> = HashMap::new();
         for (index, row) in users.table.rows.iter().enumerate() {
             if index % 1_000 == 0 {
-                self.surroundings.check_stop()?;
+                self.surroundings.term.check()?;
             }
             let place = format!("line {} of {USERS}", row.line);
             let before = edges.edges.len();

@@ -1,13 +1,13 @@
 //! What files say.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;
 use crate::pull::Action;
 use crate::pull::field::with_defaults;
+use crate::pull::term::Term;
 
 #[derive(Default)]
 struct Heard {
@@ -37,7 +37,7 @@ fn connector(config: Value, files: &[(&str, &str)]) -> Box<dyn Connector> {
         first_retry_ms: 1,
         patience_ms: 0,
         files: Arc::new(files.collect()),
-        stop: Arc::new(AtomicBool::new(false)),
+        term: Term::begin(Arc::default(), Clock::fixed(0), Duration::MAX),
         wants_groups: true,
         last: None,
     };

@@ -121,7 +121,7 @@ impl Api {
         }
         let mut left = pause;
         while left > 0 {
-            self.surroundings.check_stop()?;
+            self.surroundings.term.check()?;
             let step = left.min(LOOK_MS);
             std::thread::sleep(Duration::from_millis(u64::try_from(step).unwrap_or(0)));
             left -= step;

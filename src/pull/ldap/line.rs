@@ -94,7 +94,7 @@ impl Socket {
 
     fn in_time(&self, mut act: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
         loop {
-            self.surroundings.check_stop().map_err(Ended::because)?;
+            self.surroundings.term.check().map_err(Ended::because)?;
             if self.watch.elapsed() > self.timeout {
                 let seconds = self.timeout.as_secs();
                 let message = format!("the server has not answered within {seconds} seconds");

@@ -137,7 +137,7 @@ impl Session {
         }
         let mut messages = Vec::new();
         for url in &server.urls {
-            surroundings.check_stop()?;
+            surroundings.term.check()?;
             match Self::connect(url, server, outbound, surroundings) {
                 Ok(mut session) => {
                     session.bind(server)?;

@@ -1,11 +1,13 @@
 //! One run: read, plan, ask the guard, apply, and say how it ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::name;
 use crate::pull::client::PATIENCE_MS;
 use crate::pull::field::with_defaults;
 use crate::pull::plan::{Extent, Groups, Rules, Source, Stored, plan};
+use crate::pull::term::Term;
 use crate::pull::{
     Absence, Capabilities, Faults, Finished, GroupsGiven, Increment, Kind, SourceError, SourceKind,
     Surroundings,
@@ -363,6 +365,8 @@ impl Service {
             )));
         };
         let config = with_defaults(&config, job.kind.fields);
+        let longest = self.syncs.longest_read;
+        let term = Term::begin(Arc::clone(&lease.stop), self.clock.clone(), longest);
         let surroundings = Surroundings {
             outbound: self.syncs.outbound.clone(),
             clock: self.clock.clone(),
@@ -370,7 +374,7 @@ impl Service {
             first_retry_ms: self.syncs.first_retry_ms,
             patience_ms: PATIENCE_MS,
             files: self.source_files(&job.row).await?,
-            stop: Arc::clone(&lease.stop),
+            term: term.clone(),
             wants_groups: job.settings.wants_groups(),
             last: self.last_cursor(job),
         };
@@ -386,7 +390,7 @@ impl Service {
                 Arc::clone(stored),
                 job.settings.filter.clone(),
                 again,
-                (Arc::clone(&lease.stop), Arc::clone(&lease.progress)),
+                (term.clone(), Arc::clone(&lease.progress)),
             )
         };
         let (mut changed, mut whole) = (stage(), stage());
@@ -422,9 +426,12 @@ impl Service {
         });
         let writer = Apply::new(self, job, lease, Arc::clone(stored), false, false);
         let (read, written) = tokio::join!(read, writer.ahead(sent, begun));
-        let stopped = |_| Err(SourceError::failed("the connector has stopped"));
+        let read = read.unwrap_or_else(|_| Err(SourceError::failed("the connector has stopped")));
         match written {
-            Ok(()) => Ok(read.unwrap_or_else(stopped)),
+            Ok(()) => Ok(read.map_err(|error| match error {
+                SourceError::Stopped if !term.is_stopped() && term.is_over() => too_long(longest),
+                other => other,
+            })),
             Err(ServiceError::Store(error)) => Err(error.into()),
             Err(other) => Ok(Err(SourceError::failed(other.to_scim().detail))),
         }
@@ -487,6 +494,11 @@ impl Service {
         self.forget_access();
         done
     }
+}
+
+fn too_long(longest: Duration) -> SourceError {
+    let seconds = longest.as_secs();
+    SourceError::failed(format!("the source was not read to its end within {seconds} seconds"))
 }
 
 fn rules(job: &Job, capabilities: &Capabilities, finished: &Finished, extent: Extent) -> Rules {

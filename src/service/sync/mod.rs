@@ -5,12 +5,12 @@
 //!                         └─new users of a long first read▶ ahead ──────────────┘
 //! ```
 //!
-//! [`run`] says which directory this process reads now, [`drive`] is one run, [`stage`] takes what a
-//! connector reads, [`apply`] writes by the same use cases as SCIM does. One run at a time reads a
-//! directory, under a lease; a run that was cut off is done again from its beginning, where everything that
-//! it has applied is found unchanged. [`manage`] is what an operator sees and asks for, [`config`] what
-//! is stored of the source, [`taken`] what runs have taken away lately, [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it
-//! beside its runs.
+//! [`run`] says which directory this process reads now, [`readers`] how many places it has for them,
+//! [`drive`] is one run, [`stage`] takes what a connector reads, [`apply`] writes by the same use cases as
+//! SCIM does. One run at a time reads a directory, under a lease; a run that was cut off is done again from
+//! its beginning, where everything that it has applied is found unchanged. [`manage`] is what an operator
+//! sees and asks for, [`config`] what is stored of the source, [`taken`] what runs have taken away lately,
+//! [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it beside its runs.
 
 mod addresses;
 mod ahead;
@@ -31,6 +31,7 @@ mod manage;
 mod names;
 mod outcome;
 mod probe;
+mod readers;
 mod reading;
 mod refuse;
 mod round;
@@ -50,12 +51,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 pub(in crate::service) use alarm::outdate;
 pub use files::MAX_FILE_BYTES;
 pub use found::{Found, FoundGroup};
 pub use manage::{DiffParameters, NewRun};
+use readers::Readers;
 pub use reading::Reading;
 pub use settings::Schedule;
 
@@ -63,14 +65,14 @@ use crate::auth::{Seal, SecretKey};
 use crate::outbound::Outbound;
 use crate::service::turns::Turns;
 
-/// Directories that a process reads at the same time.
-const READERS: usize = 4;
-
 /// The first pause after a source that did not answer, in milliseconds.
 pub const SOURCE_RETRY_MS: i64 = 1_000;
 
 /// Longest time of one request to a source, from the name to the last byte.
 pub const SOURCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest time of one read of a source, from its first request to its end.
+pub const LONGEST_READ: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What reading takes beside the store.
 pub struct Syncs {
@@ -81,7 +83,8 @@ pub struct Syncs {
     inbox: Option<PathBuf>,
     first_retry_ms: i64,
     request_timeout: Duration,
-    readers: Arc<Semaphore>,
+    longest_read: Duration,
+    readers: Readers,
     /// Tests of connections.
     tests: Arc<Turns>,
     /// Somebody has asked for a run.
@@ -99,7 +102,8 @@ impl Syncs {
             inbox: None,
             first_retry_ms: SOURCE_RETRY_MS,
             request_timeout: SOURCE_TIMEOUT,
-            readers: Arc::new(Semaphore::new(READERS)),
+            longest_read: LONGEST_READ,
+            readers: Readers::default(),
             tests: Arc::default(),
             wanted: Notify::new(),
             ended: Notify::new(),
@@ -114,6 +118,7 @@ impl Syncs {
         inbox: PathBuf,
         first_retry_ms: i64,
         request_timeout: Duration,
+        longest_read: Duration,
     ) -> Self {
         Self {
             seal: Arc::clone(&self.seal),
@@ -121,7 +126,8 @@ impl Syncs {
             inbox: Some(inbox),
             first_retry_ms,
             request_timeout,
-            readers: Arc::clone(&self.readers),
+            longest_read,
+            readers: self.readers.clone(),
             tests: Arc::clone(&self.tests),
             wanted: Notify::new(),
             ended: Notify::new(),

@@ -13,6 +13,7 @@ use super::settings::ReadSettings;
 use super::stage::{Progress, Stage};
 use crate::pull::field::with_defaults;
 use crate::pull::plan::Stored;
+use crate::pull::term::Term;
 use crate::pull::{Connector, SourceError, SourceKind, Surroundings};
 use crate::service::context::Settings;
 use crate::service::{ApiAccess, Service, ServiceError};
@@ -74,10 +75,9 @@ impl Service {
     ) -> Result<Vec<(String, String)>, ServiceError> {
         let (row, sync, kind) = self.source_of(access, id).await?;
         let (service, access) = (Arc::clone(self), self.source_access(&row).await?);
-        let checked = self.examine(&row, &sync, kind, move |connector, stop| {
+        let checked = self.examine(&row, &sync, kind, move |connector, term| {
             let (stored, progress) = (Arc::new(Stored::default()), Arc::new(Progress::default()));
-            let ends = (stop, progress);
-            let mut stage = Stage::new(service, access, stored, None, false, ends);
+            let mut stage = Stage::new(service, access, stored, None, false, (term, progress));
             connector.full(&mut stage)?;
             let faults = stage.finished().faults.into_iter();
             Ok(faults.map(|fault| (fault.place, fault.message)).collect())
@@ -92,9 +92,7 @@ impl Service {
         row: &DirectoryRow,
         sync: &SyncRow,
         kind: &'static SourceKind,
-        work: impl FnOnce(&mut dyn Connector, Arc<AtomicBool>) -> Result<T, SourceError>
-        + Send
-        + 'static,
+        work: impl FnOnce(&mut dyn Connector, Term) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<Result<T, SourceError>, ServiceError> {
         let turn = self.syncs.tests.begin_of(&row.organization_id, &row.id)?;
         let config = self.syncs.open_config(row, sync).unwrap_or_default();
@@ -102,6 +100,7 @@ impl Service {
         let wants_groups = ReadSettings::of(&Settings::stored(&row.settings), kind)
             .map_or(true, |settings| settings.wants_groups());
         let end = EndOnDrop(Arc::default());
+        let term = Term::begin(Arc::clone(&end.0), self.clock.clone(), LONGEST);
         let surroundings = Surroundings {
             outbound: self.syncs.outbound.clone(),
             clock: self.clock.clone(),
@@ -109,14 +108,13 @@ impl Service {
             first_retry_ms: self.syncs.first_retry_ms,
             patience_ms: PATIENCE_MS,
             files: self.source_files(row).await?,
-            stop: Arc::clone(&end.0),
+            term: term.clone(),
             wants_groups,
             last: None,
         };
-        let stop = Arc::clone(&end.0);
         let looked = tokio::task::spawn_blocking(move || {
             let _until_it_ends = turn;
-            work((kind.open)(&config, surroundings)?.as_mut(), stop)
+            work((kind.open)(&config, surroundings)?.as_mut(), term)
         });
         Ok(match tokio::time::timeout(LONGEST, looked).await {
             Ok(Ok(looked)) => looked,

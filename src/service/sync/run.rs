@@ -225,30 +225,34 @@ impl Service {
 
     /// Lets go of what is being read; it is read again by whoever comes next.
     pub async fn stop_syncs(&self) {
-        let all = u32::try_from(super::READERS).unwrap_or(u32::MAX);
-        let waiting = self.syncs.readers.acquire_many(all);
+        let waiting = self.syncs.readers.all_gone();
         if tokio::time::timeout(Duration::from_secs(10), waiting).await.is_err() {
             tracing::warn!("the read of a directory was cut off; it is read again");
         }
     }
 
-    /// Takes directories that have something to do, as many as there is room for.
+    /// Takes directories that have something to do, as many as there is room for: an organization gets a place
+    /// only while more are free than it has.
     pub async fn start_syncs(self: &Arc<Self>) -> Result<(), ServiceError> {
-        let room = i64::try_from(self.syncs.readers.available_permits()).unwrap_or(0);
-        let now = self.clock.now_ms();
+        let (room, now) = (self.syncs.readers.room(), self.clock.now_ms());
+        if room.free == 0 {
+            return Ok(());
+        }
+        let looked = room.clone();
         let due: Result<bool, StoreError> =
-            self.store.get("sync_due", move |tx| tx.sync_due(now)).await;
-        if room == 0 || !due? {
+            self.store.get("sync_due", move |tx| tx.sync_due(now, &looked)).await;
+        if !due? {
             return Ok(());
         }
         let runner = self.clock.id("run");
         let name = runner.clone();
         let claimed: Result<Vec<Claimed>, StoreError> = self
             .store
-            .write("sync_claim", move |tx| tx.sync_claim(&name, now, now + LEASE_MS, room))
+            .write("sync_claim", move |tx| tx.sync_claim(&name, now, now + LEASE_MS, &room))
             .await;
         for claimed in claimed? {
-            let Ok(place) = Arc::clone(&self.syncs.readers).acquire_owned().await else { break };
+            let taken = self.syncs.readers.place(claimed.directory_key).await;
+            let Some(place) = taken else { break };
             let (service, runner) = (Arc::clone(self), runner.clone());
             let thread = std::thread::Builder::new().name("sync".to_owned());
             let started = thread.spawn(move || {

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::ahead::Ahead;
 use super::outcome::counted;
 use crate::pull::plan::{Record, Source, Stored};
+use crate::pull::term::Term;
 use crate::pull::{Action, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::key::text_key;
 use crate::scim::{Object, ResourceType, urn};
@@ -73,7 +74,7 @@ pub(super) struct Stage {
     checks: bool,
     /// Who is new is written while others are read.
     ahead: Option<Ahead>,
-    stop: Arc<AtomicBool>,
+    term: Term,
     progress: Arc<Progress>,
     pub(super) source: Source,
     unlisted_faults: usize,
@@ -90,7 +91,7 @@ impl Stage {
         stored: Arc<Stored>,
         filter: Option<Filter>,
         again: bool,
-        (stop, progress): (Arc<AtomicBool>, Arc<Progress>),
+        (term, progress): (Term, Arc<Progress>),
     ) -> Self {
         Self {
             service,
@@ -100,7 +101,7 @@ impl Stage {
             again,
             checks: true,
             ahead: None,
-            stop,
+            term,
             progress,
             source: Source::default(),
             unlisted_faults: 0,
@@ -252,9 +253,7 @@ pub(super) fn digest(written: &str, manager: &str) -> String {
 
 impl Sink for Stage {
     fn put(&mut self, envelope: Envelope) -> Result<(), SourceError> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(SourceError::Stopped);
-        }
+        self.term.check()?;
         let Envelope { kind, resource, action, .. } = &envelope;
         let (kind, action) = (*kind, *action);
         if kind == Kind::Account {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -20,10 +21,10 @@ on_both_databases![
 ];
 
 /// Users of a source, the last page of them, and how many are written before that one: the first 2,000 together,
-/// then 200 at a time.
+/// then 500 at a time.
 const ALL: usize = 2_600;
 const LAST_PAGE: &str = "startIndex=2496";
-const EARLY: usize = 2_400;
+const EARLY: usize = 2_000;
 
 /// The users and the groups that a source lists.
 type Lists = [Vec<Value>; 2];
@@ -117,7 +118,7 @@ fn users_come_while_others_are_read(app: &TestApp) {
     // Who reports to somebody who is not listed yet comes with him.
     let (run, gate) = begun(&fake, &source, EARLY - 1);
     assert_eq!(come(&source), numbered((1..=EARLY).filter(|n| *n != 10)));
-    assert_eq!(source.user("u2400")["username"], "user2400@example.com");
+    assert_eq!(source.user("u2000")["username"], "user2000@example.com");
     assert_eq!(source.view()["state"], "linked");
     let shown = app.api.get(&format!("{}/syncs/{run}", source.path)).expect(200).body;
     assert_eq!(shown["status"], "running", "{shown}");
@@ -155,6 +156,35 @@ fn read_that_fails_late_leaves_whom_it_has_let_in(app: &TestApp) {
     assert_eq!((come(&source), source.events()), (numbered(1..=ALL), 1 + ALL));
     assert_eq!(source.view()["state"], "linked");
     assert_nothing_changes(&source, ALL as u64);
+}
+
+mod read_that_takes_too_long_leaves_whom_it_has_let_in {
+    use super::*;
+
+    #[test]
+    fn sqlite() {
+        leaves_whom_it_has_let_in(Database::sqlite());
+    }
+
+    #[test]
+    fn postgres() {
+        leaves_whom_it_has_let_in(Database::postgres());
+    }
+}
+
+fn leaves_whom_it_has_let_in(database: Database) {
+    let app = &TestApp::start_with(database, |config| config.source_read_timeout = 10);
+    let (fake, source) = source(app, users(ALL), vec![]);
+    let (run, gate) = begun(&fake, &source, EARLY);
+    app.clock.advance(Duration::from_secs(10));
+    gate.open();
+    let run = source.ended(&run);
+    assert_eq!(run["status"], "failed", "{run}");
+    assert_eq!(run["error"], "the source was not read to its end within 10 seconds");
+    assert_eq!(counted(&run), [EARLY as u64, 0, 0]);
+    assert_eq!((come(&source), source.events()), (numbered(1..=EARLY), 1 + EARLY));
+    assert_eq!(counted(&source.sync()), [(ALL - EARLY) as u64, EARLY as u64, 0]);
+    assert_eq!((come(&source), source.events()), (numbered(1..=ALL), 1 + ALL));
 }
 
 fn who_cannot_be_stored_is_listed_and_the_others_come(app: &TestApp) {
@@ -230,7 +260,7 @@ fn users_with_custom_attributes_come_while_others_are_read() {
     gate.open();
     assert_eq!(counted(&source.ended(&run)), [ALL as u64, 0, 0]);
     assert_eq!((come(&source), source.events()), (numbered(1..=ALL), 1 + ALL));
-    for id in ["u1", "u2400", "u2600"] {
+    for id in ["u1", "u2000", "u2600"] {
         let login = format!("USER{}@EXAMPLE.COM", &id[1..]);
         assert_eq!(source.user(id)["custom_attributes"], json!({"login": login}));
     }

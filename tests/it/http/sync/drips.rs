@@ -43,7 +43,7 @@ fn slow_drip_ends_the_run_within_the_time_of_its_requests() {
     store.fault(drip().after(1));
     workspace.fault(Fault::drip("/groups", Duration::from_millis(300)));
     server.fault(Fault::drip("/Groups", Duration::from_millis(300)));
-    // All at the same time: a process reads several directories.
+    // Two at a time: all of them are of one organization.
     let began = Instant::now();
     let runs: Vec<String> = sources
         .iter()
@@ -60,7 +60,7 @@ fn slow_drip_ends_the_run_within_the_time_of_its_requests() {
         assert_eq!(source.view()["state"], "error");
     }
     // A request of each source is in vain, as often as it is tried; the rest is room for a busy machine.
-    assert!(began.elapsed() < 3 * Duration::from_secs(TIMEOUT * TRIES), "{:?}", began.elapsed());
+    assert!(began.elapsed() < 5 * Duration::from_secs(TIMEOUT * TRIES), "{:?}", began.elapsed());
     organization.heal();
     store.heal();
     workspace.heal();

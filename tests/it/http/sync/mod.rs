@@ -28,6 +28,7 @@ mod replicas;
 mod scim;
 mod scim_access;
 mod scim_faults;
+mod share;
 mod states;
 pub(in crate::http) mod tested;
 mod whole_reads;
@@ -38,7 +39,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, DirectoryHandle, TestApp};
 
-/// A directory that is read, in the organization of the test's directory.
+/// A directory that is read.
 struct Source<'a> {
     app: &'a TestApp,
     path: String,
@@ -46,9 +47,20 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// In the organization of the test's directory.
     fn new(app: &'a TestApp, kind: &str, config: Value, settings: Value) -> Self {
+        Self::within(app, &app.directory.organization_id, kind, config, settings)
+    }
+
+    fn within(
+        app: &'a TestApp,
+        organization: &str,
+        kind: &str,
+        config: Value,
+        settings: Value,
+    ) -> Self {
         let body = json!({
-            "organization_id": app.directory.organization_id,
+            "organization_id": organization,
             "name": "Source",
             "kind": kind,
             "config": config,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollbook::service::ServiceError;
+use rollbook::store::sync::Room;
 use rollbook::store::{Lease, StoreError, Tx, under_lease};
 use serde_json::{Value, json};
 
@@ -119,7 +120,7 @@ fn who_has_waited_longest_is_taken_first(app: &TestApp) {
         .flat_map(|_| {
             let claim = move |tx: &mut Tx<'_>, _| {
                 let (now, until) = (now + 60_000, now + 90_000);
-                tx.sync_claim("run_test", now, until, 1)
+                tx.sync_claim("run_test", now, until, &Room { free: 1, ..Room::default() })
             };
             unit(&sources[0], None, claim).expect("claimed")
         })
