@@ -41,9 +41,9 @@ impl Directories {
 
     /// A directory for each letter, no one twice.
     fn keys(&self, letters: &str) -> Vec<i64> {
-        let nth = |(at, letter)| letters.chars().take(at).filter(|other| *other == letter).count();
+        let nth = |at, letter| letters.chars().take(at).filter(|other| *other == letter).count();
         let of = |letter| &self.0.iter().find(|(known, _)| *known == letter).expect("a letter").1;
-        letters.chars().enumerate().map(|(at, letter)| of(letter)[nth((at, letter))]).collect()
+        letters.chars().enumerate().map(|(at, letter)| of(letter)[nth(at, letter)]).collect()
     }
 
     fn all(&self) -> Vec<i64> {
@@ -100,8 +100,9 @@ fn organization_gets_a_place_only_while_more_are_free_than_it_has(app: &TestApp)
             Ok((is_due, tx.sync_claim("run_test", now, now + 30_000, &room)?))
         };
         let service = Arc::clone(app.service());
-        let claimed = app.wait(async move { service.store.write("test", unit).await });
-        let (is_due, claimed) = claimed.map_err(|error: StoreError| error).expect("claimed");
+        let claimed: Result<_, StoreError> =
+            app.wait(async move { service.store.write("test", unit).await });
+        let (is_due, claimed) = claimed.expect("claimed");
         let taken = directories.letters(claimed.iter().map(|claimed| claimed.directory_key));
         assert_eq!((taken.as_str(), is_due), (expected, !expected.is_empty()), "{due} {reading}");
     }
