@@ -85,28 +85,27 @@ impl Begun {
 }
 
 impl Apply<'_> {
-    /// Writes who is sent ahead.
+    /// Writes who is sent ahead. When it ends before the read does, the read ends with it.
     pub(super) async fn ahead(
         self,
         mut sent: mpsc::Receiver<Vec<Item>>,
-    ) -> Result<Begun, ServiceError> {
-        let mut begun = Begun::of(&self.stored);
-        let Some(first) = sent.recv().await else { return Ok(begun) };
+        begun: &mut Begun,
+    ) -> Result<(), ServiceError> {
+        let Some(first) = sent.recv().await else { return Ok(()) };
         if !self.job.sync.activated {
             self.service.activate(self.job).await?;
         }
         let rest = stream::poll_fn(|context| sent.poll_recv(context));
         let sent = stream::once(async { first }).chain(rest);
         if !self.has_bundles() {
-            self.singly(sent, &mut begun).await?;
-            return Ok(begun);
+            return self.singly(sent, begun).await;
         }
         let put = |items: Vec<Item>, keys: Vec<i64>| {
             items.into_iter().zip(keys).for_each(|(item, key)| begun.put(item, key));
         };
         let left = self.bundles(sent, put).await?;
         begun.left = left.into_iter().filter_map(new).collect();
-        Ok(begun)
+        Ok(())
     }
 
     /// Writes each of them alone, many at the same time.
