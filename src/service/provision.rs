@@ -101,7 +101,7 @@ impl Service {
         let members = members::of_representation(&body, resource_type)?;
         let mut notes = Notes::default();
         let checked =
-            validate::representation(&body, resource_type, profile.value_rules(), &mut notes);
+            validate::representation(body, resource_type, profile.value_rules(), &mut notes);
         access.trace.ignored(&notes);
         let mut attributes = checked?;
         default_active(&mut attributes, resource_type, true);
@@ -193,7 +193,7 @@ impl Service {
         let members = replaced_members(&body, resource_type)?;
         let mut notes = Notes::default();
         let checked =
-            validate::representation(&body, resource_type, profile.value_rules(), &mut notes);
+            validate::representation(body, resource_type, profile.value_rules(), &mut notes);
         access.trace.ignored(&notes);
         let attributes = checked?;
         let (rt, profile) = (Arc::clone(resource_type), Arc::clone(profile));

@@ -270,15 +270,12 @@ impl<'e> Editor<'e> {
     ) -> Result<(), ScimError> {
         let (attribute, path) = (at.attribute, at.full_name());
         // One element may stand for an array of one (RFC 7644 §3.5.2.1).
-        let wrapped;
-        let value = if attribute.multi_valued && !value.is_array() && !value.is_null() {
-            wrapped = Value::Array(vec![value.clone()]);
-            &wrapped
-        } else {
-            value
+        let new = match attribute.multi_valued && !value.is_array() && !value.is_null() {
+            true => Value::Array(vec![value.clone()]),
+            false => value.clone(),
         };
         let checked =
-            attribute_value(attribute, value, &PathTo::top(&path), self.rules.values, self.notes)?;
+            attribute_value(attribute, new, &PathTo::top(&path), self.rules.values, self.notes)?;
         let slot = target::container_or_new(&mut self.object, at)
             .entry(attribute.name.clone())
             .or_insert(Value::Null);
@@ -310,8 +307,8 @@ impl<'e> Editor<'e> {
         value: &Value,
     ) -> Result<(), ScimError> {
         let path = at.full_name();
-        let checked =
-            attribute_value(sub, value, &PathTo::top(&path), self.rules.values, self.notes)?;
+        let (new, values) = (value.clone(), self.rules.values);
+        let checked = attribute_value(sub, new, &PathTo::top(&path), values, self.notes)?;
         let slot = target::container_or_new(&mut self.object, at)
             .entry(at.attribute.name.clone())
             .or_insert(Value::Null);

@@ -33,13 +33,10 @@ impl Editor<'_> {
             Some([only]) if at.sub.is_none_or(|sub| !sub.multi_valued) => only,
             _ => value,
         };
+        let (new, values) = (value.clone(), self.rules.values);
         let checked = match at.sub {
-            Some(sub) => {
-                attribute_value(sub, value, &PathTo::top(&path), self.rules.values, self.notes)?
-            }
-            None => {
-                single_value(attribute, value, &PathTo::top(&path), self.rules.values, self.notes)?
-            }
+            Some(sub) => attribute_value(sub, new, &PathTo::top(&path), values, self.notes)?,
+            None => single_value(attribute, new, &PathTo::top(&path), values, self.notes)?,
         };
         let seed = match condition.seed() {
             // Checked and spelled like what a client sends as a value.
@@ -47,7 +44,7 @@ impl Editor<'_> {
                 let seed = Value::Object(seed.into_iter().collect());
                 let path = AttrRef { sub: None, ..*at }.full_name();
                 let path = PathTo::top(&path);
-                let seed = single_value(attribute, &seed, &path, self.rules.values, self.notes)?;
+                let seed = single_value(attribute, seed, &path, values, self.notes)?;
                 Some(seed.unwrap_or_default())
             }
             None => None,

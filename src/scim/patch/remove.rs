@@ -102,7 +102,7 @@ fn listed_values(attribute: &Attribute, value: &Value, path: &str) -> Option<Vec
     };
     let spelled = |value: &Value| match value {
         Value::Object(_) => {
-            single_value(attribute, value, &PathTo::top(path), rules, &mut Notes::default())
+            single_value(attribute, value.clone(), &PathTo::top(path), rules, &mut Notes::default())
                 .ok()
                 .flatten()
         }

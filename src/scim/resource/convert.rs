@@ -234,8 +234,14 @@ fn key(element: &Object) -> Object {
 
 /// The value as the attribute has it; `Err` when it does not fit.
 fn fit(attribute: &Attribute, value: &Value, path: &str) -> Result<Option<Value>, ()> {
-    validate::attribute_value(attribute, value, &PathTo::top(path), LENIENT, &mut Notes::default())
-        .map_err(|_| ())
+    validate::attribute_value(
+        attribute,
+        value.clone(),
+        &PathTo::top(path),
+        LENIENT,
+        &mut Notes::default(),
+    )
+    .map_err(|_| ())
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ pub(crate) fn device_body() -> Value {
 pub(crate) fn document(body: Value, resource_type: &ResourceType) -> Document {
     let mut notes = Notes::default();
     let checked =
-        validate::representation(&object(body), resource_type, LENIENT, &mut notes).unwrap();
+        validate::representation(object(body), resource_type, LENIENT, &mut notes).unwrap();
     Document::canonical(checked, "id1", resource_type).unwrap()
 }
 

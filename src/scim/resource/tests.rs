@@ -13,7 +13,7 @@ use crate::scim::{ResourceType, ScimError, urn};
 #[expect(clippy::needless_pass_by_value, reason = "rows of tables are literals")]
 fn check(body: Value, rt: &ResourceType, rules: Rules) -> Result<(Value, Notes), ScimError> {
     let mut notes = Notes::default();
-    let checked = representation(&object(expand(&body)), rt, rules, &mut notes)?;
+    let checked = representation(object(expand(&body)), rt, rules, &mut notes)?;
     Ok((Value::Object(checked), notes))
 }
 

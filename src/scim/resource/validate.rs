@@ -90,7 +90,7 @@ pub const MAX_KEY_BYTES: usize = 512;
 /// not part of the document, and a password is accepted and dropped. The result still needs
 /// [`super::Document::canonical`].
 pub fn representation(
-    body: &Object,
+    body: Object,
     resource_type: &ResourceType,
     rules: Rules,
     notes: &mut Notes,
@@ -98,46 +98,47 @@ pub fn representation(
     let mut result = Object::with_capacity(body.len());
     for (name, value) in body {
         if name.eq_ignore_ascii_case("schemas") {
-            check_schemas(value, resource_type, rules, notes)?;
-        } else if let Some(attribute) = resource_type.attribute(name) {
+            check_schemas(&value, resource_type, rules, notes)?;
+        } else if let Some(attribute) = resource_type.attribute(&name) {
             insert_attribute(
                 &mut result,
                 attribute,
-                value,
+                (name, value),
                 PathTo::top(&attribute.name),
                 rules,
                 notes,
             )?;
-        } else if let Some(extension) = resource_type.extension(name) {
+        } else if let Some(extension) = resource_type.extension(&name) {
             let schema = &extension.schema;
             let inner = match value {
                 Value::Object(inner) => inner,
                 Value::Null => continue,
-                other => return Err(wrong_type(&schema.id, "an object", other)),
+                other => return Err(wrong_type(&schema.id, "an object", &other)),
             };
             let extends = PathTo::extension(&schema.id);
             let mut checked = Object::with_capacity(inner.len());
             for (inner_name, inner_value) in inner {
-                match schema.attribute(inner_name) {
+                match schema.attribute(&inner_name) {
                     Some(attribute) => insert_attribute(
                         &mut checked,
                         attribute,
-                        inner_value,
+                        (inner_name, inner_value),
                         extends.then(&attribute.name),
                         rules,
                         notes,
                     )?,
                     None => {
-                        let path = extends.then(inner_name).to_string();
+                        let path = extends.then(&inner_name).to_string();
                         refuse_unknown(&path, rules)?;
-                        notes.keep(path, inner_value);
+                        notes.keep(path, &inner_value);
                     }
                 }
             }
-            insert_once(&mut result, &schema.id, checked.into(), &extends)?;
+            let name = spelled(name, &schema.id);
+            insert_once(&mut result, name, checked.into(), &extends)?;
         } else {
-            refuse_unknown(name, rules)?;
-            notes.keep(name.clone(), value);
+            refuse_unknown(&name, rules)?;
+            notes.keep(name, &value);
         }
     }
     Ok(result)
@@ -146,7 +147,7 @@ pub fn representation(
 fn insert_attribute(
     into: &mut Object,
     attribute: &Attribute,
-    value: &Value,
+    (name, value): (String, Value),
     path: PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
@@ -155,21 +156,26 @@ fn insert_attribute(
         return Ok(());
     }
     if attribute.kept != Kept::InDocument {
-        return refuse_unknown_subs(attribute, value, rules);
+        return refuse_unknown_subs(attribute, &value, rules);
     }
     match attribute_value(attribute, value, &path, rules, notes)? {
-        Some(value) => insert_once(into, &attribute.name, value, &path),
+        Some(value) => insert_once(into, spelled(name, &attribute.name), value, &path),
         None => Ok(()),
     }
 }
 
+/// The name as the schema spells it: most clients spell it so themselves.
+fn spelled(name: String, schema: &str) -> String {
+    if name == schema { name } else { schema.to_owned() }
+}
+
 fn insert_once(
     into: &mut Object,
-    name: &str,
+    name: String,
     value: Value,
     path: &PathTo<'_>,
 ) -> Result<(), ScimError> {
-    match into.insert(name.to_owned(), value) {
+    match into.insert(name, value) {
         None => Ok(()),
         Some(_) => Err(ScimError::invalid_syntax(format!(
             "The attribute \"{path}\" stands twice in the request, in different letter case."
@@ -263,7 +269,7 @@ pub(crate) fn check_schema_uris(
 /// (RFC 7643 §2.5).
 pub fn attribute_value(
     attribute: &Attribute,
-    value: &Value,
+    value: Value,
     path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
@@ -276,7 +282,7 @@ pub fn attribute_value(
 
 fn many_values(
     attribute: &Attribute,
-    value: &Value,
+    value: Value,
     path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
@@ -284,7 +290,7 @@ fn many_values(
     let elements = match value {
         Value::Null => return Ok(None),
         Value::Array(elements) => elements,
-        other => return Err(wrong_type(path, "an array", other)),
+        other => return Err(wrong_type(path, "an array", &other)),
     };
     let mut checked: Vec<Value> = Vec::with_capacity(elements.len());
     for element in elements {
@@ -296,7 +302,7 @@ fn many_values(
 /// One value of an attribute: the value of a singular one, or one element of a multi-valued one.
 pub fn single_value(
     attribute: &Attribute,
-    value: &Value,
+    value: Value,
     path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
@@ -325,18 +331,19 @@ fn unshown(attribute: &Attribute, path: &PathTo<'_>, error: ScimError) -> ScimEr
 
 fn complex_value(
     attribute: &Attribute,
-    value: &Value,
+    value: Value,
     path: &PathTo<'_>,
     rules: Rules,
     notes: &mut Notes,
 ) -> Result<Option<Value>, ScimError> {
-    let Value::Object(members) = value else {
-        return Err(wrong_type(path, "an object", value));
+    let members = match value {
+        Value::Object(members) => members,
+        other => return Err(wrong_type(path, "an object", &other)),
     };
     let mut found = Object::with_capacity(members.len());
     for (name, member) in members {
-        let Some(sub) = attribute.sub(name) else {
-            let unknown = path.then(name);
+        let Some(sub) = attribute.sub(&name) else {
+            let unknown = path.then(&name);
             refuse_unknown(unknown, rules)?;
             notes.ignore(unknown.to_string());
             continue;
@@ -346,7 +353,7 @@ fn complex_value(
         }
         let sub_path = path.then(&sub.name);
         if let Some(member) = attribute_value(sub, member, &sub_path, rules, notes)? {
-            insert_once(&mut found, &sub.name, member, &sub_path)?;
+            insert_once(&mut found, spelled(name, &sub.name), member, &sub_path)?;
         }
     }
     if found.is_empty() {
@@ -358,47 +365,32 @@ fn complex_value(
 
 fn simple_value(
     attribute: &Attribute,
-    value: &Value,
+    value: Value,
     path: &PathTo<'_>,
 ) -> Result<Option<Value>, ScimError> {
     let expected = expectation(attribute.data_type);
-    let refused = || wrong_type(path, expected, value);
-    match attribute.data_type {
-        DataType::String => {
-            let text = checked_text(value, path, expected)?;
-            Ok(Some(canonical_text(attribute, text).into()))
-        }
-        DataType::Boolean => value.as_bool().map(|b| Some(b.into())).ok_or_else(refused),
+    let text = || checked_text(&value, path, expected);
+    let fits = match attribute.data_type {
+        DataType::String => match canonical_text(attribute, text()?) {
+            Some(canonical) => return Ok(Some(canonical.into())),
+            None => true,
+        },
+        DataType::Boolean => value.is_boolean(),
         // `1e2` and `4.0` are fractions by form (RFC 7643 §2.3.4).
-        DataType::Integer => match value.is_i64() || value.is_u64() {
-            true => Ok(Some(value.clone())),
-            false => Err(refused()),
-        },
-        DataType::Decimal => match value.is_number() {
-            true => Ok(Some(value.clone())),
-            false => Err(refused()),
-        },
-        DataType::DateTime => {
-            let text = checked_text(value, path, expected)?;
-            key::instant_ms(text).ok_or_else(refused)?;
-            Ok(Some(text.into()))
-        }
-        DataType::Binary => {
-            let text = checked_text(value, path, expected)?;
-            if key::is_base64(text) { Ok(Some(text.into())) } else { Err(refused()) }
-        }
-        DataType::Reference => {
-            let text = checked_text(value, path, expected)?;
-            if text.is_empty() {
-                return Ok(None);
-            }
+        DataType::Integer => value.is_i64() || value.is_u64(),
+        DataType::Decimal => value.is_number(),
+        DataType::DateTime => key::instant_ms(text()?).is_some(),
+        DataType::Binary => key::is_base64(text()?),
+        DataType::Reference => match text()? {
+            "" => return Ok(None),
             // An IRI is written as it is read; the URI that it stands for follows from it.
-            match validate::iri_reference::<IriSpec>(text) {
-                Ok(()) => Ok(Some(text.into())),
-                Err(_) => Err(refused()),
-            }
-        }
-        DataType::Complex => Err(refused()),
+            text => validate::iri_reference::<IriSpec>(text).is_ok(),
+        },
+        DataType::Complex => false,
+    };
+    match fits {
+        true => Ok(Some(value)),
+        false => Err(wrong_type(path, expected, &value)),
     }
 }
 
@@ -440,13 +432,11 @@ fn checked_text<'v>(
     Ok(text)
 }
 
-/// The schema's spelling of a canonical value (RFC 7643 §2.4), else the text as it came.
-fn canonical_text(attribute: &Attribute, text: &str) -> String {
-    if attribute.case_exact {
-        return text.to_owned();
-    }
-    let canonical = attribute.canonical_values.iter().find(|c| c.eq_ignore_ascii_case(text));
-    canonical.map_or_else(|| text.to_owned(), Clone::clone)
+/// The schema's spelling of a canonical value (RFC 7643 §2.4), where the text has another one.
+fn canonical_text<'a>(attribute: &'a Attribute, text: &str) -> Option<&'a str> {
+    let canonical = || attribute.canonical_values.iter().find(|c| c.eq_ignore_ascii_case(text));
+    let canonical = if attribute.case_exact { None } else { canonical() };
+    canonical.map(String::as_str).filter(|canonical| *canonical != text)
 }
 
 /// 400 `invalidValue` that names the attribute, what was found and what is allowed.
@@ -490,8 +480,9 @@ mod tests {
         ] {
             let attribute = device.attribute(name).unwrap();
             let name = PathTo::top(name);
-            let error = attribute_value(attribute, &value, &name, LENIENT, &mut Notes::default())
-                .unwrap_err();
+            let error =
+                attribute_value(attribute, value.clone(), &name, LENIENT, &mut Notes::default())
+                    .unwrap_err();
             let detail = format!(
                 "The attribute \"{path}\" is never returned, so its value is not shown here; it does \
                  not fit the definition of the attribute, which has the type {data_type}."

@@ -228,7 +228,7 @@ fn read(body: &Object, resource_type: &ResourceType) -> Result<Vec<(String, Obje
             return Err(AdminError::invalid(&at, "it must be an object."));
         };
         let mut attributes =
-            validate::representation(sent, resource_type, RULES, &mut Notes::default())
+            validate::representation(sent.clone(), resource_type, RULES, &mut Notes::default())
                 .map_err(refuse)?;
         attributes.entry("supported").or_insert(true.into());
         // What the server answers may be sent back: an id is read-only, and this follows.
