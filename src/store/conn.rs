@@ -17,6 +17,9 @@ pub(super) enum AnyConn {
     Pg(PgConnection),
 }
 
+/// What the file of a write-ahead log keeps when the log begins anew.
+pub(super) const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -82,7 +85,7 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<AnyConn, StoreError
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 67108864;
+         PRAGMA journal_size_limit = {LOG_FILE_BYTES};
          PRAGMA cache_size = -{cache_kib};",
     ))?;
     Ok(AnyConn::Sqlite(conn))

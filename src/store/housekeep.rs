@@ -1,10 +1,11 @@
-//! Housekeeping of a SQLite file: the write-ahead log is copied back and cut, and pages that large
+//! Housekeeping of a SQLite file: the write-ahead log is copied back and begun anew, and pages that large
 //! deletions left free go back to the file system.
 //!
-//! The log is copied back while others read and write (PASSIVE). A reader that began before keeps its
-//! part of the log, so under steady reads the log only grows: from a second size on it is cut, which
-//! has writers and new readers wait for a moment (TRUNCATE). How long a reader may keep the log is
-//! bounded by [`Keeping::snapshot`].
+//! The log is copied back while others read and write (PASSIVE). It begins anew by itself when a copy has
+//! found nobody who reads or writes; in a busy server it only grows. From a second size on it is cut, which
+//! has writers and readers of an old state wait for a moment (RESTART). Its file stays: pages that are written
+//! over cost the file system less than new ones. What a reader made it grow to goes back with the next commit
+//! ([`LOG_FILE_BYTES`]). How long a reader may keep the log is bounded by [`Keeping::snapshot`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use diesel::sql_types::{BigInt, Integer};
 
-use super::conn::{AnyConn, Role, open_sqlite};
+use super::conn::{AnyConn, LOG_FILE_BYTES, Role, open_sqlite};
 use super::dialect::{self, Dialect};
 use super::metrics::StoreMetrics;
 use super::sql::Tx;
@@ -24,7 +25,7 @@ use crate::clock::Stopwatch;
 pub struct Keeping {
     /// Bytes of log that wait to be copied back before a checkpoint copies them.
     pub copy: u64,
-    /// Bytes of log from which it is cut.
+    /// Bytes of log from which it is begun anew.
     pub cut: u64,
     /// How long a read may hold on to one state. A scan ends by itself after five seconds, with an
     /// answer of its own; what goes on is refused its next statement.
@@ -33,7 +34,7 @@ pub struct Keeping {
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self { copy: 16 * 1024 * 1024, cut: 256 * 1024 * 1024, snapshot: Duration::from_secs(6) }
+        Self { copy: 16 * 1024 * 1024, cut: LOG_FILE_BYTES, snapshot: Duration::from_secs(6) }
     }
 }
 
@@ -116,7 +117,7 @@ impl Log {
     fn cut(&mut self, metrics: &StoreMetrics) -> Result<(), StoreError> {
         // What can be copied without anybody waiting is copied first.
         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
-        self.held = match self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?.busy {
+        self.held = match self.checkpoint("PRAGMA wal_checkpoint(RESTART)")?.busy {
             true => {
                 metrics.log_held.inc();
                 Some(Stopwatch::start())

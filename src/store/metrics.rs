@@ -118,12 +118,12 @@ impl StoreMetrics {
         );
         registry.register(
             "store_log_cuts",
-            "Cuts of a write-ahead log that had grown",
+            "Write-ahead logs that had grown and were begun anew",
             self.log_cuts.clone(),
         );
         registry.register(
             "store_log_held",
-            "Cuts of the write-ahead log that a reader held up",
+            "Times that a reader kept the write-ahead log from being begun anew",
             self.log_held.clone(),
         );
         registry.register(
