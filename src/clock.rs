@@ -3,6 +3,7 @@
 //! Units of the store are run again when a transaction is; they take an [`Ids`] made before, which
 //! gives the same ids every time, and the time at which the request came.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -107,11 +108,24 @@ impl Ids {
     }
 }
 
+/// Numbers that are fetched at a time: a call of the operating system takes longer than the rest of an id.
+const AHEAD: usize = 64;
+
 /// 80 random bits with the highest one clear, so that counting up does not wrap.
 fn random_u128() -> u128 {
-    let mut bytes = [0_u8; 16];
-    fill_random(&mut bytes);
-    u128::from_le_bytes(bytes) & ((1 << 79) - 1)
+    thread_local! {
+        static NUMBERS: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+    }
+    let number = NUMBERS.with_borrow_mut(|numbers| {
+        numbers.pop().unwrap_or_else(|| {
+            let mut bytes = [[0; 16]; AHEAD];
+            fill_random(bytes.as_flattened_mut());
+            let [one, others @ ..] = bytes.map(u128::from_le_bytes);
+            numbers.extend(others);
+            one
+        })
+    });
+    number & ((1 << 79) - 1)
 }
 
 /// Fills the buffer from the operating system's generator.
