@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
@@ -26,9 +27,9 @@ const MADE: usize = 2;
 /// Bundles that are made and wait for those before them; each takes some megabytes.
 const READY: usize = 1;
 
-/// Units under way at the same time: the writer finds the next ones when it has written one, and commits
-/// them together.
-const WRITTEN: usize = 4;
+/// Bundles that come to the writer together, and share a commit: a page of an index that several of them change is
+/// written once. While they are written, as many are gathered.
+const TOGETHER: usize = 4;
 
 /// Some of one kind who are new.
 #[derive(Default)]
@@ -85,11 +86,15 @@ impl Apply<'_> {
             Ok::<_, ServiceError>(())
         };
         let made = stream::poll_fn(|context| made.poll_recv(context));
-        let written = made.map(|bundle| self.written(bundle)).buffered(WRITTEN);
+        let together =
+            |bundles: Vec<Bundle>| join_all(bundles.into_iter().map(|b| self.written(b)));
+        let written = made.chunks(TOGETHER).map(together).buffered(2);
         let mut left = Vec::new();
-        let writing = written.for_each(|(new, keys, alone)| {
-            kept(new, keys);
-            left.extend(alone);
+        let writing = written.for_each(|done| {
+            for (new, keys, alone) in done {
+                kept(new, keys);
+                left.extend(alone);
+            }
             std::future::ready(())
         });
         let (made, ()) = tokio::join!(making, writing);
