@@ -91,9 +91,10 @@ impl Tx<'_> {
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<ResourceRow>, StoreError> {
-        let kind = self.dialect.unindexed("r.resource_type");
+        let (whose, kind) =
+            (self.dialect.whose("r.directory_key"), self.dialect.unindexed("r.resource_type"));
         let text = format!(
-            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
+            "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {whose} \
              AND r.external_id = ? AND {kind} = 'User' AND r.app_state <> 'hidden' \
              AND r.key > ? ORDER BY r.key LIMIT ?"
         );

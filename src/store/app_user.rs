@@ -93,7 +93,8 @@ impl Tx<'_> {
         let users = self.dialect.each_kept(
             "resource",
             "r",
-            "r.directory_key = m.directory_key AND r.key = m.member_key AND r.resource_type = 'User'",
+            "r.directory_key = m.directory_key AND r.key = m.member_key \
+             AND r.resource_type || '' = 'User'",
             "FOR NO KEY UPDATE",
         );
         let text = format!(
@@ -173,9 +174,10 @@ impl Tx<'_> {
         directory_key: i64,
         user_name_key: &str,
     ) -> Result<Option<ResourceRow>, StoreError> {
+        let whose = self.dialect.whose("r.directory_key");
         self.row::<ResourceSql, _>(
             &format!(
-                "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
+                "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {whose} \
                  AND r.resource_type = 'User' AND r.user_name_key = ?"
             ),
             &[Bind::Int(directory_key), Bind::Text(user_name_key)],

@@ -7,6 +7,11 @@
 //! A look-up that stands behind `LATERAL` and ends with `OFFSET 0` is not merged with what is around it,
 //! so nothing is left to be turned round; `EXISTS` stays a look-up by `LIMIT 1 OFFSET 0`. To SQLite
 //! `CROSS JOIN` says the same.
+//!
+//! Of a directory that was made after a table was analysed PostgreSQL believes that it has no rows. Then every
+//! index that begins with the directory is as good as the one of the value that is looked for, and the whole
+//! directory is walked for each row. It sees no value that comes out of a subquery ([`Dialect::whose`]), and takes
+//! that directory for one like the others.
 
 use super::dialect::Dialect;
 
@@ -41,9 +46,24 @@ impl Dialect {
         match self {
             Self::Sqlite => format!("CROSS JOIN {table} {name} ON {condition}"),
             Self::Postgres => format!(
-                "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {condition} OFFSET 0 {lock}) \
-                 {name}"
+                "CROSS JOIN LATERAL (SELECT * FROM {table} {name} WHERE {} OFFSET 0 {lock}) {name}",
+                self.unseen(condition)
             ),
+        }
+    }
+
+    /// The condition that a row is a directory's, for statements that find few rows by something else.
+    pub(super) fn whose(self, column: &str) -> String {
+        self.unseen(&format!("{column} = ?"))
+    }
+
+    /// A condition, with [`Dialect::whose`] in it.
+    fn unseen(self, condition: &str) -> String {
+        match self {
+            Self::Sqlite => condition.to_owned(),
+            Self::Postgres => {
+                condition.replace("directory_key = ?", "directory_key = (SELECT CAST(? AS BIGINT))")
+            }
         }
     }
 
@@ -68,7 +88,8 @@ impl Dialect {
             Self::Sqlite => format!("{column} IN (SELECT j.value FROM {list}) AND {rest}"),
             Self::Postgres => format!(
                 "ctid = ANY (ARRAY (SELECT place FROM {list} CROSS JOIN LATERAL \
-                 (SELECT ctid AS place FROM {table} WHERE {column} = j.value AND {rest} OFFSET 0) x))"
+                 (SELECT ctid AS place FROM {table} WHERE {column} = j.value AND {} OFFSET 0) x))",
+                self.unseen(rest)
             ),
         }
     }

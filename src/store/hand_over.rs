@@ -115,11 +115,12 @@ impl Tx<'_> {
         name_key: Option<&str>,
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let name = if resource_type == "User" { "user_name_key" } else { "display_key" };
+        let whose = self.dialect.whose("r.directory_key");
         let mut found = Vec::new();
         for (column, value) in [("external_id", external_id), (name, name_key)] {
             let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
             let text = format!(
-                "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.directory_key = ? \
+                "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE {whose} \
                  AND r.{column} = ? AND r.resource_type = ? AND NOT EXISTS (SELECT 1 FROM handed_over h \
                  WHERE h.directory_key = r.directory_key AND h.resource_key = r.key LIMIT 1 OFFSET 0) \
                  ORDER BY r.key LIMIT 3"

@@ -222,11 +222,12 @@ impl Tx<'_> {
     ) -> Result<Vec<MembershipRow>, StoreError> {
         let above = self.dialect.each("member", "m", IS_ABOVE);
         let groups = self.dialect.each("resource", "r", IS_GROUP);
+        let whose = self.dialect.whose("m.directory_key");
         self.rows::<(BigInt, Text, Nullable<Text>, Bool), _>(
             &format!(
                 "WITH RECURSIVE up (group_key) AS ( \
                      SELECT m.group_key FROM member m \
-                     WHERE m.directory_key = ? AND m.member_key = ? \
+                     WHERE {whose} AND m.member_key = ? \
                      UNION SELECT m.group_key FROM up {above}) \
                  SELECT r.key, r.id, r.display, EXISTS (SELECT 1 FROM member d \
                      WHERE d.directory_key = ? AND d.group_key = r.key AND d.member_key = ? \

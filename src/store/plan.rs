@@ -427,12 +427,17 @@ impl Predicate {
     }
 
     /// The condition on directory and type, which wraps every predicate. Where the predicate names
-    /// keys, SQLite must not walk the directory instead: a `+` hides a column from its indexes.
-    pub(super) fn scope(&self, dialect: Dialect) -> &'static str {
-        match (dialect, self.names_keys()) {
-            (Dialect::Sqlite, true) => "+r.directory_key = ? AND +r.resource_type = ?",
-            _ => "r.directory_key = ? AND r.resource_type = ?",
-        }
+    /// keys, SQLite must not walk the directory instead: a `+` hides a column from its indexes. PostgreSQL
+    /// must not where any index finds them.
+    pub(super) fn scope(&self, dialect: Dialect) -> String {
+        let directory = match dialect {
+            Dialect::Sqlite if self.names_keys() => {
+                return "+r.directory_key = ? AND +r.resource_type = ?".to_owned();
+            }
+            Dialect::Postgres if self.is_driven() => dialect.whose("r.directory_key"),
+            _ => "r.directory_key = ?".to_owned(),
+        };
+        format!("{directory} AND r.resource_type = ?")
     }
 }
 
@@ -478,9 +483,10 @@ impl Condition {
             }
             Predicate::Indexed { path_id, op, key, negated } => {
                 let not = if *negated { "NOT " } else { "" };
+                let whose = dialect.whose("a.directory_key");
                 self.text.push_str(&format!(
                     "(r.key {not}IN (SELECT a.resource_key FROM resource_attr a \
-                     WHERE a.directory_key = ? AND a.path_id = ? AND "
+                     WHERE {whose} AND a.path_id = ? AND "
                 ));
                 self.binds.push(Bind::Int(directory_key));
                 self.binds.push(Bind::Small(*path_id));

@@ -92,11 +92,11 @@ pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.activ
      r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles";
 
 /// Resources of a directory that a list names by key or by id, and those of them that are users; the value
-/// is the directory.
+/// is the directory. That they are users is put as [`super::dialect::Dialect::unindexed`] does.
 pub(super) const IS_RESOURCE: &str = "r.key = j.value AND r.directory_key = ?";
 pub(super) const IS_NAMED: &str = "r.id = j.value AND r.directory_key = ?";
 pub(super) const IS_USER: &str =
-    "r.key = j.value AND r.directory_key = ? AND r.resource_type = 'User'";
+    "r.key = j.value AND r.directory_key = ? AND r.resource_type || '' = 'User'";
 
 /// The resource of a row `f`.
 pub(super) const IS_FOUND: &str = "r.directory_key = f.directory_key AND r.key = f.key";
@@ -152,10 +152,12 @@ impl Tx<'_> {
         resource_type: &str,
         id: &str,
     ) -> Result<Option<ResourceRow>, StoreError> {
+        let whose = self.dialect.whose("r.directory_key");
         self.row::<ResourceSql, _>(
-            "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
-             r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
-             AND r.resource_type = ?",
+            &format!(
+                "SELECT {RESOURCE_COLUMNS} FROM resource r WHERE r.id = ? AND {whose} \
+                 AND r.resource_type || '' = ?"
+            ),
             &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
         )
     }
@@ -170,10 +172,10 @@ impl Tx<'_> {
         let text = self.dialect.pick(
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
              r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
-             AND r.resource_type = ?",
+             AND r.resource_type || '' = ?",
             "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, r.version, r.created, \
              r.modified, r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles FROM resource r WHERE r.id = ? AND r.directory_key = ? \
-             AND r.resource_type = ? FOR NO KEY UPDATE",
+             AND r.resource_type || '' = ? FOR NO KEY UPDATE",
         );
         self.row::<ResourceSql, _>(
             text,
@@ -322,9 +324,11 @@ impl Tx<'_> {
         resource_type: &str,
         id: &str,
     ) -> Result<Option<Option<String>>, StoreError> {
+        let whose = self.dialect.whose("directory_key");
         self.row::<Nullable<Text>, _>(
-            "SELECT display FROM resource WHERE id = ? AND directory_key = ? \
-             AND resource_type = ?",
+            &format!(
+                "SELECT display FROM resource WHERE id = ? AND {whose} AND resource_type || '' = ?"
+            ),
             &[Bind::Text(id), Bind::Int(directory_key), Bind::Text(resource_type)],
         )
     }

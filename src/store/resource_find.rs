@@ -33,7 +33,7 @@ const WITH_GROUPS: &str = "SELECT r.key, r.id, r.resource_type, r.active, r.doc,
          FROM member m JOIN resource g ON g.directory_key = m.directory_key AND g.key = m.group_key \
          WHERE m.directory_key = r.directory_key AND m.member_key = r.key), \
      CAST(NULL AS TEXT), CAST(NULL AS TEXT) \
-     FROM resource r WHERE r.id = ? AND r.directory_key = ? AND r.resource_type = ?";
+     FROM resource r WHERE r.id = ? AND r.directory_key = ? AND r.resource_type || '' = ?";
 
 /// The document is parsed only where it may name a manager, as in `query::relations`.
 const WITH_MANAGER: &str = "SELECT r.key, r.id, r.resource_type, r.active, r.doc, r.extra, \
@@ -44,10 +44,10 @@ const WITH_MANAGER: &str = "SELECT r.key, r.id, r.resource_type, r.active, r.doc
          WHERE m.directory_key = r.directory_key AND m.member_key = r.key), \
      b.id, b.display \
      FROM resource r LEFT JOIN resource b ON b.directory_key = r.directory_key \
-     AND b.resource_type = 'User' AND b.id = CASE WHEN strpos(r.doc, '\"manager\":{') > 0 THEN \
+     AND b.resource_type || '' = 'User' AND b.id = CASE WHEN strpos(r.doc, '\"manager\":{') > 0 THEN \
      CAST(r.doc AS json) -> 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User' \
      -> 'manager' ->> 'value' END \
-     WHERE r.id = ? AND r.directory_key = ? AND r.resource_type = ?";
+     WHERE r.id = ? AND r.directory_key = ? AND r.resource_type || '' = ?";
 
 type Sql = (ResourceSql, Nullable<Text>, Nullable<Text>, Nullable<Text>);
 
