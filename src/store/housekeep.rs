@@ -1,11 +1,11 @@
 //! Housekeeping of a SQLite file: the write-ahead log is copied back and begun anew, and pages that large
 //! deletions left free go back to the file system.
 //!
-//! The log is copied back while others read and write (PASSIVE). It begins anew by itself when a copy has
-//! found nobody who reads or writes; in a busy server it only grows. From a second size on it is cut, which
-//! has writers and readers of an old state wait for a moment (RESTART). Its file stays: pages that are written
-//! over cost the file system less than new ones. What a reader made it grow to goes back with the next commit
-//! ([`LOG_FILE_BYTES`]). How long a reader may keep the log is bounded by [`Keeping::snapshot`].
+//! The log is copied back while others read and write (PASSIVE). It begins anew by itself when all of it was
+//! copied and nobody reads from it; in a busy server it only grows. From a second size on it is cut, for which
+//! writers wait until nobody reads an old state any more (RESTART). Its file stays: pages that are written over
+//! cost the file system less than new ones. A file that a reader has made much larger goes back as a whole
+//! (TRUNCATE). How long a reader may keep the log is bounded by [`Keeping::snapshot`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -59,15 +59,7 @@ pub(super) fn checkpoint_loop(
     metrics: &StoreMetrics,
     stop: &Receiver<()>,
 ) {
-    let mut file = path.as_os_str().to_owned();
-    file.push("-wal");
-    let mut log = Log {
-        database: path.to_owned(),
-        file: PathBuf::from(file),
-        keeping,
-        conn: None,
-        held: None,
-    };
+    let mut log = Log::of(path, keeping);
     while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
         if let Err(error) = log.tend(metrics) {
             tracing::warn!(%error, "the write-ahead log could not be copied back");
@@ -83,6 +75,8 @@ struct Log {
     conn: Option<AnyConn>,
     /// Since a reader held up the last cut.
     held: Option<Stopwatch>,
+    /// The log was cut, and nothing has been written since: it begins with what comes next.
+    begins: bool,
 }
 
 /// What a checkpoint answers.
@@ -95,6 +89,19 @@ struct Outcome {
 }
 
 impl Log {
+    fn of(database: &Path, keeping: Keeping) -> Self {
+        let mut file = database.as_os_str().to_owned();
+        file.push("-wal");
+        Self {
+            database: database.to_owned(),
+            file: PathBuf::from(file),
+            keeping,
+            conn: None,
+            held: None,
+            begins: false,
+        }
+    }
+
     fn tend(&mut self, metrics: &StoreMetrics) -> Result<(), StoreError> {
         let size = std::fs::metadata(&self.file).map_or(0, |meta| meta.len());
         metrics.log_bytes.set(i64::try_from(size).unwrap_or(i64::MAX));
@@ -103,9 +110,13 @@ impl Log {
             return Ok(());
         }
         let log = self.checkpoint("PRAGMA wal_checkpoint(NOOP)")?;
+        self.begins &= log.waiting == 0;
+        if self.begins {
+            return Ok(());
+        }
         let rests = self.held.as_ref().is_some_and(|since| since.elapsed() < CUT_PAUSE);
         if log.bytes >= self.keeping.cut && !rests {
-            self.cut(metrics)
+            self.cut(size, metrics)
         } else if log.waiting >= self.keeping.copy {
             metrics.checkpoints.inc();
             self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").map(drop)
@@ -114,10 +125,15 @@ impl Log {
         }
     }
 
-    fn cut(&mut self, metrics: &StoreMetrics) -> Result<(), StoreError> {
+    fn cut(&mut self, size: u64, metrics: &StoreMetrics) -> Result<(), StoreError> {
         // What can be copied without anybody waiting is copied first.
         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
-        self.held = match self.checkpoint("PRAGMA wal_checkpoint(RESTART)")?.busy {
+        let cut = match size > 2 * LOG_FILE_BYTES {
+            true => self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?,
+            false => self.checkpoint("PRAGMA wal_checkpoint(RESTART)")?,
+        };
+        self.begins = !cut.busy;
+        self.held = match cut.busy {
             true => {
                 metrics.log_held.inc();
                 Some(Stopwatch::start())
@@ -225,5 +241,29 @@ impl Store {
     fn show_pages(&self, pages: Pages) {
         self.metrics().file_bytes.set(pages.all * PAGE_BYTES);
         self.metrics().free_bytes.set(pages.free * PAGE_BYTES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u64 = 1_024;
+
+    #[test]
+    fn log_that_has_grown_is_begun_anew_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let mut writer = open_sqlite(&path, Role::Writer).unwrap();
+        dialect::run(&mut writer, "CREATE TABLE filler (bytes BLOB)").unwrap();
+        let keeping = Keeping { copy: 64 * KIB, cut: 128 * KIB, ..Keeping::default() };
+        let (mut log, metrics) = (Log::of(&path, keeping), StoreMetrics::default());
+        for cuts in 1..=3 {
+            dialect::run(&mut writer, "INSERT INTO filler VALUES (zeroblob(300000))").unwrap();
+            for _ in 0..3 {
+                log.tend(&metrics).unwrap();
+            }
+            assert_eq!(metrics.log_cuts.get(), cuts);
+        }
     }
 }

@@ -123,7 +123,7 @@ impl StoreMetrics {
         );
         registry.register(
             "store_log_held",
-            "Times that a reader kept the write-ahead log from being begun anew",
+            "Times that the write-ahead log could not be begun anew, mostly because of a reader",
             self.log_held.clone(),
         );
         registry.register(
