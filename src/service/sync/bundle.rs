@@ -5,6 +5,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt, stream};
@@ -28,8 +29,11 @@ const MADE: usize = 2;
 const READY: usize = 1;
 
 /// Bundles that come to the writer together, and share a commit: a page of an index that several of them change is
-/// written once. While they are written, as many are gathered.
+/// written once. While they are written, as many are gathered and wait behind them.
 const TOGETHER: usize = 4;
+
+/// How long the first of them waits for the others, where the source is slow.
+const GATHERED: Duration = Duration::from_millis(250);
 
 /// Some of one kind who are new.
 #[derive(Default)]
@@ -85,10 +89,13 @@ impl Apply<'_> {
             }
             Ok::<_, ServiceError>(())
         };
-        let made = stream::poll_fn(|context| made.poll_recv(context));
+        let gathered = stream::unfold(&mut made, async |made| {
+            let bundles = gathered(made).await;
+            (!bundles.is_empty()).then_some((bundles, made))
+        });
         let together =
             |bundles: Vec<Bundle>| join_all(bundles.into_iter().map(|b| self.written(b)));
-        let written = made.chunks(TOGETHER).map(together).buffered(2);
+        let written = gathered.map(together).buffered(2);
         let mut left = Vec::new();
         let writing = written.for_each(|done| {
             for (new, keys, alone) in done {
@@ -164,4 +171,20 @@ impl Apply<'_> {
         self.lease.progress.done.fetch_add(new.len(), Ordering::Relaxed);
         (new, keys, alone)
     }
+}
+
+/// The next bundles that are made; none when no more are.
+async fn gathered(made: &mut mpsc::Receiver<Bundle>) -> Vec<Bundle> {
+    let mut bundles: Vec<Bundle> = made.recv().await.into_iter().collect();
+    let others = async {
+        while (1..TOGETHER).contains(&bundles.len()) {
+            match made.recv().await {
+                Some(bundle) => bundles.push(bundle),
+                None => break,
+            }
+        }
+    };
+    // Whoever is there by then goes.
+    let _ = tokio::time::timeout(GATHERED, others).await;
+    bundles
 }
