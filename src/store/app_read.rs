@@ -182,10 +182,11 @@ impl Tx<'_> {
             Walk::Up => (">", "ASC"),
             Walk::Down => ("<", "DESC"),
         };
+        let whose = self.dialect.whose("m.directory_key");
         let text = format!(
             "SELECT {RESOURCE_COLUMNS} FROM member m {} \
              WHERE r.resource_type = 'User' AND r.app_state <> 'hidden' \
-             AND m.directory_key = ? AND m.group_key = ? AND m.member_key {comparison} ? \
+             AND {whose} AND m.group_key = ? AND m.member_key {comparison} ? \
              ORDER BY m.member_key {order} LIMIT ?",
             self.dialect.each(
                 "resource",
@@ -211,8 +212,9 @@ impl Tx<'_> {
         id: &str,
         walk: Walk,
     ) -> Result<i64, StoreError> {
+        let whose = self.dialect.whose("directory_key");
         let known = self.row::<BigInt, i64>(
-            "SELECT key FROM resource WHERE id = ? AND directory_key = ?",
+            &format!("SELECT key FROM resource WHERE id = ? AND {whose}"),
             &[Bind::Text(id), Bind::Int(directory_key)],
         )?;
         if let Some(key) = known {

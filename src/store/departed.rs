@@ -158,8 +158,9 @@ impl Tx<'_> {
         directory_key: i64,
         id: &str,
     ) -> Result<Option<DepartedRow>, StoreError> {
+        let whose = self.dialect.whose("directory_key");
         self.row::<Sql, _>(
-            &format!("SELECT {COLUMNS} FROM departed_user WHERE id = ? AND directory_key = ?"),
+            &format!("SELECT {COLUMNS} FROM departed_user WHERE id = ? AND {whose}"),
             &[Bind::Text(id), Bind::Int(directory_key)],
         )
     }

@@ -239,9 +239,12 @@ impl Tx<'_> {
         after_key: i64,
         limit: i64,
     ) -> Result<Vec<i64>, StoreError> {
+        let whose = self.dialect.whose("directory_key");
         self.rows::<BigInt, i64>(
-            "SELECT member_key FROM member WHERE directory_key = ? AND group_key = ? \
-             AND member_key > ? ORDER BY member_key LIMIT ?",
+            &format!(
+                "SELECT member_key FROM member WHERE {whose} AND group_key = ? \
+                 AND member_key > ? ORDER BY member_key LIMIT ?"
+            ),
             &[
                 Bind::Int(directory_key),
                 Bind::Int(group_key),

@@ -142,10 +142,11 @@ impl Tx<'_> {
             "r",
             "r.directory_key = m.directory_key AND r.key = m.member_key",
         );
+        let whose = self.dialect.whose("m.directory_key");
         self.rows::<(BigInt, Text, Text, Nullable<Text>), _>(
             &format!(
                 "SELECT r.key, r.id, r.resource_type, r.display FROM member m {resources} \
-                 WHERE m.directory_key = ? AND m.group_key = ? AND m.member_key > ? \
+                 WHERE {whose} AND m.group_key = ? AND m.member_key > ? \
                  ORDER BY m.member_key LIMIT ?"
             ),
             &[

@@ -92,7 +92,8 @@ pub(super) const RESOURCE_COLUMNS: &str = "r.key, r.id, r.resource_type, r.activ
      r.app_state, r.suspended, r.excluded, r.groupless_since, r.custom_attributes, r.roles";
 
 /// Resources of a directory that a list names by key or by id, and those of them that are users; the value
-/// is the directory. That they are users is put as [`super::dialect::Dialect::unindexed`] does.
+/// is the directory. That they are users is asked of the rows, and of no index, as with
+/// [`super::dialect::Dialect::unindexed`].
 pub(super) const IS_RESOURCE: &str = "r.key = j.value AND r.directory_key = ?";
 pub(super) const IS_NAMED: &str = "r.id = j.value AND r.directory_key = ?";
 pub(super) const IS_USER: &str =
