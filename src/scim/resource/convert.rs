@@ -23,9 +23,13 @@ const LENIENT: Rules =
 /// A resource that lacks what has become required stays as it is: it can be read, and the next
 /// change has to supply the value.
 pub fn convert(doc: &Object, extra: &Object, resource_type: &ResourceType) -> (Document, Object) {
-    let mut sorter = Sorter { resource_type, found: Object::new(), extra: Object::new() };
-    let stored = doc.iter().filter(|(name, _)| !matches!(name.as_str(), "schemas" | "id"));
-    for (name, value) in stored.chain(extra) {
+    let (own, found) = (Object::new(), Object::new());
+    let mut sorter = Sorter { resource_type, own, found, extra: Object::new() };
+    for (name, value) in doc.iter().filter(|(name, _)| !matches!(name.as_str(), "schemas" | "id")) {
+        sorter.value(name, value);
+    }
+    sorter.own = sorter.found.clone();
+    for (name, value) in extra {
         sorter.value(name, value);
     }
     let id = doc.get("id").and_then(Value::as_str).unwrap_or_default();
@@ -35,6 +39,8 @@ pub fn convert(doc: &Object, extra: &Object, resource_type: &ResourceType) -> (D
 /// Puts every value where it belongs. What stands in the document comes first and wins.
 struct Sorter<'s> {
     resource_type: &'s ResourceType,
+    /// What the document had, before anything came back.
+    own: Object,
     found: Object,
     extra: Object,
 }
@@ -177,15 +183,33 @@ impl<'s> Sorter<'s> {
         }
     }
 
-    /// Gives a part back to the elements that it is of.
+    /// Gives a part back to the elements that it is of: to those that are what it was of, and if a client
+    /// has changed that, to those that have all of it.
     fn give_back(&mut self, at: AttrRef<'_>, sub: &Attribute, of: &Object, part: &Value) {
+        let is = |element: &Value| element.as_object().is_some_and(|members| key(members) == *of);
+        let exact: Vec<bool> = self.own_elements(at).iter().map(is).collect();
+        let is_any_exact = exact.contains(&true);
         let elements = self.holder(at.extension).get_mut(&at.attribute.name);
-        for element in elements.and_then(Value::as_array_mut).into_iter().flatten() {
-            let is_same = of.iter().all(|(name, value)| element.get(name) == Some(value));
-            if let (true, Value::Object(members)) = (is_same, element) {
+        let elements = elements.and_then(Value::as_array_mut).into_iter().flatten();
+        for (index, element) in elements.enumerate() {
+            let is_meant = match is_any_exact {
+                true => exact.get(index) == Some(&true),
+                false => of.iter().all(|(name, value)| element.get(name) == Some(value)),
+            };
+            if let (true, Value::Object(members)) = (is_meant, element) {
                 members.entry(sub.name.clone()).or_insert_with(|| part.clone());
             }
         }
+    }
+
+    /// The elements that the document had.
+    fn own_elements(&self, at: AttrRef<'_>) -> &[Value] {
+        let holder = match at.extension {
+            Some(schema) => self.own.get(&schema.id).and_then(Value::as_object),
+            None => Some(&self.own),
+        };
+        let elements = holder.and_then(|holder| holder.get(&at.attribute.name)?.as_array());
+        elements.map_or(&[], Vec::as_slice)
     }
 
     fn insert(&mut self, at: AttrRef<'_>, value: Value) {

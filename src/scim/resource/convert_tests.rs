@@ -58,6 +58,27 @@ fn typed(name: &str, data_type: &str) -> Value {
     json!({"name": name, "type": data_type})
 }
 
+/// An element whose parts another one has as well gets its own back, and the other one does not get them.
+#[test]
+fn part_comes_back_to_the_element_that_it_was_of() {
+    let attribute = |value: &str| {
+        let mut value = typed("value", value);
+        value["multiValued"] = true.into();
+        let parts = json!([value, string("type"), typed("x", "integer")]);
+        json!([{"name": "d", "type": "complex", "multiValued": true, "subAttributes": parts}])
+    };
+    let (old, new) = (base(attribute("string")), base(attribute("integer")));
+    for elements in [
+        json!([{"value": ["a"], "x": 2}, {"value": ["b", "a"], "type": "t", "x": 2}]),
+        json!([{"value": ["a"], "x": 2}, {"type": "t", "x": 2}]),
+    ] {
+        let stored = document(json!({"d": elements}), &old);
+        let (there, extra) = convert(stored.as_object(), &Object::new(), &new);
+        let (back, rest) = convert(there.as_object(), &extra, &old);
+        assert_eq!((back.to_json(), rest), (stored.to_json(), Object::new()));
+    }
+}
+
 fn many(name: &str, data_type: &str) -> Value {
     json!({"name": name, "type": data_type, "multiValued": true})
 }
