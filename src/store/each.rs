@@ -54,17 +54,15 @@ impl Dialect {
 
     /// The condition that a row is a directory's, for statements that find few rows by something else.
     pub(super) fn whose(self, column: &str) -> String {
-        self.unseen(&format!("{column} = ?"))
+        match self {
+            Self::Sqlite => format!("{column} = ?"),
+            Self::Postgres => format!("{column} = (SELECT CAST(? AS BIGINT))"),
+        }
     }
 
     /// A condition, with [`Dialect::whose`] in it.
     fn unseen(self, condition: &str) -> String {
-        match self {
-            Self::Sqlite => condition.to_owned(),
-            Self::Postgres => {
-                condition.replace("directory_key = ?", "directory_key = (SELECT CAST(? AS BIGINT))")
-            }
-        }
+        condition.replace("directory_key = ?", &self.whose("directory_key"))
     }
 
     /// A column of texts, so that no index of it is chosen: one that only says of which type a resource is
