@@ -73,7 +73,7 @@ fn subject(name: &str, body: &str, added: Value) -> Subject {
 /// The document that a POST of this body would store under `id1`; `None` when it is refused.
 pub fn stored(body: &Object, resource_type: &ResourceType, rules: Rules) -> Option<Document> {
     let checked =
-        validate::representation(body, resource_type, rules, &mut Notes::default()).ok()?;
+        validate::representation(body.clone(), resource_type, rules, &mut Notes::default()).ok()?;
     Document::canonical(checked, "id1", resource_type).ok()
 }
 
