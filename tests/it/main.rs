@@ -17,6 +17,7 @@ mod attack;
 mod checklist;
 mod docs;
 mod flows;
+mod fuzz;
 mod http;
 mod layering;
 mod process;
