@@ -1,4 +1,4 @@
-//! The management API (DESIGN §7): organizations, directories and tokens.
+//! The management API: organizations, directories and tokens.
 
 use std::time::Duration;
 

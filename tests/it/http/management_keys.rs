@@ -1,4 +1,4 @@
-//! The management API (DESIGN §7): API keys, and what a limited key reaches; the lists of all.
+//! The management API: API keys, and what a limited key reaches; the lists of all.
 
 use serde_json::{Value, json};
 
