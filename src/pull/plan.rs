@@ -134,6 +134,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Of its text.
+    pub fn bytes(&self) -> usize {
+        self.attributes.as_deref().map_or(0, str::len)
+    }
+
     /// An account of which nothing can be used but that it is inactive: that ends an access, so it counts
     /// whatever is wrong with the rest.
     pub fn inactive(known: &Known, place: String) -> Self {
@@ -161,6 +166,8 @@ impl Record {
 pub struct Source {
     records: Vec<Record>,
     by_id: Places,
+    /// Text of the records.
+    bytes: usize,
     /// Of a group: the source's ids of members that it has, and of those that it has no more.
     joined: HashMap<String, BTreeSet<String>>,
     left: HashMap<String, BTreeSet<String>>,
@@ -185,15 +192,25 @@ impl Source {
             self.excluded.remove(&id);
         }
         let place = self.by_id.get_or_insert(record.kind, &record.source_id, self.records.len());
+        let bytes = self.bytes + record.bytes();
         match self.records.get_mut(place) {
             Some(before) if before.is_ahead() && before.digest == record.digest => {}
-            Some(before) => *before = Record { id: before.id.take(), ..record },
+            Some(before) => {
+                self.bytes = bytes.saturating_sub(before.bytes());
+                *before = Record { id: before.id.take(), ..record };
+            }
             None => {
+                self.bytes = bytes;
                 let is_account = record.kind == Kind::Account;
                 let id = is_account.then(|| self.recalled.remove(&record.source_id)).flatten();
                 self.records.push(Record { id, ..record });
             }
         }
+    }
+
+    /// Text of what is new or has changed, as far as it is still here.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Record> {

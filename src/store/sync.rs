@@ -50,12 +50,14 @@ type Sql = (
 const COLUMNS: &str = "SELECT s.directory_key, s.config, s.cursor, s.next_at, s.full_at, \
      s.failures, s.activated, s.last_sync, s.last_counts, s.last_error, s.generation FROM sync_directory s";
 
-/// Which directories there is something to do for: nobody has them, they are not stopped, and their time
-/// has come or somebody has asked for a run.
+/// Which directories there is something to do for: nobody has them, they are not stopped, nobody is handed over
+/// to them now, and their time has come or somebody has asked for a run.
 const DUE: &str = "s.directory_key IN (SELECT n.directory_key FROM sync_directory n \
      WHERE n.next_at <= ? UNION ALL SELECT r.directory_key FROM sync_run r \
      WHERE r.status IN ('pending', 'running', 'approved')) AND s.lease <= ? \
-     AND d.state IN ('validating', 'linked', 'invalid_credentials', 'error')";
+     AND d.state IN ('validating', 'linked', 'invalid_credentials', 'error') \
+     AND NOT EXISTS (SELECT 1 FROM disconnection o WHERE o.into_key = s.directory_key \
+     AND o.state = 'running')";
 
 /// A directory that somebody has taken to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,6 +92,16 @@ impl Tx<'_> {
         self.rows::<Sql, _>(&text, &[Bind::Int(directory_key)])
     }
 
+    /// When the last run ended that was no dry one.
+    pub fn run_last_end(&mut self, directory_key: i64) -> Result<Option<i64>, StoreError> {
+        let last = self.row::<Nullable<BigInt>, Option<i64>>(
+            "SELECT finished FROM sync_run WHERE directory_key = ? AND finished IS NOT NULL \
+             AND NOT dry_run ORDER BY id DESC LIMIT 1",
+            &[Bind::Int(directory_key)],
+        )?;
+        Ok(last.flatten())
+    }
+
     /// Runs, newest first.
     pub fn run_list(
         &mut self,
@@ -164,17 +174,30 @@ impl Tx<'_> {
         Ok(moved == 1)
     }
 
-    /// A newer read has looked at everything: what waits by an older one has no proof any more. Answers
-    /// how many there were.
+    /// A newer read has looked at everything, or what is read by has changed: what waits by an older run has no
+    /// proof any more, nor has the rest of one that was let and is under way. Whoever does that one loses the
+    /// directory, and with it every unit that is not done yet. Answers which of them have waited.
     pub fn run_supersede(
         &mut self,
         directory_key: i64,
         newer: &str,
         error: &str,
-    ) -> Result<usize, StoreError> {
-        self.execute(
+    ) -> Result<Vec<String>, StoreError> {
+        let under_way = format!("{error}; what was done until then stays");
+        let stopped = self.execute(
+            "UPDATE sync_run SET status = 'cancelled', progress = NULL, error = ? \
+             WHERE directory_key = ? AND id <> ? AND status = 'running' AND held IS NOT NULL",
+            &[Bind::Text(&under_way), Bind::Int(directory_key), Bind::Text(newer)],
+        )?;
+        if stopped > 0 {
+            self.execute(
+                "UPDATE sync_directory SET runner = '' WHERE directory_key = ?",
+                &[Bind::Int(directory_key)],
+            )?;
+        }
+        self.rows::<Text, String>(
             "UPDATE sync_run SET status = 'cancelled', error = ? WHERE directory_key = ? \
-             AND id <> ? AND status IN ('held', 'approved')",
+             AND id <> ? AND status IN ('held', 'approved') RETURNING id",
             &[Bind::Text(error), Bind::Int(directory_key), Bind::Text(newer)],
         )
     }
@@ -195,21 +218,22 @@ impl Tx<'_> {
         Ok(count.unwrap_or(0))
     }
 
-    /// Removes up to `limit` runs that are over and older than that, with their changes; answers how
-    /// many.
-    pub fn run_prune(&mut self, before: i64, limit: i64) -> Result<usize, StoreError> {
-        let old = self.rows::<(BigInt, Text), (i64, String)>(
+    /// Removes up to `limit` changes of the oldest run that is over and older than that, and the run when it has
+    /// none any more; false when there is no such run.
+    pub fn run_prune(&mut self, before: i64, limit: i64) -> Result<bool, StoreError> {
+        let old = self.row::<(BigInt, Text), (i64, String)>(
             "SELECT directory_key, id FROM sync_run WHERE created < ? \
-             AND status NOT IN ('pending', 'running', 'approved', 'held') \
-             ORDER BY created LIMIT ?",
-            &[Bind::Int(before), Bind::Int(limit)],
+             AND status NOT IN ('pending', 'running', 'approved', 'held') ORDER BY created LIMIT 1",
+            &[Bind::Int(before)],
         )?;
-        for (directory_key, id) in &old {
-            let binds = [Bind::Int(*directory_key), Bind::Text(id)];
-            self.execute("DELETE FROM sync_change WHERE directory_key = ? AND run_id = ?", &binds)?;
-            self.execute("DELETE FROM sync_run WHERE directory_key = ? AND id = ?", &binds)?;
+        let Some((directory_key, id)) = old else { return Ok(false) };
+        if !self.change_clear(directory_key, &id, limit)? {
+            self.execute(
+                "DELETE FROM sync_run WHERE directory_key = ? AND id = ?",
+                &[Bind::Int(directory_key), Bind::Text(&id)],
+            )?;
         }
-        Ok(old.len())
+        Ok(true)
     }
 
     /// Puts changes behind those that a run has; sealed.
@@ -234,13 +258,25 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets the changes of a run that begins anew.
-    pub fn change_clear(&mut self, directory_key: i64, run_id: &str) -> Result<(), StoreError> {
-        self.execute(
-            "DELETE FROM sync_change WHERE directory_key = ? AND run_id = ?",
-            &[Bind::Int(directory_key), Bind::Text(run_id)],
+    /// Removes up to `limit` changes of a run, the first ones; false when it has none.
+    pub fn change_clear(
+        &mut self,
+        directory_key: i64,
+        run_id: &str,
+        limit: i64,
+    ) -> Result<bool, StoreError> {
+        let run = [Bind::Int(directory_key), Bind::Text(run_id)];
+        let first = self.row::<BigInt, i64>(
+            "SELECT number FROM sync_change WHERE directory_key = ? AND run_id = ? \
+             ORDER BY number LIMIT 1",
+            &run,
         )?;
-        Ok(())
+        let Some(first) = first else { return Ok(false) };
+        self.execute(
+            "DELETE FROM sync_change WHERE directory_key = ? AND run_id = ? AND number < ?",
+            &[Bind::Int(directory_key), Bind::Text(run_id), Bind::Int(first.saturating_add(limit))],
+        )?;
+        Ok(true)
     }
 
     /// Changes of a run by number, beyond that one; sealed.

@@ -18,6 +18,7 @@ impl Source {
             };
             if let Some(listed) = self.records.get_mut(place) {
                 listed.id = Some(id());
+                self.bytes = self.bytes.saturating_sub(listed.bytes());
                 let attributes = listed.attributes.take();
                 let place = std::mem::take(&mut listed.place);
                 sent.push(Record { attributes, place, manager_id, ..listed.clone() });

@@ -161,3 +161,15 @@ fn first_of_two_with_one_name_stays() {
     let faults: Vec<&str> = plan.faults.iter().map(|fault| fault.place.as_str()).collect();
     assert_eq!((faults, removed(&plan).len()), (vec!["b"], 0));
 }
+
+#[test]
+fn text_is_counted_as_long_as_it_is_here() {
+    let text = |id: &str| account(id, id).bytes();
+    let mut source = listed(["a", "b", "b"].map(|id| account(id, id)));
+    assert_eq!(source.bytes(), text("a") + text("b"));
+    source.put(account("b", "bartholomew"));
+    assert_eq!(source.bytes(), text("a") + account("b", "bartholomew").bytes());
+    let _ = sent(&mut source, 0);
+    source.put(account("c", "c"));
+    assert_eq!(source.bytes(), text("c"));
+}

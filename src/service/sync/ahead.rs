@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::apply::{AT_ONCE, Apply, BATCH, Done, Item, batches};
+use super::apply::{AT_ONCE, Apply, BATCH, Done, Item};
 use super::bundle::BUNDLE;
 use crate::clock::Clock;
 use crate::pull::SourceError;
@@ -26,6 +26,9 @@ const LONG: usize = 2_000;
 
 /// Batches that are read and wait to be written; then the source waits.
 const READ: usize = 8;
+
+/// Text of the users in a batch, in bytes, beyond which another one begins.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where a read sends them.
 pub(super) struct Ahead {
@@ -48,12 +51,27 @@ impl Ahead {
         }
         let sent = source.send_ahead(self.seen, || self.clock.id("directory_user").into());
         self.seen = source.len();
-        for items in batches(sent.into_iter().map(Item::New).collect(), BUNDLE) {
+        for items in bundles(sent) {
             // Nobody takes them any more: the run is over.
             self.to.blocking_send(items).map_err(|_| SourceError::Stopped)?;
         }
         Ok(())
     }
+}
+
+/// As many at a time as are written together, fewer where they are large.
+fn bundles(records: Vec<Record>) -> impl Iterator<Item = Vec<Item>> {
+    let mut records = records.into_iter();
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let mut bundle = Vec::new();
+        while bundle.len() < BUNDLE && bytes < BATCH_BYTES {
+            let Some(record) = records.next() else { break };
+            bytes += record.bytes();
+            bundle.push(Item::New(record));
+        }
+        (!bundle.is_empty()).then_some(bundle)
+    })
 }
 
 /// What was done before everything was read.
@@ -144,5 +162,36 @@ fn new(item: Item) -> Option<Record> {
     match item {
         Item::New(record) => Some(record),
         Item::Changed { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pull::{Kind, Members};
+
+    #[test]
+    fn large_users_are_sent_in_smaller_batches() {
+        let sizes = |bytes: usize, count: usize| -> Vec<usize> {
+            let record = Record {
+                kind: Kind::Account,
+                source_id: String::new(),
+                name: String::new(),
+                active: true,
+                digest: String::new(),
+                attributes: Some("x".repeat(bytes).into()),
+                manager: None,
+                members: Members::Changes,
+                place: String::new(),
+                usual_name: None,
+                is_partial: false,
+                id: None,
+                manager_id: None,
+            };
+            bundles(vec![record; count]).map(|bundle| bundle.len()).collect()
+        };
+        assert_eq!(sizes(1_000, 2 * BUNDLE + 1), [BUNDLE, BUNDLE, 1]);
+        assert_eq!(sizes(BATCH_BYTES / 4, 10), [4, 4, 2]);
+        assert_eq!(sizes(BATCH_BYTES, 2), [1, 1]);
     }
 }

@@ -27,7 +27,11 @@ impl Apply<'_> {
             }
             match self.decided_one(change).await {
                 Ok(()) => change.status = Standing::Applied,
-                Err(error) => *change = change.clone().failed(refusal(error)?),
+                Err(error) => {
+                    *change = change.clone().failed(refusal(error)?);
+                    let kind = if change.kind == About::User { Kind::Account } else { Kind::Group };
+                    self.tally(kind).failed += 1;
+                }
             }
             self.lease.progress.done.fetch_add(1, Ordering::Relaxed);
         }

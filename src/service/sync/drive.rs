@@ -15,6 +15,7 @@ use crate::pull::{
 use crate::service::administer::activated;
 use crate::service::authenticate::served_catalogue;
 use crate::service::context::{Directory, Settings, State};
+use crate::service::error::{AdminError, Trouble};
 use crate::service::{Access, Service, ServiceError};
 use crate::store::StoreError;
 use crate::store::brake::Taken;
@@ -76,6 +77,9 @@ impl Ask {
     }
 }
 
+const SEALED_CHANGES: &str =
+    "What the run waits for was sealed with another secret key; the next read finds it again.";
+
 /// What a run works with.
 pub(super) struct Job {
     pub(super) row: DirectoryRow,
@@ -110,11 +114,20 @@ impl Service {
                 false => {
                     job.run.started = Some(job.run.started.unwrap_or(self.clock.now_ms()));
                     self.begin(&job).await?;
+                    // What an attempt before has noted.
+                    self.drop_changes(job.row.key, &job.run.id).await?;
                     self.read_and_apply(&mut job, lease).await
                 }
             };
             let outcome = match ended {
-                Err(ServiceError::Store(error)) => return Err(error.into()),
+                Err(ServiceError::Store(error)) if Trouble::from(&error) != Trouble::Fault => {
+                    return Err(error.into());
+                }
+                // A fault of the server does not pass by itself.
+                Err(ServiceError::Store(error)) => {
+                    tracing::error!(%error, directory = job.row.id, run = job.run.id, "a run has failed");
+                    Outcome::failed(SourceError::failed(Trouble::Fault.to_scim().detail))
+                }
                 Err(other) => Outcome::failed(SourceError::failed(other.to_scim().detail)),
                 Ok(outcome) => outcome,
             };
@@ -186,14 +199,13 @@ impl Service {
         Ok(Access::of_directory(Directory::from_row(&row, registry)))
     }
 
-    /// Notes that a run begins, and forgets what an attempt before has noted.
+    /// Notes that a run begins, or goes on.
     async fn begin(&self, job: &Job) -> Result<(), ServiceError> {
         let (key, run) = (job.row.key, job.run.clone());
         let begun: Result<(), StoreError> = self
             .store
             .write("sync_begin", move |tx| {
                 tx.directory_share(key)?;
-                tx.change_clear(key, &run.id)?;
                 tx.run_update(key, &run)
             })
             .await;
@@ -287,6 +299,7 @@ impl Service {
             kept,
             finished: Some((finished, extent)),
             found,
+            absence: capabilities.absence,
         })
     }
 
@@ -296,7 +309,7 @@ impl Service {
         job: &Job,
         lease: &Lease,
     ) -> Result<Outcome, ServiceError> {
-        self.start_decided(job).await?;
+        self.begin(job).await?;
         lease.progress.enter("applying");
         let changes = self.held_changes(job).await?;
         let stored = Arc::new(Stored::default());
@@ -317,19 +330,8 @@ impl Service {
             held: job.run.held.as_deref().and_then(|held| serde_json::from_str(held).ok()),
             finished: None,
             found: None,
+            absence: Absence::IsNothing,
         })
-    }
-
-    async fn start_decided(&self, job: &Job) -> Result<(), ServiceError> {
-        let (key, run) = (job.row.key, job.run.clone());
-        let started: Result<(), StoreError> = self
-            .store
-            .write("sync_begin", move |tx| {
-                tx.directory_share(key)?;
-                tx.run_update(key, &run)
-            })
-            .await;
-        Ok(started?)
     }
 
     /// The changes of a run, in the order of their numbers.
@@ -344,9 +346,13 @@ impl Service {
             let page = page?;
             let Some((last, _)) = page.last() else { return Ok(all) };
             after = *last;
-            all.extend(
-                page.iter().filter_map(|(_, data)| self.syncs.open_change(&job.run.id, data)),
-            );
+            for (_, data) in &page {
+                all.push(
+                    self.syncs
+                        .open_change(&job.run.id, data)
+                        .ok_or_else(|| AdminError::new(409, "sealed_otherwise", SEALED_CHANGES))?,
+                );
+            }
         }
     }
 

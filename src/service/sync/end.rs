@@ -1,6 +1,7 @@
 //! How a run ended: what is stored of it, the state of the directory, and when it is read next.
 
 use super::alarm::RunAlarms;
+use super::change::Change;
 use super::drive::Job;
 use super::outcome::Outcome;
 use super::run::Lease;
@@ -15,6 +16,10 @@ use crate::service::{Service, ServiceError};
 use crate::store::sync::SyncEnd;
 use crate::store::sync_run::RunRow;
 use crate::store::{StoreError, Tx};
+
+/// Changes that are stored, and removed, in one unit.
+const CHANGES: usize = 500;
+pub(super) const DROPPED: i64 = 5_000;
 
 impl Service {
     /// Stores how a run ended, what follows for the directory, and when it is read next.
@@ -48,24 +53,7 @@ impl Service {
             error: outcome.error.as_ref().map(|error| error.message().to_owned()),
             ..job.run.clone()
         };
-        // Changes of a decided run are in place already, each under its number.
-        let changes: Vec<(i64, String)> = (1_i64..)
-            .zip(&outcome.changes)
-            .map(|(number, change)| (number, self.syncs.seal_change(&run.id, change)))
-            .collect();
-        for chunk in changes.chunks(500) {
-            let (run_id, chunk) = (run.id.clone(), chunk.to_vec());
-            let put: Result<(), StoreError> = self
-                .store
-                .write("sync_changes", move |tx| match tx.directory_share(key)? {
-                    Some(shared) if shared.state != "deleting" => {
-                        tx.change_put(key, &run_id, &chunk)
-                    }
-                    _ => Ok(()),
-                })
-                .await;
-            put?;
-        }
+        self.keep_changes(key, &run.id, &outcome.changes).await?;
         let next = (!job.run.dry_run).then(|| self.next(job, &outcome, now));
         let state = match &outcome.error {
             Some(SourceError::Credentials(_)) => State::InvalidCredentials,
@@ -73,19 +61,21 @@ impl Service {
             _ => State::Linked,
         };
         let replaces = !job.run.dry_run && outcome.is_complete() && !is_decided;
-        let is_whole = replaces && outcome.counts.failed() == 0;
+        // Until it is known of everybody whether the source has them.
+        let is_whole = replaces && outcome.is_final();
         let alarms = RunAlarms::of(&job.row, &outcome, next.as_ref(), job.sync.full_at.is_none());
         let is_later = job.sync.full_at.is_some();
         let (ids, generation) = (self.clock.ids(), job.sync.generation);
         let (runner, lost) = (lease.runner.clone(), lease.is_lost());
         let counting = Counting::of(job, outcome.taken);
         let found = outcome.found.as_ref().map(|found| self.syncs.seal_found(&job.row.id, found));
-        let ended: Result<(), StoreError> = self
+        let ended: Result<Vec<String>, StoreError> = self
             .store
             .write("sync_end", move |tx: &mut Tx<'_>| {
+                let mut replaced = Vec::new();
                 // Whoever has the directory by now does the run again.
                 if lost || !tx.sync_is_held_by(key, &runner)? {
-                    return Ok(());
+                    return Ok(replaced);
                 }
                 tx.run_update(key, &run)?;
                 counting.keep(tx, key, now)?;
@@ -97,11 +87,11 @@ impl Service {
                 {
                     // It was read by what is not in force any more: that decides nothing.
                     tx.run_supersede(key, "", "what the directory is read by has changed since")?;
-                    return Ok(());
+                    return Ok(replaced);
                 }
                 if replaces {
                     let reason = format!("the run {} has looked again since", run.id);
-                    tx.run_supersede(key, &run.id, &reason)?;
+                    replaced = tx.run_supersede(key, &run.id, &reason)?;
                     // After the first one nothing is left of anybody who has gone.
                     if is_later {
                         tx.sync_digests_prune(key)?;
@@ -111,22 +101,74 @@ impl Service {
                     tx.handed_over_clear(key)?;
                 }
                 if next.is_some() {
-                    tx.sync_state_set(key, state.as_str(), now)?;
+                    // A decision says nothing about how the source answers.
+                    if !is_decided {
+                        tx.sync_state_set(key, state.as_str(), now)?;
+                    }
                     alarms.settle(tx, &mut ids.clone(), now)?;
                 }
-                Ok(())
+                Ok(replaced)
             })
             .await;
-        ended?;
+        let replaced = ended?;
         self.forget_access();
+        // While a run is held each read finds the same again.
+        for run in &replaced {
+            self.drop_changes(key, run).await?;
+        }
         Ok(())
+    }
+
+    /// Stores the changes of a run, each under its number: those of a decided run are in place already.
+    async fn keep_changes(
+        &self,
+        key: i64,
+        run: &str,
+        changes: &[Change],
+    ) -> Result<(), ServiceError> {
+        let mut numbers = 1_i64..;
+        for chunk in changes.chunks(CHANGES) {
+            let sealed = chunk.iter().map(|change| self.syncs.seal_change(run, change));
+            let (run_id, chunk) =
+                (run.to_owned(), numbers.by_ref().zip(sealed).collect::<Vec<_>>());
+            let put: Result<(), StoreError> = self
+                .store
+                .write("sync_changes", move |tx| match tx.directory_share(key)? {
+                    Some(shared) if shared.state != "deleting" => {
+                        tx.change_put(key, &run_id, &chunk)
+                    }
+                    _ => Ok(()),
+                })
+                .await;
+            put?;
+        }
+        Ok(())
+    }
+
+    /// Removes the changes of a run, some in each unit: others write meanwhile.
+    pub(super) async fn drop_changes(&self, key: i64, run: &str) -> Result<(), ServiceError> {
+        loop {
+            let run = run.to_owned();
+            let some: Result<bool, StoreError> = self
+                .store
+                .write("sync_changes_drop", move |tx| tx.change_clear(key, &run, DROPPED))
+                .await;
+            if !some? {
+                return Ok(());
+            }
+        }
     }
 
     /// How the directory stands after a run.
     fn next(&self, job: &Job, outcome: &Outcome, now: i64) -> SyncEnd {
         let sync = &job.sync;
         let is_failed = outcome.status == status::FAILED;
-        let failures = if is_failed { sync.failures.saturating_add(1) } else { 0 };
+        let is_decided = job.run.held.is_some();
+        let failures = match (is_failed, is_decided) {
+            (true, _) => sync.failures.saturating_add(1),
+            (false, true) => sync.failures,
+            (false, false) => 0,
+        };
         let ended = match &outcome.error {
             Some(SourceError::Credentials(_)) => Ended::Refused { times: failures },
             Some(SourceError::Failed { retry_after_ms, .. }) if is_failed => {
@@ -143,7 +185,6 @@ impl Service {
         let pause = every.map(|every| pause(every, ended, u32::from_le_bytes(random)));
         // After a decision, what had to wait for it comes at once, also where nothing is read by itself:
         // who could not come in because of those who went would be left without access.
-        let is_decided = job.run.held.is_some();
         let has_waited = outcome.counts.failed() > 0;
         let next_at = match is_decided {
             true => Some(now).filter(|_| every.is_some() || has_waited),
@@ -156,14 +197,15 @@ impl Service {
         let cursor =
             cursor.map(|cursor| self.syncs.seal.seal(job.row.id.as_bytes(), cursor.as_bytes()));
         let is_complete = outcome.is_complete();
-        // What a complete read has left undone is looked at by the next one, not in a day; so is what waits
-        // for a decision, which may be no.
+        // What a read has left undone is looked at by a complete one, not in a day; so is what waits for a
+        // decision, which may be no.
         let full_at = match outcome.status {
             status::HELD => None,
+            _ if is_failed => sync.full_at,
             _ if is_complete => {
                 Some(now).filter(|_| outcome.error.is_none() && outcome.spared == 0)
             }
-            _ => sync.full_at,
+            _ => sync.full_at.filter(|_| outcome.counts.failed() == 0 && outcome.spared == 0),
         };
         let said = outcome.error.as_ref().map(|error| error.message().to_owned());
         SyncEnd {
@@ -176,7 +218,7 @@ impl Service {
             next_at,
             full_at,
             failures,
-            last_sync: if is_failed { sync.last_sync } else { Some(now) },
+            last_sync: if is_failed || is_decided { sync.last_sync } else { Some(now) },
             last_counts: match is_failed {
                 true => sync.last_counts.clone(),
                 false => Some(outcome.counts.text()),

@@ -177,7 +177,10 @@ impl Service {
                 let context = format!("{}/{name}/{part}", row.id);
                 let opened = self.syncs.seal.open(context.as_bytes(), data);
                 content.extend(opened.ok_or_else(|| {
-                    StoreError::Unavailable("a file is sealed with another key".to_owned())
+                    let message = format!(
+                        "The file {name} was sealed with another secret key; send it again."
+                    );
+                    AdminError::new(409, "sealed_otherwise", message)
                 })?);
             }
             if !content.is_empty() {

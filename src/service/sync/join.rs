@@ -32,16 +32,16 @@ impl Apply<'_> {
             let add: Vec<String> = add.map(str::to_owned).collect();
             let group_name = self.group_name(&change.group);
             let named = (group.as_str(), group_name.as_str());
-            for known in change.remove.iter().filter(|_| held) {
-                self.note(end_of_membership(named, known, Standing::Held));
-            }
-            let (told, absent): (Vec<&Known>, Vec<&Known>) =
+            let (mut remove, absent): (Vec<&Known>, Vec<&Known>) =
                 change.remove.iter().partition(|known| change.told.contains(&known.key));
-            let mut remove = if held { Vec::new() } else { told };
             match is_proof {
-                true if !held => remove.extend(absent),
-                true => {}
+                true => remove.extend(absent),
                 false => self.applied.spared += absent.len(),
+            }
+            if held {
+                for known in remove.drain(..) {
+                    self.note(end_of_membership(named, known, Standing::Held));
+                }
             }
             if add.is_empty() && remove.is_empty() {
                 continue;

@@ -7,7 +7,7 @@ use super::found::Found;
 use super::view::{Counts, status};
 use crate::pull::guard::{Reason, Toll};
 use crate::pull::plan::{Extent, Plan};
-use crate::pull::{Fault, Finished, Kind, SourceError};
+use crate::pull::{Absence, Fault, Finished, Kind, SourceError};
 use crate::store::brake::Taken;
 
 /// How a run ended.
@@ -27,12 +27,22 @@ pub(super) struct Outcome {
     pub(super) finished: Option<(Finished, Extent)>,
     /// What the source has, where everything was read.
     pub(super) found: Option<Found>,
+    /// What it says that somebody is not listed.
+    pub(super) absence: Absence,
 }
 
 impl Outcome {
     /// Whether everything was read.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.finished, Some((_, Extent::Everything)))
+    }
+
+    /// Whether everybody who is stored is listed or has gone: nothing waits, failed or was spared.
+    pub(super) fn is_final(&self) -> bool {
+        self.status == status::COMPLETED
+            && self.counts.failed() == 0
+            && self.spared == 0
+            && self.absence == Absence::IsRemoval
     }
 
     pub(super) fn failed(error: SourceError) -> Self {
@@ -47,6 +57,7 @@ impl Outcome {
             kept: 0,
             finished: None,
             found: None,
+            absence: Absence::IsNothing,
         }
     }
 
@@ -75,15 +86,16 @@ pub(super) fn remarks(
     if failed > 0 {
         let objects = counted(failed, "object", "objects");
         said.push(format!("{objects} of the source could not be used"));
-        match spared {
-            0 => {}
-            1 => said.push(
-                "1 user, group or membership that it does not list stays until all can".to_owned(),
-            ),
-            _ => said.push(format!(
-                "{spared} users, groups and memberships that it does not list stay until all can"
-            )),
-        }
+    }
+    // Without a fault it is a group of the scope whose members are hidden.
+    let until = if failed > 0 { "all can" } else { "it shows the members of every group in scope" };
+    match spared {
+        0 => {}
+        1 => said
+            .push(format!("1 user, group or membership that it does not list stays until {until}")),
+        _ => said.push(format!(
+            "{spared} users, groups and memberships that it does not list stay until {until}"
+        )),
     }
     if kept > 0 {
         said.push(format!(
@@ -165,6 +177,9 @@ mod tests {
     fn what_could_not_be_used_is_said_in_numbers_that_fit() {
         let said = |failed, spared| remarks(failed, spared, 0, &[]).map(|e| e.message().to_owned());
         assert_eq!(said(0, 0), None);
+        let hidden = "2 users, groups and memberships that it does not list stay until it shows the members of \
+                      every group in scope";
+        assert_eq!(said(0, 2).as_deref(), Some(hidden));
         assert_eq!(said(1, 0).as_deref(), Some("1 object of the source could not be used"));
         let both = "40 objects of the source could not be used; 2 users, groups and memberships that it does \
                     not list stay until all can";

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::end::DROPPED;
 use super::stage::Progress;
 use crate::clock::Clock;
 use crate::service::{Service, ServiceError};
@@ -31,8 +32,7 @@ const PRIORITY: i32 = 10;
 /// How long a directory rests when the database was in trouble, in milliseconds.
 const REST_MS: i64 = 10_000;
 
-/// Runs that are removed in one unit, and for how long they are kept, in milliseconds: 30 days.
-const PRUNED: i64 = 20;
+/// For how long runs are kept, in milliseconds: 30 days.
 const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// A directory that this process reads. Renewed as long as this lives.
@@ -314,9 +314,9 @@ impl Service {
     pub async fn prune_syncs(&self) -> Result<(), ServiceError> {
         let before = self.clock.now_ms() - KEPT_MS;
         loop {
-            let pruned: Result<usize, StoreError> =
-                self.store.write("sync_prune", move |tx| tx.run_prune(before, PRUNED)).await;
-            if pruned? == 0 {
+            let pruned: Result<bool, StoreError> =
+                self.store.write("sync_prune", move |tx| tx.run_prune(before, DROPPED)).await;
+            if !pruned? {
                 break;
             }
         }

@@ -30,6 +30,10 @@ const MAX_ID: usize = 512;
 const MAX_OBJECTS: usize = 2_000_000;
 const MAX_MEMBERSHIPS: usize = 20_000_000;
 
+/// Text of everything that is new or has changed, in bytes: it is kept until everything is read, but for new users
+/// of a long first read.
+const MAX_TEXT: usize = 1024 * 1024 * 1024;
+
 /// Faults that are kept of a read; the others are counted as one.
 const MAX_FAULTS: usize = 1_000;
 
@@ -289,6 +293,12 @@ impl Sink for Stage {
             return Err(SourceError::failed(format!(
                 "the source lists more than {MAX_OBJECTS} accounts and groups or {MAX_MEMBERSHIPS} \
                  memberships"
+            )));
+        }
+        if self.source.bytes() > MAX_TEXT {
+            return Err(SourceError::failed(format!(
+                "what is new or has changed is larger than {} MiB in all",
+                MAX_TEXT / (1024 * 1024)
             )));
         }
         match (kind, action) {

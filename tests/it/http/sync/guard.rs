@@ -22,6 +22,7 @@ on_both_databases![
     source_that_shrinks_a_little_with_each_run_is_held,
     what_was_decided_on_or_let_go_counts_no_more,
     memberships_that_end_with_each_run_add_up,
+    memberships_without_proof_do_not_wait_for_a_decision,
     who_is_inactive_has_nothing_to_lose_but_the_record,
     group_that_gives_a_role_holds_the_run_by_less,
 ];
@@ -306,6 +307,23 @@ fn memberships_that_end_with_each_run_add_up(app: &TestApp) {
         "{run}"
     );
     assert_eq!(run["held"]["earlier"], json!({"users": 0, "memberships": 6, "role_groups": 0}));
+}
+
+fn memberships_without_proof_do_not_wait_for_a_decision(app: &TestApp) {
+    let settings = json!({"profile": {"group_display_name_unique": true}});
+    let source = Source::new(app, "pull.csv", json!({}), settings);
+    source.upload("users", &numbered(1..=14));
+    let members: String = (1..=14).map(|n| format!("g1,{n},Staff\n")).collect();
+    source.upload("memberships", &format!("group,member,name\n{members}"));
+    source.sync();
+    // Hardly anybody is listed in the group any more, and another group cannot be written.
+    source.upload("memberships", "group,member,name\ng1,1,Staff\ng2,2,STAFF\n");
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], &run["counts"]["groups"]["failed"]), (&json!("held"), &json!(1)));
+    let waiting = source.diff(&run).into_iter().filter(|change| change.ends_with(" held")).count();
+    assert_eq!(waiting, 0, "{:?}", source.diff(&run));
+    let spared = "13 users, groups and memberships that it does not list stay until all can";
+    assert!(run["error"].as_str().is_some_and(|error| error.ends_with(spared)), "{run}");
 }
 
 fn who_is_inactive_has_nothing_to_lose_but_the_record(app: &TestApp) {

@@ -7,6 +7,7 @@ mod aws;
 mod aws_faults;
 mod csv;
 mod csv_glitches;
+mod decided;
 mod drips;
 mod entra;
 mod entra_client;
