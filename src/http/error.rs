@@ -234,6 +234,12 @@ impl ResponseError for HttpError {
             Problem::Limited(too_many) => {
                 response.insert_header((RETRY_AFTER, too_many.limited.retry_seconds.to_string()));
             }
+            Problem::Service(ServiceError::Admin(AdminError {
+                retry_after: Some(seconds),
+                ..
+            })) => {
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
+            }
             Problem::Method(allowed) => {
                 response.insert_header((ALLOW, *allowed));
             }

@@ -54,6 +54,8 @@ pub struct AdminError {
     pub message: String,
     /// (field, what is wrong with it)
     pub errors: Vec<(String, String)>,
+    /// After how many seconds another try is worth it.
+    pub retry_after: Option<u64>,
 }
 
 impl AdminError {
@@ -62,7 +64,11 @@ impl AdminError {
     }
 
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), errors: Vec::new() }
+        Self { status, code, message: message.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    pub fn retried_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// 422 for one field.
@@ -73,6 +79,7 @@ impl AdminError {
             code: "invalid_request_parameters",
             message: format!("The field \"{field}\" is not valid: {message}"),
             errors: vec![(field.to_owned(), message)],
+            retry_after: None,
         }
     }
 }

@@ -1,13 +1,11 @@
 //! `/directories`.
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::{manager, page, reader, text};
 use crate::http::State;
-use crate::http::error::HttpError;
 use crate::http::json::{Answer, delete_directory, failed, ok, query};
-use crate::service::error::AdminError;
 use crate::service::read::{DirectoryQuery, Order};
 
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Answer {
@@ -32,11 +30,9 @@ pub(super) async fn delete(request: HttpRequest, id: Path<String>, state: Data<S
     delete_directory(&state, &access, &id).await
 }
 
-/// The identity provider pushes; there is nothing to fetch.
+/// 202: a directory that is read is read as soon as somebody is free for it.
 pub(super) async fn sync(request: HttpRequest, id: Path<String>, state: Data<State>) -> Answer {
     let access = manager(&request, &state).await?;
-    state.service.directory_get(&access, &id).await.map_err(failed)?;
-    let message = "A SCIM directory is pushed by its identity provider; it cannot be synchronised on \
-                   request.";
-    Err(HttpError::api(AdminError::new(422, "not_pullable", message)))
+    let asked = state.service.sync_ask(&access, &id).await.map_err(failed)?;
+    Ok(HttpResponse::Accepted().json(asked))
 }

@@ -1,19 +1,15 @@
-//! What an operator asks of directories that are read: a run, what runs did, and decisions about
-//! those that are held.
+//! Runs of directories that are read, as an operator sees them, and decisions about those that are held.
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::alarm;
 use super::change::Standing;
-use super::drive::Ask;
 use super::view::{is_over, shown, status};
 use crate::pull::SourceKind;
-use crate::service::administer::{ListPage, ListParameters, checked_settings};
+use crate::service::administer::{ListPage, ListParameters};
 use crate::service::audit::{Target, action};
-use crate::service::context::State;
 use crate::service::error::AdminError;
 use crate::service::{ApiAccess, Service, ServiceError};
 use crate::store::StoreError;
@@ -27,9 +23,6 @@ const MAX_WAIT: u64 = 30;
 /// How often such a look asks the database, for runs of other processes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Runs that may wait.
-const MAX_WAITING: usize = 10;
-
 /// Changes that one answer opens at most to find those with a status.
 const MAX_OPENED: usize = 20_000;
 
@@ -37,22 +30,7 @@ const MAX_OPENED: usize = 20_000;
 const DIFF_LIMITS: (i64, i64) = (100, 1_000);
 
 const NOT_PULLABLE: &str =
-    "A SCIM directory is pushed by its identity provider; it cannot be pulled.";
-
-/// A run that somebody asks for.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewRun {
-    /// Shows what would change and changes nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// `full` reads everything and writes everything again, `incremental` only what has changed.
-    #[serde(default)]
-    pub mode: Option<String>,
-    /// Settings that a dry run goes by in place of those in force.
-    #[serde(default)]
-    pub settings: Option<Value>,
-}
+    "This directory is pushed by its identity provider over SCIM; there is nothing to read.";
 
 /// Where a diff begins and how long it is.
 #[derive(Clone, Debug, Default)]
@@ -74,71 +52,23 @@ impl Service {
         access: &ApiAccess,
         id: &str,
     ) -> Result<(DirectoryRow, SyncRow, &'static SourceKind), ServiceError> {
+        self.source_or(access, id, 409).await
+    }
+
+    /// The same, with the status that others are.
+    pub(super) async fn source_or(
+        &self,
+        access: &ApiAccess,
+        id: &str,
+        status: u16,
+    ) -> Result<(DirectoryRow, SyncRow, &'static SourceKind), ServiceError> {
         let row = self.directory_row(access, id).await?;
-        let refused = || AdminError::new(409, "not_pullable", NOT_PULLABLE);
+        let refused = || AdminError::new(status, "not_pullable", NOT_PULLABLE);
         let kind = SourceKind::named(&row.kind).ok_or_else(refused)?;
         let key = row.key;
         let sync: Result<Option<SyncRow>, StoreError> =
             self.store.get("sync_get", move |tx| tx.sync_get(key)).await;
         Ok((row, sync?.ok_or_else(refused)?, kind))
-    }
-
-    /// Asks for a run; it is done as soon as somebody is free for it.
-    pub async fn sync_request(
-        &self,
-        access: &ApiAccess,
-        id: &str,
-        wanted: NewRun,
-    ) -> Result<Value, ServiceError> {
-        let (row, _, _) = self.source_of(access, id).await?;
-        let mode = match wanted.mode.as_deref() {
-            None => "auto",
-            Some(mode @ ("full" | "incremental")) => mode,
-            Some(other) => {
-                let message = format!("it is \"{other}\"; allowed are full and incremental.");
-                return Err(AdminError::invalid("mode", message).into());
-            }
-        };
-        let settings = match wanted.settings.filter(|settings| !settings.is_null()) {
-            None => None,
-            Some(_) if !wanted.dry_run => {
-                let message = "only a dry run goes by other settings; send dry_run as well.";
-                return Err(AdminError::invalid("settings", message).into());
-            }
-            Some(settings) => {
-                checked_settings(Some(&settings), &row.kind)?;
-                Some(settings.to_string())
-            }
-        };
-        if matches!(State::parse(&row.state), Some(State::Paused | State::Disabled)) {
-            let message = format!("The directory is {}; resume it first.", row.state);
-            return Err(AdminError::new(409, "directory_stopped", message).into());
-        }
-        let mut ask = Ask::of_request(self, wanted.dry_run, mode);
-        ask.row.settings = settings;
-        let (new, directory) = (ask.row.clone(), row.clone());
-        let audit = self.audit(access, action::SYNC_REQUESTED);
-        let stored: Result<(), ServiceError> = self
-            .store
-            .write("sync_request", move |tx| {
-                let key = directory.key;
-                if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
-                    return Err(crate::service::administer::missing());
-                }
-                let waiting = tx.run_open(key)?.len();
-                if waiting >= MAX_WAITING {
-                    let message = format!("{waiting} runs of this directory wait already.");
-                    return Err(AdminError::new(409, "too_many_runs", message).into());
-                }
-                tx.run_insert(key, &new)?;
-                let target = Target::in_directory(&directory, &new.id, None);
-                audit.write(tx, target, Value::Null, shown(&new, &directory.id))?;
-                Ok(())
-            })
-            .await;
-        stored?;
-        self.syncs.wanted.notify_one();
-        Ok(shown(&ask.row, &row.id))
     }
 
     /// Runs of a directory, newest first.

@@ -178,6 +178,7 @@ impl Service {
             code: "invalid_url",
             message: format!("The field \"endpoint_url\" is not valid: {message}"),
             errors: vec![("endpoint_url".to_owned(), message)],
+            retry_after: None,
         };
         if url.len() > MAX_URL_BYTES {
             return Err(invalid(format!(

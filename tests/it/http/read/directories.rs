@@ -186,7 +186,8 @@ fn deletion_is_accepted_and_ends_all_that_was_in_it(app: &TestApp) {
 
 fn push_directories_are_not_synchronised(app: &TestApp) {
     let path = format!("/directories/{}/sync", app.directory.id);
-    api_error(&app.api.post(&path, json!({})), 422, "not_pullable");
+    let message = api_error(&app.api.post(&path, json!({})), 422, "not_pullable");
+    assert!(message.starts_with("This directory is pushed by its identity provider"), "{message}");
     api_error(&app.api.post("/directories/directory_1/sync", json!({})), 404, "entity_not_found");
 }
 

@@ -3,6 +3,7 @@
 mod ad;
 mod ahead;
 mod alarms;
+mod asked;
 mod aws;
 mod aws_faults;
 mod csv;
