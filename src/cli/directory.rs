@@ -21,6 +21,10 @@ pub(super) enum Directory {
         /// File with the configuration of a directory that is read (JSON)
         #[arg(long, value_name = "FILE", value_parser = json_file)]
         config: Option<Value>,
+        /// Settings of its own (JSON). One that is read is read at once, unless they say
+        /// {"schedule": "off"}
+        #[arg(long, value_name = "JSON")]
+        settings: Option<String>,
     },
     /// Newest first, 50 at a time
     List {
@@ -162,9 +166,15 @@ pub(super) fn call(command: Directory) -> Call {
     let state =
         |id: String, state: &str| Call::patch(format!("{PATH}/{id}"), json!({"state": state}));
     match command {
-        Directory::Create { name, organization, kind, config } => Call::post(
+        Directory::Create { name, organization, kind, config, settings } => Call::post(
             PATH,
-            json!({"organization_id": organization, "name": name, "kind": kind, "config": config}),
+            json!({
+                "organization_id": organization,
+                "name": name,
+                "kind": kind,
+                "config": config,
+                "settings": settings.map(parsed),
+            }),
         ),
         Directory::List { organization, state, kind, search, page } => {
             let wanted = [
@@ -187,9 +197,7 @@ pub(super) fn call(command: Directory) -> Call {
         }
         Directory::PendingMembers { id } => Call::get(format!("{PATH}/{id}/pending_members")),
         Directory::Settings { id, settings, preview } => {
-            // What is no JSON is refused by the server, as text.
-            let settings: Value = serde_json::from_str(&settings).unwrap_or(settings.into());
-            let body = json!({"settings": settings});
+            let body = json!({"settings": parsed(settings)});
             match preview {
                 true => Call::post(format!("{PATH}/{id}/settings/preview"), body),
                 false => Call::patch(format!("{PATH}/{id}"), body),
@@ -245,4 +253,9 @@ fn flag_and_value(text: &str) -> Result<(String, Value), String> {
         word => word.into(),
     };
     Ok((flag.to_owned(), value))
+}
+
+/// JSON of the command line; what is none is refused by the server, as text.
+fn parsed(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(text.into())
 }

@@ -194,6 +194,7 @@ pub(super) fn run(config: &Config, command: Sync) -> Result<ExitCode, StartError
 fn code_of(run: &Value) -> Result<ExitCode, StartError> {
     match member(run, "status").as_str() {
         Some("failed") => Err(StartError("the run has failed".into())),
+        Some("cancelled") => Err(StartError("the run was cancelled".into())),
         Some("held") => Ok(ExitCode::from(HELD)),
         _ => Ok(ExitCode::SUCCESS),
     }
