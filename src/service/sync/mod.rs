@@ -8,8 +8,8 @@
 //! [`run`] says which directory this process reads now, [`readers`] how many places it has for them,
 //! [`drive`] is one run, [`stage`] takes what a connector reads, [`apply`] writes by the same use cases as
 //! SCIM does. One run at a time reads a directory, under a lease; a run that was cut off is done again from
-//! its beginning, where everything that it has applied is found unchanged. [`manage`] is what an operator
-//! sees and asks for, [`config`] what is stored of the source, [`taken`] what runs have taken away lately,
+//! its beginning, where everything that it has applied is found unchanged. [`ask`] takes requests for runs,
+//! [`manage`] is what an operator sees and decides, [`config`] what is stored of the source, [`taken`] what runs have taken away lately,
 //! [`files`] what was handed in, [`found`] what it has; [`probe`] looks at it beside its runs.
 
 mod addresses;
