@@ -1,8 +1,6 @@
 //! `pull.google`: Google Workspace over the Admin SDK Directory API (directory_v1).
 //!
-//! Google has no list of changes. Every read lists all users and all groups; what is spared in between is
-//! the members of groups that look the same. A change of members does not always show in its group, so
-//! a complete read has all of them again.
+//! Google has no list of changes. Every read lists all users and all groups (`google_groups`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,14 +8,12 @@ use serde_json::Value;
 
 use super::google_api::{Api, List, is_forbidden, is_not_found};
 use super::google_config::{FIELDS, Settings, assertion, check, outbound, url};
-use super::google_entry::{
-    account, addresses, external, flag, group, is_below, manager_address, state, text,
-};
-use super::google_members::{Direct, MemberKind, Nested, below, id_of, is_like, kind_of, mark};
+use super::google_entry::{account, addresses, flag, is_below, manager_address, state, text};
+use super::google_groups::Marks;
 use crate::pull::oauth::{Authorized, Proof, Tokens};
 use crate::pull::{
     Absence, AccountState, AccountType, Capabilities, Connector, Envelope, Fault, Faults, Finished,
-    GroupsGiven, Increment, Kind, Members, Probe, Sink, SourceError, SourceKind, Surroundings,
+    GroupsGiven, Increment, Kind, Probe, Sink, SourceError, SourceKind, Surroundings,
 };
 use crate::scim::Object;
 
@@ -36,13 +32,12 @@ pub(super) static KIND: SourceKind = SourceKind {
 const USER_SCOPE: &str = "https://www.googleapis.com/auth/admin.directory.user.readonly";
 const GROUP_SCOPE: &str = "https://www.googleapis.com/auth/admin.directory.group.readonly";
 
-/// Most users and most groups or members on a page.
+/// Most users on a page.
 const USERS_AT_A_TIME: &str = "500";
-const GROUPS_AT_A_TIME: &str = "200";
 
 /// So many new users are asked for their groups; of more, the members of all groups are read. So many
 /// users whom the list has left out are asked for themselves; of more, the list is read again.
-const MOST_ASKED: usize = 20;
+pub(super) const MOST_ASKED: usize = 20;
 
 fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector>, SourceError> {
     let (base, token_url) = (url(config, "base_url")?, url(config, "token_url")?);
@@ -63,23 +58,23 @@ fn open(config: &Object, surroundings: Surroundings) -> Result<Box<dyn Connector
     }))
 }
 
-struct Directory {
-    api: Api,
-    settings: Settings,
+pub(super) struct Directory {
+    pub(super) api: Api,
+    pub(super) settings: Settings,
     wants_groups: bool,
 }
 
 /// The users that were read.
 #[derive(Default)]
-struct People {
+pub(super) struct People {
     /// Ids of all that Google lists, also of those who are left out.
-    listed: HashSet<String>,
+    pub(super) listed: HashSet<String>,
     /// Ids of those who are read.
-    taken: HashSet<String>,
+    pub(super) taken: HashSet<String>,
     /// Ids by every address.
     by_address: HashMap<String, String>,
     /// Ids of those whom the directory does not have yet.
-    new: Vec<String>,
+    pub(super) new: Vec<String>,
     /// Those whose manager has not been read yet, as text, which takes little room.
     waiting: BTreeMap<String, String>,
 }
@@ -131,66 +126,22 @@ impl Connector for Directory {
     }
 }
 
-/// Marks of groups by id.
-type Marks = BTreeMap<String, String>;
-
 impl Directory {
-    fn reads_in_part(&self) -> bool {
+    pub(super) fn reads_in_part(&self) -> bool {
         self.wants_groups && !self.settings.needs_all_members()
     }
 
-    /// Users, then groups with their members; of groups that have the same mark as before no members.
+    /// Users, then groups.
     fn read(
         &mut self,
         before: Option<Marks>,
         sink: &mut dyn Sink,
     ) -> Result<Finished, SourceError> {
         let people = self.users(sink)?;
-        if !self.wants_groups {
-            return Ok(Finished { cursor: None, groups: GroupsGiven::No });
+        match self.wants_groups {
+            true => self.read_groups(before, &people, sink),
+            false => Ok(Finished { cursor: None, groups: GroupsGiven::No }),
         }
-        let mut same = before.unwrap_or_default();
-        if !same.is_empty() {
-            self.forget_groups_of_new(&people, &mut same)?;
-        }
-        let mut marks = Marks::new();
-        let (mut held, mut hidden) = (Vec::new(), Vec::new());
-        for (id, group) in self.groups(sink)? {
-            let mark = mark(&group);
-            if same.get(&id) == Some(&mark) {
-                put_group(id.clone(), group, Members::Changes, sink)?;
-                marks.insert(id, mark);
-                continue;
-            }
-            let Some(members) = self.members(&id)? else {
-                hidden.push((id, group));
-                continue;
-            };
-            let everyone =
-                |member: &Object| kind_of(member, &people.listed) == MemberKind::Everyone;
-            if members.is_empty() && !matches!(text(&group, "directMembersCount"), "" | "0") {
-                let count = text(&group, "directMembersCount");
-                let message = format!(
-                    "Google shows no members of it, although its \"directMembersCount\" is {count}; they stay \
-                     as they are."
-                );
-                sink.fault(Fault { kind: Kind::Group, place: id.clone(), message })?;
-                put_group(id, group, Members::Changes, sink)?;
-                continue;
-            }
-            // Who the whole organization is changes without the group.
-            if !members.iter().any(everyone) {
-                marks.insert(id.clone(), mark);
-            }
-            match self.settings.needs_all_members() {
-                true => held.push((id, group, members)),
-                false => self.put(&id, group, members, &people, &HashMap::new(), sink)?,
-            }
-        }
-        self.put_held(held, &people, sink)?;
-        self.put_hidden(hidden, sink)?;
-        let cursor = self.reads_in_part().then(|| serde_json::to_string(&marks).ok()).flatten();
-        Ok(Finished { cursor, groups: GroupsGiven::Yes })
     }
 
     fn users_list(&self) -> List<'static> {
@@ -204,17 +155,8 @@ impl Directory {
         List { path: &["users"], query, kind: "admin#directory#users", member: "users" }
     }
 
-    fn groups_list(&self) -> List<'static> {
-        let query = vec![
-            self.scope(),
-            ("maxResults", GROUPS_AT_A_TIME.to_owned()),
-            ("query", self.settings.group_query.clone()),
-        ];
-        List { path: &["groups"], query, kind: "admin#directory#groups", member: "groups" }
-    }
-
     /// One of both: a domain hides the others.
-    fn scope(&self) -> (&'static str, String) {
+    pub(super) fn scope(&self) -> (&'static str, String) {
         match self.settings.domain.is_empty() {
             true => ("customer", self.settings.customer.clone()),
             false => ("domain", self.settings.domain.clone()),
@@ -276,202 +218,6 @@ impl Directory {
                 // Somebody of another organization, who is listed with a group.
                 Err(error) if settings.keeps_external && is_forbidden(&error) => {}
                 Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Who comes into the directory may be a member of groups that have not changed.
-    fn forget_groups_of_new(
-        &mut self,
-        people: &People,
-        same: &mut Marks,
-    ) -> Result<(), SourceError> {
-        if people.new.len() > MOST_ASKED {
-            same.clear();
-        }
-        for id in &people.new {
-            if same.is_empty() {
-                break;
-            }
-            let of_user = List {
-                query: vec![("userKey", id.clone()), ("maxResults", GROUPS_AT_A_TIME.to_owned())],
-                ..self.groups_list()
-            };
-            let listed = self.api.list(&of_user, &mut |group| {
-                same.remove(text(&group, "id"));
-                Ok(())
-            });
-            match listed {
-                // The user is gone by now.
-                Err(error) if is_not_found(&error) => {}
-                listed => listed?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The groups that are wanted, by id. As with users, none counts as missing that was not looked for again.
-    fn groups(&mut self, sink: &mut dyn Sink) -> Result<BTreeMap<String, Object>, SourceError> {
-        let list = self.groups_list();
-        let mut groups = BTreeMap::new();
-        self.api.list(&list, &mut |group| {
-            let (id, email) = (text(&group, "id").to_owned(), text(&group, "email"));
-            if id.is_empty() {
-                let message = "it has no \"id\".".to_owned();
-                return sink.fault(Fault { kind: Kind::Group, place: email.to_owned(), message });
-            }
-            groups.insert(id, group);
-            Ok(())
-        })?;
-        let mut missing = sink.missing(Kind::Group);
-        missing.retain(|id| !groups.contains_key(id));
-        // Only the list says which groups are of a domain or met by a query.
-        let is_whole = self.settings.domain.is_empty() && self.settings.group_query.is_empty();
-        if !missing.is_empty() && (!is_whole || missing.len() > MOST_ASKED) {
-            self.api.list(&list, &mut |group| {
-                let id = text(&group, "id").to_owned();
-                if !id.is_empty() {
-                    groups.entry(id).or_insert(group);
-                }
-                Ok(())
-            })?;
-        } else {
-            for id in missing {
-                groups.extend(self.api.group(&id)?.map(|group| (id, group)));
-            }
-        }
-        let patterns = &self.settings.group_emails;
-        let is_meant = |email: &str| patterns.iter().any(|pattern| is_like(email, pattern));
-        groups.retain(|_, group| patterns.is_empty() || is_meant(text(group, "email")));
-        Ok(groups)
-    }
-
-    /// Groups that were listed and whose members are not found. A group has gone only when neither it nor
-    /// its place in the list is there any more; of one that stays nothing is known but that.
-    fn put_hidden(
-        &mut self,
-        hidden: Vec<(String, Object)>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
-        if hidden.is_empty() {
-            return Ok(());
-        }
-        let mut listed = HashSet::new();
-        self.api.list(&self.groups_list(), &mut |group| {
-            listed.insert(text(&group, "id").to_owned());
-            Ok(())
-        })?;
-        for (id, group) in hidden {
-            if !listed.contains(&id) && self.api.group(&id)?.is_none() {
-                continue;
-            }
-            let message = "Google lists it and does not find its members; they stay as they are.";
-            let (place, message) = (id.clone(), message.to_owned());
-            sink.fault(Fault { kind: Kind::Group, place, message })?;
-            put_group(id, group, Members::Changes, sink)?;
-        }
-        Ok(())
-    }
-
-    /// The direct members of a group; `None` when they are not found.
-    fn members(&mut self, group: &str) -> Result<Option<Vec<Object>>, SourceError> {
-        let mut members = Vec::new();
-        let list = List {
-            path: &["groups", group, "members"],
-            query: vec![("maxResults", GROUPS_AT_A_TIME.to_owned())],
-            kind: "admin#directory#members",
-            member: "members",
-        };
-        let listed = self.api.list(&list, &mut |member| {
-            members.push(member);
-            Ok(())
-        });
-        match listed {
-            Ok(()) => Ok(Some(members)),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Puts groups that had to wait for all others.
-    fn put_held(
-        &self,
-        held: Vec<(String, Object, Vec<Object>)>,
-        people: &People,
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
-        let mut direct: HashMap<String, Direct> = HashMap::new();
-        let mut guests = HashSet::new();
-        for (id, _, members) in &held {
-            let entry = direct.entry(id.clone()).or_default();
-            for member in members {
-                match kind_of(member, &people.listed) {
-                    MemberKind::User => entry.people.push(id_of(member).to_owned()),
-                    MemberKind::Group => entry.groups.push(id_of(member).to_owned()),
-                    MemberKind::External if self.settings.keeps_external => {
-                        let address = text(member, "email");
-                        entry.people.push(id_of(member).to_owned());
-                        if !address.is_empty() && guests.insert(id_of(member)) {
-                            let id = id_of(member).to_owned();
-                            let guest = Envelope::account(id, member.clone(), external(address));
-                            let guest = guest.in_state(AccountState::Active);
-                            sink.put(guest.of_type(AccountType::Guest))?;
-                        }
-                    }
-                    MemberKind::Everyone if self.settings.expands_customer => {
-                        entry.people.extend(people.taken.iter().cloned());
-                    }
-                    _ => {}
-                }
-            }
-        }
-        for (id, group, members) in held {
-            self.put(&id, group, members, people, &direct, sink)?;
-        }
-        Ok(())
-    }
-
-    /// A group with all its members; `direct` is of use where groups are expanded.
-    fn put(
-        &self,
-        id: &str,
-        group: Object,
-        members: Vec<Object>,
-        people: &People,
-        direct: &HashMap<String, Direct>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
-        put_group(id.to_owned(), group, Members::All, sink)?;
-        let settings = &self.settings;
-        for member in members {
-            let is_kept = match kind_of(&member, &people.listed) {
-                MemberKind::User => true,
-                MemberKind::Group => settings.nested != Nested::Flatten,
-                MemberKind::External => settings.keeps_external,
-                MemberKind::Everyone if settings.expands_customer => {
-                    for user in &people.taken {
-                        sink.put(Envelope::membership(
-                            id.to_owned(),
-                            user.clone(),
-                            member.clone(),
-                        ))?;
-                    }
-                    false
-                }
-                MemberKind::Everyone | MemberKind::Other => false,
-            };
-            if is_kept {
-                let member_id = id_of(&member).to_owned();
-                sink.put(Envelope::membership(id.to_owned(), member_id, member))?;
-            }
-        }
-        if settings.nested != Nested::Keep {
-            for member in below(id, direct) {
-                let payload =
-                    [("id".to_owned(), member.into()), ("derived".to_owned(), true.into())];
-                let payload = payload.into_iter().collect();
-                sink.put(Envelope::membership(id.to_owned(), member.to_owned(), payload))?;
             }
         }
         Ok(())
@@ -543,14 +289,4 @@ fn put_user(
         people.new.push(id);
     }
     Ok(())
-}
-
-fn put_group(
-    id: String,
-    object: Object,
-    members: Members,
-    sink: &mut dyn Sink,
-) -> Result<(), SourceError> {
-    let attributes = group(&object);
-    sink.put(Envelope { members, ..Envelope::group(id, object, attributes) })
 }

@@ -19,6 +19,7 @@ mod google;
 mod google_api;
 mod google_config;
 mod google_entry;
+mod google_groups;
 mod google_members;
 mod ldap;
 mod ldap_changes;

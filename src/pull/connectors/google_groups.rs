@@ -1,0 +1,289 @@
+//! Groups of a Google Workspace account and their members. What is spared between complete reads are the
+//! members of groups that look the same. A change of members does not always show in its group, so a
+//! complete read has all of them again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::google::{Directory, MOST_ASKED, People};
+use super::google_api::{List, is_not_found};
+use super::google_entry::{external, group, text};
+use super::google_members::{Direct, MemberKind, Nested, below, id_of, is_like, kind_of, mark};
+use crate::pull::{
+    AccountState, AccountType, Envelope, Fault, Finished, GroupsGiven, Kind, Members, Sink,
+    SourceError,
+};
+use crate::scim::Object;
+
+/// Most groups or members on a page.
+const GROUPS_AT_A_TIME: &str = "200";
+
+/// Marks of groups by id.
+pub(super) type Marks = BTreeMap<String, String>;
+
+impl Directory {
+    /// Groups with their members; of groups that have the same mark as before no members.
+    pub(super) fn read_groups(
+        &mut self,
+        before: Option<Marks>,
+        people: &People,
+        sink: &mut dyn Sink,
+    ) -> Result<Finished, SourceError> {
+        let mut same = before.unwrap_or_default();
+        if !same.is_empty() {
+            self.forget_groups_of_new(people, &mut same)?;
+        }
+        let mut marks = Marks::new();
+        let (mut held, mut hidden) = (Vec::new(), Vec::new());
+        for (id, group) in self.groups(sink)? {
+            let mark = mark(&group);
+            if same.get(&id) == Some(&mark) {
+                put_group(id.clone(), group, Members::Changes, sink)?;
+                marks.insert(id, mark);
+                continue;
+            }
+            let Some(members) = self.members(&id)? else {
+                hidden.push((id, group));
+                continue;
+            };
+            let everyone =
+                |member: &Object| kind_of(member, &people.listed) == MemberKind::Everyone;
+            if members.is_empty() && !matches!(text(&group, "directMembersCount"), "" | "0") {
+                let count = text(&group, "directMembersCount");
+                let message = format!(
+                    "Google shows no members of it, although its \"directMembersCount\" is {count}; they stay \
+                     as they are."
+                );
+                sink.fault(Fault { kind: Kind::Group, place: id.clone(), message })?;
+                put_group(id, group, Members::Changes, sink)?;
+                continue;
+            }
+            // Who the whole organization is changes without the group.
+            if !members.iter().any(everyone) {
+                marks.insert(id.clone(), mark);
+            }
+            match self.settings.needs_all_members() {
+                true => held.push((id, group, members)),
+                false => self.put(&id, group, members, people, &HashMap::new(), sink)?,
+            }
+        }
+        self.put_held(held, people, sink)?;
+        self.put_hidden(hidden, sink)?;
+        let cursor = self.reads_in_part().then(|| serde_json::to_string(&marks).ok()).flatten();
+        Ok(Finished { cursor, groups: GroupsGiven::Yes })
+    }
+
+    pub(super) fn groups_list(&self) -> List<'static> {
+        let query = vec![
+            self.scope(),
+            ("maxResults", GROUPS_AT_A_TIME.to_owned()),
+            ("query", self.settings.group_query.clone()),
+        ];
+        List { path: &["groups"], query, kind: "admin#directory#groups", member: "groups" }
+    }
+
+    /// Who comes into the directory may be a member of groups that have not changed.
+    fn forget_groups_of_new(
+        &mut self,
+        people: &People,
+        same: &mut Marks,
+    ) -> Result<(), SourceError> {
+        if people.new.len() > MOST_ASKED {
+            same.clear();
+        }
+        for id in &people.new {
+            if same.is_empty() {
+                break;
+            }
+            let of_user = List {
+                query: vec![("userKey", id.clone()), ("maxResults", GROUPS_AT_A_TIME.to_owned())],
+                ..self.groups_list()
+            };
+            let listed = self.api.list(&of_user, &mut |group| {
+                same.remove(text(&group, "id"));
+                Ok(())
+            });
+            match listed {
+                // The user is gone by now.
+                Err(error) if is_not_found(&error) => {}
+                listed => listed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The groups that are wanted, by id. As with users, none counts as missing that was not looked for again.
+    fn groups(&mut self, sink: &mut dyn Sink) -> Result<BTreeMap<String, Object>, SourceError> {
+        let list = self.groups_list();
+        let mut groups = BTreeMap::new();
+        self.api.list(&list, &mut |group| {
+            let (id, email) = (text(&group, "id").to_owned(), text(&group, "email"));
+            if id.is_empty() {
+                let message = "it has no \"id\".".to_owned();
+                return sink.fault(Fault { kind: Kind::Group, place: email.to_owned(), message });
+            }
+            groups.insert(id, group);
+            Ok(())
+        })?;
+        let mut missing = sink.missing(Kind::Group);
+        missing.retain(|id| !groups.contains_key(id));
+        // Only the list says which groups are of a domain or met by a query.
+        let is_whole = self.settings.domain.is_empty() && self.settings.group_query.is_empty();
+        if !missing.is_empty() && (!is_whole || missing.len() > MOST_ASKED) {
+            self.api.list(&list, &mut |group| {
+                let id = text(&group, "id").to_owned();
+                if !id.is_empty() {
+                    groups.entry(id).or_insert(group);
+                }
+                Ok(())
+            })?;
+        } else {
+            for id in missing {
+                groups.extend(self.api.group(&id)?.map(|group| (id, group)));
+            }
+        }
+        let patterns = &self.settings.group_emails;
+        let is_meant = |email: &str| patterns.iter().any(|pattern| is_like(email, pattern));
+        groups.retain(|_, group| patterns.is_empty() || is_meant(text(group, "email")));
+        Ok(groups)
+    }
+
+    /// Groups that were listed and whose members are not found. A group has gone only when neither it nor
+    /// its place in the list is there any more; of one that stays nothing is known but that.
+    fn put_hidden(
+        &mut self,
+        hidden: Vec<(String, Object)>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let mut listed = HashSet::new();
+        self.api.list(&self.groups_list(), &mut |group| {
+            listed.insert(text(&group, "id").to_owned());
+            Ok(())
+        })?;
+        for (id, group) in hidden {
+            if !listed.contains(&id) && self.api.group(&id)?.is_none() {
+                continue;
+            }
+            let message = "Google lists it and does not find its members; they stay as they are.";
+            let (place, message) = (id.clone(), message.to_owned());
+            sink.fault(Fault { kind: Kind::Group, place, message })?;
+            put_group(id, group, Members::Changes, sink)?;
+        }
+        Ok(())
+    }
+
+    /// The direct members of a group; `None` when they are not found.
+    fn members(&mut self, group: &str) -> Result<Option<Vec<Object>>, SourceError> {
+        let mut members = Vec::new();
+        let list = List {
+            path: &["groups", group, "members"],
+            query: vec![("maxResults", GROUPS_AT_A_TIME.to_owned())],
+            kind: "admin#directory#members",
+            member: "members",
+        };
+        let listed = self.api.list(&list, &mut |member| {
+            members.push(member);
+            Ok(())
+        });
+        match listed {
+            Ok(()) => Ok(Some(members)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts groups that had to wait for all others.
+    fn put_held(
+        &self,
+        held: Vec<(String, Object, Vec<Object>)>,
+        people: &People,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        let mut direct: HashMap<String, Direct> = HashMap::new();
+        let mut guests = HashSet::new();
+        for (id, _, members) in &held {
+            let entry = direct.entry(id.clone()).or_default();
+            for member in members {
+                match kind_of(member, &people.listed) {
+                    MemberKind::User => entry.people.push(id_of(member).to_owned()),
+                    MemberKind::Group => entry.groups.push(id_of(member).to_owned()),
+                    MemberKind::External if self.settings.keeps_external => {
+                        let address = text(member, "email");
+                        entry.people.push(id_of(member).to_owned());
+                        if !address.is_empty() && guests.insert(id_of(member)) {
+                            let id = id_of(member).to_owned();
+                            let guest = Envelope::account(id, member.clone(), external(address));
+                            let guest = guest.in_state(AccountState::Active);
+                            sink.put(guest.of_type(AccountType::Guest))?;
+                        }
+                    }
+                    MemberKind::Everyone if self.settings.expands_customer => {
+                        entry.people.extend(people.taken.iter().cloned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (id, group, members) in held {
+            self.put(&id, group, members, people, &direct, sink)?;
+        }
+        Ok(())
+    }
+
+    /// A group with all its members; `direct` is of use where groups are expanded.
+    fn put(
+        &self,
+        id: &str,
+        group: Object,
+        members: Vec<Object>,
+        people: &People,
+        direct: &HashMap<String, Direct>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        put_group(id.to_owned(), group, Members::All, sink)?;
+        let settings = &self.settings;
+        for member in members {
+            let is_kept = match kind_of(&member, &people.listed) {
+                MemberKind::User => true,
+                MemberKind::Group => settings.nested != Nested::Flatten,
+                MemberKind::External => settings.keeps_external,
+                MemberKind::Everyone if settings.expands_customer => {
+                    for user in &people.taken {
+                        sink.put(Envelope::membership(
+                            id.to_owned(),
+                            user.clone(),
+                            member.clone(),
+                        ))?;
+                    }
+                    false
+                }
+                MemberKind::Everyone | MemberKind::Other => false,
+            };
+            if is_kept {
+                let member_id = id_of(&member).to_owned();
+                sink.put(Envelope::membership(id.to_owned(), member_id, member))?;
+            }
+        }
+        if settings.nested != Nested::Keep {
+            for member in below(id, direct) {
+                let payload =
+                    [("id".to_owned(), member.into()), ("derived".to_owned(), true.into())];
+                let payload = payload.into_iter().collect();
+                sink.put(Envelope::membership(id.to_owned(), member.to_owned(), payload))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put_group(
+    id: String,
+    object: Object,
+    members: Members,
+    sink: &mut dyn Sink,
+) -> Result<(), SourceError> {
+    let attributes = group(&object);
+    sink.put(Envelope { members, ..Envelope::group(id, object, attributes) })
+}
