@@ -199,28 +199,42 @@ impl Directory {
         if missing.is_empty() {
             return Ok(());
         }
-        let settings = self.settings.clone();
         // Only the list says who is of a domain or met by a query.
-        let is_whole = settings.domain.is_empty() && settings.user_query.is_empty();
-        if !is_whole || missing.len() > MOST_ASKED {
-            return self.api.list(&self.users_list(), &mut |user| match people
-                .listed
-                .contains(text(&user, "id"))
-            {
-                true => Ok(()),
-                false => take_user(user, people, &settings, sink),
-            });
+        let is_whole = self.settings.domain.is_empty() && self.settings.user_query.is_empty();
+        let can_ask = is_whole && missing.len() <= MOST_ASKED;
+        if can_ask && self.ask_for(missing, people, sink)? {
+            return Ok(());
         }
+        let settings = self.settings.clone();
+        self.api.list(&self.users_list(), &mut |user| match people
+            .listed
+            .contains(text(&user, "id"))
+        {
+            true => Ok(()),
+            false => take_user(user, people, &settings, sink),
+        })
+    }
+
+    /// Asks for users by their ids; `false` where Google does not say of each whether it is there.
+    fn ask_for(
+        &mut self,
+        missing: Vec<String>,
+        people: &mut People,
+        sink: &mut dyn Sink,
+    ) -> Result<bool, SourceError> {
+        let settings = self.settings.clone();
         for id in missing {
             match self.api.user(&id) {
                 Ok(user) => take_user(user, people, &settings, sink)?,
                 Err(error) if is_not_found(&error) => {}
-                // Somebody of another organization, who is listed with a group.
-                Err(error) if settings.keeps_external && is_forbidden(&error) => {}
+                // Somebody of another organization, or of a unit that the administrator does not see. The
+                // first is listed with a group as long as such members are kept.
+                Err(error) if is_forbidden(&error) && settings.keeps_external => {}
+                Err(error) if is_forbidden(&error) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -126,6 +126,8 @@ pub(super) fn is_not_found(error: &SourceError) -> bool {
     error.message().starts_with("the source answers 404")
 }
 
+/// A 403 that is no rate limit.
 pub(super) fn is_forbidden(error: &SourceError) -> bool {
-    error.message().starts_with("the source answers 403")
+    matches!(error, SourceError::Credentials(_))
+        && error.message().starts_with("the source answers 403")
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Source;
 use super::google::{NOW, members, reader, sqlite};
-use crate::support::fake::{Fault, Said};
+use crate::support::fake::{Fake, Fault, Said};
 use crate::support::fakes::google::{
     Google, error, error_body, member, service_account_key, user, wrong_key,
 };
@@ -318,6 +318,55 @@ fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
     fake.data(|google| google.users.retain(|user| user["id"] != "10"));
     source.sync();
     assert!(source.told(told).contains(&"user.deleted 10".to_owned()));
+}
+
+/// A company in which a group has somebody of another organization, of whom Google refuses to tell.
+fn with_guest() -> Fake<Google> {
+    let fake = Google::start(4, NOW);
+    fake.data(|google| {
+        let guest = member("USER", "999", "ada@elsewhere.example");
+        google.add_group("g2", "team@example.com", vec![guest]);
+    });
+    fake.fault(Fault::instead("/users/999", forbidden()));
+    fake
+}
+
+fn forbidden() -> Said {
+    error(403, "forbidden", "Not Authorized to access this resource/api")
+}
+
+#[test]
+fn guest_who_is_kept_no_more_goes_although_google_refuses_to_tell() {
+    let app = sqlite();
+    let fake = with_guest();
+    let source = reader(&app, &fake, json!({"external_members": "keep", "show_deleted": false}));
+    source.sync();
+    let run = source.sync();
+    assert_eq!(run["counts"]["users"]["unchanged"], 6, "{run}");
+    app.api.patch(&source.path, json!({"config": {"external_members": "skip"}})).expect(200);
+    let told = source.events();
+    // Whom the list leaves out beside is looked for in the next one.
+    fake.fault(without(&["2"]).once());
+    fake.fault(Fault::instead("/users/2", forbidden()));
+    source.sync();
+    let mut seen = source.told(told);
+    seen.sort_unstable();
+    assert_eq!(seen, ["group.user_removed 999 g2", "user.deleted 999"]);
+    assert_eq!(source.view()["state"], "linked");
+}
+
+/// Where guests are kept, a refusal says that somebody is one. A limit is none.
+#[test]
+fn limit_of_requests_makes_nobody_a_guest() {
+    let app = sqlite();
+    let fake = with_guest();
+    let source = reader(&app, &fake, json!({"external_members": "keep", "show_deleted": false}));
+    source.sync();
+    let told = source.events();
+    fake.fault(without(&["2"]));
+    fake.fault(Fault::instead("/users/2", error(403, "quotaExceeded", "Quota")));
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], source.told(told)), (&json!("failed"), Vec::new()), "{run}");
 }
 
 #[test]
