@@ -10,6 +10,7 @@ use super::google_api::{Api, List, is_forbidden, is_not_found};
 use super::google_config::{FIELDS, Settings, assertion, check, outbound, url};
 use super::google_entry::{account, addresses, flag, is_below, manager_address, state, text};
 use super::google_groups::Marks;
+use super::google_members::{MemberKind, id_of, kind_of};
 use crate::pull::oauth::{Authorized, Proof, Tokens};
 use crate::pull::{
     Absence, AccountState, AccountType, Capabilities, Connector, Envelope, Fault, Faults, Finished,
@@ -69,6 +70,8 @@ pub(super) struct Directory {
 pub(super) struct People {
     /// Ids of all that Google lists, also of those who are left out.
     pub(super) listed: HashSet<String>,
+    /// Ids of those who were deleted of late.
+    deleted: HashSet<String>,
     /// Ids of those who are read.
     pub(super) taken: HashSet<String>,
     /// Ids by every address.
@@ -77,6 +80,17 @@ pub(super) struct People {
     pub(super) new: Vec<String>,
     /// Those whose manager has not been read yet, as text, which takes little room.
     waiting: BTreeMap<String, String>,
+}
+
+impl People {
+    /// What a member of a group is. A group may list somebody for a while who was deleted: that is nobody
+    /// of another organization.
+    pub(super) fn kind_of(&self, member: &Object) -> MemberKind {
+        match kind_of(member, &self.listed) {
+            MemberKind::External if self.deleted.contains(id_of(member)) => MemberKind::Other,
+            kind => kind,
+        }
+    }
 }
 
 impl Connector for Directory {
@@ -165,6 +179,7 @@ impl Directory {
 
     /// Reads all users. Whose manager stands further behind waits.
     fn users(&mut self, sink: &mut dyn Sink) -> Result<People, SourceError> {
+        let mut people = People::default();
         if self.settings.shows_deleted {
             let mut deleted = self.users_list();
             deleted.query.retain(|(name, _)| *name != "query");
@@ -172,11 +187,13 @@ impl Directory {
             // Who was restored in between is listed afterwards.
             self.api.list(&deleted, &mut |user| match text(&user, "id") {
                 "" => Ok(()),
-                id => sink.put(Envelope::deleted(Kind::Account, id.to_owned())),
+                id => {
+                    people.deleted.insert(id.to_owned());
+                    sink.put(Envelope::deleted(Kind::Account, id.to_owned()))
+                }
             })?;
         }
         let settings = self.settings.clone();
-        let mut people = People::default();
         self.api
             .list(&self.users_list(), &mut |user| take_user(user, &mut people, &settings, sink))?;
         self.look_up_missing(&mut people, sink)?;

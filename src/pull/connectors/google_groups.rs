@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::google::{Directory, MOST_ASKED, People};
 use super::google_api::{List, is_not_found};
 use super::google_entry::{external, group, text};
-use super::google_members::{Direct, MemberKind, Nested, below, id_of, is_like, kind_of, mark};
+use super::google_members::{Direct, MemberKind, Nested, below, id_of, is_like, mark};
 use crate::pull::{
     AccountState, AccountType, Envelope, Fault, Finished, GroupsGiven, Kind, Members, Sink,
     SourceError,
@@ -45,8 +45,7 @@ impl Directory {
                 hidden.push((id, group));
                 continue;
             };
-            let everyone =
-                |member: &Object| kind_of(member, &people.listed) == MemberKind::Everyone;
+            let everyone = |member: &Object| people.kind_of(member) == MemberKind::Everyone;
             if members.is_empty() && !matches!(text(&group, "directMembersCount"), "" | "0") {
                 let count = text(&group, "directMembersCount");
                 let message = format!(
@@ -206,7 +205,7 @@ impl Directory {
         for (id, _, members) in &held {
             let entry = direct.entry(id.clone()).or_default();
             for member in members {
-                match kind_of(member, &people.listed) {
+                match people.kind_of(member) {
                     MemberKind::User => entry.people.push(id_of(member).to_owned()),
                     MemberKind::Group => entry.groups.push(id_of(member).to_owned()),
                     MemberKind::External if self.settings.keeps_external => {
@@ -245,7 +244,7 @@ impl Directory {
         put_group(id.to_owned(), group, Members::All, sink)?;
         let settings = &self.settings;
         for member in members {
-            let is_kept = match kind_of(&member, &people.listed) {
+            let is_kept = match people.kind_of(&member) {
                 MemberKind::User => true,
                 MemberKind::Group => settings.nested != Nested::Flatten,
                 MemberKind::External => settings.keeps_external,

@@ -314,6 +314,37 @@ fn administrator_says_who_is_read_and_who_is_a_member() {
     );
 }
 
+/// A group may list for a while who was deleted.
+#[test]
+fn deleted_user_whom_a_group_still_lists_is_no_guest() {
+    let app = sqlite();
+    let fake = Google::start(6, NOW);
+    let source =
+        reader(&app, &fake, json!({"external_members": "keep", "nested_groups": "expand"}));
+    source.sync();
+    let told = source.events();
+    fake.data(|google| {
+        google.delete("4");
+        let group = google.members.get_mut("g1").expect("the group");
+        group.push(member("USER", "4", "user4@example.com"));
+    });
+    source.sync();
+    let mut seen = source.told(told);
+    seen.sort_unstable();
+    assert_eq!(seen, ["group.user_removed 4 g1", "user.deleted 4"]);
+    // Not in the next run either, in which nothing is stored of the user.
+    source.sync();
+    assert_eq!((source.events(), members(&source, "g1").len()), (told + 2, 5));
+    fake.data(|google| {
+        let back = google.deleted.remove(0);
+        google.users.push(back);
+    });
+    source.sync();
+    assert_eq!(source.users()["4"], "user4@example.com active");
+    assert_eq!(source.user("4")["raw_attributes"]["accountType"], "user");
+    assert_eq!(members(&source, "g1").len(), 6);
+}
+
 #[test]
 fn configuration_is_checked_before_it_is_stored() {
     let app = sqlite();
