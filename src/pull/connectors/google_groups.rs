@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::google::{Directory, MOST_ASKED, People};
-use super::google_api::{List, is_not_found};
+use super::google_api::{List, is_forbidden, is_not_found};
 use super::google_entry::{external, group, text};
 use super::google_members::{Direct, MemberKind, Nested, below, id_of, is_like, mark};
 use crate::pull::{
@@ -17,8 +17,20 @@ use crate::scim::Object;
 /// Most groups or members on a page.
 const GROUPS_AT_A_TIME: &str = "200";
 
+/// Most groups that are read only because they are in others: they must not take the memory.
+const MOST_BELOW: usize = 100_000;
+
 /// Marks of groups by id.
 pub(super) type Marks = BTreeMap<String, String>;
+
+/// Groups by id.
+type Groups = BTreeMap<String, Object>;
+
+/// A group with its members that waits for others; without itself where it does not come into the directory.
+type Held = (String, Option<Object>, Vec<Object>);
+
+/// A group whose members are not found; the same.
+type Hidden = (String, Option<Object>);
 
 impl Directory {
     /// Groups with their members; of groups that have the same mark as before no members.
@@ -34,7 +46,9 @@ impl Directory {
         }
         let mut marks = Marks::new();
         let (mut held, mut hidden) = (Vec::new(), Vec::new());
-        for (id, group) in self.groups(sink)? {
+        let (wanted, others) = self.groups(sink)?;
+        let seen = wanted.keys().cloned().collect();
+        for (id, group) in wanted {
             let mark = mark(&group);
             if same.get(&id) == Some(&mark) {
                 put_group(id.clone(), group, Members::Changes, sink)?;
@@ -42,28 +56,26 @@ impl Directory {
                 continue;
             }
             let Some(members) = self.members(&id)? else {
-                hidden.push((id, group));
+                hidden.push((id, Some(group)));
                 continue;
             };
-            let everyone = |member: &Object| people.kind_of(member) == MemberKind::Everyone;
-            if members.is_empty() && !matches!(text(&group, "directMembersCount"), "" | "0") {
-                let count = text(&group, "directMembersCount");
-                let message = format!(
-                    "Google shows no members of it, although its \"directMembersCount\" is {count}; they stay \
-                     as they are."
-                );
-                sink.fault(Fault { kind: Kind::Group, place: id.clone(), message })?;
+            if let Some(fault) = blind(&id, &group, &members) {
+                sink.fault(fault)?;
                 put_group(id, group, Members::Changes, sink)?;
                 continue;
             }
+            let everyone = |member: &Object| people.kind_of(member) == MemberKind::Everyone;
             // Who the whole organization is changes without the group.
             if !members.iter().any(everyone) {
                 marks.insert(id.clone(), mark);
             }
             match self.settings.needs_all_members() {
-                true => held.push((id, group, members)),
+                true => held.push((id, Some(group), members)),
                 false => self.put(&id, group, members, people, &HashMap::new(), sink)?,
             }
+        }
+        if self.settings.nested != Nested::Keep {
+            self.hold_below(&mut held, &mut hidden, (seen, others), sink)?;
         }
         self.put_held(held, people, sink)?;
         self.put_hidden(hidden, sink)?;
@@ -110,10 +122,11 @@ impl Directory {
         Ok(())
     }
 
-    /// The groups that are wanted, by id. As with users, none counts as missing that was not looked for again.
-    fn groups(&mut self, sink: &mut dyn Sink) -> Result<BTreeMap<String, Object>, SourceError> {
+    /// The groups that are wanted, and others that were listed. As with users, none counts as missing that was
+    /// not looked for again.
+    fn groups(&mut self, sink: &mut dyn Sink) -> Result<(Groups, Groups), SourceError> {
         let list = self.groups_list();
-        let mut groups = BTreeMap::new();
+        let mut groups = Groups::new();
         self.api.list(&list, &mut |group| {
             let (id, email) = (text(&group, "id").to_owned(), text(&group, "email"));
             if id.is_empty() {
@@ -142,17 +155,61 @@ impl Directory {
         }
         let patterns = &self.settings.group_emails;
         let is_meant = |email: &str| patterns.iter().any(|pattern| is_like(email, pattern));
-        groups.retain(|_, group| patterns.is_empty() || is_meant(text(group, "email")));
-        Ok(groups)
+        let is_wanted = |group: &Object| patterns.is_empty() || is_meant(text(group, "email"));
+        Ok(groups.into_iter().partition(|(_, group)| is_wanted(group)))
+    }
+
+    /// Reads groups that are left out and are in one that is held, at any depth: who is in them is below it.
+    /// `seen` are the ids of all that are wanted, `others` were listed beside them.
+    fn hold_below(
+        &mut self,
+        held: &mut Vec<Held>,
+        hidden: &mut Vec<Hidden>,
+        (mut seen, mut others): (HashSet<String>, Groups),
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        let most = held.len() + MOST_BELOW;
+        let mut waiting: Vec<String> =
+            held.iter().flat_map(|(_, _, members)| inner(members)).collect();
+        while let Some(id) = waiting.pop() {
+            if !seen.insert(id.clone()) {
+                continue;
+            }
+            let group = match others.remove(&id) {
+                Some(group) => Some(group),
+                None => self.shown_group(&id)?,
+            };
+            let Some(group) = group else { continue };
+            let Some(members) = self.members(&id)? else {
+                hidden.push((id, None));
+                continue;
+            };
+            if let Some(fault) = blind(&id, &group, &members) {
+                sink.fault(fault)?;
+                continue;
+            }
+            waiting.extend(inner(&members));
+            held.push((id, None, members));
+            if held.len() > most {
+                return Err(SourceError::failed(format!(
+                    "more than {MOST_BELOW} groups that are left out are in others"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A group that is a member of another; `None` where it has gone, or is of another organization.
+    fn shown_group(&mut self, id: &str) -> Result<Option<Object>, SourceError> {
+        match self.api.group(id) {
+            Err(error) if is_forbidden(&error) => Ok(None),
+            found => found,
+        }
     }
 
     /// Groups that were listed and whose members are not found. A group has gone only when neither it nor
     /// its place in the list is there any more; of one that stays nothing is known but that.
-    fn put_hidden(
-        &mut self,
-        hidden: Vec<(String, Object)>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
+    fn put_hidden(&mut self, hidden: Vec<Hidden>, sink: &mut dyn Sink) -> Result<(), SourceError> {
         if hidden.is_empty() {
             return Ok(());
         }
@@ -168,7 +225,9 @@ impl Directory {
             let message = "Google lists it and does not find its members; they stay as they are.";
             let (place, message) = (id.clone(), message.to_owned());
             sink.fault(Fault { kind: Kind::Group, place, message })?;
-            put_group(id, group, Members::Changes, sink)?;
+            if let Some(group) = group {
+                put_group(id, group, Members::Changes, sink)?;
+            }
         }
         Ok(())
     }
@@ -196,7 +255,7 @@ impl Directory {
     /// Puts groups that had to wait for all others.
     fn put_held(
         &self,
-        held: Vec<(String, Object, Vec<Object>)>,
+        held: Vec<Held>,
         people: &People,
         sink: &mut dyn Sink,
     ) -> Result<(), SourceError> {
@@ -226,7 +285,9 @@ impl Directory {
             }
         }
         for (id, group, members) in held {
-            self.put(&id, group, members, people, &direct, sink)?;
+            if let Some(group) = group {
+                self.put(&id, group, members, people, &direct, sink)?;
+            }
         }
         Ok(())
     }
@@ -275,6 +336,24 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a group of which Google shows no members although it has some by its own word.
+fn blind(id: &str, group: &Object, members: &[Object]) -> Option<Fault> {
+    let count = text(group, "directMembersCount");
+    if !members.is_empty() || matches!(count, "" | "0") {
+        return None;
+    }
+    let message = format!(
+        "Google shows no members of it, although its \"directMembersCount\" is {count}; they stay as they are."
+    );
+    Some(Fault { kind: Kind::Group, place: id.to_owned(), message })
+}
+
+/// Ids of groups among members.
+fn inner(members: &[Object]) -> impl Iterator<Item = String> {
+    let groups = members.iter().filter(|member| text(member, "type") == "GROUP");
+    groups.map(id_of).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
 fn put_group(

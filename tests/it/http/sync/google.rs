@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::Source;
 use crate::http::assert_invalid;
 use crate::on_both_databases;
-use crate::support::fake::Fake;
-use crate::support::fakes::google::{ADMINISTRATOR, Google, member, service_account_key, user};
+use crate::support::fake::{Fake, Fault};
+use crate::support::fakes::google::{
+    ADMINISTRATOR, Google, error, member, service_account_key, user,
+};
 use crate::support::{Database, ENTERPRISE, TestApp};
 
 /// The clock of the test's server, in seconds.
@@ -312,6 +314,71 @@ fn administrator_says_who_is_read_and_who_is_a_member() {
             |asked| asked.param("customer").is_empty() && asked.param("showDeleted").is_empty()
         )
     );
+}
+
+/// Who is below a group counts also where the group in between is left out.
+#[test]
+fn groups_that_are_left_out_are_read_where_they_are_in_others() {
+    let app = sqlite();
+    let user = |id: &str| member("USER", id, &format!("user{id}@example.com"));
+    let group = |id: &str| member("GROUP", id, "");
+    for (nested, left_out) in [
+        ("flatten", json!({"group_emails": "eng@*"})),
+        ("expand", json!({"group_query": "email:eng*"})),
+    ] {
+        let fake = Google::start(4, NOW);
+        fake.data(|google| {
+            google.add_group("g2", "eng@example.com", vec![group("g3"), group("g4")]);
+            google.add_group("g3", "web@example.com", vec![user("1"), group("g4")]);
+            let strangers = [group("g9"), member("USER", "999", "ada@elsewhere.example")];
+            let inner = [user("2"), user("3"), group("g2"), group("g3")];
+            google.add_group("g4", "core@example.com", [&inner[..], &strangers].concat());
+        });
+        // Google tells nothing of a group of another organization.
+        let stranger = || error(403, "forbidden", "Not Authorized to access this resource/api");
+        fake.fault(Fault::instead("/groups/g9", stranger()));
+        let mut config = left_out;
+        config["nested_groups"] = nested.into();
+        config["external_members"] = "keep".into();
+        let source = reader(&app, &fake, config);
+        asked(&fake);
+        let run = source.sync();
+        assert_eq!(run["counts"]["groups"]["created"], 1, "{run}");
+        assert_eq!(members(&source, "g2"), ["1", "2", "3", "999"], "{nested}");
+        assert_eq!(source.users()["999"], "ada@elsewhere.example active");
+        let paths = asked(&fake).into_iter().filter(|path| path.ends_with("/members"));
+        let mut paths: Vec<String> = paths.collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["groups/g2/members", "groups/g3/members", "groups/g4/members"]);
+
+        // A group in between that does not show its members has not lost them.
+        let told = source.events();
+        let gone = || error(404, "notFound", "Resource Not Found: groupKey");
+        let empty = |body: &mut Value| body["members"] = json!([]);
+        for fault in
+            [Fault::instead("/groups/g4/members", gone()), Fault::json("/groups/g4/members", empty)]
+        {
+            fake.fault(fault);
+            let run = source.sync();
+            assert_eq!(source.diff(&run), ["skip group g4 failed"]);
+            assert_eq!(source.told(told), [""; 0], "{nested}");
+            fake.heal();
+            fake.fault(Fault::instead("/groups/g9", stranger()));
+        }
+        fake.data(|google| {
+            let members = google.members.get_mut("g4").expect("the group");
+            members.retain(|member| member["id"] != "2");
+            members.push(user("4"));
+        });
+        source.sync();
+        let mut seen = source.told(told);
+        seen.sort_unstable();
+        assert_eq!(seen, ["group.user_added 4 g2", "group.user_removed 2 g2"], "{nested}");
+        // Others may name it for a while when it has gone.
+        fake.data(|google| google.groups.retain(|group| group["id"] != "g3"));
+        source.sync();
+        assert_eq!(members(&source, "g2"), ["3", "4", "999"], "{nested}");
+    }
 }
 
 /// A group may list for a while who was deleted.

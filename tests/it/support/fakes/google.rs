@@ -211,7 +211,7 @@ impl Google {
             ["groups", key] => {
                 let is_meant = |group: &&Value| group["id"] == *key || group["email"] == *key;
                 match self.groups.iter().find(is_meant) {
-                    Some(group) => Said::json(200, group),
+                    Some(group) => Said::json(200, &self.counted(group.clone())),
                     None => error(404, "notFound", "Resource Not Found: groupKey"),
                 }
             }
@@ -327,11 +327,15 @@ impl Google {
             None if asked.param("query").is_empty() => {}
             None => return error(400, "invalid", "Invalid Input: query"),
         }
-        for group in &mut groups {
-            let count = self.members[group["id"].as_str().expect("an id")].len();
-            group["directMembersCount"] = count.to_string().into();
-        }
+        let groups = groups.into_iter().map(|group| self.counted(group)).collect();
         self.page(asked, "groups", groups, 200, 200)
+    }
+
+    /// A group with the number of its members.
+    fn counted(&self, mut group: Value) -> Value {
+        let count = self.members[group["id"].as_str().expect("an id")].len();
+        group["directMembersCount"] = count.to_string().into();
+        group
     }
 
     /// A page of a list, with the token of the next one.
