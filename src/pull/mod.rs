@@ -223,6 +223,18 @@ impl SourceError {
         Self::Failed { message: message.into(), retry_after_ms: None }
     }
 
+    /// The same, with a word before it about what failed.
+    pub fn about(self, what: &str) -> Self {
+        let said = |message| format!("{what}: {message}");
+        match self {
+            Self::Credentials(message) => Self::Credentials(said(message)),
+            Self::Failed { message, retry_after_ms } => {
+                Self::Failed { message: said(message), retry_after_ms }
+            }
+            other => other,
+        }
+    }
+
     pub fn message(&self) -> &str {
         match self {
             Self::Credentials(message)

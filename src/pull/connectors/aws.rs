@@ -13,7 +13,7 @@ use super::aws_call::{AwsError, Endpoint, Keys, has_ended, judged};
 use super::aws_keys::{KeyRing, Role};
 use super::aws_map;
 use crate::outbound::{Fetched, Outbound};
-use crate::pull::client::Judgement;
+use crate::pull::client::{Judgement, Trail};
 use crate::pull::field::{Field, Shape};
 use crate::pull::{
     Absence, Capabilities, Connector, Envelope, Fault, Faults, Finished, GroupsGiven, Kind, Probe,
@@ -93,9 +93,6 @@ const FIELDS: &[Field] = &[
 
 /// Objects asked for at a time; the API gives no more.
 const PAGE: u32 = 100;
-
-/// Pages that hold nothing in a row before the list counts as one without an end.
-const EMPTY_PAGES: usize = 100;
 
 /// Pages that a test of the connection counts.
 const COUNTED_PAGES: usize = 50;
@@ -237,6 +234,8 @@ struct List {
     operation: &'static str,
     /// The member of the answer that holds it.
     member: &'static str,
+    /// The member of each object that tells it from others.
+    id: &'static str,
     /// What is sent beside the store and the place.
     more: Object,
     judge: fn(&Fetched) -> Judgement,
@@ -280,12 +279,7 @@ impl Connector for Store {
             Listed::Whole => u64::try_from(seen).ok(),
             Listed::Beginning | Listed::Lost => None,
         };
-        let (users, groups) = (self.users(), groups());
-        let mut seen = HashSet::new();
-        let listed = self.list(&users, COUNTED_PAGES, &mut |_, user| {
-            seen.extend(id_of(&user, "UserId").map(str::to_owned));
-            Ok(())
-        })?;
+        let (listed, seen) = self.list(&self.users(), COUNTED_PAGES, &mut |_, _| Ok(()))?;
         probe.users = count(listed, seen.len());
         match probe.users {
             Some(0) => probe.warnings.push("The identity store lists no users.".to_owned()),
@@ -295,11 +289,7 @@ impl Connector for Store {
         if !self.wants_groups {
             return Ok(probe);
         }
-        seen.clear();
-        let listed = self.list(&groups, COUNTED_PAGES, &mut |_, group| {
-            seen.extend(id_of(&group, "GroupId").map(str::to_owned));
-            Ok(())
-        })?;
+        let (listed, seen) = self.list(&groups(), COUNTED_PAGES, &mut |_, _| Ok(()))?;
         probe.groups = count(listed, seen.len());
         // Whether memberships may be read is known by one group.
         if let Some(group) = seen.iter().next() {
@@ -314,11 +304,7 @@ impl Connector for Store {
             let (attributes, state) = (aws_map::user(&user), aws_map::state(&user));
             sink.put(Envelope::account(id, user, attributes).in_state(state))
         };
-        let mut listed = HashSet::new();
-        self.list(&self.users(), usize::MAX, &mut |_, user| {
-            listed.extend(id_of(&user, "UserId").map(str::to_owned));
-            take(user, sink)
-        })?;
+        let (_, listed) = self.list(&self.users(), usize::MAX, &mut |_, user| take(user, sink))?;
         // A list that changes while it is read may lose somebody between two pages.
         if sink.missing(Kind::Account).iter().any(|id| !listed.contains(id)) {
             self.list(&self.users(), usize::MAX, &mut |_, user| match id_of(&user, "UserId") {
@@ -350,7 +336,7 @@ impl Store {
         if self.asks_extension {
             more.insert("Extensions".to_owned(), json!([aws_map::ENTERPRISE]));
         }
-        List { operation: "ListUsers", member: "Users", more, judge: judged }
+        List { operation: "ListUsers", member: "Users", id: "UserId", more, judge: judged }
     }
 
     /// The memberships of a group; `None` when it was deleted since it was listed.
@@ -360,7 +346,7 @@ impl Store {
         sink: &mut dyn Sink,
     ) -> Result<Option<Vec<Envelope>>, SourceError> {
         let mut members = Vec::new();
-        let listed = self.list(&memberships(group), usize::MAX, &mut |_, membership| {
+        let (listed, _) = self.list(&memberships(group), usize::MAX, &mut |_, membership| {
             let member = membership.get("MemberId").and_then(|id| id.get("UserId")?.as_str());
             match member.map(str::to_owned) {
                 Some(member) => {
@@ -377,39 +363,34 @@ impl Store {
         Ok((listed != Listed::Lost).then_some(members))
     }
 
-    /// Reads a list, at most so many pages of it.
+    /// Reads a list, at most so many pages of it; whether that was all, and the ids of what it lists.
     fn list(
         &mut self,
         list: &List,
         pages: usize,
         take: &mut dyn FnMut(&mut Self, Object) -> Result<(), SourceError>,
-    ) -> Result<Listed, SourceError> {
-        let List { operation, .. } = list;
+    ) -> Result<(Listed, HashSet<String>), SourceError> {
         let mut next: Option<String> = None;
-        let (mut tokens, mut empty) = (HashSet::new(), 0);
+        let (mut trail, mut ids) = (Trail::default(), HashSet::new());
         for _ in 0..pages {
             let page = self.page(list, next.as_deref())?;
-            let Page::Part { objects, next: token } = page else { return Ok(Listed::Lost) };
-            empty = if objects.is_empty() { empty + 1 } else { 0 };
+            let Page::Part { objects, next: token } = page else { return Ok((Listed::Lost, ids)) };
+            let mut new = 0;
             for object in objects {
+                // Of one without an id nobody can tell whether it was there before.
+                let id = id_of(&object, list.id);
+                new += usize::from(id.is_none_or(|id| ids.insert(id.to_owned())));
                 take(self, object)?;
             }
-            let Some(token) = token else { return Ok(Listed::Whole) };
-            if !tokens.insert(token.clone()) {
-                let message = format!("{operation} gives the same NextToken twice");
-                return Err(SourceError::failed(message));
-            }
-            if empty >= EMPTY_PAGES {
-                let message = format!("{operation} gives {empty} pages without anything on them");
-                return Err(SourceError::failed(message));
-            }
+            let Some(token) = token else { return Ok((Listed::Whole, ids)) };
+            trail.step(&token, new).map_err(|error| error.about(list.operation))?;
             next = Some(token);
         }
-        Ok(Listed::Beginning)
+        Ok((Listed::Beginning, ids))
     }
 
     fn page(&mut self, list: &List, next: Option<&str>) -> Result<Page, SourceError> {
-        let List { operation, member, more, judge } = list;
+        let List { operation, member, more, judge, .. } = list;
         let mut body = more.clone();
         body.insert("IdentityStoreId".to_owned(), self.id.as_str().into());
         body.insert("MaxResults".to_owned(), PAGE.into());
@@ -472,7 +453,8 @@ impl Store {
 }
 
 fn groups() -> List {
-    List { operation: "ListGroups", member: "Groups", more: Object::new(), judge: judged }
+    let more = Object::new();
+    List { operation: "ListGroups", member: "Groups", id: "GroupId", more, judge: judged }
 }
 
 fn memberships(group: &str) -> List {
@@ -480,6 +462,7 @@ fn memberships(group: &str) -> List {
     List {
         operation: "ListGroupMemberships",
         member: "GroupMemberships",
+        id: "MembershipId",
         more,
         judge: judged_of_group,
     }

@@ -1,7 +1,7 @@
 //! The Okta API as lists: pages by `Link` headers, a share of the rate limit that is left to others, and
 //! the events of the System Log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -156,26 +156,26 @@ impl Api {
         }
     }
 
-    /// Every row of a list, page by page.
+    /// Every row of a list, page by page; the ids of all.
     pub(super) fn list(
         &mut self,
         limit: Limit,
         path: &[&str],
         query: &[(&str, &str)],
         take: &mut dyn FnMut(&mut Self, Object) -> Result<(), SourceError>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<HashSet<String>, SourceError> {
         let query: Vec<(&str, &str)> = query.iter().copied().chain([("limit", PAGE)]).collect();
         let mut url = self.url(path, &query);
-        let mut trail = Trail::default();
+        let (mut trail, mut listed) = (Trail::default(), HashSet::new());
         loop {
             let answer = self.get(limit, &url)?;
             let next = next_page(&answer, &url)?;
             let rows = rows(answer.body, path)?;
-            trail.step(url.as_str(), rows.len())?;
+            trail.step(url.as_str(), new(&rows, "id", &mut listed))?;
             for row in rows {
                 take(self, row)?;
             }
-            let Some(next) = next else { return Ok(()) };
+            let Some(next) = next else { return Ok(listed) };
             url = next;
         }
     }
@@ -192,12 +192,12 @@ impl Api {
         ];
         let mut url = self.url(&["logs"], &query);
         let mut told = Told::default();
-        let mut trail = Trail::default();
+        let (mut trail, mut seen) = (Trail::default(), HashSet::new());
         loop {
             let answer = self.get(Limit::Log, &url)?;
             let next = next_page(&answer, &url)?;
             let events = rows(answer.body, &["logs"])?;
-            trail.step(url.as_str(), events.len())?;
+            trail.step(url.as_str(), new(&events, "uuid", &mut seen))?;
             events.iter().for_each(|event| told.take(event));
             match next {
                 Some(next) if !events.is_empty() => url = next,
@@ -290,6 +290,12 @@ fn rows(value: Value, path: &[&str]) -> Result<Vec<Object>, SourceError> {
         _ => Err(SourceError::failed(format!("the list {path} holds something that is no object"))),
     });
     objects.collect()
+}
+
+/// How many rows were not there before. Of one without an id nobody can tell.
+fn new(rows: &[Object], id: &str, seen: &mut HashSet<String>) -> usize {
+    let ids = rows.iter().map(|row| row.get(id).and_then(Value::as_str));
+    ids.filter(|id| id.is_none_or(|id| seen.insert(id.to_owned()))).count()
 }
 
 /// The link with `rel="next"`, in a header of its own or one among others (RFC 8288 §3).

@@ -315,7 +315,7 @@ impl Org {
             Ok(())
         });
         match read {
-            Ok(()) => Ok(Some(members)),
+            Ok(_) => Ok(Some(members)),
             Err(error) if is_missing(&error) => {
                 if self.api.one(Limit::Groups, &["groups", id])?.is_some() {
                     let message = format!("its members cannot be read: {}.", error.message());
@@ -335,7 +335,7 @@ impl Org {
             Ok(())
         });
         match read {
-            Ok(()) => Ok(Some(groups)),
+            Ok(_) => Ok(Some(groups)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }

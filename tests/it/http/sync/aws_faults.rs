@@ -90,6 +90,7 @@ pub(super) fn answer(data: &mut Data, asked: &Asked) -> Said {
         other => panic!("{other}"),
     };
     let from: usize = body["NextToken"].as_str().map_or(0, |token| token.parse().expect("ours"));
+    let from = from.min(rows.len());
     let until = rows.len().min(from + PAGE);
     let mut page = json!({list: rows[from..until]});
     // AWS leaves the token out on the last page.
@@ -211,7 +212,7 @@ fn store_that_fails_takes_nothing_away() {
         (
             rewritten("ListGroups", ALWAYS, |page| page["NextToken"] = "2".into()),
             "error",
-            "ListGroups gives the same NextToken twice",
+            "ListGroups: the source gives the same page again",
         ),
         (
             rewritten("ListUsers", ALWAYS, |page| page["NextToken"] = 2.into()),
@@ -339,6 +340,32 @@ fn rows_that_come_twice_are_one() {
         let run = source.sync();
         assert_eq!((source.told(told), source.users()), (Vec::new(), users.clone()), "{list}");
         assert_eq!(run["counts"]["users"]["failed"], 0, "{list}: {run}");
+        fake.heal();
+    }
+}
+
+#[test]
+fn list_that_says_the_same_under_ever_new_tokens_is_a_failure() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let (told, users) = (source.events(), source.users());
+    for (list, is_empty) in [("ListUsers", false), ("ListGroups", false), ("ListUsers", true)] {
+        let (mut first, mut number) = (None::<Value>, 0);
+        fake.fault(rewritten(list, ALWAYS, move |page| {
+            *page = first.get_or_insert(page.take()).clone();
+            number += 1;
+            page["NextToken"] = number.to_string().into();
+            if is_empty {
+                rows(page).clear();
+            }
+        }));
+        let run = source.run(json!({}));
+        assert_eq!(run["status"], "failed", "{list}: {run}");
+        let words = format!("{list}: the source gives more than 200 pages without anything new");
+        assert_eq!(run["error"], words, "{run}");
+        assert_eq!((source.told(told), source.users()), (Vec::new(), users.clone()), "{list}");
         fake.heal();
     }
 }

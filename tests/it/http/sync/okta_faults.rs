@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::okta::{app, crowd, reader};
-use crate::support::fake::Fault;
+use crate::support::fake::{Fault, Said};
 use crate::support::fakes::okta::error;
 
 #[test]
@@ -49,6 +49,44 @@ fn changes_that_break_off_are_followed_again_from_where_they_began() {
     seen.sort_unstable();
     let left = format!("group.user_removed {} {staff}", users[2]);
     assert_eq!(seen, [left, format!("user.updated {}", users[0])]);
+}
+
+/// The same rows again and again, each time with a link that was never given before.
+fn endless(about: &str) -> Fault {
+    let (mut first, mut number) = (None::<Said>, 0);
+    Fault::new(about, move |_, said| {
+        let mut said = first.get_or_insert(said).clone();
+        number += 1;
+        for (_, value) in said.headers.iter_mut().filter(|(name, _)| name == "Link") {
+            *value = value.replace("after=", &format!("after={number}"));
+        }
+        said
+    })
+}
+
+#[test]
+fn list_that_says_the_same_under_ever_new_links_is_a_failure() {
+    let app = app();
+    let (fake, users, staff) = crowd(6);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let told = source.events();
+    app.clock.advance(Duration::from_secs(7_200));
+    fake.data(|org| {
+        org.pass(7_200);
+        org.leave(&staff, &users[2]);
+    });
+    let members = format!("/groups/{staff}/users");
+    for (mode, about) in [("full", "/users?"), ("full", &*members), ("incremental", "/logs")] {
+        fake.fault(endless(about));
+        let run = source.run(json!({"mode": mode}));
+        assert_eq!((&run["status"], source.told(told)), (&json!("failed"), vec![]), "{run}");
+        let error = run["error"].as_str().unwrap_or_default();
+        assert!(error.contains("200 pages without anything new"), "{about}: {error}");
+        fake.heal();
+    }
+    source.sync();
+    assert_eq!(source.told(told), [format!("group.user_removed {} {staff}", users[2])]);
 }
 
 #[test]
