@@ -299,23 +299,16 @@ impl Connector for Store {
     }
 
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
-        let take = |user: Object, sink: &mut dyn Sink| {
+        let users = self.users();
+        self.all(&users, Kind::Account, sink, |_, user, sink| {
             let Some(id) = known(&user, Kind::Account, sink)? else { return Ok(()) };
             let (attributes, state) = (aws_map::user(&user), aws_map::state(&user));
             sink.put(Envelope::account(id, user, attributes).in_state(state))
-        };
-        let (_, listed) = self.list(&self.users(), usize::MAX, &mut |_, user| take(user, sink))?;
-        // A list that changes while it is read may lose somebody between two pages.
-        if sink.missing(Kind::Account).iter().any(|id| !listed.contains(id)) {
-            self.list(&self.users(), usize::MAX, &mut |_, user| match id_of(&user, "UserId") {
-                Some(id) if !listed.contains(id) => take(user, sink),
-                _ => Ok(()),
-            })?;
-        }
+        })?;
         if !self.wants_groups {
             return Ok(Finished { cursor: None, groups: GroupsGiven::No });
         }
-        self.list(&groups(), usize::MAX, &mut |store, group| {
+        self.all(&groups(), Kind::Group, sink, |store, group, sink| {
             let Some(id) = known(&group, Kind::Group, sink)? else { return Ok(()) };
             let Some(members) = store.members(&id, sink)? else { return Ok(()) };
             let attributes = aws_map::group(&group);
@@ -337,6 +330,26 @@ impl Store {
             more.insert("Extensions".to_owned(), json!([aws_map::ENTERPRISE]));
         }
         List { operation: "ListUsers", member: "Users", id: "UserId", more, judge: judged }
+    }
+
+    /// Takes everything of a list. One that changes while it is read may lose somebody between two pages: so
+    /// nobody counts as missing who was not looked for again.
+    fn all(
+        &mut self,
+        list: &List,
+        kind: Kind,
+        sink: &mut dyn Sink,
+        take: impl Fn(&mut Self, Object, &mut dyn Sink) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let (_, listed) =
+            self.list(list, usize::MAX, &mut |store, object| take(store, object, sink))?;
+        if sink.missing(kind).iter().any(|id| !listed.contains(id)) {
+            self.list(list, usize::MAX, &mut |store, object| match id_of(&object, list.id) {
+                Some(id) if !listed.contains(id) => take(store, object, sink),
+                _ => Ok(()),
+            })?;
+        }
+        Ok(())
     }
 
     /// The memberships of a group; `None` when it was deleted since it was listed.

@@ -1,7 +1,7 @@
 //! The Okta API as lists: pages by `Link` headers, a share of the rate limit that is left to others, and
 //! the events of the System Log.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +18,9 @@ const PAGE: &str = "200";
 
 /// Events asked for at a time.
 const LOG_PAGE: &str = "1000";
+
+/// So many whom a list has left out are asked for themselves; of more, the list is read again.
+const MOST_ASKED: usize = 20;
 
 /// Longest wait for the next window of a rate limit, in milliseconds: windows are a minute long.
 const WINDOW_MS: i64 = 10 * 60 * 1_000;
@@ -178,6 +181,37 @@ impl Api {
             let Some(next) = next else { return Ok(listed) };
             url = next;
         }
+    }
+
+    /// Takes those of `missing` who are there although they were not listed: a list that changes while it is
+    /// read may lose somebody between two pages. So nobody counts as missing who was not looked for again.
+    pub(super) fn look_up(
+        &mut self,
+        limit: Limit,
+        path: &str,
+        (name, expression): (&str, &str),
+        missing: &BTreeSet<String>,
+        take: &mut dyn FnMut(Object) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        // Only the list says who is met by a search.
+        if missing.len() > MOST_ASKED || (name == "search" && !missing.is_empty()) {
+            let is_missing = |object: &Object| {
+                object.get("id").and_then(Value::as_str).is_some_and(|id| missing.contains(id))
+            };
+            let again = self.list(limit, &[path], &[(name, expression)], &mut |_, object| {
+                if is_missing(&object) { take(object) } else { Ok(()) }
+            });
+            return again.map(drop);
+        }
+        for id in missing {
+            match self.one(limit, &[path, id]) {
+                Ok(found) => found.map_or(Ok(()), &mut *take)?,
+                // Who must not be seen any more is left out of lists as well.
+                Err(error) if is_forbidden(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What has happened since, oldest first. A log that is followed always names a next page; the first

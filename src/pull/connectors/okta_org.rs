@@ -1,6 +1,6 @@
 //! An Okta organization as a source: who is asked for, in which order, and what the answers mean.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -170,11 +170,10 @@ impl Org {
     /// comes at the end.
     fn all_users(&mut self, sink: &mut dyn Sink) -> Result<Option<i64>, SourceError> {
         let Self { api, rules, .. } = self;
-        let (name, expression) = rules.users(None);
         let mut newest = None;
         let mut managers = Managers::default();
         let mut waiting: Vec<Box<str>> = Vec::new();
-        api.list(Limit::Users, &["users"], &[(name, &expression)], &mut |_, user| {
+        let mut take = |user: Object, sink: &mut dyn Sink| {
             newest = newest.max(time(&user, "lastUpdated"));
             if let Some(id) = id_of(&user) {
                 managers.add(id, &user);
@@ -188,7 +187,13 @@ impl Org {
                 }
                 manager => sink.put(person.envelope(manager.as_deref())),
             }
-        })?;
+        };
+        let (name, expression) = rules.users(None);
+        let query = (name, expression.as_str());
+        let listed =
+            api.list(Limit::Users, &["users"], &[query], &mut |_, user| take(user, sink))?;
+        let missing = left_out(Kind::Account, &listed, sink);
+        api.look_up(Limit::Users, "users", query, &missing, &mut |user| take(user, sink))?;
         for user in waiting {
             let user = serde_json::from_str(&user)
                 .map_err(|_| SourceError::failed("a user cannot be kept for a while"))?;
@@ -245,13 +250,22 @@ impl Org {
         returned: &[String],
         sink: &mut dyn Sink,
     ) -> Result<(), SourceError> {
-        let (name, expression) = self.rules.groups(since);
+        let Self { api, rules, .. } = self;
+        let (name, expression) = rules.groups(since);
+        let query = (name, expression.as_str());
         let mut groups = Vec::new();
-        self.api.list(Limit::Groups, &["groups"], &[(name, &expression)], &mut |_, group| {
+        let listed = api.list(Limit::Groups, &["groups"], &[query], &mut |_, group| {
             groups.push(group);
             Ok(())
         })?;
-        let listed: HashSet<String> = groups.iter().filter_map(id_of).map(str::to_owned).collect();
+        if since.is_none() {
+            let missing = left_out(Kind::Group, &listed, sink);
+            api.look_up(Limit::Groups, "groups", query, &missing, &mut |group| {
+                // It is there all the same where its type is not wanted any more.
+                groups.extend(Some(group).filter(|group| rules.has_type(group)));
+                Ok(())
+            })?;
+        }
         // Groups with all their members, and groups that are there at least.
         let (mut whole, mut there) = (HashSet::new(), HashSet::new());
         for group in groups {
@@ -461,6 +475,11 @@ fn group_envelope(id: String, group: Object, members: Members) -> Envelope {
 fn membership(group: &str, user: String) -> Envelope {
     let payload = Object::from_iter([("id".to_owned(), json!(user))]);
     Envelope::membership(group.to_owned(), user, payload)
+}
+
+/// Ids of what is stored and was not listed.
+fn left_out(kind: Kind, listed: &HashSet<String>, sink: &dyn Sink) -> BTreeSet<String> {
+    sink.missing(kind).into_iter().filter(|id| !listed.contains(id)).collect()
 }
 
 fn id_of(object: &Object) -> Option<&str> {

@@ -273,6 +273,25 @@ fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
 }
 
 #[test]
+fn group_that_the_list_leaves_out_is_looked_for_before_being_gone() {
+    let app = &TestApp::start(Database::sqlite());
+    let fake = Fake::start(data, answer);
+    let source = reader(app, &fake.url);
+    source.sync();
+    let told = source.events();
+    let without = |page: &mut Value| rows(page).retain(|group| group["GroupId"] != "g2");
+    // Of the pages of one list.
+    fake.fault(rewritten("ListGroups", (1, 2), without));
+    let run = source.run(json!({}));
+    assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+    assert_eq!(run["counts"]["groups"]["unchanged"], 3, "{run}");
+    fake.heal();
+    fake.fault(rewritten("ListGroups", ALWAYS, without));
+    source.run(json!({}));
+    assert_eq!(source.told(told), ["group.deleted g2"]);
+}
+
+#[test]
 fn store_that_is_busy_is_waited_for_and_odd_objects_spare_the_others() {
     let app = &TestApp::start(Database::sqlite());
     let fake = Fake::start(data, answer);

@@ -418,6 +418,8 @@ fn failing_organization_takes_nothing_away() {
     {
         fake.heal();
         fake.fault(Fault::rows("/users?", "", shrinks));
+        // Whom no list shows is not to be seen by the id either.
+        fake.fault(Fault::instead("/users/", error(404, "E0000007", "Not found")));
         let run = source.run(json!({"mode": "full"}));
         assert_eq!((&run["status"], source.users()), (&json!("held"), seen.clone()), "{run}");
     }
@@ -431,6 +433,7 @@ fn failing_organization_takes_nothing_away() {
             first["status"] = "FROZEN".into();
         }
     }));
+    fake.fault(Fault::instead("/users/", error(404, "E0000007", "Not found")));
     let run = source.run(json!({"mode": "full"}));
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(source.diff(&run), [format!("skip user {} failed", users[0])]);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::okta::{app, crowd, reader};
-use crate::support::fake::{Fault, Said};
-use crate::support::fakes::okta::error;
+use crate::support::fake::{Asked, Fake, Fault, Said};
+use crate::support::fakes::okta::{Org, error};
 
 #[test]
 fn changes_that_break_off_are_followed_again_from_where_they_began() {
@@ -103,12 +103,127 @@ fn members_and_groups_that_are_not_shown_any_more_hold_the_run() {
     let source = reader(&app, &fake, json!({}));
     source.sync();
     let told = source.events();
+    let not_found = error(404, "E0000007", "Not found");
     for (about, shown) in [(format!("/groups/{staff}/users"), 1), ("/groups?".to_owned(), 0)] {
         fake.fault(Fault::rows(&about, "", move |rows: &mut Vec<Value>| rows.truncate(shown)));
+        if shown == 0 {
+            // What no list shows is not to be seen by its id either.
+            fake.fault(Fault::instead("/groups/", not_found.clone()));
+        }
         let run = source.run(json!({"mode": "full"}));
         assert_eq!((&run["status"], source.told(told)), (&json!("held"), vec![]), "{about}: {run}");
         fake.heal();
     }
     source.sync();
     assert_eq!(source.told(told), [""; 0]);
+}
+
+/// Rows without the one with that id.
+fn without(id: &str) -> impl FnMut(&mut Vec<Value>) + Send + 'static {
+    let id = id.to_owned();
+    move |rows| rows.retain(|row| row["id"] != id.as_str())
+}
+
+/// How many users and groups were asked for by id since the last look.
+fn asked_by_id(fake: &Fake<Org>) -> usize {
+    let is_one = |asked: &Asked| matches!(asked.parts()[..], ["api", "v1", "users" | "groups", _]);
+    fake.asked().into_iter().filter(is_one).count()
+}
+
+/// The list of users, and not one of members.
+const USERS: &str = "/api/v1/users?";
+
+#[test]
+fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
+    let app = app();
+    let (fake, users, staff) = crowd(5);
+    fake.data(|org| org.change_user(&users[0], json!({"managerId": "user2@example.com"})));
+    let source = reader(&app, &fake, json!({}));
+    let searching = reader(&app, &fake, json!({"user_search": "profile.login sw \"user\""}));
+    // Only the list says who is met by a search.
+    for (source, by_id) in [(&source, 1), (&searching, 0)] {
+        source.sync();
+        let told = source.events();
+        fake.asked();
+        source.run(json!({"mode": "full"}));
+        assert_eq!(asked_by_id(&fake), 0, "nobody is missing");
+        // Of the pages of one list.
+        fake.fault(Fault::rows(USERS, "", without(&users[2])).times(2));
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+        assert_eq!(run["counts"]["users"]["unchanged"], 5, "{run}");
+        assert_eq!(asked_by_id(&fake), by_id);
+        fake.heal();
+    }
+    // Who is not found, or not to be seen, is gone.
+    for (user, answer) in [(&users[2], (404, "E0000007")), (&users[3], (403, "E0000006"))] {
+        let told = source.events();
+        fake.fault(Fault::rows(USERS, "", without(user)));
+        let said = error(answer.0, answer.1, "Not for you.");
+        fake.fault(Fault::instead(&format!("/users/{user}"), said));
+        source.run(json!({"mode": "full"}));
+        let gone = [format!("group.user_removed {user} {staff}"), format!("user.deleted {user}")];
+        assert_eq!(source.told(told), gone);
+        fake.heal();
+        source.run(json!({"mode": "full"}));
+    }
+}
+
+#[test]
+fn many_whom_the_list_leaves_out_are_looked_for_in_a_second_one() {
+    let app = app();
+    let (fake, ..) = crowd(25);
+    fake.data(|org| org.page = 200);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    let told = source.events();
+    fake.asked();
+    fake.fault(Fault::rows(USERS, "", |rows| rows.truncate(2)).once());
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+    assert_eq!(
+        (&run["counts"]["users"]["unchanged"], asked_by_id(&fake)),
+        (&json!(25), 0),
+        "{run}"
+    );
+}
+
+#[test]
+fn group_that_the_list_leaves_out_is_looked_for_before_being_gone() {
+    let app = app();
+    let (fake, users, _) = crowd(3);
+    let (small, imported) = fake.data(|org| {
+        let [small, imported] = [("Small", "OKTA_GROUP"), ("Imported", "APP_GROUP")]
+            .map(|(name, kind)| org.add_group(name, kind));
+        org.join(&small, &users[0]);
+        org.join(&imported, &users[0]);
+        org.pass(3_600);
+        (small, imported)
+    });
+    let source = reader(&app, &fake, json!({"app_groups": true}));
+    let search = "profile.name sw \"S\"";
+    let searching = reader(&app, &fake, json!({"group_search": search}));
+    for (source, by_id) in [(&source, 1), (&searching, 0)] {
+        source.sync();
+        let told = source.events();
+        fake.asked();
+        fake.fault(Fault::rows("/groups?", "", without(&small)).once());
+        let run = source.run(json!({"mode": "full"}));
+        assert_eq!((&run["status"], source.told(told)), (&json!("completed"), vec![]), "{run}");
+        assert_eq!(asked_by_id(&fake), by_id, "{run}");
+        fake.heal();
+    }
+    let told = source.events();
+    fake.fault(Fault::rows("/groups?", "", without(&small)));
+    let gone = error(404, "E0000007", "Not found");
+    fake.fault(Fault::instead(&format!("/groups/{small}"), gone));
+    source.run(json!({"mode": "full"}));
+    assert_eq!(source.told(told), [format!("group.deleted {small}")]);
+    fake.heal();
+    // One of a type that is not wanted any more is there, and goes.
+    source.run(json!({"mode": "full"}));
+    let told = source.events();
+    app.api.patch(&source.path, json!({"config": {"app_groups": false}})).expect(200);
+    source.run(json!({"mode": "full"}));
+    assert_eq!(source.told(told), [format!("group.deleted {imported}")]);
 }
