@@ -278,6 +278,11 @@ pub trait Sink {
         None
     }
 
+    /// Whether a membership was put.
+    fn has_member(&self, _group: &str, _member: &str) -> bool {
+        false
+    }
+
     /// Ids of groups that an account is stored in.
     fn groups_of(&self, _account: &str) -> Vec<String> {
         Vec::new()

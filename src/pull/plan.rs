@@ -222,6 +222,10 @@ impl Source {
         self.joined.get(group).map_or(0, BTreeSet::len)
     }
 
+    pub fn has_member(&self, group: &str, member: &str) -> bool {
+        self.joined.get(group).is_some_and(|joined| joined.contains(member))
+    }
+
     pub fn put_member(&mut self, group: String, member: String) {
         if let Some(left) = self.left.get_mut(&group) {
             left.remove(&member);

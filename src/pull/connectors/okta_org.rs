@@ -371,7 +371,9 @@ impl Org {
             sink.put(Envelope::deleted(kind, id))?;
         }
         for ((group, user), has_left) in told.members {
-            if has_left && wants_groups {
+            // The log is behind, and may not show yet that somebody has come back whom a list of this run names.
+            // Who has left since then is in what the next run reads again.
+            if has_left && wants_groups && !sink.has_member(&group, &user) {
                 let left = Envelope { action: Action::Delete, ..membership(&group, user) };
                 sink.put(left)?;
             }

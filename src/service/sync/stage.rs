@@ -360,6 +360,10 @@ impl Sink for Stage {
         (!known.name.is_empty()).then(|| known.name.clone())
     }
 
+    fn has_member(&self, group: &str, member: &str) -> bool {
+        self.source.has_member(group, member)
+    }
+
     fn groups_of(&self, account: &str) -> Vec<String> {
         let Some(known) = self.stored.get(Kind::Account, account) else { return Vec::new() };
         let groups = self.groups_of.get_or_init(|| {

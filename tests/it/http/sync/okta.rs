@@ -53,7 +53,11 @@ pub(super) fn crowd(count: usize) -> (Fake<Org>, Vec<String>, String) {
 }
 
 /// Two hours later something happens, and the changes are read; the events of it.
-fn told_of(source: &Source<'_>, fake: &Fake<Org>, happens: impl FnOnce(&mut Org)) -> Vec<String> {
+pub(super) fn told_of(
+    source: &Source<'_>,
+    fake: &Fake<Org>,
+    happens: impl FnOnce(&mut Org),
+) -> Vec<String> {
     source.app.clock.advance(Duration::from_secs(7_200));
     fake.data(|org| {
         org.pass(7_200);

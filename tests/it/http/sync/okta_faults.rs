@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::okta::{app, crowd, reader};
+use super::okta::{app, crowd, reader, told_of};
 use crate::support::fake::{Asked, Fake, Fault, Said};
 use crate::support::fakes::okta::{Org, error};
 
@@ -226,4 +226,32 @@ fn group_that_the_list_leaves_out_is_looked_for_before_being_gone() {
     app.api.patch(&source.path, json!({"config": {"app_groups": false}})).expect(200);
     source.run(json!({"mode": "full"}));
     assert_eq!(source.told(told), [format!("group.deleted {imported}")]);
+}
+
+#[test]
+fn who_comes_back_to_a_group_before_the_log_says_so_stays_in_it() {
+    let app = app();
+    let (fake, users, staff) = crowd(3);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    // The log is behind: it shows that the user has left, and not yet the return.
+    let behind = |rows: &mut Vec<Value>| {
+        rows.retain(|event| event["eventType"] != "group.user_membership.add");
+    };
+    fake.fault(Fault::rows("/logs", "", behind));
+    let told = told_of(&source, &fake, |org| {
+        org.leave(&staff, &users[1]);
+        org.join(&staff, &users[1]);
+    });
+    assert_eq!(told, [""; 0]);
+    fake.heal();
+    // Who leaves when the members have been listed already does so in the next run.
+    let there = fake.data(|org| org.users[&users[2]].clone());
+    let members = format!("/groups/{staff}/users");
+    fake.fault(Fault::rows(&members, "", move |rows| rows.push(there.clone())));
+    assert_eq!(told_of(&source, &fake, |org| org.leave(&staff, &users[2])), [""; 0]);
+    fake.heal();
+    let told = source.events();
+    assert_eq!(source.sync()["mode"], "incremental");
+    assert_eq!(source.told(told), [format!("group.user_removed {} {staff}", users[2])]);
 }
