@@ -96,8 +96,13 @@ impl Api {
         url
     }
 
+    /// An answer, once there is a share of the limit left.
     fn get(&mut self, limit: Limit, url: &Url) -> Result<Answer, SourceError> {
         self.wait(limit)?;
+        self.ask(limit, url)
+    }
+
+    fn ask(&mut self, limit: Limit, url: &Url) -> Result<Answer, SourceError> {
         let answer = self.http.send(&Request::get(url).with_header("Content-Type", LEAN))?;
         if self.began.is_none() {
             self.began = answer.date;
@@ -132,7 +137,8 @@ impl Api {
         Ok(())
     }
 
-    /// Rows of the first page of a list, and whether that is all of it.
+    /// Rows of the first page of a list, and whether that is all of it. It is for tests of the connection:
+    /// somebody looks at them, and they take a few requests only, so they wait for no share.
     pub(super) fn first(
         &mut self,
         limit: Limit,
@@ -140,7 +146,7 @@ impl Api {
         query: &[(&str, &str)],
     ) -> Result<(Vec<Object>, bool), SourceError> {
         let url = self.url(path, query);
-        let answer = self.get(limit, &url)?;
+        let answer = self.ask(limit, &url)?;
         let is_all = next_page(&answer, &url)?.is_none();
         Ok((rows(answer.body, path)?, is_all))
     }

@@ -124,15 +124,10 @@ impl Org {
     fn probe_groups(&mut self, probe: &mut Probe) -> Result<(), SourceError> {
         let (name, expression) = self.rules.groups(None);
         let query = [(name, expression.as_str()), ("limit", "200")];
-        match self.api.first(Limit::Groups, &["groups"], &query) {
-            Ok((groups, is_all)) if is_all => probe.groups = u64::try_from(groups.len()).ok(),
-            Ok(_) => {}
-            Err(error) if is_forbidden(&error) => {
-                let message = error.message();
-                probe.warnings.push(format!("The groups cannot be read: {message}."));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        let first = self.api.first(Limit::Groups, &["groups"], &query);
+        let (groups, is_all) = first.map_err(|error| error.about("the groups cannot be read"))?;
+        if is_all {
+            probe.groups = u64::try_from(groups.len()).ok();
         }
         if !self.rules.app_groups {
             let query = [("filter", "type eq \"APP_GROUP\""), ("limit", "1")];

@@ -270,13 +270,8 @@ impl Connector for Server {
         let mut probe =
             Probe { users: self.count("Users", &self.user_filter.clone())?, ..Probe::default() };
         if self.wants_groups {
-            match self.count("Groups", &self.group_filter.clone()) {
-                Ok(groups) => probe.groups = groups,
-                Err(SourceError::Failed { message, .. }) => {
-                    probe.warnings.push(format!("The groups cannot be read: {message}."));
-                }
-                Err(other) => return Err(other),
-            }
+            let groups = self.count("Groups", &self.group_filter.clone());
+            probe.groups = groups.map_err(|error| error.about("the groups cannot be read"))?;
         }
         if probe.users == Some(0) {
             probe.warnings.push("The server lists no users.".to_owned());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Source;
 use super::okta::{app, crowd, reader, told_of};
 use crate::support::fake::{Asked, Fake, Fault, Said};
 use crate::support::fakes::okta::{Org, error};
@@ -254,4 +255,45 @@ fn who_comes_back_to_a_group_before_the_log_says_so_stays_in_it() {
     let told = source.events();
     assert_eq!(source.sync()["mode"], "incremental");
     assert_eq!(source.told(told), [format!("group.user_removed {} {staff}", users[2])]);
+}
+
+/// The answer to a test of the connection.
+fn tested(source: &Source<'_>) -> Value {
+    source.app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body
+}
+
+#[test]
+fn test_of_the_connection_waits_for_no_share() {
+    let app = app();
+    let (fake, ..) = crowd(2);
+    fake.data(|org| org.limit = (600, 100));
+    // The window ends long after a test has to.
+    fake.fault(Fault::new("", |_, mut said| {
+        for (_, value) in said.headers.iter_mut().filter(|(name, _)| name == "X-Rate-Limit-Reset") {
+            *value = (value.parse::<i64>().expect("seconds") + 50).to_string();
+        }
+        said
+    }));
+    let tested = tested(&reader(&app, &fake, json!({})));
+    let found = [&tested["ok"], &tested["users"], &tested["groups"]];
+    assert_eq!(found, [&json!(true), &json!(2), &json!(1)], "{tested}");
+}
+
+#[test]
+fn groups_that_must_not_be_read_fail_a_test_as_they_fail_a_run() {
+    let app = app();
+    let (fake, ..) = crowd(2);
+    let source = reader(&app, &fake, json!({}));
+    fake.fault(Fault::instead("/groups", error(403, "E0000006", "Not for you.")));
+    assert_eq!(source.run(json!({}))["status"], "failed");
+    let refused = tested(&source);
+    let expected = json!({"ok": false, "code": "invalid_credentials",
+        "error": "the groups cannot be read: the source answers 403: Not for you."});
+    assert_eq!(refused, expected);
+    // Where nobody wants them they need not be seen.
+    let off = json!({"settings": {"schedule": "off", "disable_group_sync": true}});
+    app.api.patch(&source.path, off).expect(200);
+    assert_eq!(source.sync()["counts"]["users"]["created"], 2);
+    let allowed = tested(&source);
+    assert_eq!((&allowed["ok"], &allowed["warnings"]), (&json!(true), &json!([])), "{allowed}");
 }

@@ -19,6 +19,7 @@ on_both_databases![
     walk_without_an_end_is_a_failure,
     who_moves_up_while_pages_are_read_is_not_missing,
     private_networks_and_wrong_addresses_are_refused,
+    groups_that_are_not_there_fail_a_test_as_they_fail_a_run,
 ];
 
 pub(super) fn reader<'a>(app: &'a TestApp, base: &str, more: Value) -> Source<'a> {
@@ -403,4 +404,22 @@ fn private_networks_and_wrong_addresses_are_refused(app: &TestApp) {
     let shown = source.view()["config"].clone();
     assert_eq!(shown["token"], "********0123");
     api_error(&app.api.get("/api/v1/connectors/pull.none"), 404, "entity_not_found");
+}
+
+fn groups_that_are_not_there_fail_a_test_as_they_fail_a_run(app: &TestApp) {
+    let fake = FakeSource::start(|path: &str| match path.starts_with("/Groups") {
+        true => Told::status(404, "", "{\"detail\": \"No groups here.\"}"),
+        false => healthy(2)(path),
+    });
+    let source = reader(app, &fake.url, json!({}));
+    let tested = || app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+    assert_eq!(source.run(json!({}))["status"], "failed");
+    let expected = json!({"ok": false, "code": "failed",
+        "error": "the groups cannot be read: the source answers 404: No groups here."});
+    assert_eq!(tested(), expected);
+    // Where nobody wants them they need not be there.
+    let off = json!({"settings": {"schedule": "off", "disable_group_sync": true}});
+    app.api.patch(&source.path, off).expect(200);
+    assert_eq!(source.sync()["counts"]["users"]["created"], 2);
+    assert_eq!(tested(), json!({"ok": true, "users": 2, "groups": null, "warnings": []}));
 }
