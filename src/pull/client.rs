@@ -322,7 +322,8 @@ impl Client {
             let (message, pause_ms) = match fetched {
                 Ok(fetched) => match judge(self, fetched)? {
                     Judged::Good(answer) => {
-                        self.patience_ms = refilled(self.patience_ms);
+                        let most = self.surroundings.patience_ms;
+                        self.patience_ms = refilled(self.patience_ms, most);
                         return Ok(answer);
                     }
                     Judged::Busy { message, pause_ms } => (message, pause_ms),
@@ -443,9 +444,9 @@ enum Judged<T> {
     Busy { message: String, pause_ms: Option<i64> },
 }
 
-/// Patience after a good answer: never more than there was in the beginning.
-fn refilled(patience_ms: i64) -> i64 {
-    patience_ms.max(0).saturating_add(REFILL_MS).min(PATIENCE_MS)
+/// Patience after a good answer: never more than `most`, which there was in the beginning.
+fn refilled(patience_ms: i64, most: i64) -> i64 {
+    patience_ms.max(0).saturating_add(REFILL_MS).min(most)
 }
 
 /// What a refusal means where nothing else is agreed (RFC 9110 §15).
@@ -577,6 +578,7 @@ mod tests {
 
     #[test]
     fn patience_comes_back_with_every_answer_and_never_grows() {
+        let refilled = |patience| refilled(patience, PATIENCE_MS);
         assert_eq!(refilled(PATIENCE_MS), PATIENCE_MS);
         assert_eq!(refilled(0), REFILL_MS);
         assert_eq!(refilled(-5), REFILL_MS, "a request in vain may have taken longer");

@@ -6,14 +6,17 @@ use std::thread::JoinHandle;
 
 use serde_json::json;
 
+use super::scim::{healthy, reader};
 use crate::http::api_error;
 use crate::on_both_databases;
-use crate::support::{Answer, TestApp};
+use crate::support::fake::Fault;
+use crate::support::{Answer, FakeSource, TestApp};
 
 on_both_databases![
     directory_is_tested_once_at_a_time,
     organization_has_two_tests_at_a_time_and_leaves_places_to_others,
     place_is_free_when_nobody_waits_any_more,
+    source_that_is_busy_in_the_midst_of_a_test_is_not_waited_for,
 ];
 
 /// A test of a directory of the app's organization that goes on until it is ended.
@@ -109,4 +112,14 @@ fn place_is_free_when_nobody_waits_any_more(app: &TestApp) {
         }
     };
     assert_eq!(again.expect(200).body["ok"], false);
+}
+
+fn source_that_is_busy_in_the_midst_of_a_test_is_not_waited_for(app: &TestApp) {
+    let fake = FakeSource::start(healthy(2));
+    let source = reader(app, &fake.url, json!({}));
+    // The users were answered; of the groups the source wants to be asked later than a test waits.
+    fake.fault(Fault::busy("/Groups", 20, &json!({"detail": "Later."})).once());
+    let tested = app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+    let error = "the groups cannot be read: the source answers 429: Later.";
+    assert_eq!((&tested["ok"], &tested["error"]), (&json!(false), &json!(error)), "{tested}");
 }
