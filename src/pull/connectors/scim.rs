@@ -4,7 +4,7 @@
 //! so a user is read as a whole. Changes are found by `meta.lastModified`; what is gone is found only by
 //! reading everything.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -324,16 +324,13 @@ impl Server {
             }
         })?;
         if self.wants_groups {
-            // Memberships follow the groups.
-            let mut memberships = Vec::new();
+            let mut memberships = BTreeMap::new();
             self.list("Groups", &groups, &mut |server, resource| {
                 times.note(&resource);
                 let whole = server.whole_group(resource)?;
                 group(whole, &mut memberships, sink)
             })?;
-            for membership in memberships {
-                sink.put(membership)?;
-            }
+            memberships.into_values().flatten().try_for_each(|membership| sink.put(membership))?;
         }
         // The server's clock, never this one's.
         let watermark = self.server_time.or(times.newest).or(since);

@@ -1,5 +1,7 @@
 //! What one resource of a SCIM server says, as it is taken.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::pull::{Envelope, Fault, Kind, Sink, SourceError, member};
@@ -69,17 +71,21 @@ pub(super) fn user(resource: Object, sink: &mut dyn Sink) -> Result<Option<Strin
     Ok(Some(id))
 }
 
+/// Puts a group; its memberships, which follow the groups, by its id: of a group that is read twice the last
+/// ones count.
 pub(super) fn group(
     resource: Object,
-    memberships: &mut Vec<Envelope>,
+    memberships: &mut BTreeMap<String, Vec<Envelope>>,
     sink: &mut dyn Sink,
 ) -> Result<(), SourceError> {
     let Some(id) = id_of(&resource, Kind::Group, sink)? else { return Ok(()) };
-    for one in member(&resource, "members").and_then(Value::as_array).into_iter().flatten() {
-        let Some(value) = one.get("value").and_then(Value::as_str) else { continue };
+    let members = member(&resource, "members").and_then(Value::as_array).into_iter().flatten();
+    let membership = |one: &Value| {
+        let value = one.get("value")?.as_str()?;
         let payload = one.as_object().cloned().unwrap_or_default();
-        memberships.push(Envelope::membership(id.clone(), value.to_owned(), payload));
-    }
+        Some(Envelope::membership(id.clone(), value.to_owned(), payload))
+    };
+    memberships.insert(id.clone(), members.filter_map(membership).collect());
     let attributes = taken(&resource);
     sink.put(Envelope::group(id, resource, attributes))
 }

@@ -14,6 +14,7 @@ on_both_databases![
     fault_that_passes_is_waited_out,
     list_that_has_shrunk_is_held,
     list_that_shrinks_between_two_pages_is_read_again,
+    member_who_leaves_before_groups_are_read_again_is_none,
     token_that_ends_while_each_group_is_read_fails_the_run,
     token_that_ends_while_each_group_is_read_is_renewed_once,
 ];
@@ -187,6 +188,45 @@ fn grouped(path: &str) -> Told {
         }
         path => healthy(4)(path),
     }
+}
+
+fn member_who_leaves_before_groups_are_read_again_is_none(app: &TestApp) {
+    let fake = FakeSource::start(grouped);
+    let source = reader(app, &fake.url, json!({"paging": "index", "page_size": 2}));
+    let group = |id: &str, members: &[&str]| {
+        let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+        json!({"id": id, "displayName": id, "members": members})
+    };
+    // Pages of two, of which the second shows the last one of the first again.
+    let listed = move |left: bool, path: &str| {
+        let first = group("g1", if left { &["u2"] } else { &["u1", "u2"] });
+        let [second, third] = [group("g2", &["u3"]), group("g3", &["u4"])];
+        let page = if path.contains("startIndex=1&") { [first, second] } else { [second, third] };
+        json!({"totalResults": 3, "Resources": page})
+    };
+    fake.answer(move |path: &str| match path.starts_with("/Groups?") {
+        true => Told::json(&listed(false, path)),
+        false => grouped(path),
+    });
+    assert_eq!(source.sync()["counts"]["memberships"]["added"], 4);
+    let told = source.events();
+    // One more group is gone when the second page is read, so the list is begun again; by then somebody has
+    // left the first one.
+    let mut pages = 0;
+    fake.answer(move |path: &str| {
+        if !path.starts_with("/Groups?") {
+            return grouped(path);
+        }
+        pages += 1;
+        let mut page = listed(pages > 1, path);
+        if pages == 1 {
+            page["totalResults"] = json!(4);
+        }
+        Told::json(&page)
+    });
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(source.told(told), ["group.user_removed u1 g1"]);
 }
 
 fn token_that_ends_while_each_group_is_read_fails_the_run(app: &TestApp) {
