@@ -168,6 +168,10 @@ impl Users {
         named.map(|(header, _, cell)| (header.clone(), cell.clone().into())).collect()
     }
 
+    fn groups<'c>(&'c self, cells: &'c [String]) -> &'c str {
+        self.cell(cells, &|target| *target == Target::Groups).unwrap_or_default()
+    }
+
     /// The state of a row, or the word that is none.
     fn said(&self, cells: &[String]) -> Result<Said, String> {
         let mut action = self
@@ -249,12 +253,11 @@ impl Connector for Files {
                 self.surroundings.term.check()?;
             }
             let place = format!("line {} of {USERS}", row.line);
-            let before = edges.edges.len();
             let read = row
                 .cells
                 .as_ref()
                 .map_err(Clone::clone)
-                .and_then(|cells| self.account(&users, cells, &mut edges))
+                .and_then(|cells| self.account(&users, cells))
                 .and_then(|envelope| match keys.insert(envelope.resource.clone(), row.line) {
                     None => Ok(envelope),
                     Some(line) => {
@@ -263,9 +266,15 @@ impl Connector for Files {
                 });
             match read {
                 Ok(envelope) => {
-                    // Of a list of everybody, the memberships that it lacks are missing like its users.
-                    if has_column && !is_snapshot && envelope.action == Action::Upsert {
-                        edges.leave(before, &envelope.resource, sink.groups_of(&envelope.resource));
+                    if envelope.action == Action::Upsert {
+                        let member = &envelope.resource;
+                        let groups = users.groups(row.cells.as_deref().unwrap_or_default());
+                        let groups: Vec<&str> = pieces(groups, &self.separator).collect();
+                        edges.join(member, &groups);
+                        // Of a list of everybody, the memberships that it lacks are missing like its users.
+                        if has_column && !is_snapshot {
+                            edges.leave(member, &groups, sink.groups_of(member));
+                        }
                     }
                     sink.put(envelope.at(place))?;
                 }
@@ -314,11 +323,17 @@ impl Connector for Files {
 }
 
 impl Edges {
-    /// A row says all groups of its user: those that it named are the edges from `before` on.
-    fn leave(&mut self, before: usize, member: &str, stored: Vec<String>) {
-        let named = self.edges.get(before..).unwrap_or_default();
-        let is_named = |group: &String| named.iter().any(|(named, _)| named == group);
-        for group in stored.into_iter().filter(|group| !is_named(group)) {
+    /// A row that is good names groups of its user.
+    fn join(&mut self, member: &str, named: &[&str]) {
+        for group in named {
+            self.groups.entry((*group).to_owned()).or_default();
+            self.edges.push(((*group).to_owned(), member.to_owned()));
+        }
+    }
+
+    /// It names all of them.
+    fn leave(&mut self, member: &str, named: &[&str], stored: Vec<String>) {
+        for group in stored.into_iter().filter(|group| !named.contains(&group.as_str())) {
             self.groups.entry(group.clone()).or_default();
             self.left.push((group, member.to_owned()));
         }
@@ -386,12 +401,7 @@ impl Files {
     }
 
     /// A row of users, or what is wrong with it.
-    fn account(
-        &self,
-        users: &Users,
-        cells: &[String],
-        edges: &mut Edges,
-    ) -> Result<Envelope, String> {
+    fn account(&self, users: &Users, cells: &[String]) -> Result<Envelope, String> {
         let mut attributes = Object::new();
         for (header, target, cell) in users.columns(cells) {
             let may_be_number = matches!(target, Target::ExternalId)
@@ -426,11 +436,6 @@ impl Files {
             }
             None => Some(name),
         };
-        let groups = users.cell(cells, &|target| *target == Target::Groups).unwrap_or_default();
-        for group in pieces(groups, &self.separator) {
-            edges.groups.entry(group.to_owned()).or_default();
-            edges.edges.push((group.to_owned(), key.clone()));
-        }
         let account = Envelope::account(key, users.payload(cells), attributes);
         let account = Envelope { usual_name, ..account };
         Ok(match said {

@@ -168,3 +168,13 @@ fn key_and_columns_are_configured() {
     let (field, _) = check(&config, &Outbound::new(Vec::new())).expect_err("refused");
     assert_eq!(field, "columns.Mail");
 }
+
+#[test]
+fn row_that_is_refused_gives_no_groups() {
+    let users = "id,userName,Groups\n1,a,Staff\n1,a,Admins\n";
+    let (heard, _) = read(json!({"max_errors": 5}), &[("users", users)]);
+    assert_eq!(heard.faults.len(), 1);
+    let groups: Vec<(&str, &str)> =
+        heard.envelopes[1..].iter().map(|e| (e.resource.as_str(), e.member.as_str())).collect();
+    assert_eq!(groups, [("Staff", ""), ("Staff", "1")]);
+}

@@ -20,6 +20,7 @@ on_both_databases![
     file_of_which_no_row_can_be_used_is_a_failure,
     file_in_the_folder_that_cannot_be_taken_is_a_failed_run,
     faulty_row_that_ends_an_access_ends_it,
+    refused_row_puts_nobody_into_a_group,
     members_of_one_cell_are_each_a_member,
 ];
 
@@ -272,4 +273,19 @@ fn members_of_one_cell_are_each_a_member(app: &TestApp) {
     let run = source.sync_users(users);
     assert_eq!(run["counts"]["memberships"]["unknown"], 0, "{run}");
     assert_eq!(source.told(told), ["group.user_added 3 eng"]);
+}
+
+fn refused_row_puts_nobody_into_a_group(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"max_errors": 5}), json!({}));
+    let run = source.sync_users("id,userName,Groups\n1,a,Staff\n1,a,Admins\n");
+    assert_eq!(
+        (&run["status"], &run["counts"]["users"]["failed"]),
+        (&json!("completed"), &json!(1))
+    );
+    let mut told = source.told(0);
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        ["activated -", "group.created Staff", "group.user_added 1 Staff", "user.created 1"]
+    );
 }
