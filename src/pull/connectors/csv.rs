@@ -172,19 +172,24 @@ impl Users {
         self.cell(cells, &|target| *target == Target::Groups).unwrap_or_default()
     }
 
-    /// The state of a row, or the word that is none.
+    /// What the row says by its state, or the word that is none.
+    fn state(&self, cells: &[String]) -> Result<Said, String> {
+        match self.cell(cells, &|target| *target == Target::Active) {
+            None | Some("") => Ok(Said::Nothing),
+            Some(word) => state(word).map(Said::State),
+        }
+    }
+
+    /// What it says by its action, and by its state where the action leaves that open; or the word that is
+    /// neither.
     fn said(&self, cells: &[String]) -> Result<Said, String> {
         let mut action = self
             .cell(cells, &|target| *target == Target::Action)
             .unwrap_or_default()
             .to_lowercase();
         action.retain(|c| !c.is_whitespace());
-        let said = match self.cell(cells, &|target| *target == Target::Active) {
-            None | Some("") => Said::Nothing,
-            Some(word) => Said::State(state(word)?),
-        };
         match action.as_str() {
-            "" | "upsert" | "add" | "create" | "update" => Ok(said),
+            "" | "upsert" | "add" | "create" | "update" => self.state(cells),
             "deactivate" | "disable" => Ok(Said::State(AccountState::Inactive)),
             "suspend" => Ok(Said::State(AccountState::Suspended)),
             "delete" | "remove" => Ok(Said::Deleted),
@@ -463,7 +468,9 @@ impl Files {
     /// Of a faulty row, that it ends somebody's access: that counts whatever is wrong with the rest.
     fn ended(&self, users: &Users, cells: &[String]) -> Option<Envelope> {
         let key = self.key(users, cells).ok()?;
-        let state = match users.said(cells).ok()? {
+        // Beside an action that nobody knows the state still says it.
+        let said = users.said(cells).or_else(|_| users.state(cells));
+        let state = match said.ok()? {
             Said::State(state) if state != AccountState::Active => state,
             Said::Deleted => AccountState::Inactive,
             Said::State(_) | Said::Nothing => return None,

@@ -178,3 +178,18 @@ fn row_that_is_refused_gives_no_groups() {
         heard.envelopes[1..].iter().map(|e| (e.resource.as_str(), e.member.as_str())).collect();
     assert_eq!(groups, [("Staff", ""), ("Staff", "1")]);
 }
+
+#[test]
+fn state_beside_an_action_that_ends_an_access_is_not_looked_at() {
+    let users = "id,userName,status,action\n1,ada,Exited,delete\n2,ben,Exited,deactivate\n\
+                 3,cy,Exited,suspend\n4,dan,Exited,upsert\n";
+    let (heard, _) = read(json!({"mode": "action"}), &[("users", users)]);
+    let [ada, ben, cy] = &heard.envelopes[..] else { panic!("{:?}", heard.envelopes) };
+    assert_eq!(ada.action, Action::Delete);
+    assert_eq!(
+        (&ben.attributes["active"], &cy.attributes["active"]),
+        (&json!(false), &json!(false))
+    );
+    assert_eq!(heard.faults.len(), 1);
+    assert!(heard.faults[0].1.contains("\"Exited\""), "{:?}", heard.faults);
+}

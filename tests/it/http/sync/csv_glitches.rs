@@ -21,6 +21,7 @@ on_both_databases![
     file_in_the_folder_that_cannot_be_taken_is_a_failed_run,
     faulty_row_that_ends_an_access_ends_it,
     refused_row_puts_nobody_into_a_group,
+    row_that_ends_an_access_ends_it_by_one_word_of_two,
     members_of_one_cell_are_each_a_member,
 ];
 
@@ -288,4 +289,24 @@ fn refused_row_puts_nobody_into_a_group(app: &TestApp) {
         told,
         ["activated -", "group.created Staff", "group.user_added 1 Staff", "user.created 1"]
     );
+}
+
+fn row_that_ends_an_access_ends_it_by_one_word_of_two(app: &TestApp) {
+    let config = json!({"mode": "action", "max_errors": 1});
+    let source = Source::new(app, "pull.csv", config, json!({"guard": "off"}));
+    let file = |rows: &str| format!("id,userName,status,action\n{rows}");
+    let row = |n: usize| format!("{n},user{n},active,upsert\n");
+    source.sync_users(&file(&(1..=4).map(row).collect::<String>()));
+    // Words that nobody knows: of states beside an action, and an action beside a state.
+    let run = source.sync_users(&file(
+        "1,user1,Exited,delete\n2,user2,Exited,deactivate\n3,user3,terminated,explode\n\
+         4,user4,active,upsert\n",
+    ));
+    assert_eq!(
+        (&run["status"], &run["counts"]["users"]["failed"]),
+        (&json!("completed"), &json!(1)),
+        "{run}"
+    );
+    let users: Vec<String> = source.users().into_values().collect();
+    assert_eq!(users, ["user2 inactive", "user3 inactive", "user4 active"]);
 }
