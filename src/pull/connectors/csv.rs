@@ -346,6 +346,15 @@ impl Edges {
 }
 
 impl Files {
+    /// Whether a column says who somebody is.
+    fn is_key(&self, target: &Target) -> bool {
+        match self.key.as_str() {
+            "userName" => is_user_name(target),
+            "email" => is_email(target),
+            _ => *target == Target::ExternalId,
+        }
+    }
+
     /// A cell that says who somebody is. Names and addresses are compared like names of users: in another
     /// letter case they are the same.
     fn key_of(&self, cell: &str) -> String {
@@ -386,13 +395,7 @@ impl Files {
                 )));
             }
         }
-        let has = |wanted: &dyn Fn(&Target) -> bool| targets.iter().any(wanted);
-        let is_there = match self.key.as_str() {
-            "userName" => has(&is_user_name),
-            "email" => has(&is_email),
-            _ => has(&|target| *target == Target::ExternalId),
-        };
-        if !is_there {
+        if !targets.iter().any(|target| self.is_key(target)) {
             return Err(failed(format!(
                 "it has no column for the key \"{}\"; {}. Set \"key\" or \"columns\"",
                 self.key,
@@ -409,13 +412,14 @@ impl Files {
     fn account(&self, users: &Users, cells: &[String]) -> Result<Envelope, String> {
         let mut attributes = Object::new();
         for (header, target, cell) in users.columns(cells) {
-            let may_be_number = matches!(target, Target::ExternalId)
+            let is_number = self.is_key(target)
+                || matches!(target, Target::ExternalId | Target::Manager)
                 || matches!(target, Target::Enterprise(name) if name == "employeeNumber");
-            if may_be_number && is_shortened(cell) {
-                return Err(format!(
-                    "the column \"{header}\" holds {cell}: a spreadsheet has shortened the number, and \
-                     its digits are lost."
-                ));
+            if is_number {
+                whole(header, [cell.as_str()])?;
+            }
+            if *target == Target::Groups {
+                whole(header, pieces(cell, &self.separator))?;
             }
             match target {
                 Target::Manager => {
@@ -450,11 +454,7 @@ impl Files {
     }
 
     fn key(&self, users: &Users, cells: &[String]) -> Result<String, String> {
-        let key = match self.key.as_str() {
-            "userName" => users.cell(cells, &is_user_name),
-            "email" => users.cell(cells, &is_email),
-            _ => users.cell(cells, &|target| *target == Target::ExternalId),
-        };
+        let key = users.cell(cells, &|target| self.is_key(target));
         let key = self.key_of(key.unwrap_or_default());
         if key.is_empty() {
             return Err(format!("the key \"{}\" is empty.", self.key));
@@ -516,6 +516,13 @@ impl Files {
                 }
             };
             let cell = |index: usize| cells.get(index).map_or("", String::as_str);
+            let header = |index: usize| table.headers.get(index).map_or("", String::as_str);
+            let is_whole = whole(header(group), [cell(group)])
+                .and_then(|()| whole(header(member), pieces(cell(member), &self.separator)));
+            if let Err(message) = is_whole {
+                refuse(message)?;
+                continue;
+            }
             let (group, member) = (cell(group), cell(member));
             if group.is_empty() || group.len() > 512 {
                 refuse("the group must have 1 to 512 bytes.".to_owned())?;
@@ -548,6 +555,17 @@ fn is_user_name(target: &Target) -> bool {
 
 fn is_email(target: &Target) -> bool {
     matches!(target, Target::Typed(name, kind) if name == "emails" && kind == "work")
+}
+
+/// Of cells that may hold numbers, that none is lost.
+fn whole<'c>(header: &str, cells: impl IntoIterator<Item = &'c str>) -> Result<(), String> {
+    match cells.into_iter().find(|cell| is_shortened(cell)) {
+        None => Ok(()),
+        Some(cell) => Err(format!(
+            "the column \"{header}\" holds {cell}: a spreadsheet has shortened the number, and its digits \
+             are lost."
+        )),
+    }
 }
 
 /// `1.23E+05`

@@ -193,3 +193,27 @@ fn state_beside_an_action_that_ends_an_access_is_not_looked_at() {
     assert_eq!(heard.faults.len(), 1);
     assert!(heard.faults[0].1.contains("\"Exited\""), "{:?}", heard.faults);
 }
+
+#[test]
+fn shortened_number_is_no_key_of_anybody() {
+    let users = "id,userName,Manager,Groups\n1,a,1.23457E+11,\n2,b,,\"Staff;1,23457e+11\"\n";
+    let memberships = "group,member\n1.23457E+11,1\nStaff,2;1.23457E+11\nEng,1\n";
+    let (heard, _) = read(json!({}), &[("users", users), ("memberships", memberships)]);
+    for ((place, message), (line, column)) in heard.faults.iter().zip([
+        ("line 2 of users", "\"Manager\" holds 1.23457E+11"),
+        ("line 3 of users", "\"Groups\" holds 1,23457e+11"),
+        ("line 2 of memberships", "\"group\" holds 1.23457E+11"),
+        ("line 3 of memberships", "\"member\" holds 1.23457E+11"),
+    ]) {
+        assert_eq!(place, line);
+        assert!(message.contains(column) && message.contains("shortened"), "{message}");
+    }
+    assert_eq!(heard.faults.len(), 4);
+    let said: Vec<(&str, &str)> =
+        heard.envelopes.iter().map(|e| (e.resource.as_str(), e.member.as_str())).collect();
+    assert_eq!(said, [("Eng", ""), ("Eng", "1")]);
+    for (key, users) in [("userName", "id,login\n7,1.23457E+11\n"), ("email", "mail\n1E+11\n")] {
+        let (heard, _) = read(json!({"key": key}), &[("users", users)]);
+        assert_eq!((heard.faults.len(), heard.envelopes.len()), (1, 0), "{key}");
+    }
+}
