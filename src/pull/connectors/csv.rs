@@ -243,7 +243,7 @@ impl Connector for Files {
             Some(table) => count(self.edges(&table, &mut |_| Ok(()))?.groups.len()),
             None => None,
         };
-        Ok(Probe { users: count(users.table.rows.len()), groups, warnings })
+        Ok(Probe { users: count(users.table.len), groups, warnings })
     }
 
     fn full(&mut self, sink: &mut dyn Sink) -> Result<Finished, SourceError> {
@@ -253,7 +253,7 @@ impl Connector for Files {
         let is_snapshot = self.mode == "snapshot";
         let mut edges = Edges::default();
         let mut keys: HashMap<String, u64> = HashMap::new();
-        for (index, row) in users.table.rows.iter().enumerate() {
+        for (index, row) in users.table.rows().enumerate() {
             if index % 1_000 == 0 {
                 self.surroundings.term.check()?;
             }
@@ -503,7 +503,7 @@ impl Files {
             )));
         };
         let mut edges = Edges::default();
-        for row in &table.rows {
+        for row in table.rows() {
             let place = format!("line {} of {MEMBERSHIPS}", row.line);
             let mut refuse = |message: String| {
                 fault(Fault { kind: Kind::Membership, place: place.clone(), message })

@@ -1,7 +1,8 @@
 //! Bytes of a file as a table (RFC 4180, and what people's programs make of it): encodings, delimiters,
 //! quoted line breaks, spreadsheet formulas around numbers.
 
-use csv::{ByteRecord, ReaderBuilder};
+use std::borrow::Cow;
+
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// Most rows of a file.
@@ -43,11 +44,18 @@ impl Form {
     }
 }
 
-/// A file that was read.
+/// A file that was read. Its rows are taken from its text one at a time: their cells as texts of their own take
+/// many times what the file has.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) headers: Vec<String>,
-    pub(super) rows: Vec<Row>,
+    /// How many rows it has.
+    pub(super) len: usize,
+    /// With the header line, and with line feeds alone.
+    text: String,
+    /// What its first line is in the file, beginning with 1.
+    first_line: u64,
+    delimiter: char,
 }
 
 /// A row of as many cells as there are headers, or what is wrong with it.
@@ -64,51 +72,38 @@ impl Table {
         if bytes.starts_with(b"PK\x03\x04") {
             return Err("it is a spreadsheet or an archive; save it as CSV".to_owned());
         }
-        let text = decoded(bytes, form.encoding)?.replace("\r\n", "\n").replace('\r', "\n");
-        let (text, skipped, named) = without_separator_line(&text);
-        let delimiter = form.delimiter.or(named).unwrap_or_else(|| delimiter_of(text));
-        let mark = u8::try_from(delimiter).unwrap_or(b',');
-        let mut reader = ReaderBuilder::new()
-            .delimiter(mark)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(text.as_bytes());
-        let mut lines = Lines { text, byte: 0, line: 1 + skipped };
-        let mut record = ByteRecord::new();
-        let mut headers: Option<Vec<String>> = None;
-        let mut rows = Vec::new();
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return Err(format!("it cannot be read: {error}")),
-            }
-            let start = record.position().map_or(0, csv::Position::byte);
-            let line = lines.at(start);
-            let is_quoted_well =
-                is_quoted_well(between(text, start, reader.position().byte()), mark);
-            let cells: Vec<String> = record.iter().map(cell).collect();
-            if is_quoted_well && cells.iter().all(String::is_empty) {
-                continue;
-            }
-            let Some(headers) = &headers else {
-                if !is_quoted_well {
-                    return Err(format!("its header line is not to be understood: {STRAY}"));
-                }
-                headers = Some(checked_headers(cells)?);
-                continue;
-            };
-            if rows.len() >= MAX_ROWS {
-                return Err(format!("it has more than {MAX_ROWS} rows"));
-            }
-            let cells = match is_quoted_well {
-                true => fitted(cells, headers),
-                false => Err(format!("{STRAY}.")),
-            };
-            rows.push(Row { line, cells });
+        let mut text = decoded(bytes, form.encoding)?;
+        if text.contains('\r') {
+            text = text.replace("\r\n", "\n");
+            text = text.replace('\r', "\n");
         }
-        let headers = headers.ok_or("it has no header line")?;
-        Ok(Self { headers, rows })
+        let (rest, skipped, named) = without_separator_line(&text);
+        let delimiter = form.delimiter.or(named).unwrap_or_else(|| delimiter_of(rest));
+        let begin = text.len() - rest.len();
+        text.drain(..begin);
+        let mut table =
+            Self { headers: Vec::new(), len: 0, text, first_line: 1 + skipped, delimiter };
+        let mut lines = table.lines();
+        let header = lines.next().ok_or("it has no header line")?;
+        if !header.is_quoted_well {
+            return Err(format!("its header line is not to be understood: {STRAY}"));
+        }
+        let headers = checked_headers(&header)?;
+        let len = lines.take(MAX_ROWS + 1).count();
+        if len > MAX_ROWS {
+            return Err(format!("it has more than {MAX_ROWS} rows"));
+        }
+        (table.headers, table.len) = (headers, len);
+        Ok(table)
+    }
+
+    fn lines(&self) -> Lines<'_> {
+        Lines { rest: &self.text, number: self.first_line, delimiter: self.delimiter }
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
+        let row = |line: Line<'_>| Row { line: line.number, cells: fitted(&line, &self.headers) };
+        self.lines().skip(1).map(row)
     }
 
     /// The columns, for a message that many may read. What may be a row of people is not said.
@@ -132,74 +127,129 @@ fn is_value(header: &str) -> bool {
 const STRAY: &str = "a quotation mark begins a cell that never ends, or stands inside of one; lines may be lost \
      in it. A cell with a quotation mark in it stands in quotation marks, and has each of them twice";
 
-/// The bytes of a row, from one place to another.
-fn between(text: &str, start: u64, end: u64) -> &[u8] {
-    let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-    text.as_bytes().get(place(start)..place(end)).unwrap_or_default()
+/// The header or a row as it stands in the text, with the line feeds that are in its cells.
+struct Line<'t> {
+    number: u64,
+    text: &'t str,
+    delimiter: char,
+    /// How many cells it has, and how many up to the last one that is not empty.
+    width: usize,
+    filled: usize,
+    is_quoted_well: bool,
 }
 
-/// Whether every quoted cell of a row ends, and nothing but white space stands between that end and the
-/// next cell. A mark that was left behind takes the rows below for text of its cell: as one row of the
-/// right length, without those who stood in them.
-fn is_quoted_well(row: &[u8], delimiter: u8) -> bool {
-    let blank_lines = row.iter().take_while(|byte| **byte == b'\n').count();
-    let mut rest = row.get(blank_lines..).unwrap_or_default();
-    loop {
-        if let Some(quoted) = rest.strip_prefix(b"\"") {
-            let Some(behind) = behind_quotes(quoted) else { return false };
-            rest = behind;
-            let blank = |byte: &u8| *byte == b' ' || (*byte == b'\t' && delimiter != b'\t');
-            let blanks = rest.iter().take_while(|byte| blank(byte)).count();
-            rest = rest.get(blanks..).unwrap_or_default();
-            if !matches!(rest.first(), None | Some(b'\n')) && rest.first() != Some(&delimiter) {
-                return false;
+impl<'t> Line<'t> {
+    fn cells(&self) -> impl Iterator<Item = Cow<'t, str>> {
+        let (mut rest, delimiter) = (self.text, self.delimiter);
+        (0..self.width).map(move |_| Cell::take(&mut rest, delimiter).text())
+    }
+}
+
+/// The header and the rows; what has only empty cells is left out.
+struct Lines<'t> {
+    rest: &'t str,
+    /// Of the line that the rest begins with.
+    number: u64,
+    delimiter: char,
+}
+
+impl<'t> Iterator for Lines<'t> {
+    type Item = Line<'t>;
+
+    fn next(&mut self) -> Option<Line<'t>> {
+        while !self.rest.is_empty() {
+            let (start, number, delimiter) = (self.rest, self.number, self.delimiter);
+            let (mut width, mut filled, mut is_quoted_well) = (0, 0, true);
+            loop {
+                let cell = Cell::take(&mut self.rest, delimiter);
+                width += 1;
+                is_quoted_well &= cell.is_quoted_well;
+                if !cell.text().is_empty() {
+                    filled = width;
+                }
+                if cell.is_last {
+                    break;
+                }
+            }
+            let text = start.get(..start.len() - self.rest.len()).unwrap_or_default();
+            self.number += text.bytes().map(|byte| u64::from(byte == b'\n')).sum::<u64>();
+            if filled > 0 || !is_quoted_well {
+                return Some(Line { number, text, delimiter, width, filled, is_quoted_well });
             }
         }
-        match rest.iter().position(|byte| *byte == delimiter) {
-            Some(end) => rest = rest.get(end + 1..).unwrap_or_default(),
-            None => return true,
+        None
+    }
+}
+
+/// A cell as it stands in the text.
+struct Cell<'t> {
+    /// What is in it; between quotation marks each of them stands twice.
+    inner: &'t str,
+    is_quoted: bool,
+    /// Whether its quotation marks end, and nothing but white space stands between that end and the next cell.
+    /// A mark that was left behind takes the rows below for text of its cell: as one row of the right
+    /// length, without those who stood in them.
+    is_quoted_well: bool,
+    /// Whether the line ends with it.
+    is_last: bool,
+}
+
+impl<'t> Cell<'t> {
+    /// Takes the cell that a text begins with. In a cell that does not begin with one, quotation marks are
+    /// text: `5" pipe`.
+    fn take(text: &mut &'t str, delimiter: char) -> Self {
+        let quotes = text.strip_prefix('"').map(quoted);
+        let behind = match quotes {
+            None => *text,
+            Some(None) => "",
+            Some(Some((_, behind))) => behind,
+        };
+        let end = behind.find([delimiter, '\n']).unwrap_or(behind.len());
+        let (plain, rest) = behind.split_at_checked(end).unwrap_or((behind, ""));
+        *text = rest.get(1..).unwrap_or_default();
+        let inner = quotes.map_or(Some(plain), |quotes| quotes.map(|(inner, _)| inner));
+        let is_blank = plain.bytes().all(|byte| byte == b' ' || byte == b'\t');
+        Self {
+            inner: inner.unwrap_or_default(),
+            is_quoted: quotes.is_some(),
+            is_quoted_well: quotes.is_none_or(|quotes| quotes.is_some() && is_blank),
+            is_last: !rest.starts_with(delimiter),
+        }
+    }
+
+    fn text(&self) -> Cow<'t, str> {
+        match self.is_quoted && self.inner.contains('"') {
+            true => Cow::Owned(unwrapped(&self.inner.replace("\"\"", "\"")).to_owned()),
+            false => Cow::Borrowed(unwrapped(self.inner)),
         }
     }
 }
 
-/// What stands behind the end of a quoted cell; two quotation marks are one of its text.
-fn behind_quotes(mut rest: &[u8]) -> Option<&[u8]> {
-    loop {
-        let end = rest.iter().position(|byte| *byte == b'"')?;
-        rest = rest.get(end + 1..)?;
-        match rest.strip_prefix(b"\"") {
-            Some(behind) => rest = behind,
-            None => return Some(rest),
+/// What stands up to the end of a quoted cell, and behind it; two quotation marks are one of its text.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let mut marks = text.match_indices('"');
+    while let Some((at, _)) = marks.next() {
+        let behind = text.get(at + 1..)?;
+        if !behind.starts_with('"') {
+            return Some((text.get(..at)?, behind));
         }
+        marks.next();
     }
+    None
 }
 
-/// Counts lines; empty ones before a row are not the row's.
-struct Lines<'t> {
-    text: &'t str,
-    byte: usize,
-    line: u64,
+/// A cell without the white space around it. Spreadsheets keep leading zeros as a formula: `="00123"`.
+fn unwrapped(text: &str) -> &str {
+    let text = text.trim();
+    let inner = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains('"')).unwrap_or(text)
 }
 
-impl Lines<'_> {
-    /// The line of what begins at that byte or behind the line ends there. Bytes rise from call to call.
-    fn at(&mut self, byte: u64) -> u64 {
-        let start = usize::try_from(byte).unwrap_or(usize::MAX);
-        let rest = self.text.as_bytes().get(self.byte..).unwrap_or_default();
-        let passed = start.saturating_sub(self.byte);
-        let is_behind = |(index, byte): &(usize, &u8)| *index < passed || **byte == b'\n';
-        for (_, byte) in rest.iter().enumerate().take_while(is_behind) {
-            self.byte += 1;
-            self.line += u64::from(*byte == b'\n');
-        }
-        self.line
+fn checked_headers(line: &Line<'_>) -> Result<Vec<String>, String> {
+    if line.width > MAX_COLUMNS {
+        return Err(format!("it has {} columns; at most {MAX_COLUMNS} are allowed", line.width));
     }
-}
-
-fn checked_headers(cells: Vec<String>) -> Result<Vec<String>, String> {
-    if cells.len() > MAX_COLUMNS {
-        return Err(format!("it has {} columns; at most {MAX_COLUMNS} are allowed", cells.len()));
-    }
+    let cells: Vec<String> = line.cells().map(Cow::into_owned).collect();
     for (index, header) in cells.iter().enumerate().filter(|(_, header)| !header.is_empty()) {
         let same = |other: &&String| other.to_lowercase() == header.to_lowercase();
         if let Some(other) = cells.iter().take(index).position(|other| same(&other)) {
@@ -214,18 +264,19 @@ fn checked_headers(cells: Vec<String>) -> Result<Vec<String>, String> {
 
 /// As many cells as there are headers. Empty ones at the end are left away by some programs, and added by
 /// others.
-fn fitted(mut cells: Vec<String>, headers: &[String]) -> Result<Vec<String>, String> {
-    while cells.len() > headers.len() && cells.last().is_some_and(String::is_empty) {
-        cells.pop();
+fn fitted(line: &Line<'_>, headers: &[String]) -> Result<Vec<String>, String> {
+    if !line.is_quoted_well {
+        return Err(format!("{STRAY}."));
     }
-    if cells.len() != headers.len() {
+    let width = line.width.min(line.filled.max(headers.len()));
+    if width != headers.len() {
         return Err(format!(
-            "it has {} cells, but the header line has {}; a cell with the delimiter in it must stand \
+            "it has {width} cells, but the header line has {}; a cell with the delimiter in it must stand \
              in quotes.",
-            cells.len(),
             headers.len()
         ));
     }
+    let cells: Vec<String> = line.cells().take(width).map(Cow::into_owned).collect();
     match cells.iter().zip(headers).find(|(cell, _)| cell.len() > MAX_CELL) {
         Some((cell, header)) => Err(format!(
             "the column \"{header}\" has {} bytes; at most {MAX_CELL} are allowed.",
@@ -236,14 +287,6 @@ fn fitted(mut cells: Vec<String>, headers: &[String]) -> Result<Vec<String>, Str
         }
         None => Ok(cells),
     }
-}
-
-/// The text of a cell. Spreadsheets keep leading zeros as a formula: `="00123"`.
-fn cell(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim();
-    let inner = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
-    inner.filter(|inner| !inner.contains('"')).unwrap_or(text).to_owned()
 }
 
 fn decoded(bytes: &[u8], named: Option<&'static Encoding>) -> Result<String, String> {
@@ -341,7 +384,9 @@ mod tests {
     fn table(bytes: &[u8]) -> (Vec<String>, Vec<(u64, Vec<String>)>) {
         let table = Table::read(bytes, Form::default()).unwrap_or_else(|e| panic!("{e}"));
         let row = |row: Row| (row.line, row.cells.unwrap_or_else(|error| vec![error]));
-        (table.headers, table.rows.into_iter().map(row).collect())
+        let rows: Vec<_> = table.rows().map(row).collect();
+        assert_eq!(rows.len(), table.len);
+        (table.headers, rows)
     }
 
     fn utf16(text: &str, big: bool, mark: bool) -> Vec<u8> {
@@ -440,5 +485,33 @@ mod tests {
         assert!(error.contains("UTF-8"), "{error}");
         let (_, rows) = table(format!("a,b\n{},2\n", "x".repeat(9_000)).as_bytes());
         assert!(rows[0].1[0].contains("9000 bytes"), "{:?}", rows[0]);
+    }
+
+    /// Memory of the process in bytes, where the system tells it. A test has a process of its own.
+    fn memory(name: &str) -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.split_whitespace().nth(1)?.parse::<usize>().ok());
+        number.unwrap_or(0) * 1024
+    }
+
+    #[test]
+    fn file_takes_a_small_multiple_of_its_size_whatever_is_in_it() {
+        const SIZE: usize = 8 * 1024 * 1024;
+        let headers: Vec<String> = (0..MAX_COLUMNS).map(|n| format!("c{n}")).collect();
+        let cells = format!("{}1\n", "1,".repeat(MAX_COLUMNS - 1));
+        let narrow = format!("{}\n{}", headers.join(","), cells.repeat(SIZE / cells.len()));
+        let wide = format!("a,b\n{}\n1,2\n", ",x".repeat(SIZE / 2));
+        let header = ",".repeat(SIZE);
+        // The peak so far is forgotten.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        let before = memory("VmRSS");
+        assert!(Table::read(header.as_bytes(), Form::default()).is_err());
+        assert_eq!(table(wide.as_bytes()).1.len(), 2);
+        let table =
+            Table::read(narrow.as_bytes(), Form::default()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(table.rows().filter(|row| row.cells.is_ok()).count(), SIZE / cells.len());
+        let grown = memory("VmHWM").saturating_sub(before);
+        assert!(grown < 6 * SIZE, "{grown} bytes for a file of {SIZE}");
     }
 }
