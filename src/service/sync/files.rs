@@ -225,32 +225,35 @@ impl Service {
         if config.get("watch") != Some(&Value::Bool(true)) || row.state == "deleting" {
             return Ok(());
         }
-        let mut files = Vec::new();
+        let (mut files, mut taken, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for name in present {
             if let Err(error) = inbox(name).take() {
                 tracing::warn!(%error, directory = id, file = name, "a file cannot be taken");
                 continue;
             }
+            taken.push(name);
             match read_bounded(&inbox(name).taken) {
                 Ok(content) => files.push((name.to_owned(), content)),
                 Err(error) => {
                     tracing::warn!(%error, directory = id, file = name, "a file cannot be read");
-                    inbox(name).mark("failed");
-                    return self
-                        .refuse_file(&row, &sync, &format!("the file {name}: {error}"))
-                        .await;
+                    errors.push(format!("the file {name}: {error}"));
                 }
             }
+        }
+        if !errors.is_empty() {
+            // A file that came with another one says nothing beside the one before that.
+            taken.iter().for_each(|name| inbox(name).mark("failed"));
+            let beside =
+                |(name, _): &(String, _)| format!("{name} was taken with it and is not read");
+            errors.extend(files.iter().map(beside));
+            return self.refuse_file(&row, &sync, &errors.join("; ")).await;
         }
         if files.is_empty() {
             return Ok(());
         }
-        let taken: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
         let ask = Why::Laid(Box::new(Ask::of_file(self)));
         self.keep_files(&row, files, ask).await?;
-        for name in taken {
-            inbox(&name).mark("done");
-        }
+        taken.iter().for_each(|name| inbox(name).mark("done"));
         self.syncs.wanted.notify_one();
         Ok(())
     }

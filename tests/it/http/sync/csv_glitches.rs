@@ -1,6 +1,7 @@
 //! Files that are damaged, cut off or made otherwise than the one before: nobody loses anything by it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -19,6 +20,7 @@ on_both_databases![
     source_without_a_file_fails_its_test,
     file_of_which_no_row_can_be_used_is_a_failure,
     file_in_the_folder_that_cannot_be_taken_is_a_failed_run,
+    files_that_are_taken_together_are_refused_together,
     faulty_row_that_ends_an_access_ends_it,
     refused_row_puts_nobody_into_a_group,
     row_that_ends_an_access_ends_it_by_one_word_of_two,
@@ -309,4 +311,42 @@ fn row_that_ends_an_access_ends_it_by_one_word_of_two(app: &TestApp) {
     );
     let users: Vec<String> = source.users().into_values().collect();
     assert_eq!(users, ["user2 inactive", "user3 inactive", "user4 active"]);
+}
+
+fn files_that_are_taken_together_are_refused_together(app: &TestApp) {
+    let source = Source::new(app, "pull.csv", json!({"watch": true}), json!({}));
+    let folder = app.database.folder.path().join("data/inbox").join(&source.handle.id);
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("written");
+    let names = || -> BTreeSet<String> {
+        let names = std::fs::read_dir(&folder).expect("a folder").flatten();
+        names.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
+    };
+    // Neither is read with the other one of the files before, whichever is the bad one.
+    for (number, bad, good) in [(2, "memberships", "users"), (4, "users", "memberships")] {
+        source.upload("memberships", "group,member\nEng,1\n");
+        source.sync_users("id,userName\n1,ada@example.com\n");
+        let told = source.events();
+        let laid = folder.with_extension("new");
+        std::fs::create_dir_all(&laid).expect("a folder");
+        write(&laid.join("users.csv"), "id,userName\n2,ben@example.com\n");
+        write(&laid.join("memberships.csv"), "group,member\nOps,1\n");
+        write(&laid.join(format!("{bad}.csv")), "");
+        // Both at once, as a look may come between two files.
+        std::fs::rename(&laid, &folder).expect("in place");
+        let run = source.next_run(number);
+        assert_eq!((&run["status"], &run["cause"]), (&json!("failed"), &json!("file")), "{run}");
+        assert_eq!(
+            names(),
+            BTreeSet::from(["memberships.csv.failed", "users.csv.failed"].map(str::to_owned))
+        );
+        let service = std::sync::Arc::clone(app.service());
+        app.wait(async move { service.take_inbox().await }).expect("a look");
+        let runs = app.api.get(&format!("{}/syncs", source.path)).expect(200).body;
+        assert_eq!(runs["data"].as_array().map(Vec::len), Some(number), "{runs}");
+        let error =
+            format!("the file {bad}: it is empty; {good} was taken with it and is not read");
+        assert_eq!(run["error"], error);
+        assert_eq!(source.events(), told);
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 }
