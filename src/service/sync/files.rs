@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::alarm::{RunAlarms, outdate};
 use super::drive::Ask;
 use super::outcome::Outcome;
+use crate::clock::Ids;
 use crate::pull::{SourceError, SourceKind};
 use crate::scim::key::instant_text;
+use crate::service::administer::missing;
 use crate::service::audit::{Entry, Target, action};
 use crate::service::context::State;
 use crate::service::error::AdminError;
@@ -39,6 +41,18 @@ fn shown(file: &FileRow) -> Value {
         "bytes": file.bytes,
         "uploaded_at": instant_text(file.uploaded),
     })
+}
+
+/// Other files are there: what waits for a decision was found in the files before, and so is what a run finds
+/// that reads them now.
+fn outdate_files(
+    tx: &mut Tx<'_>,
+    ids: &mut Ids,
+    now: i64,
+    row: &DirectoryRow,
+) -> Result<(), StoreError> {
+    tx.sync_outdate(row.key)?;
+    outdate(tx, ids, now, row)
 }
 
 /// Where files come from.
@@ -102,11 +116,16 @@ impl Service {
         let row = self.directory_row(access, id).await?;
         Self::takes_file(&row, name)?;
         let (name, audit) = (name.to_owned(), self.audit(access, action::FILE_DELETED));
+        let (now, ids) = (self.clock.now_ms(), self.clock.ids());
         self.store
             .write("sync_file_delete", move |tx| {
+                if tx.directory_share(row.key)?.is_none_or(|shared| shared.state == "deleting") {
+                    return Err(missing());
+                }
                 if !tx.file_delete(row.key, &name)? {
                     return Err(no_such_file());
                 }
+                outdate_files(tx, &mut ids.clone(), now, &row)?;
                 let target = Target::in_directory(&row, &name, Some(&name));
                 Ok(audit.write(tx, target, json!({"name": name}), Value::Null)?)
             })
@@ -138,7 +157,7 @@ impl Service {
             .write("sync_file_put", move |tx: &mut Tx<'_>| {
                 let key = directory.key;
                 if tx.directory_share(key)?.is_none_or(|shared| shared.state == "deleting") {
-                    return Err(crate::service::administer::missing());
+                    return Err(missing());
                 }
                 for (file, parts) in &kept {
                     tx.file_put(key, file, parts)?;
@@ -147,10 +166,7 @@ impl Service {
                         audit.write(tx, target, Value::Null, shown(file))?;
                     }
                 }
-                // What waits for a decision was found in the files before, and so is what a run finds that
-                // reads them now.
-                tx.sync_outdate(key)?;
-                outdate(tx, &mut ids.clone(), now, &directory)?;
+                outdate_files(tx, &mut ids.clone(), now, &directory)?;
                 match &why {
                     Why::Laid(ask) => Ok(tx.run_insert(key, &ask.row)?),
                     Why::Sent(_) => Ok(()),

@@ -17,6 +17,7 @@ on_both_databases![
     file_in_the_folder_is_taken_once,
     file_ends_what_waits_by_the_one_before,
     run_that_has_read_the_file_before_decides_nothing,
+    file_that_is_deleted_decides_nothing_any_more,
     file_that_was_taken_and_not_read_comes_before_the_next_one,
     wrong_files_are_refused,
     many_new_users_have_each_their_own_values,
@@ -317,6 +318,33 @@ fn run_that_has_read_the_file_before_decides_nothing(app: &TestApp) {
     assert_eq!(ended["status"], "cancelled", "{ended}");
     api_error(&source.decide(&ended, "approve"), 409, "not_held");
     assert_eq!(source.sync()["counts"]["users"]["deleted"], 0);
+}
+
+fn file_that_is_deleted_decides_nothing_any_more(app: &TestApp) {
+    let source = Source::csv(app);
+    let file = |users: std::ops::RangeInclusive<usize>, title: &str| {
+        let rows = users.map(|n| format!("{n},user{n},{title}\n"));
+        format!("id,userName,title\n{}", rows.collect::<String>())
+    };
+    let delete = || app.api.delete(&format!("{}/files/users", source.path)).expect(204);
+    source.sync_users(&file(1..=1_500, "Desk"));
+    // A run that waits, and one that reads it while it is deleted.
+    let half = source.sync_users(&file(1..=750, "Desk"));
+    assert_eq!(half["status"], "held", "{half}");
+    delete();
+    assert_eq!(source.ended(half["id"].as_str().expect("an id"))["status"], "cancelled");
+    api_error(&source.decide(&half, "approve"), 409, "not_held");
+
+    source.upload("users", &file(1..=750, "Hall"));
+    let asked = app.api.post(&format!("{}/sync", source.path), json!({})).expect(202).id();
+    let told = source.events();
+    while source.events() == told {
+        std::thread::yield_now();
+    }
+    delete();
+    let ended = source.ended(&asked);
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    api_error(&source.decide(&ended, "approve"), 409, "not_held");
 }
 
 fn file_that_was_taken_and_not_read_comes_before_the_next_one(app: &TestApp) {

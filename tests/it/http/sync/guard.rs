@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollbook::store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use super::{Source, numbered};
@@ -86,7 +87,16 @@ fn approved_run_is_followed_by_a_read_for_those_whose_names_were_held(app: &Test
 
 fn read_that_a_decision_owes_is_tried_until_it_succeeds(app: &TestApp) {
     let (source, run) = held_by_names(app, &with_other_ids());
-    app.api.delete(&format!("{}/files/users", source.path)).expect(204);
+    // Nobody has taken the file away, which would end what waits: the read cannot find it.
+    let (id, service) = (source.handle.id.clone(), Arc::clone(app.service()));
+    let lost: Result<bool, StoreError> = app.wait(async move {
+        let lose = move |tx: &mut Tx<'_>| {
+            let row = tx.directory_get(&id)?.expect("the directory");
+            tx.file_delete(row.key, "users")
+        };
+        service.store.write("lost", lose).await
+    });
+    assert!(lost.expect("it is lost"));
     source.decide(&run, "approve").expect(200);
     assert_eq!(source.next_run(3)["status"], "failed");
     source.upload("users", &with_other_ids());
