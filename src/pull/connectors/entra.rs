@@ -1,5 +1,5 @@
 //! `pull.entra`: a tenant of Microsoft Entra ID over Microsoft Graph v1.0: its configuration. How it is
-//! read stands in `entra_read`, what becomes of an object in `entra_map`.
+//! read stands in `entra_read`, `entra_users` and `entra_groups`, what becomes of an object in `entra_map`.
 
 use serde_json::Value;
 use url::Url;

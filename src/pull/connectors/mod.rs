@@ -15,6 +15,7 @@ mod entra;
 mod entra_groups;
 mod entra_map;
 mod entra_read;
+mod entra_users;
 mod google;
 mod google_api;
 mod google_config;
