@@ -183,6 +183,8 @@ impl Connector for Tenant {
         // If it cannot be followed, another chain begins.
         self.followed = None;
         let (users, new) = self.changed_users(&cursor.users, sink)?;
+        // If everything is read instead, what was said now is dropped, and has to be said again.
+        self.followed = Some(cursor.users);
         let groups = match self.reading.wants_groups {
             true => Some(self.changed_groups(&cursor.groups.ok_or_else(lost)?, &new, sink)?),
             false => None,

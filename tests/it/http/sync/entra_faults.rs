@@ -286,6 +286,39 @@ fn what_a_list_shows_too_late_comes_with_the_next_changes() {
     assert_eq!(source.sync()["mode"], "incremental");
 }
 
+/// Nor is it lost with a read of changes that cannot go on with the groups.
+#[test]
+fn what_changes_have_said_comes_again_after_the_complete_read_in_their_place() {
+    let app = sqlite();
+    let join: fn(&mut Graph) = |graph| {
+        graph.add_group("g2", "Later");
+        graph.join("g2", "u001");
+    };
+    let many: fn(&mut Graph) =
+        |graph| (100..160).for_each(|n| graph.put_user(&format!("u{n}"), json!({})));
+    for (nested, change) in [("expand", join), ("keep", many)] {
+        let fake = Graph::start(3, NOW);
+        let source = reader(&app, &fake, json!({"nested_groups": nested}));
+        source.sync();
+        fake.data(|graph| {
+            graph.put_user("u002", json!({"accountEnabled": false}));
+            change(graph);
+        });
+        fake.fault(Fault::rows("$top=999", "value", |rows| {
+            rows.iter_mut()
+                .filter(|row| row["id"] == "u002")
+                .for_each(|row| row["accountEnabled"] = json!(true));
+        }));
+        assert_eq!(source.sync()["mode"], "full");
+        assert_eq!(source.users()["u002"], "u002@example.com active", "{nested}");
+        fake.heal();
+        assert_eq!(source.sync()["mode"], "incremental");
+        assert_eq!(source.users()["u002"], "u002@example.com inactive", "{nested}");
+        app.api.delete(&source.path).expect(202);
+        app.purge();
+    }
+}
+
 #[test]
 fn group_whose_type_may_not_be_seen_stays() {
     let app = sqlite();
