@@ -98,7 +98,15 @@ impl Mapping {
         if has(&["streetAddress", "city", "state", "postalCode", "country"]) {
             attributes.insert("addresses".to_owned(), list(addresses(user)));
         }
-        put_whole(&mut attributes, urn::ENTERPRISE_USER, self.enterprise(user));
+        let enterprise = self.enterprise(user);
+        match self.managers {
+            true => put_whole(&mut attributes, urn::ENTERPRISE_USER, enterprise),
+            // Who may have a manager has more than what was cleared.
+            false if enterprise.is_empty() => {}
+            false => {
+                attributes.insert(urn::ENTERPRISE_USER.to_owned(), enterprise.into());
+            }
+        }
         for name in &self.more {
             copy(user, name, &mut attributes, name);
         }
@@ -275,10 +283,12 @@ mod tests {
         assert_eq!(attributes, json!({"title": null, "emails": null}));
         let cleared = object(json!({"id": "1", "givenName": null, "surname": null,
             "department": null, "mobilePhone": null, "city": null}));
-        let attributes = Value::Object(without.user(&cleared));
-        let expected = json!({"name": null, "phoneNumbers": null, "addresses": null,
+        let mut expected = json!({"name": null, "phoneNumbers": null, "addresses": null,
             urn::ENTERPRISE_USER: null});
-        assert_eq!(attributes, expected);
+        assert_eq!(Value::Object(mapping().user(&cleared)), expected);
+        // A manager of whom nothing is known is not cleared along with it.
+        expected[urn::ENTERPRISE_USER] = json!({"department": null});
+        assert_eq!(Value::Object(without.user(&cleared)), expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Users of a tenant: the list with their managers, who is missing in it, and the delta.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -10,11 +10,14 @@ use crate::pull::client::link;
 use crate::pull::{AccountState, AccountType, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::Object;
 
+/// `$expand` of users.
+const MANAGER: &str = "manager($select=id)";
+
 impl Tenant {
     /// `$select` and `$expand` of users.
     fn user_query(&self) -> (String, &'static str) {
         let mapping = &self.reading.mapping;
-        (mapping.select(), if mapping.managers { "manager($select=id)" } else { "" })
+        (mapping.select(), if mapping.managers { MANAGER } else { "" })
     }
 
     /// Where changes of users go on from now.
@@ -28,6 +31,30 @@ impl Tenant {
         self.round(url, Needs::Users, &mut |_| Ok(()))
     }
 
+    /// Those whom the filter lets in, with their managers: an advanced query takes no `$expand`.
+    fn with_managers(&mut self) -> Result<HashMap<String, Object>, SourceError> {
+        let (filter, top) = (self.reading.user_filter.clone(), self.reading.page_size.to_string());
+        let query = [("$select", "id"), ("$top", &top), ("$filter", &filter), ("$count", "true")];
+        let (url, mut ids) = (self.url("users", &query), HashSet::new());
+        self.walk(url, Needs::Users, &mut |user| {
+            ids.extend(id_of(&user).map(str::to_owned));
+            Ok(())
+        })?;
+        if ids.len() <= MOST_ASKED {
+            let ids: Vec<String> = ids.into_iter().collect();
+            return self.by_ids("users", ("id", MANAGER), &ids, Needs::Users);
+        }
+        let url = self.url("users", &[("$select", "id"), ("$expand", MANAGER), ("$top", &top)]);
+        let mut found = HashMap::new();
+        self.walk(url, Needs::Users, &mut |user| {
+            if let Some(id) = id_of(&user).and_then(|id| ids.take(id)) {
+                found.insert(id, user);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Puts everybody whom the list has; their ids, also of those who do not come in.
     pub(super) fn list_users(
         &mut self,
@@ -36,6 +63,11 @@ impl Tenant {
         let (select, expand) = self.user_query();
         let filter = self.reading.user_filter.clone();
         let count = if filter.is_empty() { "" } else { "true" };
+        let managers = match filter.is_empty() || expand.is_empty() {
+            true => None,
+            false => Some(self.with_managers()?),
+        };
+        let expand = if managers.is_some() { "" } else { expand };
         let top = self.reading.page_size.to_string();
         let query = [
             ("$select", select.as_str()),
@@ -46,13 +78,23 @@ impl Tenant {
         ];
         let url = self.url("users", &query);
         let (guests, mapping) = (self.reading.guests, self.reading.mapping.clone());
+        let without_manager = Mapping { managers: false, ..mapping.clone() };
         let (mut listed, mut seen, mut hidden) = (HashSet::new(), 0_usize, 0_usize);
-        self.walk(url, Needs::Users, &mut |user| {
+        self.walk(url, Needs::Users, &mut |mut user| {
             *(if is_hidden_from_us(&user) { &mut hidden } else { &mut seen }) += 1;
             listed.extend(id_of(&user).map(str::to_owned));
-            match wants_user(guests, &user) {
-                true => put_user(&mapping, user, sink),
-                false => Ok(()),
+            if !wants_user(guests, &user) {
+                return Ok(());
+            }
+            let Some(managers) = &managers else { return put_user(&mapping, user, sink) };
+            match id_of(&user).and_then(|id| managers.get(id)) {
+                Some(found) => {
+                    let manager = found.get("manager").cloned();
+                    user.extend(manager.map(|manager| ("manager".to_owned(), manager)));
+                    put_user(&mapping, user, sink)
+                }
+                // Who has only come in between: nothing is known of the manager.
+                None => put_user(&without_manager, user, sink),
             }
         })?;
         match (seen, hidden) {

@@ -248,7 +248,7 @@ fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
     // Who is met by a filter is known by the list alone.
     let filter = json!({"config": {"user_filter": "accountEnabled eq true"}});
     app.api.patch(&source.path, filter).expect(200);
-    fake.fault(without("u003").once());
+    fake.fault(without("u003").after(1).once());
     source.sync();
     assert_eq!(standing(&source), before);
     fake.heal();

@@ -2,7 +2,8 @@
 //! of Microsoft Entra ID (`graph_token`).
 //!
 //! As Graph answers: without `$select` a few properties only, `@odata.nextLink` as an opaque link, counts
-//! and advanced filters only with `ConsistencyLevel: eventual`, managers only with `$expand`.
+//! and advanced filters only with `ConsistencyLevel: eventual`, managers only with `$expand`, which is never
+//! taken together with these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -226,6 +227,10 @@ impl Graph {
             return error(400, "BadRequest", &message);
         }
         let expands = asked.param("$expand").starts_with("manager");
+        if expands && is_advanced(asked) {
+            let message = "$expand is not supported with advanced queries.";
+            return error(400, "Request_UnsupportedQuery", message);
+        }
         let rows: Vec<Value> = match filtered(asked, self.users.values()) {
             Ok(users) => users
                 .into_iter()
@@ -330,8 +335,7 @@ fn filtered<'o>(
     objects: impl Iterator<Item = &'o Map<String, Value>>,
 ) -> Result<Vec<&'o Map<String, Value>>, Said> {
     let (filter, is_counted) = (asked.param("$filter"), asked.param("$count") == "true");
-    let is_advanced = asked.header("consistencylevel") == "eventual" && is_counted;
-    if (is_counted || filter.contains(" ne ")) && !is_advanced {
+    if (is_counted || filter.contains(" ne ")) && !is_advanced(asked) {
         let message =
             "Unsupported or invalid query filter clause: it needs ConsistencyLevel and $count.";
         return Err(error(400, "Request_UnsupportedQuery", message));
@@ -349,6 +353,11 @@ fn filtered<'o>(
         tests.push(test);
     }
     Ok(objects.filter(|object| tests.iter().all(|test| test(object))).collect())
+}
+
+/// Whether it has the parameters of an advanced query.
+fn is_advanced(asked: &Asked) -> bool {
+    asked.header("consistencylevel") == "eventual" && asked.param("$count") == "true"
 }
 
 type Test = Box<dyn Fn(&Map<String, Value>) -> bool>;
