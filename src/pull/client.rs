@@ -76,11 +76,13 @@ pub struct Request<'r> {
     pub headers: Vec<(String, String)>,
     /// Sent by POST; nothing is a GET.
     pub body: Option<Vec<u8>>,
+    /// What its refusals mean, before the judge of the client is asked.
+    pub judge: Option<Judge>,
 }
 
 impl<'r> Request<'r> {
     pub fn get(url: &'r Url) -> Self {
-        Self { url, headers: Vec::new(), body: None }
+        Self { url, headers: Vec::new(), body: None, judge: None }
     }
 
     /// A form (`application/x-www-form-urlencoded`).
@@ -269,7 +271,8 @@ impl Client {
 
     /// The same; a token that is not accepted is told apart.
     pub(super) fn exchange(&mut self, request: &Request<'_>) -> Result<Answer, Trouble> {
-        self.tried(&mut || Ok(request.clone()), &Self::judged)
+        let judged = |client: &Self, fetched: Fetched| client.judged(fetched, request.judge);
+        self.tried(&mut || Ok(request.clone()), &judged)
     }
 
     /// The answer to a request that is made anew for each try, as a signature with a time has to be, and
@@ -305,7 +308,7 @@ impl Client {
         loop {
             self.surroundings.term.check()?;
             tries += 1;
-            let Request { url, headers, body } = make()?;
+            let Request { url, headers, body, .. } = make()?;
             // A link that an answer holds may lead anywhere, and would take the credentials along.
             if url.origin() != self.origin {
                 let host = url.host_str().unwrap_or_default();
@@ -343,7 +346,7 @@ impl Client {
         }
     }
 
-    fn judged(&self, fetched: Fetched) -> Result<Judged<Answer>, Trouble> {
+    fn judged(&self, fetched: Fetched, own: Option<Judge>) -> Result<Judged<Answer>, Trouble> {
         let Fetched { status, headers, body } = fetched;
         let parsed = serde_json::from_slice::<Value>(&body);
         if status == 200 {
@@ -361,7 +364,8 @@ impl Client {
         let body = parsed.unwrap_or_default();
         let refusal = Refusal { status, headers: &headers, body: &body };
         let message = self.words(&refusal);
-        match (self.judge)(&refusal).unwrap_or_else(|| usual(&refusal)) {
+        let verdict = own.and_then(|own| own(&refusal)).or_else(|| (self.judge)(&refusal));
+        match verdict.unwrap_or_else(|| usual(&refusal)) {
             Verdict::Busy { pause_ms } => Ok(Judged::Busy { message, pause_ms }),
             Verdict::Unauthorized => Err(Trouble::Unauthorized(message)),
             Verdict::Refused => Err(SourceError::Credentials(message).into()),

@@ -65,7 +65,7 @@ impl Endpoint {
             let mut all = signature(url, headers, body, keys, (region, service), clock)?;
             let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
             all.extend(headers.iter().map(owned));
-            Ok(Request { url, headers: all, body: Some(body.as_bytes().to_vec()) })
+            Ok(Request { headers: all, body: Some(body.as_bytes().to_vec()), ..Request::get(url) })
         };
         client.send_made(&mut make, judge)
     }

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
-use url::Url;
 
 use super::entra_map;
-use super::entra_read::{GroupTypes, Needs, Nested, Tenant, id_of, is_removed, unread};
-use crate::pull::client::link;
+use super::entra_read::{First, GroupTypes, Needs, Nested, Tenant, id_of, is_removed, unread};
 use crate::pull::{Action, Envelope, Fault, Kind, Members, Sink, SourceError};
 use crate::scim::Object;
 
@@ -26,7 +24,7 @@ impl Tenant {
     /// A round of the delta of groups, members of one group together.
     fn groups(
         &mut self,
-        first: Url,
+        first: impl Into<First>,
     ) -> Result<(HashMap<String, Option<Group>>, String), SourceError> {
         let mut groups: HashMap<String, Option<Group>> = HashMap::new();
         let next = self.round(first, Needs::Groups, &mut |object| {
@@ -113,7 +111,7 @@ impl Tenant {
         new: &[String],
         sink: &mut dyn Sink,
     ) -> Result<String, SourceError> {
-        let (mut changes, next) = self.groups(link(delta_link)?)?;
+        let (mut changes, next) = self.groups(First::left(delta_link)?)?;
         if self.reading.nested == Nested::Expanded && !changes.is_empty() {
             let message = "groups have changed, and those around them are not known";
             return Err(SourceError::CursorLost(message.to_owned()));

@@ -19,7 +19,7 @@ use url::Url;
 use super::entra_groups::is_hidden;
 use super::entra_map::Mapping;
 use super::entra_users::{is_hidden_from_us, unseen};
-use crate::pull::client::{Refusal, Request, Trail, Verdict, link};
+use crate::pull::client::{Judge, Refusal, Request, Trail, Verdict, link};
 use crate::pull::oauth::Authorized;
 use crate::pull::{
     Absence, Capabilities, Connector, Fault, Faults, Finished, GroupsGiven, Kind, Probe, Sink,
@@ -94,6 +94,29 @@ pub(super) struct Tenant {
 struct Cursor {
     users: String,
     groups: Option<String>,
+}
+
+/// Where a walk begins.
+pub(super) struct First {
+    url: Url,
+    /// Of the first page alone.
+    judge: Option<Judge>,
+}
+
+impl First {
+    /// A delta link that an earlier read has left. Where it is refused another one is needed, whatever the reason is:
+    /// the same one would be refused each time.
+    pub(super) fn left(delta_link: &str) -> Result<Self, SourceError> {
+        let judge: Judge =
+            |refusal| matches!(refusal.status, 400 | 404 | 410).then_some(Verdict::CursorLost);
+        Ok(Self { url: link(delta_link)?, judge: Some(judge) })
+    }
+}
+
+impl From<Url> for First {
+    fn from(url: Url) -> Self {
+        Self { url, judge: None }
+    }
 }
 
 /// A permission that a request needs.
@@ -222,9 +245,12 @@ impl Tenant {
     }
 
     fn get(&mut self, url: &Url, needs: Needs) -> Result<Object, SourceError> {
+        self.ask(Request::get(url), needs)
+    }
+
+    fn ask(&mut self, request: Request<'_>, needs: Needs) -> Result<Object, SourceError> {
         // Harmless where it is not needed, but for questions that are answered from another index.
-        let is_advanced = url.query().is_some_and(|query| query.contains("$count=true"));
-        let request = Request::get(url);
+        let is_advanced = request.url.query().is_some_and(|query| query.contains("$count=true"));
         let request = match is_advanced {
             true => request.with_header(EVENTUAL.0, EVENTUAL.1),
             false => request,
@@ -280,13 +306,15 @@ impl Tenant {
     /// Everything that a list or a round of a delta holds, page by page; the delta link at its end.
     pub(super) fn walk(
         &mut self,
-        first: Url,
+        first: impl Into<First>,
         needs: Needs,
         take: &mut dyn FnMut(Object) -> Result<(), SourceError>,
     ) -> Result<Option<String>, SourceError> {
-        let (mut trail, mut url) = (Trail::default(), first);
+        let First { mut url, mut judge } = first.into();
+        let mut trail = Trail::default();
         loop {
-            let mut page = self.get(&url, needs)?;
+            let request = Request { judge: judge.take(), ..Request::get(&url) };
+            let mut page = self.ask(request, needs)?;
             trail.step(url.as_str(), rows(&page)?.len())?;
             if let Some(Value::Array(rows)) = page.remove("value") {
                 for row in rows {
@@ -309,7 +337,7 @@ impl Tenant {
     /// A round of a delta, which ends with the link to the next one.
     pub(super) fn round(
         &mut self,
-        first: Url,
+        first: impl Into<First>,
         needs: Needs,
         take: &mut dyn FnMut(Object) -> Result<(), SourceError>,
     ) -> Result<String, SourceError> {

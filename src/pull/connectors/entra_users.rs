@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use super::entra_map::Mapping;
-use super::entra_read::{Guests, MOST_ASKED, Needs, Tenant, id_of, is_removed, unread};
-use crate::pull::client::link;
+use super::entra_read::{First, Guests, MOST_ASKED, Needs, Tenant, id_of, is_removed, unread};
 use crate::pull::{AccountState, AccountType, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::Object;
 
@@ -136,7 +135,7 @@ impl Tenant {
     ) -> Result<(String, Vec<String>), SourceError> {
         // What comes twice counts as it comes last.
         let mut changes: BTreeMap<String, Option<Object>> = BTreeMap::new();
-        let next = self.round(link(delta_link)?, Needs::Users, &mut |user| {
+        let next = self.round(First::left(delta_link)?, Needs::Users, &mut |user| {
             if let Some(id) = id_of(&user) {
                 changes.insert(id.to_owned(), (!is_removed(&user)).then_some(user));
             }

@@ -103,6 +103,8 @@ fn delta_that_breaks_off_is_followed_again_from_where_it_began() {
     for fault in [
         Fault::instead(USERS_DELTA, error(503, "x", "y")).after(1),
         Fault::instead(GROUPS_DELTA, error(503, "x", "y")),
+        // A link is lost where it is followed, not on the way.
+        Fault::instead(USERS_DELTA, error(400, "BadRequest", "Bad.")).after(1),
         Fault::truncated(USERS_DELTA),
         // Users that have changed are read again by their ids.
         Fault::cut(USERS),
@@ -136,6 +138,9 @@ fn cursor_that_is_lost_is_followed_by_everything() {
         (USERS_DELTA, error(400, "syncStateInvalid", "x")),
         (USERS_DELTA, error(400, "resyncRequired", "x")),
         (USERS_DELTA, error(400, "BadRequest", about)),
+        (USERS_DELTA, error(400, "BadRequest", "Badly formed token.")),
+        (USERS_DELTA, error(404, "ResourceNotFound", "x")),
+        (GROUPS_DELTA, error(400, "BadRequest", "Badly formed token.")),
         (GROUPS_DELTA, error(410, "resyncRequired", "x")),
         (GROUPS_DELTA, error(410, "", "").with("Location", "http://127.0.0.1/v1.0/groups/delta")),
     ] {
@@ -145,6 +150,26 @@ fn cursor_that_is_lost_is_followed_by_everything() {
         assert_eq!(source.sync()["mode"], "incremental");
         fake.heal();
     }
+}
+
+/// Another link takes its place: the same one would be refused each time.
+#[test]
+fn link_that_is_refused_for_good_is_not_kept() {
+    let app = sqlite();
+    let fake = Graph::start(3, NOW);
+    let source = reader(&app, &fake, json!({}));
+    source.sync();
+    fake.asked();
+    source.sync();
+    let asked = fake.asked();
+    let followed = asked.iter().find(|asked| asked.target.contains(USERS_DELTA));
+    let token = followed.expect("a delta").param("$deltatoken").to_owned();
+    fake.data(|graph| graph.put_user("u002", json!({"jobTitle": "Pilot"})));
+    fake.fault(Fault::instead(&token, error(400, "BadRequest", "Badly formed token.")));
+    let told = source.events();
+    let modes: Vec<Value> = (0..3).map(|_| source.sync()["mode"].clone()).collect();
+    assert_eq!(modes, ["full", "incremental", "incremental"]);
+    assert_eq!(source.told(told), ["user.updated u002"]);
 }
 
 #[test]
