@@ -1,6 +1,6 @@
 //! Groups and members of a tenant, from the deltas of Microsoft Graph.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -85,16 +85,20 @@ impl Tenant {
                 None => untyped(id, &group.object, sink)?,
             }
         }
+        let is_expanded = self.reading.nested == Nested::Expanded;
         for (id, group) in &wanted {
-            // Whose members cannot be seen has not lost them.
-            let is_blind = is_hidden(group.object.get("visibility")) && group.joined.is_empty();
+            // Who cannot be seen has not left, neither the group nor one around it.
+            let is_blind = match is_expanded {
+                true => below(id, &groups).values().any(|group| group.is_blind()),
+                false => group.is_blind(),
+            };
             let members = if is_blind { Members::Changes } else { Members::All };
             put_group(id, &group.object, members, sink)?;
         }
         for (id, group) in wanted {
-            let members = match self.reading.nested {
-                Nested::Kept => group.joined.iter().collect(),
-                Nested::Expanded => expanded(id, &groups),
+            let members = match is_expanded {
+                true => expanded(id, &groups),
+                false => group.joined.iter().collect(),
             };
             for (member, payload) in members {
                 sink.put(Envelope::membership(id.clone(), member.clone(), payload.clone()))?;
@@ -167,6 +171,11 @@ impl Tenant {
 }
 
 impl Group {
+    /// Whether it may have members whom the application does not see.
+    fn is_blind(&self) -> bool {
+        is_hidden(self.object.get("visibility")) && self.joined.is_empty()
+    }
+
     /// Adds what a page says: members of a large group come with several objects.
     fn take(&mut self, mut object: Object) {
         let changes = match object.remove("members@delta") {
@@ -204,29 +213,34 @@ fn member_of(value: Value) -> Option<(String, Object)> {
     is_known.then_some((id, member))
 }
 
-/// Who is in a group or in one below it. Groups may hold each other.
+/// A group and those below it. Groups may hold each other.
+fn below<'g>(
+    id: &'g String,
+    groups: &'g BTreeMap<String, Group>,
+) -> BTreeMap<&'g String, &'g Group> {
+    let (mut waiting, mut found) = (vec![id], BTreeMap::new());
+    while let Some(id) = waiting.pop() {
+        if let Some(group) = groups.get(id)
+            && found.insert(id, group).is_none()
+        {
+            waiting.extend(group.joined.keys().filter(|member| groups.contains_key(*member)));
+        }
+    }
+    found
+}
+
+/// Who is in a group or in one below it.
 fn expanded<'g>(
     id: &'g String,
     groups: &'g BTreeMap<String, Group>,
 ) -> BTreeMap<&'g String, &'g Object> {
-    let (mut waiting, mut seen) = (vec![id], HashSet::new());
-    let mut members = BTreeMap::new();
-    while let Some(id) = waiting.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        for (member, payload) in groups.get(id).map(|group| &group.joined).into_iter().flatten() {
-            let is_group = payload.get("@odata.type").and_then(Value::as_str)
-                == Some("#microsoft.graph.group");
-            match is_group || groups.contains_key(member) {
-                true => waiting.push(member),
-                false => {
-                    members.insert(member, payload);
-                }
-            }
-        }
-    }
+    let members = below(id, groups).into_values().flat_map(|group| &group.joined);
     members
+        .filter(|(member, payload)| {
+            let of_type = payload.get("@odata.type").and_then(Value::as_str);
+            of_type != Some("#microsoft.graph.group") && !groups.contains_key(*member)
+        })
+        .collect()
 }
 
 /// What is gone by now has no list; the next round says that it is gone.

@@ -376,6 +376,37 @@ fn members_that_are_hidden_stay_as_they_are() {
     assert_eq!((source.told(told), members(&source, "g1")), (Vec::new(), ids));
 }
 
+/// Nobody can tell whether they have left the groups around theirs, either.
+#[test]
+fn members_that_are_hidden_stay_in_the_groups_around_theirs() {
+    let app = sqlite();
+    let fake = Graph::start(2, NOW);
+    fake.data(|graph| {
+        graph.put_user("u003", json!({}));
+        for (outer, inner) in [("g2", "g1"), ("g3", "g2")] {
+            graph.add_group(outer, outer);
+            graph.join(outer, inner);
+        }
+    });
+    let source = reader(&app, &fake, json!({"nested_groups": "expand"}));
+    source.sync();
+    let told = source.events();
+    fake.data(|graph| {
+        graph.put_group("g1", json!({"visibility": "HiddenMembership"}));
+        graph.members.insert("g1".to_owned(), std::collections::BTreeSet::new());
+    });
+    let run = source.run(json!({"mode": "full"}));
+    assert_eq!((&run["status"], source.told(told)), (&json!("completed"), Vec::new()), "{run}");
+    for group in ["g1", "g2", "g3"] {
+        assert_eq!(members(&source, group), ["u001", "u002"], "{group}");
+    }
+    // Who is seen to come in is added.
+    fake.data(|graph| graph.join("g2", "u003"));
+    source.sync();
+    assert_eq!(members(&source, "g1"), ["u001", "u002"]);
+    assert_eq!(members(&source, "g3"), ["u001", "u002", "u003"]);
+}
+
 /// Microsoft Graph does not take `$expand` with a query that needs its index.
 #[test]
 fn users_who_are_met_by_a_filter_have_their_managers() {
