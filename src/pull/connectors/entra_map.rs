@@ -36,6 +36,13 @@ const USER: &[&str] = &[
     "preferredLanguage",
     "officeLocation",
     "onPremisesSamAccountName",
+    // Only filters see those that follow.
+    "onPremisesSyncEnabled",
+    "onPremisesImmutableId",
+    "externalUserState",
+    "usageLocation",
+    "createdDateTime",
+    "employeeHireDate",
 ];
 
 /// Properties of groups that are read.

@@ -460,6 +460,37 @@ fn users_who_are_met_by_a_filter_have_their_managers() {
 }
 
 #[test]
+fn filter_sees_whether_a_user_is_synchronized() {
+    let app = sqlite();
+    let fake = Graph::start(3, NOW);
+    fake.data(|graph| {
+        graph.put_user("u001", json!({"onPremisesSyncEnabled": true, "usageLocation": "BE"}));
+        graph.put_user("u002", json!({"onPremisesSyncEnabled": false}));
+    });
+    // The first one stands in the documentation.
+    for (filter, ids) in [
+        ("payload.onPremisesSyncEnabled == true", &["u001"][..]),
+        ("payload.usageLocation == 'BE'", &["u001"]),
+        ("payload.externalUserState != 'PendingAcceptance'", &["u001", "u002", "u003"]),
+        ("payload.onPremisesImmutableId == 'x'", &[]),
+        (
+            "payload.employeeHireDate == null && payload.createdDateTime == null",
+            &["u001", "u002", "u003"],
+        ),
+    ] {
+        let filter = format!("envelope.kind != 'account' || {filter}");
+        let settings = json!({"schedule": "off", "filter": filter});
+        let source = Source::new(&app, "pull.entra", config(&fake, json!({})), settings);
+        let run = source.sync();
+        assert_eq!(run["counts"]["users"]["failed"], 0, "{filter}: {run}");
+        assert_eq!(source.users().into_keys().collect::<Vec<_>>(), ids, "{filter}");
+        assert_eq!(members(&source, "g1"), ids);
+        app.api.delete(&source.path).expect(202);
+        app.purge();
+    }
+}
+
+#[test]
 fn application_signs_with_its_certificate() {
     let app = sqlite();
     let fake = Graph::start(2, NOW);

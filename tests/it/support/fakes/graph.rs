@@ -21,8 +21,8 @@ const USUAL: &str = "businessPhones,displayName,givenName,id,jobTitle,mail,mobil
 const KNOWN: &str = "accountEnabled,businessPhones,city,companyName,country,createdDateTime,department,\
                      displayName,employeeHireDate,employeeId,employeeOrgData,employeeType,\
                      extension_1_shoe,externalUserState,givenName,id,jobTitle,mail,mobilePhone,\
-                     officeLocation,onPremisesExtensionAttributes,onPremisesSamAccountName,\
-                     onPremisesSyncEnabled,otherMails,postalCode,preferredLanguage,proxyAddresses,\
+                     officeLocation,onPremisesExtensionAttributes,onPremisesImmutableId,\
+                     onPremisesSamAccountName,onPremisesSyncEnabled,otherMails,postalCode,preferredLanguage,proxyAddresses,\
                      state,streetAddress,surname,usageLocation,userPrincipalName,userType";
 
 const GROUP: &str = "id,displayName,description,mail,mailEnabled,mailNickname,securityEnabled,\
