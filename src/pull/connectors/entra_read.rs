@@ -166,16 +166,8 @@ impl Connector for Tenant {
             self.check_sight()?;
         }
         if self.reading.wants_groups {
-            match self.count("groups", "", Needs::Groups) {
-                Ok(groups) => {
-                    probe.groups = Some(groups);
-                    probe.warnings.extend(self.hidden_groups()?);
-                }
-                Err(SourceError::Credentials(message) | SourceError::Failed { message, .. }) => {
-                    probe.warnings.push(format!("The groups cannot be read: {message}."));
-                }
-                Err(other) => return Err(other),
-            }
+            probe.groups = Some(self.count("groups", "", Needs::Groups)?);
+            probe.warnings.extend(self.hidden_groups()?);
         }
         Ok(probe)
     }

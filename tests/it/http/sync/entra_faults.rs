@@ -411,6 +411,27 @@ fn slow_drip_is_a_failure() {
     assert_eq!((&run["status"], standing(&source)), (&json!("failed"), before), "{run}");
 }
 
+/// As every run does.
+#[test]
+fn test_of_the_connection_fails_where_groups_are_refused() {
+    let app = sqlite();
+    let fake = Graph::start(2, NOW);
+    let source = reader(&app, &fake, json!({}));
+    let denied = error(403, "Authorization_RequestDenied", "Insufficient privileges.");
+    fake.fault(Fault::instead("/v1.0/groups", denied));
+    let test = || app.api.post(&format!("{}/test", source.path), json!({})).expect(200).body;
+    let tested = test();
+    assert_eq!((&tested["ok"], &tested["code"]), (&json!(false), &json!("invalid_credentials")));
+    let message = tested["error"].as_str().expect("an error");
+    assert!(message.contains("GroupMember.Read.All"), "{message}");
+    assert_eq!(source.run(json!({}))["status"], "failed");
+    // Who wants no groups needs no permission for them.
+    app.api.patch(&source.path, json!({"settings": {"disable_group_sync": true}})).expect(200);
+    let tested = test();
+    assert_eq!((&tested["ok"], &tested["users"]), (&json!(true), &json!(2)), "{tested}");
+    source.sync();
+}
+
 #[test]
 fn wrong_credentials_are_told_in_the_words_of_the_source() {
     let app = sqlite();
