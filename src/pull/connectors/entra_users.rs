@@ -111,11 +111,14 @@ impl Tenant {
     ) -> Result<(), SourceError> {
         let mut missing = sink.missing(Kind::Account);
         missing.retain(|id| !listed.contains(id));
-        // Only the list says who is met by a filter.
-        let is_asked = self.reading.user_filter.is_empty() && missing.len() <= MOST_ASKED;
         if missing.is_empty() {
             return Ok(());
         }
+        // Only the list says who is met by a filter, and whether somebody is there whom another directory has handed
+        // over with an id that Microsoft Graph does not take.
+        let is_asked = self.reading.user_filter.is_empty()
+            && missing.len() <= MOST_ASKED
+            && missing.iter().all(|id| is_guid(id));
         if !is_asked {
             return self.list_users(sink).map(drop);
         }
@@ -215,6 +218,12 @@ pub(super) fn unseen() -> SourceError {
          application needs the permission {permission} of type Application, with the consent of an \
          administrator)"
     ))
+}
+
+/// `8-4-4-4-12` hexadecimal digits, as every id of Microsoft Graph is.
+fn is_guid(id: &str) -> bool {
+    let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12] && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 fn wants_user(guests: Guests, user: &Object) -> bool {

@@ -258,30 +258,64 @@ fn property_that_may_not_be_seen_takes_nothing_away() {
 
 #[test]
 fn user_whom_the_list_leaves_out_is_looked_for_before_being_gone() {
+    // The id of a user of Entra ID is a GUID.
+    const ADA: &str = "7f1c0a1e-0000-4000-8000-00000000000a";
     let app = sqlite();
-    let fake = Graph::start(8, NOW);
+    let fake = Graph::start(7, NOW);
+    fake.data(|graph| {
+        graph.put_user(ADA, json!({}));
+        graph.join("g1", ADA);
+    });
     let source = reader(&app, &fake, json!({}));
     source.sync();
     let before = standing(&source);
-    let without = |id: &'static str| {
-        Fault::rows("$top=999", "value", move |rows| rows.retain(|row| row["id"] != id))
-    };
-    fake.fault(without("u003"));
+    let without = || Fault::rows("$top=999", "value", |rows| rows.retain(|row| row["id"] != ADA));
+    fake.fault(without());
     let run = source.run(json!({"mode": "full"}));
     assert_eq!((&run["status"], standing(&source)), (&json!("completed"), before.clone()), "{run}");
     fake.heal();
     // Who is met by a filter is known by the list alone.
     let filter = json!({"config": {"user_filter": "accountEnabled eq true"}});
     app.api.patch(&source.path, filter).expect(200);
-    fake.fault(without("u003").after(1).once());
+    fake.fault(without().after(1).once());
     source.sync();
     assert_eq!(standing(&source), before);
     fake.heal();
     app.api.patch(&source.path, json!({"config": {"user_filter": null}})).expect(200);
     source.sync();
-    fake.data(|graph| graph.remove_user("u003", "deleted"));
+    fake.data(|graph| graph.remove_user(ADA, "deleted"));
     let run = source.run(json!({"mode": "full"}));
     assert_eq!(run["counts"]["users"]["deleted"], 1, "{run}");
+}
+
+/// Another provider's id is none that Microsoft Graph looks up, and proves nothing: who has it is looked for by the
+/// list.
+#[test]
+fn user_with_an_id_of_another_provider_is_looked_for_by_the_list() {
+    let app = sqlite();
+    let fake = Graph::start(3, NOW);
+    let ids: Vec<String> = ["ada", "bob.lane", "cy@example.com"]
+        .into_iter()
+        .zip(1..)
+        .map(|(external, n)| {
+            let name = format!("u00{n}@example.com");
+            let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                "externalId": external, "userName": name});
+            app.scim.post("/Users", user).expect(201).id()
+        })
+        .collect();
+    let source = reader(&app, &fake, json!({}));
+    let path = format!("/api/v1/directories/{}/disconnect", app.directory.id);
+    app.api.post(&path, json!({"mode": "hand_over", "to": source.handle.id})).expect(200);
+    app.wait(app.service().finish_disconnects()).expect("finished");
+    fake.fault(
+        Fault::rows("$top=999", "value", |rows| rows.retain(|row| row["id"] != "u002")).once(),
+    );
+    let run = source.sync();
+    let users = &run["counts"]["users"];
+    assert_eq!((&users["created"], &users["deleted"]), (&json!(0), &json!(0)), "{run}");
+    let kept = ["u001", "u002", "u003"].map(|id| source.user(id)["id"].clone());
+    assert_eq!(kept, [0, 1, 2].map(|n| json!(ids[n])));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! As Graph answers: without `$select` a few properties only, `@odata.nextLink` as an opaque link, counts
 //! and advanced filters only with `ConsistencyLevel: eventual`, managers only with `$expand`, which is never
-//! taken together with these.
+//! taken together with these. What is asked for by id has an id of Graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -231,6 +231,11 @@ impl Graph {
             let message = "$expand is not supported with advanced queries.";
             return error(400, "Request_UnsupportedQuery", message);
         }
+        let wrong = ids_asked(asked).find(|id| !is_guid(id) && !self.log.has_user(id));
+        if let Some(id) = wrong {
+            let message = format!("Invalid object identifier '{id}'.");
+            return error(400, "Request_BadRequest", &message);
+        }
         let rows: Vec<Value> = match filtered(asked, self.users.values()) {
             Ok(users) => users
                 .into_iter()
@@ -358,6 +363,17 @@ fn filtered<'o>(
 /// Whether it has the parameters of an advanced query.
 fn is_advanced(asked: &Asked) -> bool {
     asked.header("consistencylevel") == "eventual" && asked.param("$count") == "true"
+}
+
+/// The ids of `id in ('a','b')`.
+fn ids_asked(asked: &Asked) -> impl Iterator<Item = &str> {
+    let ids = asked.param("$filter").strip_prefix("id in (").and_then(|ids| ids.strip_suffix(')'));
+    ids.into_iter().flat_map(|ids| ids.split(',')).map(|id| id.trim_matches('\''))
+}
+
+fn is_guid(id: &str) -> bool {
+    let parts: Vec<usize> = id.split('-').map(str::len).collect();
+    parts == [8, 4, 4, 4, 12] && id.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
 }
 
 type Test = Box<dyn Fn(&Map<String, Value>) -> bool>;

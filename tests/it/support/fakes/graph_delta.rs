@@ -49,6 +49,12 @@ impl Log {
         self.entries.push(Entry::Member(group.to_owned(), member.to_owned()));
     }
 
+    /// Whether there was ever a user with that id.
+    pub(super) fn has_user(&self, id: &str) -> bool {
+        let of = |entry: &Entry| matches!(entry, Entry::User(known, _) if known == id);
+        self.entries.iter().any(of)
+    }
+
     pub(super) fn forget(&mut self) {
         self.floor = self.entries.len();
     }
