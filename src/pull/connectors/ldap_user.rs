@@ -46,9 +46,6 @@ pub(super) const ATTRIBUTES: [&str; 34] = [
     "ipaUniqueID",
 ];
 
-/// A lock that does not end by itself (draft-behera-ldap-password-policy §5.3.3).
-const LOCKED_FOR_GOOD: &str = "000001010000Z";
-
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// How users are read.
@@ -108,7 +105,7 @@ impl Reading {
         let locked = entry.text("pwdAccountLockedTime");
         let is_suspended = entry.is_true("nsAccountLock")
             || entry.is_true("loginDisabled")
-            || locked == Some(LOCKED_FOR_GOOD)
+            || locked.is_some_and(is_for_good)
             || (self.lockout_is_inactive && locked.is_some());
         if is_suspended {
             return AccountState::Suspended;
@@ -128,6 +125,13 @@ impl Reading {
         let day = entry.text("shadowExpire").and_then(|day| day.parse::<i64>().ok());
         day.is_some_and(|day| day > 0 && day.saturating_mul(DAY_MS) <= self.now)
     }
+}
+
+/// Whether a lock does not end by itself: it is from the first moment of all (draft-behera-ldap-password-policy
+/// §5.3.3), which may be written with seconds and parts of them.
+fn is_for_good(locked: &str) -> bool {
+    let time = locked.strip_prefix("00000101").and_then(|time| time.strip_suffix('Z'));
+    time.is_some_and(|time| time.chars().all(|c| matches!(c, '0' | '.' | ',')))
 }
 
 /// Sets the manager by the source's id.
@@ -292,6 +296,9 @@ mod tests {
         use AccountState::{Active, Inactive, Suspended};
         for (attribute, value, usual, strict) in [
             ("pwdAccountLockedTime", "000001010000Z", Suspended, Suspended),
+            ("pwdAccountLockedTime", "00000101000000Z", Suspended, Suspended),
+            ("pwdAccountLockedTime", "00000101000000.000Z", Suspended, Suspended),
+            ("pwdAccountLockedTime", "00000101000001Z", Active, Suspended),
             ("pwdAccountLockedTime", "20261121093000Z", Active, Suspended),
             ("nsAccountLock", "true", Suspended, Suspended),
             ("nsAccountLock", "FALSE", Active, Active),
