@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::active_directory::Directory;
 use super::active_directory_changes::Domain;
+use super::active_directory_user::plain;
 use super::ldap_group::expanded;
 use super::ldap_read::Nested;
 use crate::pull::ldap::ad::{Name, extended_names, guid, part, part_name};
@@ -289,20 +290,17 @@ fn member(value: &[u8]) -> Option<Box<str>> {
 
 /// The entry as filters and maps see it: names are names, and who is in a group comes by itself.
 fn payload(entry: &Entry, id: &str) -> Object {
-    let plain = |value: &mut Value| {
+    let show = |value: &mut Value| {
         if let Value::String(text) = value {
-            let name = Name::parse(text);
-            if name.guid.is_some() {
-                *text = name.dn.to_owned();
-            }
+            *text = plain(text).to_owned();
         }
     };
     let mut payload = entry.payload();
     payload.retain(|name, _| !name.contains(";range="));
     for value in payload.values_mut() {
         match value {
-            Value::Array(values) => values.iter_mut().for_each(plain),
-            value => plain(value),
+            Value::Array(values) => values.iter_mut().for_each(show),
+            value => show(value),
         }
     }
     payload.insert("objectGUID".to_owned(), id.into());

@@ -101,8 +101,7 @@ impl Reading {
         }
         for extra in &self.extra {
             // The server gives them in no order.
-            let values: BTreeSet<&str> =
-                entry.texts(extra).map(|value| Name::parse(value).dn).collect();
+            let values: BTreeSet<&str> = entry.texts(extra).map(plain).collect();
             put_extra(&mut user, extra, &values.into_iter().collect::<Vec<_>>());
         }
         Ok(user)
@@ -146,6 +145,12 @@ impl Reading {
     fn has_expired(&self, expires: Option<i64>) -> bool {
         expires.is_some_and(|at| (1..i64::MAX).contains(&at) && at <= filetime(self.now))
     }
+}
+
+/// A value as people see it: a name without the ids that it holds, and any other text as it is.
+pub(super) fn plain(value: &str) -> &str {
+    let name = Name::parse(value);
+    if name.guid.is_some() { name.dn } else { value }
 }
 
 /// `mail` is the primary address, or without it the one of `proxyAddresses` whose kind stands in capitals. The
@@ -216,6 +221,7 @@ mod tests {
                     &[b"<GUID=F555CB9C-798d-4e49-8daa-6a102d1557f0>;CN=Boss,DC=corp,DC=test"],
                 ),
                 ("memberOf", &[b"<GUID=b>;CN=B,DC=x", b"<GUID=c>;CN=A,DC=x"]),
+                ("extensionAttribute1", &[b"<b>Zurich"]),
             ],
         );
         assert_eq!(
@@ -237,6 +243,7 @@ mod tests {
                     "manager": {"value": "f555cb9c-798d-4e49-8daa-6a102d1557f0"},
                 },
                 "memberOf": ["CN=A,DC=x", "CN=B,DC=x"],
+                "extensionAttribute1": "<b>Zurich",
             })
         );
     }
