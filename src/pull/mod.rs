@@ -97,6 +97,8 @@ pub struct Envelope {
     pub usual_name: Option<String>,
     /// Where it stands, for people: `row 12 of users.csv`. Empty where the id says enough.
     pub place: String,
+    /// What is wrong with it, as a sentence: then it counts for no more than that it ends an access.
+    pub fault: Option<String>,
 }
 
 impl Envelope {
@@ -111,6 +113,7 @@ impl Envelope {
             members: Members::All,
             usual_name: None,
             place: String::new(),
+            fault: None,
         }
     }
 
@@ -135,6 +138,11 @@ impl Envelope {
 
     pub fn at(self, place: String) -> Self {
         Self { place, ..self }
+    }
+
+    /// Something that cannot be used for a reason which the source knows.
+    pub fn faulty(self, message: String) -> Self {
+        Self { fault: Some(message), ..self }
     }
 
     /// An account whose source tells its state: `active` follows from it. A source that has states says

@@ -104,7 +104,11 @@ impl<'r> Reader<'r> {
         let (state, attributes) = match (state, attributes) {
             (Ok(state), Ok(attributes)) => (state, attributes),
             // An access ends whatever is wrong with the rest; the fault is listed with it.
-            (Ok(state), Err(_)) if state != AccountState::Active => (state, Object::new()),
+            (Ok(state), Err(message)) if state != AccountState::Active => {
+                let ended = Envelope::account(id.clone(), self.payload(entry, &id), Object::new());
+                self.put(ended.in_state(state).at(place).faulty(message))?;
+                return Ok(Some(id));
+            }
             (Err(message), _) | (_, Err(message)) => {
                 self.sink.fault(Fault { kind: Kind::Account, place, message })?;
                 return Ok(Some(id));

@@ -283,8 +283,8 @@ impl<'r> Reader<'r> {
                 let state = reading.state(entry);
                 if state != AccountState::Active {
                     // An access ends whatever is wrong with the rest; the fault is listed with it.
-                    let envelope = Envelope::account(id, Object::new(), Object::new());
-                    return self.sink.put(envelope.in_state(state).at(place));
+                    let envelope = Envelope::account(id, self.payload(entry), Object::new());
+                    return self.sink.put(envelope.in_state(state).at(place).faulty(message));
                 }
                 self.sink.fault(Fault { kind: Kind::Account, place, message })
             }

@@ -155,6 +155,9 @@ impl Stage {
     /// The same, with a buffer for its text: a text that has grown by and by keeps more memory than it has
     /// letters.
     fn record_by(&self, envelope: Envelope, buffer: &mut Vec<u8>) -> Result<Record, String> {
+        if let Some(message) = envelope.fault {
+            return Err(message);
+        }
         let Envelope { kind, resource, members, mut attributes, usual_name, place, .. } = envelope;
         let directory = &self.access.directory;
         let type_name = if kind == Kind::Account { "User" } else { "Group" };

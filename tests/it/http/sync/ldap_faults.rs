@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Source;
 use crate::on_both_databases;
-use crate::support::fake_ldap::{FakeLdap, WORDS, World, Wrong};
+use crate::support::fake_ldap::{Attributes, FakeLdap, WORDS, World, Wrong};
 use crate::support::slapd::Slapd;
 use crate::support::{Database, TestApp};
 
@@ -18,6 +18,7 @@ on_both_databases![
     names_that_several_have_are_listed_and_nobody_goes,
     test_looks_at_users_as_a_run_does,
     list_that_ends_at_a_limit_takes_nobody_away,
+    who_is_locked_and_cannot_be_used_is_filtered_by_what_the_source_says,
 ];
 
 const FULL: Duration = Duration::from_secs(25 * 3_600);
@@ -276,6 +277,44 @@ fn list_that_ends_at_a_limit_takes_nobody_away(app: &TestApp) {
     fake.world(|world| world.wrong = Wrong::Nothing);
     assert_eq!(source.sync()["counts"]["users"]["unchanged"], 3);
     assert_eq!(source.view()["state"], "linked");
+}
+
+fn who_is_locked_and_cannot_be_used_is_filtered_by_what_the_source_says(app: &TestApp) {
+    let fake = server(&["a", "b", "c"]);
+    let employee = |entry: &mut Attributes| {
+        entry.insert("employeeType".to_owned(), vec!["employee".to_owned()]);
+    };
+    fake.world(|world| world.entries.values_mut().for_each(employee));
+    let filter = "envelope.kind != 'account' || has(payload.employeeType)";
+    let settings = json!({"schedule": "off", "guard": "off", "filter": filter});
+    let source =
+        Source::new(app, "pull.ldap", fake.config(json!({"incremental": "off"})), settings);
+    source.sync();
+    let told = source.events();
+    fake.world(|world| {
+        let locked = |entry: &mut Attributes| {
+            entry.insert("nsAccountLock".to_owned(), vec!["true".to_owned()]);
+        };
+        let nameless = world.entries.get_mut("uid=b,ou=p,dc=x").expect("an entry");
+        nameless.remove("uid");
+        locked(nameless);
+        let large = world.entries.get_mut("uid=c,ou=p,dc=x").expect("an entry");
+        large.insert("title".to_owned(), vec!["x".repeat(300_000)]);
+        locked(large);
+    });
+    let run = source.run(json!({}));
+    assert_eq!(run["counts"]["users"]["failed"], 2, "{run}");
+    let users: Vec<String> = source.users().into_values().collect();
+    assert_eq!(users, ["a active", "b inactive", "c inactive"]);
+    let mut events = source.told(told);
+    events.sort_unstable();
+    assert_eq!(events, ["user.updated b", "user.updated c"]);
+    let path =
+        format!("{}/syncs/{}/diff?limit=10", source.path, run["id"].as_str().expect("an id"));
+    let diff = app.api.get(&path).expect(200).body.to_string();
+    for reason in ["user_name_attribute", "at most 262144 are read of a user"] {
+        assert!(diff.contains(reason), "{diff}");
+    }
 }
 
 #[test]
