@@ -72,6 +72,8 @@ pub(super) struct Socket {
     stream: TcpStream,
     timeout: Duration,
     watch: Stopwatch,
+    /// Time since then that was not the server's.
+    excused: Duration,
     surroundings: Surroundings,
 }
 
@@ -84,7 +86,8 @@ impl Socket {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(LOOK))?;
         stream.set_write_timeout(Some(LOOK))?;
-        Ok(Self { stream, timeout, watch: Stopwatch::start(), surroundings })
+        let (watch, excused) = (Stopwatch::start(), Duration::ZERO);
+        Ok(Self { stream, timeout, watch, excused, surroundings })
     }
 
     fn again(&self) -> io::Result<Self> {
@@ -95,7 +98,7 @@ impl Socket {
     fn in_time(&self, mut act: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
         loop {
             self.surroundings.term.check().map_err(Ended::because)?;
-            if self.watch.elapsed() > self.timeout {
+            if self.watch.elapsed().saturating_sub(self.excused) > self.timeout {
                 let seconds = self.timeout.as_secs();
                 let message = format!("the server has not answered within {seconds} seconds");
                 return Err(Ended::because(SourceError::failed(message)));
@@ -161,13 +164,23 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    fn socket(&mut self) -> &mut Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
     /// An operation begins.
     pub(super) fn begin(&mut self) {
-        let socket = match self {
-            Self::Plain(socket) => socket.as_mut(),
-            Self::Tls(stream) => &mut stream.sock,
-        };
-        socket.watch = Stopwatch::start();
+        let socket = self.socket();
+        (socket.watch, socket.excused) = (Stopwatch::start(), Duration::ZERO);
+    }
+
+    /// So much time of the operation has gone into what the server has sent, which nobody else has waited for.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        let socket = self.socket();
+        socket.excused = socket.excused.saturating_add(time);
     }
 
     /// Shakes hands. The name is that of the certificate.
@@ -243,7 +256,40 @@ pub fn authorities(pem: &str) -> Result<RootCertStore, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::pull::term::Term;
+
+    #[test]
+    fn time_that_others_take_is_not_the_servers() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = TcpStream::connect(address).expect("a connection");
+        let (mut server, _) = listener.accept().expect("a connection");
+        server.write_all(b"ab").expect("it is open");
+        let clock = Clock::fixed(0);
+        let surroundings = Surroundings {
+            outbound: Outbound::new(Vec::new()),
+            term: Term::begin(Arc::default(), clock.clone(), Duration::MAX),
+            clock,
+            request_timeout: Duration::ZERO,
+            first_retry_ms: 1,
+            patience_ms: 0,
+            files: Arc::default(),
+            wants_groups: true,
+            last: None,
+        };
+        let socket = Socket::new(client, Duration::ZERO, surroundings).expect("a socket");
+        let mut stream = Stream::Plain(Box::new(socket));
+        stream.begin();
+        assert!(stream.read(&mut [0]).is_err(), "its time is over at once");
+        stream.excuse(Duration::from_secs(3_600));
+        assert_eq!(stream.read(&mut [0]).ok(), Some(1));
+        stream.begin();
+        assert!(stream.read(&mut [0]).is_err(), "the next operation has its own time");
+    }
 
     #[test]
     fn addresses_are_checked_by_how_they_are_secured() {

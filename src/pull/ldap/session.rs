@@ -3,6 +3,7 @@
 //! It blocks its thread, but never longer than its time: an operation, which is at most one page, has the
 //! timeout of the server, and a list a multiple of it.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
@@ -257,7 +258,11 @@ impl Session {
     ) -> Result<Outcome, SourceError> {
         loop {
             match self.receive(id)? {
-                Answer::Entry(entry) => take(Item::Entry(entry))?,
+                Answer::Entry(entry) => {
+                    let watch = Stopwatch::start();
+                    take(Item::Entry(entry))?;
+                    self.stream.excuse(watch.elapsed());
+                }
                 Answer::Intermediate { oid, value } => take(Item::Message { oid, value })?,
                 Answer::Reference => {}
                 Answer::Done(outcome) => return Ok(outcome),
@@ -273,10 +278,18 @@ impl Session {
         take: &mut dyn FnMut(Entry) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
         let (watch, time) = (Stopwatch::start(), self.timeout.saturating_mul(LIST_TIMES));
+        // What is done with the entries takes its own time.
+        let own = Cell::new(Duration::ZERO);
+        let mut take = |entry: Entry| {
+            let watch = Stopwatch::start();
+            let taken = take(entry);
+            own.set(own.get().saturating_add(watch.elapsed()));
+            taken
+        };
         let (mut heads, mut empty) = (HashSet::new(), 0);
         let (mut id, mut is_first) = (self.ask_page(search, &[])?, true);
         loop {
-            if watch.elapsed() > time {
+            if watch.elapsed().saturating_sub(own.get()) > time {
                 let seconds = time.as_secs();
                 return Err(SourceError::failed(format!(
                     "the server has not come to the end of a list within {seconds} seconds"
@@ -297,7 +310,7 @@ impl Session {
                 match size > MAX_AHEAD {
                     true => {
                         size = 0;
-                        page.drain(..).try_for_each(&mut *take)
+                        page.drain(..).try_for_each(&mut take)
                     }
                     false => Ok(()),
                 }
@@ -325,7 +338,7 @@ impl Session {
             if let Some(cookie) = &next {
                 (id, is_first) = (self.ask_page(search, cookie)?, false);
             }
-            page.into_iter().try_for_each(&mut *take)?;
+            page.into_iter().try_for_each(&mut take)?;
             if next.is_none() {
                 return Ok(());
             }
