@@ -2,7 +2,6 @@
 //! is busy, and no secret in what it says.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::Value;
@@ -21,8 +20,8 @@ const TRIES: u32 = 8;
 
 /// How often a source is tried that has not answered anything yet, and how long, in milliseconds: it will be
 /// read again, and whoever waits for this read wants to know why it does not begin.
-const FIRST_TRIES: u32 = 3;
-const FIRST_PATIENCE_MS: i64 = 15 * 1_000;
+pub(super) const FIRST_TRIES: u32 = 3;
+pub(super) const FIRST_PATIENCE_MS: i64 = 15 * 1_000;
 
 /// Longest time that a read waits for a busy source without getting on, all pauses and requests in vain
 /// together, in milliseconds.
@@ -33,9 +32,6 @@ const REFILL_MS: i64 = 30 * 1_000;
 
 /// Longest pause of our own choice, in milliseconds.
 const MAX_OWN_PAUSE_MS: i64 = 60 * 1_000;
-
-/// How often a pause looks whether the read is to end, in milliseconds.
-const LOOK_MS: i64 = 100;
 
 /// Longest part of a source's own words that is kept, in characters.
 const MAX_WORDS: usize = 300;
@@ -406,20 +402,14 @@ impl Client {
         asked_ms: Option<i64>,
         tries: u32,
     ) -> Result<(), SourceError> {
-        let pause = asked_ms.unwrap_or_else(|| self.own_pause_ms(tries)).max(0);
+        let own = || own_pause_ms(self.surroundings.first_retry_ms, tries);
+        let pause = asked_ms.unwrap_or_else(own).max(0);
         let most = if self.is_reached { TRIES } else { FIRST_TRIES };
         if tries >= most || pause > self.patience_ms {
             return Err(self.ends(SourceError::Failed { message, retry_after_ms: asked_ms }));
         }
         self.patience_ms -= pause;
-        let mut left = pause;
-        while left > 0 {
-            self.surroundings.term.check()?;
-            let step = left.min(LOOK_MS);
-            std::thread::sleep(Duration::from_millis(u64::try_from(step).unwrap_or(0)));
-            left -= step;
-        }
-        Ok(())
+        self.surroundings.term.rest(pause)
     }
 
     fn ends(&mut self, error: SourceError) -> SourceError {
@@ -428,16 +418,16 @@ impl Client {
         }
         error
     }
+}
 
-    /// Twice as long each time, and not as long as others wait who were refused at the same moment.
-    fn own_pause_ms(&self, tries: u32) -> i64 {
-        let first = self.surroundings.first_retry_ms.max(1);
-        let longest = (first << tries.saturating_sub(1).min(10)).min(MAX_OWN_PAUSE_MS);
-        let mut random = [0; 4];
-        fill_random(&mut random);
-        let half = longest / 2;
-        half + i64::from(u32::from_le_bytes(random)) % (longest - half).max(1)
-    }
+/// A pause after so many tries: twice as long each time, and not as long as others wait who were refused at the
+/// same moment.
+pub(super) fn own_pause_ms(first_ms: i64, tries: u32) -> i64 {
+    let longest = (first_ms.max(1) << tries.saturating_sub(1).min(10)).min(MAX_OWN_PAUSE_MS);
+    let mut random = [0; 4];
+    fill_random(&mut random);
+    let half = longest / 2;
+    half + i64::from(u32::from_le_bytes(random)) % (longest - half).max(1)
 }
 
 /// Says what an answer is.

@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::SourceError;
 use crate::clock::Clock;
 
+/// How often a pause looks whether the read is to end, in milliseconds.
+const LOOK_MS: i64 = 100;
+
 /// Ends a read when somebody says so, or when its time is over. Clones end together.
 #[derive(Clone, Debug)]
 pub struct Term {
@@ -31,6 +34,21 @@ impl Term {
             true => Err(SourceError::Stopped),
             false => Ok(()),
         }
+    }
+
+    /// Waits for so many milliseconds.
+    ///
+    /// # Errors
+    /// [`SourceError::Stopped`] once it is to end.
+    pub fn rest(&self, ms: i64) -> Result<(), SourceError> {
+        let mut left = ms;
+        while left > 0 {
+            self.check()?;
+            let step = left.min(LOOK_MS);
+            std::thread::sleep(Duration::from_millis(u64::try_from(step).unwrap_or(0)));
+            left -= step;
+        }
+        Ok(())
     }
 
     /// Whether somebody has said so.

@@ -92,7 +92,7 @@ impl Socket {
 
     fn again(&self) -> io::Result<Self> {
         let (stream, surroundings) = (self.stream.try_clone()?, self.surroundings.clone());
-        Ok(Self { stream, surroundings, timeout: self.timeout, watch: self.watch })
+        Ok(Self { stream, surroundings, ..*self })
     }
 
     fn in_time(&self, mut act: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
@@ -157,6 +157,30 @@ pub(super) fn broken(doing: &str, error: &io::Error) -> SourceError {
     }
 }
 
+/// Why there is no session with a server.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// A moment later there may be one: the server cannot be reached, breaks off or is busy.
+    Passing(String),
+    Other(SourceError),
+}
+
+impl Trouble {
+    /// A failure that a moment may end.
+    pub(super) fn passing(error: SourceError) -> Self {
+        match error {
+            SourceError::Failed { message, .. } => Self::Passing(message),
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        Self::Other(error)
+    }
+}
+
 /// A connection, secured or not.
 pub(super) enum Stream {
     Plain(Box<Socket>),
@@ -184,10 +208,10 @@ impl Stream {
     }
 
     /// Shakes hands. The name is that of the certificate.
-    pub(super) fn secure(&mut self, name: &str, ca_pem: Option<&str>) -> Result<(), SourceError> {
+    pub(super) fn secure(&mut self, name: &str, ca_pem: Option<&str>) -> Result<(), Trouble> {
         let Self::Plain(socket) = self else { return Ok(()) };
-        let mut socket =
-            socket.again().map_err(|error| broken("the TLS handshake fails", &error))?;
+        let fails = |error: &io::Error| broken("the TLS handshake fails", error);
+        let mut socket = socket.again().map_err(|error| Trouble::passing(fails(&error)))?;
         let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
             .map_err(|_| SourceError::failed(format!("no certificate can have the name {name}")))?;
         let connection = ClientConnection::new(tls_config(ca_pem)?, name);
@@ -195,7 +219,13 @@ impl Stream {
             .map_err(|error| SourceError::failed(format!("the TLS handshake fails: {error}")))?;
         while connection.is_handshaking() {
             let done = connection.complete_io(&mut socket);
-            done.map_err(|error| broken("the TLS handshake fails", &error))?;
+            // What is wrong with the certificate, or is no TLS, will be so the next time.
+            let is_tls =
+                |error: &io::Error| error.get_ref().is_some_and(|e| e.is::<rustls::Error>());
+            done.map_err(|error| match is_tls(&error) {
+                true => fails(&error).into(),
+                false => Trouble::passing(fails(&error)),
+            })?;
         }
         *self = Self::Tls(Box::new(StreamOwned::new(connection, socket)));
         Ok(())

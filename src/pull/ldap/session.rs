@@ -14,10 +14,11 @@ use url::Url;
 use super::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, number, octets, sequence};
 use super::entry::Entry;
 use super::filter::encoded;
-use super::line::{Security, Socket, Stream, broken};
+use super::line::{Security, Socket, Stream, Trouble, broken};
 use super::wire::{self, Answer, Control, Outcome, SearchRequest, control};
 use crate::clock::Stopwatch;
 use crate::outbound::{Outbound, OutboundError};
+use crate::pull::client::{FIRST_PATIENCE_MS, FIRST_TRIES, own_pause_ms};
 use crate::pull::{SourceError, Surroundings};
 
 /// Largest message, in bytes: a group with half a million members.
@@ -43,6 +44,10 @@ const MAX_EMPTY_PAGES: usize = 100;
 
 /// Longest part of a server's own words that is kept, in characters.
 const MAX_WORDS: usize = 300;
+
+/// Results of a server that may do better a moment later.
+const BUSY: i64 = 51;
+const UNAVAILABLE: i64 = 52;
 
 /// Simple paged results (RFC 2696).
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
@@ -124,8 +129,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects to the first server that can be reached, and binds. Who refuses the credentials is not
-    /// asked a second time by way of another server: accounts are locked so.
+    /// Connects to the first server that lets in, and binds. Where none can be reached, or is ready, all are
+    /// tried again a little later. Who refuses the credentials is not asked a second time, not by way of
+    /// another server either: accounts are locked so.
     pub fn open(
         server: &Server,
         outbound: &Outbound,
@@ -136,21 +142,58 @@ impl Session {
             let message = "a bind name and a password are required".to_owned();
             return Err(SourceError::Credentials(message));
         }
-        let mut messages = Vec::new();
+        let (mut tries, mut patience_ms) = (0, surroundings.patience_ms.min(FIRST_PATIENCE_MS));
+        loop {
+            tries += 1;
+            let watch = Stopwatch::start();
+            let message = match Self::with_any(server, outbound, surroundings) {
+                Ok(session) => return Ok(session),
+                Err(Trouble::Other(error)) => return Err(error),
+                Err(Trouble::Passing(message)) => message,
+            };
+            let pause = own_pause_ms(surroundings.first_retry_ms, tries);
+            let spent = i64::try_from(watch.elapsed().as_millis()).unwrap_or(i64::MAX);
+            patience_ms = patience_ms.saturating_sub(spent).saturating_sub(pause);
+            if tries >= FIRST_TRIES || patience_ms < 0 {
+                return Err(SourceError::failed(message));
+            }
+            surroundings.term.rest(pause)?;
+        }
+    }
+
+    /// A session with the first server that gives one.
+    fn with_any(
+        server: &Server,
+        outbound: &Outbound,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Trouble> {
+        let (mut messages, mut is_passing) = (Vec::new(), false);
         for url in &server.urls {
             surroundings.term.check()?;
-            match Self::connect(url, server, outbound, surroundings) {
-                Ok(mut session) => {
-                    session.bind(server)?;
-                    return Ok(session);
+            let message = match Self::with(url, server, outbound, surroundings) {
+                Ok(session) => return Ok(session),
+                Err(Trouble::Passing(message)) => {
+                    is_passing = true;
+                    message
                 }
-                Err(SourceError::Failed { message, .. }) => {
-                    messages.push(format!("{url}: {message}"));
-                }
+                Err(Trouble::Other(SourceError::Failed { message, .. })) => message,
                 Err(other) => return Err(other),
-            }
+            };
+            messages.push(format!("{url}: {message}"));
         }
-        Err(SourceError::failed(messages.join("; ")))
+        let error = SourceError::failed(messages.join("; "));
+        Err(if is_passing { Trouble::passing(error) } else { error.into() })
+    }
+
+    fn with(
+        url: &Url,
+        server: &Server,
+        outbound: &Outbound,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Trouble> {
+        let mut session = Self::connect(url, server, outbound, surroundings)?;
+        session.bind(server)?;
+        Ok(session)
     }
 
     fn connect(
@@ -158,20 +201,19 @@ impl Session {
         server: &Server,
         outbound: &Outbound,
         surroundings: &Surroundings,
-    ) -> Result<Self, SourceError> {
+    ) -> Result<Self, Trouble> {
         let host = url.host_str().unwrap_or_default();
         let port = url.port().unwrap_or(if server.security == Security::Ldaps { 636 } else { 389 });
         let connected = outbound.connect(host, port, server.security.line());
         let stream = connected.map_err(|error| match error {
             OutboundError::Forbidden(reason) => {
-                SourceError::failed(format!("it must not be called: {reason}"))
+                SourceError::failed(format!("it must not be called: {reason}")).into()
             }
-            OutboundError::Untrusted(reason) | OutboundError::Failed(reason) => {
-                SourceError::failed(reason)
-            }
+            OutboundError::Untrusted(reason) => SourceError::failed(reason).into(),
+            OutboundError::Failed(reason) => Trouble::Passing(reason),
         })?;
-        let socket = Socket::new(stream, server.timeout, surroundings.clone());
-        let socket = socket.map_err(|error| broken("the connection breaks off", &error))?;
+        let socket = Socket::new(stream, server.timeout, surroundings.clone())
+            .map_err(|error| Trouble::passing(broken("the connection breaks off", &error)))?;
         let mut session = Self {
             stream: Stream::Plain(Box::new(socket)),
             buffer: Vec::new(),
@@ -183,19 +225,17 @@ impl Session {
         };
         if server.security == Security::StartTls {
             let id = session.next_id();
-            session.send(&wire::start_tls(id))?;
-            let outcome = session.only_outcome(id)?;
-            if outcome.code != 0 {
-                return Err(SourceError::failed(format!(
-                    "StartTLS is refused: {}",
-                    session.words(&outcome)
-                )));
+            let outcome = session.asked(id, &wire::start_tls(id)).map_err(Trouble::passing)?;
+            let words = format!("StartTLS is refused: {}", session.words(&outcome));
+            match outcome.code {
+                0 => {}
+                BUSY | UNAVAILABLE => return Err(Trouble::Passing(words)),
+                _ => return Err(SourceError::failed(words).into()),
             }
             // What was sent before the handshake could be anybody's.
             if session.at < session.buffer.len() {
-                return Err(SourceError::failed(
-                    "the server says more before TLS than it was asked",
-                ));
+                let message = "the server says more before TLS than it was asked";
+                return Err(SourceError::failed(message).into());
             }
         }
         if server.security != Security::Plain {
@@ -206,17 +246,20 @@ impl Session {
         Ok(session)
     }
 
-    fn bind(&mut self, server: &Server) -> Result<(), SourceError> {
+    fn bind(&mut self, server: &Server) -> Result<(), Trouble> {
         let id = self.next_id();
-        self.send(&wire::bind(id, &server.bind_dn, &server.password))?;
-        let outcome = self.only_outcome(id)?;
+        let asked = wire::bind(id, &server.bind_dn, &server.password);
+        let outcome = self.asked(id, &asked).map_err(Trouble::passing)?;
         let words = self.words(&outcome);
         match outcome.code {
             0 => Ok(()),
             // The name or the password is wrong, or the account must not: all but a busy server.
-            19 | 32 | 34 | 48 | 49 | 50 | 53 => Err(SourceError::Credentials(words)),
-            8 | 13 => Err(SourceError::failed(format!("{words}; use \"ldaps\" or \"starttls\""))),
-            _ => Err(SourceError::failed(words)),
+            19 | 32 | 34 | 48 | 49 | 50 | 53 => Err(SourceError::Credentials(words).into()),
+            8 | 13 => {
+                Err(SourceError::failed(format!("{words}; use \"ldaps\" or \"starttls\"")).into())
+            }
+            BUSY | UNAVAILABLE => Err(Trouble::Passing(words)),
+            _ => Err(SourceError::failed(words).into()),
         }
     }
 
@@ -405,7 +448,8 @@ impl Session {
     }
 
     /// The outcome of an operation that has no other answer.
-    fn only_outcome(&mut self, id: i64) -> Result<Outcome, SourceError> {
+    fn asked(&mut self, id: i64, message: &[u8]) -> Result<Outcome, SourceError> {
+        self.send(message)?;
         match self.receive(id)? {
             Answer::Done(outcome) => Ok(outcome),
             _ => Err(malformed()),

@@ -52,6 +52,8 @@ pub struct World {
     /// `contextCSN` of `dc=x`; without it there is no content synchronization.
     pub csn: Vec<String>,
     pub wrong: Wrong,
+    /// Results of the next tries to log in; without them all are let in.
+    pub binds: Vec<i64>,
     /// What happens once everything below an entry was listed.
     turn: Option<(String, Turn)>,
 }
@@ -107,10 +109,14 @@ impl FakeLdap {
         Self { port, world }
     }
 
+    pub fn url(&self) -> String {
+        format!("ldap://localhost:{}", self.port)
+    }
+
     /// A configuration that reads all of it.
     pub fn config(&self, more: Value) -> Value {
         let mut config = json!({
-            "url": format!("ldap://localhost:{}", self.port), "tls": "none", "bind_dn": "cn=reader,dc=x",
+            "url": self.url(), "tls": "none", "bind_dn": "cn=reader,dc=x",
             "bind_password": "pw", "user_base": "ou=p,dc=x", "group_base": "ou=g,dc=x",
             "allow_private_network": true,
         });
@@ -136,7 +142,11 @@ fn serve(mut stream: TcpStream, world: &Mutex<World>) {
             let id = reader.number(INTEGER).expect("a number");
             let (tag, operation) = reader.take().expect("an operation");
             let mut answer: Box<dyn Iterator<Item = Vec<u8>>> = match tag {
-                BIND_REQUEST => Box::new(std::iter::once(done(id, 0x61, 0, None))),
+                BIND_REQUEST => {
+                    let mut world = world.lock().expect("no test has failed in it");
+                    let code = if world.binds.is_empty() { 0 } else { world.binds.remove(0) };
+                    Box::new(std::iter::once(done(id, 0x61, code, None)))
+                }
                 SEARCH_REQUEST => {
                     let asked = Asked::read(id, operation, reader);
                     world.lock().expect("no test has failed in it").answer(&asked)

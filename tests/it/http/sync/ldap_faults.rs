@@ -18,6 +18,8 @@ on_both_databases![
     names_that_several_have_are_listed_and_nobody_goes,
     test_looks_at_users_as_a_run_does,
     list_that_ends_at_a_limit_takes_nobody_away,
+    server_that_is_not_ready_is_waited_for,
+    next_server_is_asked_where_one_lets_nobody_in,
     who_is_locked_and_cannot_be_used_is_filtered_by_what_the_source_says,
 ];
 
@@ -277,6 +279,43 @@ fn list_that_ends_at_a_limit_takes_nobody_away(app: &TestApp) {
     fake.world(|world| world.wrong = Wrong::Nothing);
     assert_eq!(source.sync()["counts"]["users"]["unchanged"], 3);
     assert_eq!(source.view()["state"], "linked");
+}
+
+fn server_that_is_not_ready_is_waited_for(app: &TestApp) {
+    let fake = server(&["a", "b"]);
+    let source = reader(app, fake.config(json!({"incremental": "off"})));
+    let left = || fake.world(|world| std::mem::take(&mut world.binds));
+    // It has just been started again.
+    fake.world(|world| world.binds = vec![51, 52]);
+    assert_eq!(source.sync()["counts"]["users"]["created"], 2);
+    assert_eq!(left(), [0; 0]);
+    // Not for ever.
+    fake.world(|world| world.binds = vec![52; 9]);
+    assert_fails(&source, "the server answers 52 (unavailable)");
+    assert_eq!(left().len(), 6, "three tries");
+    // Whose password is wrong is locked by a few tries, and what is refused for good is no better later.
+    for (code, state) in [(49, "invalid_credentials"), (8, "error"), (2, "error")] {
+        fake.world(|world| world.binds = vec![code; 9]);
+        assert_fails(&source, &format!("the server answers {code} "));
+        assert_eq!((left().len(), &source.view()["state"]), (8, &json!(state)));
+    }
+}
+
+fn next_server_is_asked_where_one_lets_nobody_in(app: &TestApp) {
+    let (first, second) = (server(&["a"]), server(&["a", "b"]));
+    let urls = format!("{} {}", first.url(), second.url());
+    let source = reader(app, first.config(json!({"url": urls, "incremental": "off"})));
+    source.sync();
+    let told = source.events();
+    for code in [51, 52, 80] {
+        first.world(|world| world.binds = vec![code]);
+        source.sync();
+        assert_eq!(first.world(|world| world.binds.len()), 0);
+    }
+    assert_eq!(source.told(told)[0], "user.created b", "the second one has been read");
+    // Refused credentials would be so there.
+    first.world(|world| world.binds = vec![49]);
+    assert_fails(&source, "49 (invalidCredentials)");
 }
 
 fn who_is_locked_and_cannot_be_used_is_filtered_by_what_the_source_says(app: &TestApp) {
