@@ -10,7 +10,7 @@ use super::active_directory_changes::{Changes, Cursor, Domain, Method};
 use super::active_directory_read::{self as read, Reader, id_of};
 use super::active_directory_user::{self as user, Reading};
 use super::ldap::count;
-use super::ldap_group::both;
+use super::ldap_group::{asks_for_groups, both};
 use super::ldap_read::Nested;
 use super::ldap_server::{self as server, once_each, set, text};
 use crate::outbound::Outbound;
@@ -314,12 +314,11 @@ impl Directory {
         let Changes { changed, deleted } = changes;
         let visible = self.visible(session, domain, &changed)?;
         let has_groups = visible.values().any(|kind| *kind == Kind::Group) || !deleted.is_empty();
-        let asks_for_groups =
-            |filter: &str| attributes_of(filter).any(|name| name.eq_ignore_ascii_case("memberOf"));
-        if has_groups && (asks_for_groups(&self.user_filter) || asks_for_groups(&self.group_filter))
-        {
+        let mut asked =
+            [&self.user_filter, &self.group_filter].into_iter().chain(&self.reading.extra);
+        if has_groups && asked.any(|text| asks_for_groups(text)) {
             // Whoever has come into a group or left it has not changed.
-            let message = "a group has changed, and a filter asks for memberOf".to_owned();
+            let message = "a group has changed, and memberOf is asked for".to_owned();
             return Err(SourceError::CursorLost(message));
         }
         let mut reader = Reader::new(self, domain, sink);

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::ldap_changes::{Changes, Cursor, Mark, changed_since};
+use super::ldap_group::asks_for_groups;
 use super::ldap_read::{IDS, Nested, Reader};
 use super::ldap_server::{once_each, set, text};
 use super::ldap_user::{Reading, id_in};
@@ -274,6 +275,11 @@ impl Connector for Directory {
                     None => None,
                 };
                 let users_moved = users.moved(&mut session)?;
+                if (users_moved.is_some() || groups_moved.is_some()) && self.asks_for_groups() {
+                    // Whoever has come into a group or left it has not changed.
+                    let message = "something has changed, and memberOf is asked for".to_owned();
+                    return Err(SourceError::CursorLost(message));
+                }
                 let mut next = (users.clone(), groups.clone());
                 let (mut changed, mut regrouped) = (Changes::default(), Changes::default());
                 if let Some(now) = users_moved {
@@ -377,6 +383,15 @@ impl Directory {
             },
         };
         Ok(Some(Cursor::Sync { users, groups }))
+    }
+
+    /// Whether what is read of users follows from groups that they are in.
+    fn asks_for_groups(&self) -> bool {
+        let Reading { extra, inactive_when, .. } = &self.reading;
+        let rules = inactive_when.iter().map(|(name, _)| name);
+        let mut asked =
+            [&self.user_filter, &self.group_filter].into_iter().chain(extra).chain(rules);
+        asked.any(|text| asks_for_groups(text))
     }
 
     /// What has changed since a time. Whether a group has changed makes no difference to how groups are

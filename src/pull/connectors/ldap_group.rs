@@ -84,6 +84,12 @@ pub(super) fn both(filter: &str, other: &str) -> String {
     }
 }
 
+/// Whether a filter, or the name of an attribute, asks in which groups an entry is (`memberOf`, `isMemberOf`): it
+/// changes with the groups, and the entry itself does not.
+pub(super) fn asks_for_groups(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("memberof")
+}
+
 /// The search of a URL (RFC 4516 §2), on the server that is read; a sentence where it is none.
 pub(super) fn search_of(url: &str, attributes: &[&str]) -> Result<Search, String> {
     let wrong = || format!("its memberURL \"{url}\" is no search of this server.");
@@ -155,6 +161,13 @@ mod tests {
             Member::Uid("d".into()),
         ];
         assert_eq!(group.members, expected);
+    }
+
+    #[test]
+    fn groups_are_asked_for_by_several_names() {
+        let filter = "(&(objectClass=person)(!(isMemberOf=cn=a,dc=x)))";
+        assert!(["memberOf", "memberof", filter].into_iter().all(asks_for_groups));
+        assert!(!["member", "(&(objectClass=person)(ou=a))"].into_iter().any(asks_for_groups));
     }
 
     #[test]

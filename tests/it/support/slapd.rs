@@ -37,6 +37,15 @@ impl Slapd {
 
     /// The same with so many changes that it remembers.
     pub fn start_with(users: usize, remembered: usize) -> Option<Self> {
+        Self::started(users, "SESSIONLOG", &remembered.to_string())
+    }
+
+    /// The same with the groups of everybody in `memberOf`.
+    pub fn start_with_member_of(users: usize) -> Option<Self> {
+        Self::started(users, "MEMBER_OF", "1")
+    }
+
+    fn started(users: usize, setting: &str, value: &str) -> Option<Self> {
         if !["/usr/sbin/slapd", "/usr/bin/slapd"].iter().any(|path| Path::new(path).exists()) {
             let is_ci = std::env::var("CI").is_ok_and(|ci| ci != "false");
             assert!(!is_ci, "slapd is not installed; tests/run installs it");
@@ -51,7 +60,7 @@ impl Slapd {
                 .arg(folder.path())
                 .args([port.to_string(), tls_port.to_string()])
                 .env("USERS", users.to_string())
-                .env("SESSIONLOG", remembered.to_string())
+                .env(setting, value)
                 .stdout(Stdio::null())
                 .status()
                 .expect("the script runs");

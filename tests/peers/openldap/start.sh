@@ -3,6 +3,7 @@
 #
 #   start.sh FOLDER PORT LDAPS_PORT     stop it with: kill "$(cat FOLDER/slapd.pid)"
 #
+# With MEMBER_OF the server notes in memberOf which groups an entry is in; those that are there at first it does not.
 # Needs slapd and ldap-utils (Debian). cn=admin,dc=corp,dc=test has the password adminpw and may do
 # everything; cn=sync,ou=Services,dc=corp,dc=test (syncpw) reads without limits, cn=reader (readerpw) at
 # most 500 entries at a time. FOLDER/tls/ca.pem is the authority.
@@ -31,6 +32,7 @@ include /etc/ldap/schema/dyngroup.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload refint
+${MEMBER_OF:+moduleload memberof}
 moduleload syncprov
 moduleload ppolicy
 pidfile $folder/slapd.pid
@@ -55,6 +57,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=reader,ou=Services,dc=corp,dc=test" read by dn.exact="cn=sync,ou=Services,dc=corp,dc=test" read by * none
 overlay refint
 refint_attributes member uniqueMember manager
+${MEMBER_OF:+overlay memberof}
 overlay ppolicy
 ppolicy_default "cn=default,ou=Policies,dc=corp,dc=test"
 overlay syncprov

@@ -299,7 +299,7 @@ fn heavy_lockouts_count_where_they_are_to_and_groups_are_expanded() {
     let Some(samba) = Samba::start() else { return };
     let app = on_sqlite();
     let config = json!({"lockout_is_inactive": true, "nested_groups": "expand", "primary_groups": true,
-        "extra_attributes": "extensionAttribute1 memberOf"});
+        "extra_attributes": "extensionAttribute1"});
     let source = hundred(&app, &samba, config);
     let run = source.sync();
     assert_eq!(run["counts"]["users"]["created"], 100, "{run}");
@@ -335,6 +335,22 @@ fn heavy_lockouts_count_where_they_are_to_and_groups_are_expanded() {
     assert_eq!(run["mode"], "incremental", "{run}");
     assert_eq!(members(&source, "CycleX"), names(&["ad0001", "ad0002", "ad0004"]));
     assert_eq!(members(&source, "Company"), names(&["ad0001", "ad0002", "ad0003", "ad0004"]));
+
+    // Groups that are kept beside a user change without the user.
+    let kept = json!({"config": {"extra_attributes": "memberOf", "nested_groups": "keep", "primary_groups": false}});
+    app.api.patch(&source.path, kept).expect(200);
+    source.sync();
+    let groups = || {
+        let users = listed(&source, "/directory_users").into_iter();
+        let mut users = users.filter(|user| user["username"] == "ad0004@corp.test");
+        users.next().expect("the user is there")["raw_attributes"]["memberOf"].to_string()
+    };
+    assert!(groups().contains("CN=CycleY"), "{}", groups());
+    samba.modify(&format!(
+        "dn: CN=CycleY,OU=Groups,{BASE}\nchangetype: modify\ndelete: member\nmember: {dn}\n"
+    ));
+    source.sync();
+    assert!(!groups().contains("CN=CycleY"), "{}", groups());
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod guard;
 mod keys;
 mod ldap;
 mod ldap_faults;
+mod ldap_places;
 mod manage;
 mod names;
 mod okta;
