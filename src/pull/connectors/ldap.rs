@@ -4,9 +4,11 @@
 //! anything but a whole list is a failure. Changes come by content synchronization or by
 //! `modifyTimestamp`; where a server cannot say what was deleted, everything is read.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
-use super::ldap_changes::{Changes, Cursor, Mark, changed_since};
+use super::ldap_changes::{Changes, Cursor, Mark, changed_since, moved_since};
 use super::ldap_group::asks_for_groups;
 use super::ldap_read::{IDS, Nested, Reader};
 use super::ldap_server::{once_each, set, text};
@@ -16,8 +18,8 @@ use crate::outbound::Outbound;
 use crate::pull::field::{Field, LOCKOUT_IS_INACTIVE, Shape};
 use crate::pull::ldap::{Entry, Scope, Search, Security, Server, Session, dn, sync};
 use crate::pull::{
-    Absence, Capabilities, Connector, Faults, Finished, GroupsGiven, Probe, Sink, SourceError,
-    SourceKind, Surroundings,
+    Absence, Capabilities, Connector, Faults, Finished, GroupsGiven, Kind, Probe, Sink,
+    SourceError, SourceKind, Surroundings,
 };
 use crate::scim::Object;
 
@@ -270,31 +272,8 @@ impl Connector for Directory {
         let mut session = self.connect()?;
         match &cursor {
             Cursor::Sync { users, groups } => {
-                let groups_moved = match groups {
-                    Some(mark) => mark.moved(&mut session)?,
-                    None => None,
-                };
-                let users_moved = users.moved(&mut session)?;
-                if (users_moved.is_some() || groups_moved.is_some()) && self.asks_for_groups() {
-                    // Whoever has come into a group or left it has not changed.
-                    let message = "something has changed, and memberOf is asked for".to_owned();
-                    return Err(SourceError::CursorLost(message));
-                }
-                let mut next = (users.clone(), groups.clone());
-                let (mut changed, mut regrouped) = (Changes::default(), Changes::default());
-                if let Some(now) = users_moved {
-                    let search = self.users(&self.user_attributes());
-                    (changed, next.0) = users.changes(&mut session, &search, now)?;
-                }
-                let search = self.groups(&["1.1"]);
-                if let (Some(mark), Some(search), Some(now)) = (groups, search, groups_moved) {
-                    let (changes, mark) = mark.changes(&mut session, &search, now)?;
-                    (regrouped, next.1) = (changes, Some(mark));
-                }
-                if !changed.is_empty() || !regrouped.is_empty() {
-                    self.read_changes(&mut session, changed, regrouped, sink)?;
-                }
-                Ok(self.finished(Some(Cursor::Sync { users: next.0, groups: next.1 })))
+                let next = self.synchronize(&mut session, users, groups.as_ref(), sink)?;
+                Ok(self.finished(Some(next)))
             }
             Cursor::Since(since) => {
                 let changed = self.changed_since(&mut session, *since)?;
@@ -385,6 +364,53 @@ impl Directory {
         Ok(Some(Cursor::Sync { users, groups }))
     }
 
+    /// Reads what has changed since these marks; where it goes on.
+    fn synchronize(
+        &self,
+        session: &mut Session,
+        users: &Mark,
+        groups: Option<&Mark>,
+        sink: &mut dyn Sink,
+    ) -> Result<Cursor, SourceError> {
+        let groups_moved = match groups {
+            Some(mark) => mark.moved(session)?,
+            None => None,
+        };
+        let users_moved = users.moved(session)?;
+        if (users_moved.is_some() || groups_moved.is_some()) && self.asks_for_groups() {
+            // Whoever has come into a group or left it has not changed.
+            let message = "something has changed, and memberOf is asked for".to_owned();
+            return Err(SourceError::CursorLost(message));
+        }
+        let (mut next_users, mut next_groups) = (users.clone(), groups.cloned());
+        let (mut changed, mut regrouped) = (Changes::default(), Changes::default());
+        if let Some(now) = &users_moved {
+            let search = self.users(&self.user_attributes());
+            (changed, next_users) = users.changes(session, &search, now)?;
+        }
+        let search = self.groups(&["1.1"]);
+        if let (Some(mark), Some(search), Some(now)) = (groups, search, &groups_moved) {
+            let (changes, mark) = mark.changes(session, &search, now)?;
+            (regrouped, next_groups) = (changes, Some(mark));
+        }
+        // A user who was there and is still there has taken nobody in or out.
+        let id = |entry: &Entry| id_in(entry, "entryUUID");
+        let there: HashSet<String> = changed.changed.iter().filter_map(id).collect();
+        let is_user = |id: &String| there.contains(id) && sink.is_stored(Kind::Account, id);
+        let stays = |place: &Entry| id(place).is_some_and(|id| is_user(&id));
+        if let Some(now) = &users_moved {
+            users.check_places(session, now, &stays)?;
+        }
+        let elsewhere = groups.filter(|mark| users_moved.is_none() || !mark.is_beside(users));
+        if let (Some(mark), Some(now)) = (elsewhere, &groups_moved) {
+            mark.check_places(session, now, &stays)?;
+        }
+        if !changed.is_empty() || !regrouped.is_empty() {
+            self.read_changes(session, changed, regrouped, sink)?;
+        }
+        Ok(Cursor::Sync { users: next_users, groups: next_groups })
+    }
+
     /// Whether what is read of users follows from groups that they are in.
     fn asks_for_groups(&self) -> bool {
         let Reading { extra, inactive_when, .. } = &self.reading;
@@ -397,10 +423,24 @@ impl Directory {
     /// What has changed since a time. Whether a group has changed makes no difference to how groups are
     /// read; it does to whether they are.
     fn changed_since(&self, session: &mut Session, since: i64) -> Result<Changes, SourceError> {
-        let mut changes = Changes::default();
         let users = self.users(&self.user_attributes());
+        // Who was moved together with the entry above has not changed.
+        let scope = if self.scope == Scope::One { Scope::Base } else { self.scope };
+        let places = Search::new(&self.user_base, scope, &moved_since(since), &["1.1"]);
+        let mut searches = Vec::new();
+        session.list(&places, &mut |place| {
+            searches.push(Search { base: place.dn, ..users.clone() });
+            Ok(())
+        })?;
         let filter = changed_since(&users.filter, since);
-        session.list(&Search { filter, ..users }, &mut |entry| changes.put(entry))?;
+        searches.push(Search { filter, ..users });
+        let (mut changes, mut seen) = (Changes::default(), HashSet::new());
+        for search in &searches {
+            session.list(search, &mut |entry| match seen.insert(entry.dn.clone()) {
+                true => changes.put(entry),
+                false => Ok(()),
+            })?;
+        }
         Ok(changes)
     }
 

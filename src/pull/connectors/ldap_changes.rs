@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ldap_group::both;
 use crate::pull::SourceError;
 use crate::pull::ldap::sync::{self, Info, State};
-use crate::pull::ldap::{Entry, Item, Search, Session, dn};
+use crate::pull::ldap::{Entry, Item, Scope, Search, Session, dn};
 use crate::scim::key::{instant_ms, instant_text};
 
 /// How far a time is put back, in milliseconds: what was written while the server answered may have been
@@ -20,6 +20,10 @@ pub(super) const MAX_CHANGES: usize = 20_000;
 
 /// Most bytes of entries that are taken as changes.
 const MAX_CHANGED: usize = 64 * 1024 * 1024;
+
+/// What entries are that hold others, in filters: unlike `hasSubordinates`, every server finds it quickly.
+const PLACES: &str = "(objectClass=organizationalUnit)(objectClass=organization)(objectClass=container)\
+                      (objectClass=nsContainer)";
 
 /// Where an incremental read goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,9 +100,8 @@ impl Mark {
     /// Fails where a server is behind: a replica that lags, or one that came from a backup, does not know
     /// who has come since, and what it lists is no proof of anything.
     fn check_not_behind(&self, context: &str, now: &[String]) -> Result<(), SourceError> {
-        let server = |csn: &str| csn.split('#').nth(2).map(str::to_owned);
         let is_reached = |csn: &&String| {
-            now.iter().any(|now| server(now) == server(csn) && now.as_str() >= csn.as_str())
+            now.iter().any(|now| server_of(now) == server_of(csn) && now.as_str() >= csn.as_str())
         };
         let missed = self.csn.iter().find(|csn| !is_reached(csn));
         match missed.filter(|_| context == self.context) {
@@ -131,7 +134,7 @@ impl Mark {
         &self,
         session: &mut Session,
         search: &Search,
-        now: Vec<String>,
+        now: &[String],
     ) -> Result<(Changes, Self), SourceError> {
         let cookie = STANDARD.decode(&self.cookie).unwrap_or_default();
         let search = search.clone().with(sync::request(&cookie));
@@ -167,8 +170,61 @@ impl Mark {
         }
         let cookie =
             done.cookie.map_or_else(|| self.cookie.clone(), |cookie| STANDARD.encode(cookie));
-        Ok((changes, Self { context: self.context.clone(), csn: now, cookie }))
+        Ok((changes, Self { context: self.context.clone(), csn: now.to_vec(), cookie }))
     }
+
+    /// Whether both are of one context, and as far.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        (&self.context, &self.csn) == (&other.context, &other.csn)
+    }
+
+    /// Fails where an entry with others below it has changed since: they may have been moved with it, into what is
+    /// read or out of it, of which synchronization tells nothing. What was made since then is no such entry: who is
+    /// below it has come there by a change of his own. Nor is one that `stays`.
+    pub(super) fn check_places(
+        &self,
+        session: &mut Session,
+        now: &[String],
+        stays: &dyn Fn(&Entry) -> bool,
+    ) -> Result<(), SourceError> {
+        // Not of servers that have written nothing since: their numbers may be years old.
+        let moved = self.csn.iter().filter(|csn| !now.contains(csn)).min();
+        let from = moved.or(self.csn.iter().max()).map_or("", String::as_str);
+        let filter = format!("(&(hasSubordinates=TRUE)(entryCSN>={from}))");
+        let asked = ["entryCSN", "entryUUID", "createTimestamp"];
+        let search = Search::new(&self.context, Scope::Subtree, &filter, &asked);
+        let outcome = session.search(&search, &mut |item| match item {
+            Item::Entry(place) if self.is_moved(&place) && !stays(&place) => {
+                let place = place.dn;
+                Err(SourceError::CursorLost(format!(
+                    "{place} has changed: who is below it may have been moved with it"
+                )))
+            }
+            _ => Ok(()),
+        })?;
+        match outcome.code {
+            0 => Ok(()),
+            51 | 52 => Err(session.refused(&search, &outcome)),
+            // The account must not look, or not at so many or for so long.
+            _ => Err(SourceError::CursorLost(session.words(&outcome))),
+        }
+    }
+
+    /// Whether an entry was there at this mark and has changed since.
+    fn is_moved(&self, entry: &Entry) -> bool {
+        let csn = entry.text("entryCSN").unwrap_or_default();
+        let is_known = |known: &String| server_of(known) == server_of(csn) && csn <= known.as_str();
+        let second = |time: &str| time.get(..14).map(str::to_owned);
+        // By the latest of all servers: who has made it may have a clock that is ahead.
+        let latest = self.csn.iter().max().and_then(|csn| second(csn));
+        let is_new = entry.text("createTimestamp").and_then(second) > latest;
+        !is_new && !self.csn.iter().any(is_known)
+    }
+}
+
+/// Which server has given a change number.
+fn server_of(csn: &str) -> Option<&str> {
+    csn.split('#').nth(2)
 }
 
 /// The change numbers of a context, in order.
@@ -218,9 +274,20 @@ impl Changes {
 
 /// A filter for what has changed since a time.
 pub(super) fn changed_since(filter: &str, since: i64) -> String {
-    let digits: String =
-        instant_text(since).chars().filter(char::is_ascii_digit).take(14).collect();
-    both(filter, &format!("(modifyTimestamp>={digits}Z)"))
+    both(filter, &format!("(modifyTimestamp>={})", generalized(since)))
+}
+
+/// A filter for entries that hold others, have changed since a time and were there before: who is below them may
+/// have been moved with them.
+pub(super) fn moved_since(since: i64) -> String {
+    let since = generalized(since);
+    format!("(&(|{PLACES})(modifyTimestamp>={since})(!(createTimestamp>={since})))")
+}
+
+/// A time as GeneralizedTime (RFC 4517 §3.3.13).
+fn generalized(ms: i64) -> String {
+    let digits: String = instant_text(ms).chars().filter(char::is_ascii_digit).take(14).collect();
+    format!("{digits}Z")
 }
 
 /// When an entry was changed, in milliseconds since 1970 (GeneralizedTime, RFC 4517 §3.3.13).
@@ -247,6 +314,40 @@ mod tests {
         let filter = changed_since("(objectClass=person)", 1_795_291_200_000);
         assert_eq!(filter, "(&(objectClass=person)(modifyTimestamp>=20261121200000Z))");
         assert_eq!(changed_since("objectClass=person", 1_795_291_200_000), filter);
+    }
+
+    #[test]
+    fn places_have_moved_that_were_there_and_have_changed() {
+        let csn = |time: &str, server: &str| format!("{time}.000000Z#000000#{server}#000000");
+        let mark = Mark {
+            context: "dc=x".into(),
+            csn: vec![csn("20261122100000", "001"), csn("20261122100010", "002")],
+            cookie: String::new(),
+        };
+        for (changed, server, made, moved) in [
+            // By the number of the server that has changed it.
+            ("20261122100000", "001", "20200101000000Z", false),
+            ("20261122100001", "001", "20200101000000Z", true),
+            ("20261122100001", "002", "20200101000000Z", false),
+            ("20261122100011", "002", "20200101000000Z", true),
+            ("20200101000000", "003", "20200101000000Z", true),
+            // Made since.
+            ("20261122100020", "001", "20261122100011Z", false),
+            ("20261122100020", "001", "20261122100010Z", true),
+            ("20261122100020", "001", "", true),
+        ] {
+            let csn = csn(changed, server);
+            let place = [csn.as_bytes()];
+            let made = [made.as_bytes()];
+            let place = entry("ou=a", &[("entryCSN", &place), ("createTimestamp", &made)]);
+            assert_eq!(mark.is_moved(&place), moved, "{csn}");
+        }
+        assert_eq!(
+            moved_since(1_795_291_200_000),
+            format!(
+                "(&(|{PLACES})(modifyTimestamp>=20261121200000Z)(!(createTimestamp>=20261121200000Z)))"
+            )
+        );
     }
 
     #[test]

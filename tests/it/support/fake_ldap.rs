@@ -251,7 +251,7 @@ fn attributes(all: &[(&str, &[String])]) -> Attributes {
     all.iter().map(|(name, values)| ((*name).to_owned(), values.to_vec())).collect()
 }
 
-/// Whether a filter of comparisons, all of which or one of which has to hold, is met.
+/// Whether a filter of comparisons, all of which or one of which has to hold, or not, is met.
 fn meets(entry: &Attributes, mut filter: Reader<'_>) -> bool {
     let (tag, content) = filter.take().expect("a filter");
     let mut parts = Reader(content);
@@ -264,6 +264,7 @@ fn meets(entry: &Attributes, mut filter: Reader<'_>) -> bool {
             }
             all
         }
+        0xa2 => !meets(entry, parts),
         0xa3 => {
             let [name, value] = [(); 2].map(|()| parts.text().expect("text"));
             let values = entry.get(name).into_iter().flatten();

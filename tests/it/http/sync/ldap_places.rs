@@ -1,4 +1,4 @@
-//! `pull.ldap`: who comes and goes without a change of the own entry, because of a group.
+//! `pull.ldap`: who comes and goes without a change of the own entry, because of a group or of an entry above.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,11 @@ use crate::on_both_databases;
 use crate::support::TestApp;
 use crate::support::slapd::{BASE, Slapd};
 
-on_both_databases![who_leaves_a_group_that_is_asked_for_is_noticed];
+on_both_databases![
+    who_leaves_a_group_that_is_asked_for_is_noticed,
+    who_is_moved_with_a_unit_comes_and_goes_with_the_next_run,
+    who_is_moved_in_with_a_unit_is_found_by_time,
+];
 
 fn reader<'a>(app: &'a TestApp, config: Value) -> Source<'a> {
     Source::new(app, "pull.ldap", config, json!({"schedule": "off", "guard": "off"}))
@@ -78,4 +82,80 @@ fn who_leaves_a_group_that_is_asked_for_is_noticed(app: &TestApp) {
     kept.sync();
     assert!(users(&inactive).contains("u00012 active"));
     assert_eq!(seen(), some(&["u00011"]));
+}
+
+/// An organizational unit below another entry, made long ago, with users.
+fn unit(name: &str, above: &str, uids: &[&str]) -> String {
+    let times = "createTimestamp: 20200101000000Z\nmodifyTimestamp: 20200101000000Z\n\n";
+    let own = format!("ou={name},{above}");
+    let class = "changetype: add\nobjectClass";
+    let mut ldif = format!("dn: {own}\n{class}: organizationalUnit\nou: {name}\n{times}");
+    for uid in uids {
+        let names = format!("uid: {uid}\ncn: {uid}\nsn: {uid}");
+        ldif += &format!("dn: uid={uid},{own}\n{class}: inetOrgPerson\n{names}\n{times}");
+    }
+    ldif
+}
+
+/// Moves a unit. This server cannot put an entry with others below it under an older one.
+fn moved(unit: &str, from: &str, to: &str) -> String {
+    format!(
+        "dn: ou={unit},{from}\nchangetype: modrdn\nnewrdn: ou={unit}\ndeleteoldrdn: 1\n\
+         newsuperior: {to}\n\n"
+    )
+}
+
+fn title(dn: &str) -> String {
+    format!("dn: {dn}\nchangetype: modify\nreplace: title\ntitle: Other\n\n")
+}
+
+fn who_is_moved_with_a_unit_comes_and_goes_with_the_next_run(app: &TestApp) {
+    let Some(slapd) = Slapd::start(60) else { return };
+    let [services, staff, away] = ["Services", "Staff", "Away"].map(|ou| format!("ou={ou},{BASE}"));
+    slapd.modify(&unit("Sales", &services, &["ada", "ben"]));
+    slapd.modify(&(unit("Staff", BASE, &["eve"]) + &unit("Away", BASE, &[])));
+    let source = reader(app, slapd.config(json!({"user_base": staff})));
+    source.sync();
+    assert_eq!(users(&source), names(&["eve"]));
+    slapd.modify(&moved("Sales", &services, &staff));
+    let run = source.sync();
+    assert_eq!(users(&source), names(&["ada", "ben", "eve"]), "{run}");
+    slapd.modify(&moved("Sales", &staff, &away));
+    let run = source.sync();
+    assert_eq!((&run["mode"], users(&source)), (&json!("full"), names(&["eve"])), "{run}");
+
+    // Not everything is read for a unit that is new, nor for a user with something below.
+    let eve = format!("uid=eve,{staff}");
+    let phone = format!("dn: cn=phone,{eve}\nchangetype: add\nobjectClass: device\ncn: phone\n\n");
+    slapd.modify(&phone);
+    source.sync();
+    // Times are in seconds: this one is later than the last change in any case.
+    let new = format!(
+        "dn: ou=New,{staff}\nchangetype: add\nobjectClass: organizationalUnit\nou: New\n\
+         createTimestamp: 20990101000000Z\n\n"
+    );
+    let person = format!(
+        "dn: uid=new,ou=New,{staff}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: new\n\
+         cn: new\nsn: new\n\n"
+    );
+    slapd.modify(&(title(&eve) + &new + &person));
+    let run = source.sync();
+    let known = (&run["mode"], &run["counts"]["users"]["updated"], users(&source));
+    assert_eq!(known, (&json!("incremental"), &json!(1), names(&["eve", "new"])), "{run}");
+}
+
+fn who_is_moved_in_with_a_unit_is_found_by_time(app: &TestApp) {
+    let Some(slapd) = Slapd::start(60) else { return };
+    let [services, staff] = ["Services", "Staff"].map(|ou| format!("ou={ou},{BASE}"));
+    slapd.modify(&unit("Sales", &services, &["ada", "ben"]));
+    slapd.modify(&unit("Staff", BASE, &["eve", "max"]));
+    slapd.modify(&title(&format!("uid=eve,{staff}")));
+    let source = reader(app, slapd.config(json!({"user_base": staff, "incremental": "timestamp"})));
+    source.sync();
+    assert_eq!(users(&source), names(&["eve", "max"]));
+    slapd.modify(&(moved("Sales", &services, &staff) + &title(&format!("uid=max,{staff}"))));
+    let run = source.sync();
+    let known = (&run["mode"], &run["counts"]["users"]["updated"], users(&source));
+    let all = names(&["ada", "ben", "eve", "max"]);
+    assert_eq!(known, (&json!("incremental"), &json!(1), all), "{run}");
 }
