@@ -5,15 +5,14 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::active_directory::Directory;
 use super::active_directory_changes::Domain;
 use super::active_directory_user::plain;
-use super::ldap_group::expanded;
-use super::ldap_read::Nested;
+use super::ldap_read::put_members;
 use crate::pull::ldap::ad::{Name, extended_names, guid, part, part_name};
-use crate::pull::ldap::{Entry, Item, Keep, Scope, Search, Session};
+use crate::pull::ldap::{Entry, Keep, Scope, Search, Session};
 use crate::pull::{AccountState, Envelope, Fault, Kind, Sink, SourceError};
 use crate::scim::Object;
 
@@ -188,27 +187,9 @@ impl<'r> Reader<'r> {
             let rid = group.rid.and_then(|rid| self.primary.remove(&rid));
             group.members.extend(rid.into_iter().flatten());
         }
-        match self.directory.nested {
-            Nested::Keep => {
-                for group in &groups {
-                    for member in &group.members {
-                        self.put_member(&group.id, member)?;
-                    }
-                }
-            }
-            Nested::Expand => {
-                let members = |group: Group| {
-                    (group.id, group.members.into_iter().map(Into::into).collect::<Vec<_>>())
-                };
-                let by_id: HashMap<String, Vec<String>> = groups.into_iter().map(members).collect();
-                for group in by_id.keys() {
-                    for member in expanded(group, &by_id) {
-                        self.put_member(group, member)?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let named =
+            groups.into_iter().map(|group| (group.id, group.members.into_iter().map(String::from)));
+        put_members(self.sink, self.directory.nested, named)
     }
 
     /// Reads the members of a group part by part, all of them of one state of the group; whether that was
@@ -247,12 +228,6 @@ impl<'r> Reader<'r> {
         }
         Ok(false)
     }
-
-    fn put_member(&mut self, group: &str, member: &str) -> Result<(), SourceError> {
-        let payload = [("group", json!(group)), ("member", json!(member))];
-        let payload = payload.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-        self.sink.put(Envelope::membership(group.to_owned(), member.to_owned(), payload))
-    }
 }
 
 /// The entry of that id; `None` where there is none, or none that may be seen.
@@ -263,19 +238,7 @@ fn found(
 ) -> Result<Option<Entry>, SourceError> {
     let base = format!("<GUID={id}>");
     let search = Search::new(&base, Scope::Base, "(objectClass=*)", attributes);
-    let search = search.with(extended_names());
-    let mut found = None;
-    let outcome = session.search(&search, &mut |item| {
-        if let Item::Entry(entry) = item {
-            found = Some(entry);
-        }
-        Ok(())
-    })?;
-    match outcome.code {
-        0 => Ok(found),
-        32 => Ok(None),
-        _ => Err(session.refused(&search, &outcome)),
-    }
+    session.found(&search.with(extended_names()))
 }
 
 pub(super) fn id_of(entry: &Entry) -> Option<String> {
@@ -313,6 +276,8 @@ fn payload(entry: &Entry, id: &str) -> Object {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::pull::ldap::entry::tests::entry;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::ldap_user::{address, phones, put, put_extra, put_list, put_object, set_manager};
+use super::ldap_user::{address, email, phones, put, put_extra, put_list, put_object, set_manager};
 use crate::pull::AccountState;
 use crate::pull::ldap::Entry;
 use crate::pull::ldap::ad::{Name, filetime};
@@ -167,15 +167,13 @@ fn emails(entry: &Entry) -> Vec<Value> {
             addresses.push(address);
         }
     }
-    let email = |(index, address): (usize, &&str)| match index {
-        0 => json!({"value": address, "type": "work", "primary": true}),
-        _ => json!({"value": address, "type": "other"}),
-    };
-    addresses.iter().enumerate().map(email).collect()
+    addresses.into_iter().enumerate().map(email).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::pull::ldap::entry::tests::entry;
 

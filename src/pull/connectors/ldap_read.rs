@@ -382,27 +382,9 @@ impl<'r> Reader<'r> {
             }
             self.refuse_ambiguous(group)?;
         }
-        match self.directory.nested {
-            Nested::Keep => {
-                for group in groups {
-                    for member in group.members {
-                        self.put_member(&group.id, &name_of(member))?;
-                    }
-                }
-            }
-            Nested::Expand => {
-                let by_id: HashMap<String, Vec<String>> = groups
-                    .into_iter()
-                    .map(|group| (group.id, group.members.into_iter().map(name_of).collect()))
-                    .collect();
-                for group in by_id.keys() {
-                    for member in expanded(group, &by_id) {
-                        self.put_member(group, member)?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let named =
+            groups.into_iter().map(|group| (group.id, group.members.into_iter().map(name_of)));
+        put_members(self.sink, self.directory.nested, named)
     }
 
     /// Members by a search. One that fails is a fault of the group: nobody counts as missing then.
@@ -433,12 +415,34 @@ impl<'r> Reader<'r> {
             }
         }
     }
+}
 
-    fn put_member(&mut self, group: &str, member: &str) -> Result<(), SourceError> {
+/// Says who is in each group: whom the group names, or everybody in it and in the groups within it.
+pub(super) fn put_members<M: Iterator<Item = String>>(
+    sink: &mut dyn Sink,
+    nested: Nested,
+    groups: impl Iterator<Item = (String, M)>,
+) -> Result<(), SourceError> {
+    let mut put = |group: &str, member: &str| {
         let payload = [("group", json!(group)), ("member", json!(member))];
         let payload = payload.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-        self.sink.put(Envelope::membership(group.to_owned(), member.to_owned(), payload))
+        sink.put(Envelope::membership(group.to_owned(), member.to_owned(), payload))
+    };
+    match nested {
+        Nested::Keep => {
+            for (group, mut members) in groups {
+                members.try_for_each(|member| put(&group, &member))?;
+            }
+        }
+        Nested::Expand => {
+            let by_id: HashMap<String, Vec<String>> =
+                groups.map(|(group, members)| (group, members.collect())).collect();
+            for group in by_id.keys() {
+                expanded(group, &by_id).into_iter().try_for_each(|member| put(group, member))?;
+            }
+        }
     }
+    Ok(())
 }
 
 fn name_of(member: Member) -> String {

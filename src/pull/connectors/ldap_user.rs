@@ -172,7 +172,7 @@ pub(super) fn put_extra(user: &mut Object, name: &str, values: &[&str]) {
 }
 
 /// The first address that the server gives is the primary one.
-fn email((index, address): (usize, &str)) -> Value {
+pub(super) fn email((index, address): (usize, &str)) -> Value {
     match index {
         0 => json!({"value": address, "type": "work", "primary": true}),
         _ => json!({"value": address, "type": "other"}),

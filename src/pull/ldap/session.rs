@@ -396,9 +396,13 @@ impl Session {
 
     /// The entry of that name; `None` where there is none, or none that may be seen.
     pub fn entry(&mut self, dn: &str, attributes: &[&str]) -> Result<Option<Entry>, SourceError> {
-        let search = Search::new(dn, Scope::Base, "(objectClass=*)", attributes);
+        self.found(&Search::new(dn, Scope::Base, "(objectClass=*)", attributes))
+    }
+
+    /// The one entry that a search is for; `None` where there is none, or none that may be seen.
+    pub fn found(&mut self, search: &Search) -> Result<Option<Entry>, SourceError> {
         let mut found = None;
-        let outcome = self.search(&search, &mut |item| {
+        let outcome = self.search(search, &mut |item| {
             if let Item::Entry(entry) = item {
                 found = Some(entry);
             }
@@ -408,7 +412,7 @@ impl Session {
             0 => Ok(found),
             // There is none, its name is none here, it is elsewhere, or it must not be seen.
             10 | 32 | 34 | 50 => Ok(None),
-            _ => Err(self.refused(&search, &outcome)),
+            _ => Err(self.refused(search, &outcome)),
         }
     }
 
