@@ -1,8 +1,7 @@
 //! Bytes of a file as a table (RFC 4180, and what people's programs make of it): encodings, delimiters,
 //! quoted line breaks, spreadsheet formulas around numbers.
 
-use std::borrow::Cow;
-
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// Most rows of a file.
@@ -10,6 +9,9 @@ const MAX_ROWS: usize = 1_000_000;
 
 /// Most columns.
 const MAX_COLUMNS: usize = 500;
+
+/// Cells that are looked at of a row: some programs add empty ones behind the last column.
+const MAX_CELLS: usize = 4 * MAX_COLUMNS;
 
 /// Largest cell, in bytes.
 const MAX_CELL: usize = 8 * 1024;
@@ -88,7 +90,7 @@ impl Table {
         if !header.is_quoted_well {
             return Err(format!("its header line is not to be understood: {STRAY}"));
         }
-        let headers = checked_headers(&header)?;
+        let headers = checked_headers(header)?;
         let len = lines.take(MAX_ROWS + 1).count();
         if len > MAX_ROWS {
             return Err(format!("it has more than {MAX_ROWS} rows"));
@@ -98,11 +100,19 @@ impl Table {
     }
 
     fn lines(&self) -> Lines<'_> {
-        Lines { rest: &self.text, number: self.first_line, delimiter: self.delimiter }
+        let delimiter = u8::try_from(self.delimiter).unwrap_or(b',');
+        Lines {
+            rest: self.text.as_bytes(),
+            number: self.first_line,
+            delimiter,
+            reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            fields: vec![0; MAX_CELL],
+            ends: vec![0; MAX_CELLS],
+        }
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
-        let row = |line: Line<'_>| Row { line: line.number, cells: fitted(&line, &self.headers) };
+        let row = |line: Line| Row { line: line.number, cells: fitted(line, &self.headers) };
         self.lines().skip(1).map(row)
     }
 
@@ -127,129 +137,129 @@ fn is_value(header: &str) -> bool {
 const STRAY: &str = "a quotation mark begins a cell that never ends, or stands inside of one; lines may be lost \
      in it. A cell with a quotation mark in it stands in quotation marks, and has each of them twice";
 
-/// The header or a row as it stands in the text, with the line feeds that are in its cells.
-struct Line<'t> {
+/// The header or a row.
+struct Line {
     number: u64,
-    text: &'t str,
-    delimiter: char,
-    /// How many cells it has, and how many up to the last one that is not empty.
+    /// [`MAX_CELLS`] at most.
+    cells: Vec<String>,
+    /// How many cells it has.
     width: usize,
-    filled: usize,
     is_quoted_well: bool,
-}
-
-impl<'t> Line<'t> {
-    fn cells(&self) -> impl Iterator<Item = Cow<'t, str>> {
-        let (mut rest, delimiter) = (self.text, self.delimiter);
-        (0..self.width).map(move |_| Cell::take(&mut rest, delimiter).text())
-    }
 }
 
 /// The header and the rows; what has only empty cells is left out.
 struct Lines<'t> {
-    rest: &'t str,
+    rest: &'t [u8],
     /// Of the line that the rest begins with.
     number: u64,
-    delimiter: char,
+    delimiter: u8,
+    reader: Reader,
+    /// The cells of a row without their quotation marks, one behind the other, and where each ends.
+    fields: Vec<u8>,
+    ends: Vec<usize>,
 }
 
-impl<'t> Iterator for Lines<'t> {
-    type Item = Line<'t>;
+impl Iterator for Lines<'_> {
+    type Item = Line;
 
-    fn next(&mut self) -> Option<Line<'t>> {
-        while !self.rest.is_empty() {
-            let (start, number, delimiter) = (self.rest, self.number, self.delimiter);
-            let (mut width, mut filled, mut is_quoted_well) = (0, 0, true);
-            loop {
-                let cell = Cell::take(&mut self.rest, delimiter);
-                width += 1;
-                is_quoted_well &= cell.is_quoted_well;
-                if !cell.text().is_empty() {
-                    filled = width;
-                }
-                if cell.is_last {
-                    break;
-                }
+    fn next(&mut self) -> Option<Line> {
+        loop {
+            let blank = self.rest.iter().take_while(|byte| **byte == b'\n').count();
+            self.pass(blank);
+            if self.rest.is_empty() {
+                return None;
             }
-            let text = start.get(..start.len() - self.rest.len()).unwrap_or_default();
-            self.number += text.bytes().map(|byte| u64::from(byte == b'\n')).sum::<u64>();
-            if filled > 0 || !is_quoted_well {
-                return Some(Line { number, text, delimiter, width, filled, is_quoted_well });
+            let number = self.number;
+            let (bytes, width) = self.record();
+            let text = self.rest.get(..bytes).unwrap_or_default();
+            let is_quoted_well = is_quoted_well(text, self.delimiter);
+            self.pass(bytes);
+            let mut begin = 0;
+            let cells: Vec<String> = (self.ends.iter().take(width))
+                .map(|end| cell(self.fields.get(std::mem::replace(&mut begin, *end)..*end)))
+                .collect();
+            if width > MAX_CELLS || !is_quoted_well || cells.iter().any(|cell| !cell.is_empty()) {
+                return Some(Line { number, cells, width, is_quoted_well });
             }
         }
-        None
     }
 }
 
-/// A cell as it stands in the text.
-struct Cell<'t> {
-    /// What is in it; between quotation marks each of them stands twice.
-    inner: &'t str,
-    is_quoted: bool,
-    /// Whether its quotation marks end, and nothing but white space stands between that end and the next cell.
-    /// A mark that was left behind takes the rows below for text of its cell: as one row of the right
-    /// length, without those who stood in them.
-    is_quoted_well: bool,
-    /// Whether the line ends with it.
-    is_last: bool,
-}
-
-impl<'t> Cell<'t> {
-    /// Takes the cell that a text begins with. In a cell that does not begin with one, quotation marks are
-    /// text: `5" pipe`.
-    fn take(text: &mut &'t str, delimiter: char) -> Self {
-        let quotes = text.strip_prefix('"').map(quoted);
-        let behind = match quotes {
-            None => *text,
-            Some(None) => "",
-            Some(Some((_, behind))) => behind,
-        };
-        let end = behind.find([delimiter, '\n']).unwrap_or(behind.len());
-        let (plain, rest) = behind.split_at_checked(end).unwrap_or((behind, ""));
-        *text = rest.get(1..).unwrap_or_default();
-        let inner = quotes.map_or(Some(plain), |quotes| quotes.map(|(inner, _)| inner));
-        let is_blank = plain.bytes().all(|byte| byte == b' ' || byte == b'\t');
-        Self {
-            inner: inner.unwrap_or_default(),
-            is_quoted: quotes.is_some(),
-            is_quoted_well: quotes.is_none_or(|quotes| quotes.is_some() && is_blank),
-            is_last: !rest.starts_with(delimiter),
-        }
+impl Lines<'_> {
+    fn pass(&mut self, bytes: usize) {
+        let (passed, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, &[]));
+        self.number += passed.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        self.rest = rest;
     }
 
-    fn text(&self) -> Cow<'t, str> {
-        match self.is_quoted && self.inner.contains('"') {
-            true => Cow::Owned(unwrapped(&self.inner.replace("\"\"", "\"")).to_owned()),
-            false => Cow::Borrowed(unwrapped(self.inner)),
+    /// Takes apart what the rest begins with: how many bytes and cells it has. Of a row that is too wide the cells
+    /// are only counted.
+    fn record(&mut self) -> (usize, usize) {
+        let (mut bytes, mut filled, mut width) = (0, 0, 0);
+        loop {
+            let input = self.rest.get(bytes..).unwrap_or_default();
+            let fields = self.fields.get_mut(filled..).unwrap_or_default();
+            let ends = self.ends.get_mut(width % MAX_CELLS..).unwrap_or_default();
+            let (result, read, written, ended) = self.reader.read_record(input, fields, ends);
+            (bytes, filled, width) = (bytes + read, filled + written, width + ended);
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.fields.resize(2 * self.fields.len(), 0),
+                ReadRecordResult::OutputEndsFull => filled = 0,
+                ReadRecordResult::Record | ReadRecordResult::End => return (bytes, width),
+            }
         }
     }
 }
 
-/// What stands up to the end of a quoted cell, and behind it; two quotation marks are one of its text.
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    let mut marks = text.match_indices('"');
-    while let Some((at, _)) = marks.next() {
-        let behind = text.get(at + 1..)?;
-        if !behind.starts_with('"') {
-            return Some((text.get(..at)?, behind));
+/// Whether every quoted cell of a row ends, and nothing but white space stands between that end and the
+/// next cell. A mark that was left behind takes the rows below for text of its cell: as one row of the
+/// right length, without those who stood in them.
+fn is_quoted_well(row: &[u8], delimiter: u8) -> bool {
+    let mut rest = row;
+    loop {
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let Some(behind) = behind_quotes(quoted) else { return false };
+            rest = behind;
+            let blank = |byte: &u8| *byte == b' ' || (*byte == b'\t' && delimiter != b'\t');
+            let blanks = rest.iter().take_while(|byte| blank(byte)).count();
+            rest = rest.get(blanks..).unwrap_or_default();
+            if !matches!(rest.first(), None | Some(b'\n')) && rest.first() != Some(&delimiter) {
+                return false;
+            }
         }
-        marks.next();
+        match rest.iter().position(|byte| *byte == delimiter) {
+            Some(end) => rest = rest.get(end + 1..).unwrap_or_default(),
+            None => return true,
+        }
     }
-    None
 }
 
-/// A cell without the white space around it. Spreadsheets keep leading zeros as a formula: `="00123"`.
-fn unwrapped(text: &str) -> &str {
+/// What stands behind the end of a quoted cell; two quotation marks are one of its text.
+fn behind_quotes(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'"')?;
+        rest = rest.get(end + 1..)?;
+        match rest.strip_prefix(b"\"") {
+            Some(behind) => rest = behind,
+            None => return Some(rest),
+        }
+    }
+}
+
+/// The text of a cell without the white space around it. Spreadsheets keep leading zeros as a formula: `="00123"`.
+fn cell(bytes: Option<&[u8]>) -> String {
+    let text = String::from_utf8_lossy(bytes.unwrap_or_default());
     let text = text.trim();
     let inner = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
-    inner.filter(|inner| !inner.contains('"')).unwrap_or(text)
+    inner.filter(|inner| !inner.contains('"')).unwrap_or(text).to_owned()
 }
 
-fn checked_headers(line: &Line<'_>) -> Result<Vec<String>, String> {
-    if line.width > MAX_COLUMNS {
-        return Err(format!("it has {} columns; at most {MAX_COLUMNS} are allowed", line.width));
+fn checked_headers(line: Line) -> Result<Vec<String>, String> {
+    let Line { cells, width, .. } = line;
+    if width > MAX_COLUMNS {
+        return Err(format!("it has {width} columns; at most {MAX_COLUMNS} are allowed"));
     }
-    let cells: Vec<String> = line.cells().map(Cow::into_owned).collect();
     for (index, header) in cells.iter().enumerate().filter(|(_, header)| !header.is_empty()) {
         let same = |other: &&String| other.to_lowercase() == header.to_lowercase();
         if let Some(other) = cells.iter().take(index).position(|other| same(&other)) {
@@ -264,11 +274,17 @@ fn checked_headers(line: &Line<'_>) -> Result<Vec<String>, String> {
 
 /// As many cells as there are headers. Empty ones at the end are left away by some programs, and added by
 /// others.
-fn fitted(line: &Line<'_>, headers: &[String]) -> Result<Vec<String>, String> {
-    if !line.is_quoted_well {
+fn fitted(line: Line, headers: &[String]) -> Result<Vec<String>, String> {
+    let Line { mut cells, mut width, is_quoted_well, .. } = line;
+    if !is_quoted_well {
         return Err(format!("{STRAY}."));
     }
-    let width = line.width.min(line.filled.max(headers.len()));
+    if width <= MAX_CELLS {
+        while cells.len() > headers.len() && cells.last().is_some_and(String::is_empty) {
+            cells.pop();
+        }
+        width = cells.len();
+    }
     if width != headers.len() {
         return Err(format!(
             "it has {width} cells, but the header line has {}; a cell with the delimiter in it must stand \
@@ -276,7 +292,6 @@ fn fitted(line: &Line<'_>, headers: &[String]) -> Result<Vec<String>, String> {
             headers.len()
         ));
     }
-    let cells: Vec<String> = line.cells().take(width).map(Cow::into_owned).collect();
     match cells.iter().zip(headers).find(|(cell, _)| cell.len() > MAX_CELL) {
         Some((cell, header)) => Err(format!(
             "the column \"{header}\" has {} bytes; at most {MAX_CELL} are allowed.",
