@@ -73,7 +73,7 @@ fn what_is_not_there_is_a_page_that_says_so(app: &TestApp) {
         shows(&page, &["The directory was not found."]);
     }
     shows(&browser.get(&format!("{}/requests/req_none", path(app))).expect(404), &["not found"]);
-    shows(&browser.get(&format!("{}/runs", path(app))).expect(409), &["cannot be pulled"]);
+    shows(&browser.get(&format!("{}/runs", path(app))).expect(409), &["there is nothing to read"]);
     browser.get("/console/directories/%00").expect(404);
     browser.get(&format!("{}/members?of=nothing&after=%27", path(app))).expect(200);
     browser.get(&format!("{}/requests?status=odd", path(app))).expect(422);
