@@ -220,11 +220,9 @@ impl Stream {
         while connection.is_handshaking() {
             let done = connection.complete_io(&mut socket);
             // What is wrong with the certificate, or is no TLS, will be so the next time.
-            let is_tls =
-                |error: &io::Error| error.get_ref().is_some_and(|e| e.is::<rustls::Error>());
-            done.map_err(|error| match is_tls(&error) {
-                true => fails(&error).into(),
-                false => Trouble::passing(fails(&error)),
+            done.map_err(|error| match error.get_ref() {
+                Some(inner) if inner.is::<rustls::Error>() => fails(&error).into(),
+                _ => Trouble::passing(fails(&error)),
             })?;
         }
         *self = Self::Tls(Box::new(StreamOwned::new(connection, socket)));
