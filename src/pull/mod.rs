@@ -307,10 +307,6 @@ pub trait Sink {
 pub struct Capabilities {
     /// Whether it can say what has changed since.
     pub incremental: bool,
-    /// Whether that includes what is gone.
-    pub deletes_visible: bool,
-    pub nested_groups: bool,
-    pub groups: bool,
     /// Whether an account holds everything that the source has of it: then what it lacks was taken away.
     pub whole_accounts: bool,
     pub absence: Absence,

@@ -169,9 +169,6 @@ impl Connector for Directory {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             incremental: self.method != Method::Off,
-            deletes_visible: self.method != Method::Off,
-            nested_groups: true,
-            groups: true,
             whole_accounts: true,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,

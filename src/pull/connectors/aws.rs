@@ -264,9 +264,6 @@ impl Connector for Store {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             incremental: false,
-            deletes_visible: false,
-            nested_groups: false,
-            groups: true,
             whole_accounts: true,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,

@@ -214,9 +214,6 @@ impl Connector for Files {
         let is_snapshot = self.mode == "snapshot";
         Capabilities {
             incremental: false,
-            deletes_visible: self.mode == "action",
-            nested_groups: false,
-            groups: true,
             whole_accounts: false,
             absence: if is_snapshot { Absence::IsRemoval } else { Absence::IsNothing },
             faults: Faults::Refuse { beyond: self.max_errors },

@@ -140,9 +140,6 @@ impl Connector for Tenant {
         Capabilities {
             // A delta cannot be filtered.
             incremental: self.reading.user_filter.is_empty(),
-            deletes_visible: true,
-            nested_groups: self.reading.nested == Nested::Kept,
-            groups: true,
             whole_accounts: false,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,

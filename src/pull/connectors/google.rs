@@ -97,9 +97,6 @@ impl Connector for Directory {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             incremental: self.reads_in_part(),
-            deletes_visible: true,
-            nested_groups: true,
-            groups: true,
             whole_accounts: true,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,

@@ -171,9 +171,6 @@ impl Connector for Directory {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             incremental: self.incremental != "off",
-            deletes_visible: matches!(self.incremental.as_str(), "auto" | "syncrepl"),
-            nested_groups: true,
-            groups: true,
             whole_accounts: true,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,

@@ -51,9 +51,6 @@ impl Connector for Org {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             incremental: true,
-            deletes_visible: self.reads_log,
-            nested_groups: false,
-            groups: true,
             whole_accounts: true,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,

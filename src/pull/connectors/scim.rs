@@ -257,9 +257,6 @@ impl Connector for Server {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             incremental: true,
-            deletes_visible: false,
-            nested_groups: true,
-            groups: true,
             whole_accounts: true,
             absence: Absence::IsRemoval,
             faults: Faults::AreListed,
