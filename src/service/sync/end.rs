@@ -128,9 +128,12 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let mut numbers = 1_i64..;
         for chunk in changes.chunks(CHANGES) {
-            let sealed = chunk.iter().map(|change| self.syncs.seal_change(run, change));
-            let (run_id, chunk) =
-                (run.to_owned(), numbers.by_ref().zip(sealed).collect::<Vec<_>>());
+            // The changes first: a number that is taken in vain is a gap.
+            let numbered = chunk.iter().zip(numbers.by_ref());
+            let chunk: Vec<(i64, String)> = numbered
+                .map(|(change, number)| (number, self.syncs.seal_change(run, change)))
+                .collect();
+            let run_id = run.to_owned();
             let put: Result<(), StoreError> = self
                 .store
                 .write("sync_changes", move |tx| match tx.directory_share(key)? {

@@ -19,6 +19,7 @@ on_both_databases![
     changes_that_nobody_can_read_are_not_carried_out,
     file_that_nobody_can_read_fails_the_run,
     old_runs_go_some_changes_at_a_time,
+    changes_are_numbered_without_a_gap,
 ];
 
 fn id(run: &Value) -> &str {
@@ -138,4 +139,15 @@ fn old_runs_go_some_changes_at_a_time(app: &TestApp) {
     app.clock.advance(Duration::from_secs(31 * 24 * 3_600));
     app.wait(app.service().prune_syncs()).expect("pruned");
     assert_eq!(runs()["data"], json!([]));
+}
+
+fn changes_are_numbered_without_a_gap(app: &TestApp) {
+    let source = Source::csv(app);
+    source.upload("users", &numbered(1..=600));
+    let run = source.run(json!({"dry_run": true}));
+    let path = format!("{}/syncs/{}/diff?limit=1000", source.path, id(&run));
+    let diff = app.api.get(&path).expect(200).body;
+    let changes = diff["data"].as_array().expect("a list").iter();
+    let numbers: Vec<i64> = changes.map(|change| change["number"].as_i64().expect("one")).collect();
+    assert_eq!(numbers, (1..=600).collect::<Vec<i64>>());
 }
